@@ -1,0 +1,33 @@
+"""How Alembic reaches the database: on the connection it is given, or, for developers, by DATABASE_URL."""
+
+import os
+
+from alembic import context
+from sqlalchemy import Connection, create_engine, text
+
+from todo_api.db import engine_url
+from todo_api.models import metadata
+
+ONE_AT_A_TIME = 7_305_118_446
+"""The advisory lock of the migration's transaction: of two processes that migrate at once, one does, and the other finds it done."""
+
+LOCK_TIMEOUT = "5s"
+STATEMENT_TIMEOUT = "10min"
+
+
+def run(connection: Connection) -> None:
+    """Runs the migrations in one transaction, waiting for locks only so long that others do not queue up behind."""
+    context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
+    with context.begin_transaction():
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+        connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    with create_engine(engine_url(os.environ["DATABASE_URL"])).connect() as connection:
+        run(connection)

@@ -1,0 +1,109 @@
+"""One PostgreSQL for the whole run, a database for each module, the application in process, and users to act as."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.client import Client, event_loop
+from tests.contract_check import ContractCheck
+from todo_api import migrating
+from todo_api.app import create_app
+from todo_api.auth.tokens import TokenIssuer
+from todo_api.config import Config
+from todo_api.db import engine_url
+from todo_api.embedded import EmbeddedServer
+
+SECRET = "a-secret-of-the-tests-Zk8vQ2xW7pLm4nRt"
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """An embedded PostgreSQL of the run's own, with a migrated database `template` to copy."""
+    embedded = EmbeddedServer.start(tmp_path_factory.mktemp("data") / "postgresql")
+    try:
+        execute(embedded.url, "CREATE DATABASE template_tasks")
+        migrating.migrate(database_url(embedded.url, "template_tasks"))
+        yield embedded
+    finally:
+        embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def new_database(server: EmbeddedServer) -> Callable[[], str]:
+    """Makes a migrated, empty database and gives its URL."""
+
+    def make() -> str:
+        name = f"test_{secrets.token_hex(4)}"
+        execute(server.url, f"CREATE DATABASE {name} TEMPLATE template_tasks")
+        return database_url(server.url, name)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def url(new_database: Callable[[], str]) -> str:
+    """The URL of the module's database."""
+    return new_database()
+
+
+@pytest.fixture(scope="session")
+def check() -> ContractCheck:
+    """The judge of every reply of the run."""
+    return ContractCheck()
+
+
+@pytest.fixture(scope="session")
+def new_client(check: ContractCheck) -> Iterator[Callable[[Config], Client]]:
+    """Makes an application and a client of it."""
+    with event_loop() as loop:
+        yield lambda config: Client(create_app(config), check, loop)
+
+
+@pytest.fixture(scope="module")
+def anonymous(url: str, new_client: Callable[[Config], Client]) -> Client:
+    """A client without a token."""
+    return new_client(Config(database_url=url, jwt_secret=SECRET))
+
+
+@pytest.fixture
+def new_user(anonymous: Client) -> Callable[[], Client]:
+    """Makes a client of a user of its own, whom the service has not met yet."""
+    return lambda: anonymous.signed_in(token(f"user-{secrets.token_hex(6)}"))
+
+
+@pytest.fixture
+def ada(new_user: Callable[[], Client]) -> Client:
+    """A user's client."""
+    return new_user()
+
+
+@pytest.fixture
+def bob(new_user: Callable[[], Client]) -> Client:
+    """Another user's client."""
+    return new_user()
+
+
+def token(user_id: str, **changes: Any) -> str:
+    """A token of the service's own issuer."""
+    settings = {"secret": SECRET, "issuer": "task-api", "audience": "task-api", "lifetime": 3600} | changes
+    return TokenIssuer(**settings).issue(user_id)
+
+
+def execute(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Runs a statement as the owner of the database."""
+    with closing(psycopg2.connect(engine_url(url).set(drivername="postgresql").render_as_string(False))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+def database_url(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return make_url(url).set(database=name).render_as_string(hide_password=False)

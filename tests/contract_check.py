@@ -1,0 +1,103 @@
+"""Holds replies to the contracts: status, headers and body. Written apart from the service's own validation, on jsonschema."""
+
+import re
+from collections import Counter
+from typing import Any
+
+from jsonschema import Draft4Validator, FormatChecker
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT4
+
+from todo_api import contract
+
+ALWAYS = (405,)
+"""Statuses that no operation can list, because the operation does not exist."""
+
+
+def _plain(schema: Any) -> Any:
+    """A schema with OpenAPI's `nullable` as JSON Schema says it, and its `$ref`s to the contract whole."""
+    if isinstance(schema, list):
+        return [_plain(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return {"$ref": f"contract:{schema['$ref']}"}
+    plain = {name: _plain(part) for name, part in schema.items() if name not in ("nullable", "example", "examples")}
+    return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") is True else plain
+
+
+class ContractCheck:
+    """The two contracts as a judge of replies. `seen` counts operation and status."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[tuple[str, int]] = Counter()
+        self._operations: list[tuple[re.Pattern[str], dict[str, Any], dict[str, Any], Registry[Any]]] = []
+        for path, base in ((contract.TASK_API, "/api/v1"), (contract.OPS_API, "")):
+            document = contract.load(path)
+            registry: Registry[Any] = Registry().with_resource("contract:", Resource(_plain(document), DRAFT4))
+            for template, item in document["paths"].items():
+                pattern = re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(base + template)))
+                self._operations.append((pattern, item, document, registry))
+
+    def reply(self, method: str, path: str, reply: Any) -> None:
+        """Raises AssertionError where the reply breaks the contract."""
+        assert re.fullmatch(r"[!-~]{1,128}", reply.headers["x-request-id"]), reply.headers
+        if reply.status >= 400:
+            self._problem(method, reply)
+        raw_path = path.partition("?")[0]
+        for pattern, item, document, registry in self._operations:
+            if pattern.fullmatch(raw_path):
+                operation = item.get({"HEAD": "get"}.get(method, method.lower()))
+                if operation is not None:
+                    self._documented(method, operation, document, registry, reply)
+                return
+
+    def _problem(self, method: str, reply: Any) -> None:
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert reply.headers["cache-control"] == "no-store"
+        if method != "HEAD":
+            body = reply.json()
+            assert body["status"] == reply.status
+            assert body["request_id"] == reply.headers["x-request-id"]
+            assert body["type"] == f"/problems/{body['code']}"
+
+    def _documented(
+        self, method: str, operation: dict[str, Any], document: dict[str, Any], registry: "Registry[Any]", reply: Any
+    ) -> None:
+        name = operation["operationId"]
+        self.seen[name, reply.status] += 1
+        assert str(reply.status) in operation["responses"], f"{name}: {reply.status} is not documented: {reply.body!r}"
+        response = _resolve(document, operation["responses"][str(reply.status)])
+        for header, definition in response.get("headers", {}).items():
+            self._header(name, header, _resolve(document, definition), registry, reply)
+        content = response.get("content")
+        if method == "HEAD" or content is None:
+            assert reply.body == b"", f"{name}: a body where there is none: {reply.body!r}"
+            return
+        ((media_type, definition),) = content.items()
+        assert reply.headers["content-type"] == media_type
+        self._judge(name, definition["schema"], registry, reply.json())
+
+    def _header(
+        self, name: str, header: str, definition: dict[str, Any], registry: "Registry[Any]", reply: Any
+    ) -> None:
+        text = reply.headers.get(header.lower())
+        if text is None:
+            assert not definition.get("required"), f"{name}: {reply.status} without {header}"
+            return
+        value: Any = int(text) if definition["schema"]["type"] == "integer" else text
+        self._judge(f"{name} {header}", definition["schema"], registry, value)
+
+    def _judge(self, name: str, schema: dict[str, Any], registry: "Registry[Any]", value: Any) -> None:
+        validator = Draft4Validator(_plain(schema), registry=registry, format_checker=FormatChecker())
+        broken = [f"{list(error.absolute_path)}: {error.message}" for error in validator.iter_errors(value)]
+        assert not broken, f"{name}: {broken}"
+
+
+def _resolve(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in part:
+        target: Any = document
+        for step in part["$ref"].removeprefix("#/").split("/"):
+            target = target[step]
+        part = target
+    return part

@@ -1,0 +1,1 @@
+"""A multi-user task service: contract first, on Connexion and PostgreSQL."""

@@ -1,0 +1,84 @@
+"""Wires everything together, and decides nothing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from connexion import FlaskApp
+from connexion.middleware.lifespan import LifespanMiddleware
+from connexion.middleware.security import SecurityMiddleware
+from starlette.middleware.cors import CORSMiddleware
+
+from todo_api import contract, migrating
+from todo_api.auth.passwords import Passwords
+from todo_api.auth.tokens import TokenIssuer, TokenVerifier
+from todo_api.config import Config, ConfigurationError
+from todo_api.db import Database
+from todo_api.handlers import spaces
+from todo_api.pages import Pages, published
+from todo_api.pipeline.bridge import Bridge
+from todo_api.pipeline.envelope import Envelope
+from todo_api.pipeline.routing import Routing
+from todo_api.pipeline.security import BearerHandler
+from todo_api.pipeline.validation import Validation
+from todo_api.problems import Problems
+from todo_api.services.cursors import CursorSigner
+
+_CORS_EXPOSED = ["ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
+_CORS_ALLOWED = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID"]
+
+
+def create_app(config: Config) -> FlaskApp:
+    """The service as an ASGI application. `config` names the database and the secret."""
+    if not config.database_url or not config.jwt_secret:
+        raise ConfigurationError("create_app needs DATABASE_URL and JWT_SECRET.")
+    database = Database(config.database_url, pool_size=config.threads)
+    tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.jwt_audience}
+    verifier = TokenVerifier(**tokens)
+    parts = spaces.Parts(
+        database=database,
+        signer=CursorSigner(config.jwt_secret.encode()),
+        passwords=Passwords(),
+        issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.own_accounts else None,
+        schema_revision=migrating.head(),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    app = FlaskApp(
+        __name__,
+        lifespan=lifespan,
+        middlewares=_middlewares(config),
+        resolver=contract.TagResolver(),
+        security_map={"bearer": lambda: BearerHandler(verifier.subject)},
+    )
+    spaces.install(app.app, parts)
+    app.add_api(contract.load(contract.TASK_API))
+    app.add_api(contract.load(contract.OPS_API))
+    return app
+
+
+def _middlewares(config: Config) -> list[Any]:
+    """From the outside in."""
+    cors = partial(
+        CORSMiddleware,
+        allow_origins=config.cors_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=_CORS_ALLOWED,
+        expose_headers=_CORS_EXPOSED,
+    )
+    return [
+        LifespanMiddleware,
+        Envelope,
+        *([cors] if config.cors_origins else []),
+        Problems,
+        partial(Pages, pages=published()),
+        Routing,
+        SecurityMiddleware,
+        Validation,
+        partial(Bridge, threads=config.threads),
+    ]

@@ -1,0 +1,159 @@
+"""The command line: `todo-api serve | migrate | token | contract`."""
+
+import argparse
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from types import FrameType
+
+import orjson
+
+from todo_api import contract, migrating
+from todo_api.auth.keys import kept_secret
+from todo_api.auth.tokens import TokenIssuer, is_subject
+from todo_api.config import Config, ConfigurationError, load_config
+from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
+from todo_api.errors import Unavailable
+
+SETTINGS = "Settings come from the environment and from a .env file in the working folder; the README lists them."
+
+
+class CommandError(Exception):
+    """What stops a command: one line, with the way out."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command. 0 where all went well, 1 with one line on stderr where not, 2 for a wrong command line."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (CommandError, ConfigurationError, EmbeddedUnavailable, migrating.SchemaTooNewError) as error:
+        print(f"todo-api: {error}", file=sys.stderr)
+        return 1
+    except Unavailable as error:
+        print(f"todo-api: the database does not answer ({error}). Check DATABASE_URL.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="todo-api", description="A multi-user task API.", epilog=SETTINGS)
+    parser.add_argument("--version", action="version", version=f"todo-api {version('todo-api')}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    serve = commands.add_parser("serve", help="migrate the database, then serve", epilog=SETTINGS)
+    serve.add_argument("--host", help="address to listen on (HOST, default 127.0.0.1)")
+    serve.add_argument("--port", help="port to listen on (PORT, default 8000)")
+    serve.add_argument("--workers", help="worker processes (WEB_CONCURRENCY, default 2)")
+    serve.set_defaults(run=_serve)
+
+    migrate = commands.add_parser("migrate", help="bring the database to this release's schema", epilog=SETTINGS)
+    migrate.set_defaults(run=_migrate)
+
+    token = commands.add_parser("token", help="print a token for trying things out (own issuer only)", epilog=SETTINGS)
+    token.add_argument("user", metavar="USER", help="the user's id, any string")
+    token.set_defaults(run=_token)
+
+    published = commands.add_parser("contract", help="print the OpenAPI contract")
+    published.add_argument("--format", choices=("yaml", "json"), default="yaml", help="default: yaml, as written")
+    published.set_defaults(run=_contract)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> None:
+    config = load_config(host=options.host, port=options.port, web_concurrency=options.workers)
+    _refuse_taken(config)
+    with _database(config) as ready:
+        migrating.migrate(ready.database_url or "")
+        from todo_api.server import serve  # noqa: PLC0415  # gunicorn and Connexion take a second to import
+
+        address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
+        serve(ready, lambda: _say(f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"))
+
+
+def _migrate(_: argparse.Namespace) -> None:
+    with _database(load_config()) as ready:
+        migrating.migrate(ready.database_url or "")
+        _say(f"The database is at revision {migrating.head()}.")
+
+
+def _token(options: argparse.Namespace) -> None:
+    config = load_config()
+    if not config.own_accounts:
+        raise CommandError("JWT_ISSUER is set: tokens come from that issuer, not from this service.")
+    if not is_subject(options.user):
+        raise CommandError("USER must have 1 to 255 characters, no control characters, no blanks around it.")
+    secret = _with_secret(config).jwt_secret
+    issuer = TokenIssuer(
+        secret=secret, issuer=config.issuer, audience=config.jwt_audience, lifetime=config.jwt_lifetime
+    )
+    print(issuer.issue(options.user))
+
+
+def _contract(options: argparse.Namespace) -> None:
+    if options.format == "yaml":
+        print(contract.TASK_API.read_text(encoding="utf-8"), end="")
+    else:
+        print(orjson.dumps(contract.load(contract.TASK_API), option=orjson.OPT_INDENT_2).decode())
+
+
+def _with_secret(config: Config) -> Config:
+    """The configuration with a secret: the one given, or, where the database is embedded, the one kept in the data folder."""
+    if config.jwt_secret:
+        return config
+    if config.database_url or not config.own_accounts:
+        raise ConfigurationError("JWT_SECRET is missing. Make one: openssl rand -base64 48")
+    try:
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        return replace(config, jwt_secret=kept_secret(config.data_dir))
+    except OSError as error:
+        raise CommandError(f"DATA_DIR {config.data_dir} cannot be used: {error.strerror}.") from error
+
+
+@contextmanager
+def _database(config: Config) -> Iterator[Config]:
+    """The configuration with a database that answers and a secret. An embedded server stops with the block."""
+    config = _with_secret(config)
+    if config.database_url:
+        yield config
+        return
+    server = EmbeddedServer.start(config.data_dir / "postgresql", _say)
+    try:
+        with _stoppable():
+            yield replace(config, database_url=server.url)
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Turns SIGTERM into SystemExit, so that what was started is stopped; gunicorn sets its own handlers later."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _refuse_taken(config: Config) -> None:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.host, config.port))
+        except OSError as error:
+            raise CommandError(
+                f"{config.host}:{config.port} cannot be used ({error.strerror}). Choose another: --host, --port."
+            ) from error
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

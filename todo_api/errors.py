@@ -1,0 +1,103 @@
+"""What can go wrong, without a word of HTTP. `problems.py` says how each is told."""
+
+from typing import Any, NamedTuple
+
+
+class Violation(NamedTuple):
+    """One broken rule of the contract: where (`location`, JSON `pointer`), which (`code`), and what to do (`detail`)."""
+
+    location: str
+    pointer: str
+    code: str
+    detail: str
+
+
+class TaskApiError(Exception):
+    """Anything that is told to the caller. `str()` is the detail for people, and holds nothing that was sent."""
+
+    detail = "The request could not be done."
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or self.detail)
+
+
+class ValidationFailed(TaskApiError):
+    """The request breaks the contract in `violations`, of which there is at least one."""
+
+    def __init__(self, violations: list[Violation]) -> None:
+        count = len(violations)
+        super().__init__(f"The request breaks the contract in {count} place{'s' if count != 1 else ''}.")
+        self.violations = violations
+
+
+class InvalidCursor(TaskApiError):
+    """A cursor that was not made for this user, these filters and this sort."""
+
+    detail = "The cursor does not belong to this list: user, filters and sort must be those of the page it came from."
+
+
+class Unauthorized(TaskApiError):
+    """No token (`token_sent` False), or one that does not hold."""
+
+    detail = "This operation needs a bearer token."
+
+    def __init__(self, detail: str | None = None, *, token_sent: bool = False) -> None:
+        super().__init__(detail)
+        self.token_sent = token_sent
+
+
+class InvalidCredentials(TaskApiError):
+    """Unknown e-mail address or wrong password: the caller cannot tell which."""
+
+    detail = "The e-mail address or the password is wrong."
+
+
+class Forbidden(TaskApiError):
+    """The address is another user's."""
+
+    detail = "The token does not open this user's space."
+
+
+class NotFound(TaskApiError):
+    """No such task for this user, whether another has one or not."""
+
+    detail = "There is no such task in your space."
+
+
+class AccountsDisabled(TaskApiError):
+    """The service takes the tokens of an external issuer and keeps no accounts."""
+
+    detail = "This service takes tokens of an external issuer; register there."
+
+
+class EmailTaken(TaskApiError):
+    """The e-mail address has an account."""
+
+    detail = "This e-mail address has an account already."
+
+
+class InvalidTransition(TaskApiError):
+    """The status cannot change from `source` to `target`; `allowed` is what it can change to."""
+
+    def __init__(self, source: str, target: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"A task that is {source} cannot become {target}.")
+        self.source = source
+        self.target = target
+        self.allowed = allowed
+
+
+class PreconditionFailed(TaskApiError):
+    """The task is at none of the versions that the caller named; `current` is the task as it stands."""
+
+    detail = "The task has changed since you read it."
+
+    def __init__(self, current: Any) -> None:
+        super().__init__()
+        self.current = current
+
+
+class Unavailable(TaskApiError):
+    """The database is out of reach. Nothing is wrong with the request; `retry_after` is in seconds."""
+
+    detail = "The database is out of reach."
+    retry_after = 1

@@ -1,0 +1,84 @@
+"""Whose space a request is about, and the headers that the replies from it share."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import flask
+
+from todo_api.auth.passwords import Passwords
+from todo_api.auth.tokens import TokenIssuer
+from todo_api.db import Database
+from todo_api.errors import AccountsDisabled, Forbidden
+from todo_api.services.cursors import CursorSigner
+
+ME = "me"
+PRIVATE = {"Cache-Control": "private, no-cache"}
+SECRET = {"Cache-Control": "no-store"}
+
+_EXTENSION = "task_api"
+_TAG = re.compile(r'(W/)?"([^"]*)"')
+_VERSION = re.compile(r"[1-9][0-9]{0,17}|0")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the handlers are given to work with. `issuer` is None where an external one issues the tokens."""
+
+    database: Database
+    signer: CursorSigner
+    passwords: Passwords
+    issuer: TokenIssuer | None
+    schema_revision: str
+
+
+def install(app: flask.Flask, parts: Parts) -> None:
+    """Hands the parts to the application."""
+    app.extensions[_EXTENSION] = parts
+
+
+def parts() -> Parts:
+    """The parts of the application that answers this request."""
+    found: Parts = flask.current_app.extensions[_EXTENSION]
+    return found
+
+
+def own_issuer() -> TokenIssuer:
+    """The service's own issuer. Raises AccountsDisabled where there is an external one."""
+    issuer = parts().issuer
+    if issuer is None:
+        raise AccountsDisabled
+    return issuer
+
+
+def owner(user_id: str, user: str) -> str:
+    """The user whose space `user_id` names: the token's, by their id or as `me`. Raises Forbidden for any other, without a look-up."""
+    if user_id not in (ME, user):
+        raise Forbidden
+    return user
+
+
+def etag(number: int) -> str:
+    """The strong entity tag of a version (RFC 9110, section 8.8.3)."""
+    return f'"{number}"'
+
+
+def matched_versions(if_match: str | None) -> list[int] | None:
+    """The versions that `If-Match` names by strong comparison (RFC 9110, section 8.8.3.2); None for any."""
+    if if_match is None or if_match == "*":
+        return None
+    return _versions(tag for weak, tag in _TAG.findall(if_match) if not weak)
+
+
+def known_versions(if_none_match: str | None) -> list[int]:
+    """The versions that `If-None-Match` names by weak comparison (RFC 9110, section 8.8.3.2)."""
+    return _versions(tag for _, tag in _TAG.findall(if_none_match or ""))
+
+
+def is_known(if_none_match: str | None, version: int) -> bool:
+    """Whether `If-None-Match` names the version, or any with `*`."""
+    return if_none_match == "*" or version in known_versions(if_none_match)
+
+
+def _versions(tags: Iterable[str]) -> list[int]:
+    return [int(tag) for tag in tags if _VERSION.fullmatch(tag)]

@@ -1,0 +1,100 @@
+"""The tasks of a user: each function is the operation of the same name in `openapi/task-api.yaml`."""
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from todo_api.errors import ValidationFailed, Violation
+from todo_api.handlers.spaces import PRIVATE, etag, is_known, known_versions, matched_versions, owner, parts
+from todo_api.pipeline.bridge import Reply
+from todo_api.schemas import dump_task, load_task_filter, load_task_id, load_task_input, load_task_patch
+from todo_api.services.tasks import Place, Task, TaskService
+
+
+def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of the contract
+    user_id: str,
+    user: str,
+    sort: str,
+    limit: int,
+    skip: int | None = None,
+    cursor: str | None = None,
+    status: list[str] | None = None,
+    completed: bool | None = None,
+    q: str | None = None,
+    if_none_match: str | None = None,
+) -> Reply:
+    """200 with a page of tasks, 304 where the caller has it."""
+    if cursor is not None and skip is not None:
+        raise ValidationFailed([Violation("query", "/skip", "conflicting", "Send skip or cursor, not both.")])
+    wanted = load_task_filter(status, completed, q, sort)
+    page = _service(user_id, user).list(
+        wanted, Place(limit, skip or 0, cursor), parts().signer, known_versions(if_none_match)
+    )
+    headers = PRIVATE | {"ETag": etag(page.seq)}
+    if page.tasks is None or is_known(if_none_match, page.seq):
+        return None, 304, headers
+    if page.next_cursor is not None:
+        filters = {"status": ",".join(status or ()), "completed": _text(completed), "q": q or ""}
+        query = {name: value for name, value in filters.items() if value}
+        query |= {"sort": sort, "limit": str(limit), "cursor": page.next_cursor}
+        headers["Link"] = f'<{_path(user_id)}?{urlencode(query, safe=",")}>; rel="next"'
+    items = [dump_task(task) for task in page.tasks]
+    return {"items": items, "total": page.total, "next_cursor": page.next_cursor}, 200, headers
+
+
+def create_task(user_id: str, user: str, body: dict[str, Any]) -> Reply:
+    """201 with the new task and its `Location`."""
+    task = _service(user_id, user).create(**load_task_input(body))
+    return dump_task(task), 201, _tagged(task) | {"Location": f"{_path(user_id)}/{task.id}"}
+
+
+def get_task(user_id: str, user: str, task_id: str, if_none_match: str | None = None) -> Reply:
+    """200 with the task, 304 where the caller has it."""
+    task = _service(user_id, user).get(load_task_id(task_id))
+    if is_known(if_none_match, task.version):
+        return None, 304, _tagged(task)
+    return dump_task(task), 200, _tagged(task)
+
+
+def replace_task(user_id: str, user: str, task_id: str, body: dict[str, Any], if_match: str | None = None) -> Reply:
+    """200 with the task, every member set."""
+    changes = load_task_input(body)
+    task = _service(user_id, user).change(load_task_id(task_id), changes, matched_versions(if_match))
+    return dump_task(task), 200, _tagged(task)
+
+
+def update_task(user_id: str, user: str, task_id: str, body: dict[str, Any], if_match: str | None = None) -> Reply:
+    """200 with the task, the members of the merge patch set."""
+    changes = load_task_patch(body)
+    task = _service(user_id, user).change(load_task_id(task_id), changes, matched_versions(if_match))
+    return dump_task(task), 200, _tagged(task)
+
+
+def complete_task(
+    user_id: str, user: str, task_id: str, body: dict[str, bool] | None, if_match: str | None = None
+) -> Reply:
+    """200 with the task, completed or reopened."""
+    completed = None if body is None else body["completed"]
+    task = _service(user_id, user).complete(load_task_id(task_id), completed, matched_versions(if_match))
+    return dump_task(task), 200, _tagged(task)
+
+
+def delete_task(user_id: str, user: str, task_id: str, if_match: str | None = None) -> Reply:
+    """204."""
+    _service(user_id, user).delete(load_task_id(task_id), matched_versions(if_match))
+    return None, 204, PRIVATE
+
+
+def _service(user_id: str, user: str) -> TaskService:
+    return TaskService(parts().database, owner(user_id, user))
+
+
+def _tagged(task: Task) -> dict[str, str]:
+    return PRIVATE | {"ETag": etag(task.version)}
+
+
+def _path(user_id: str) -> str:
+    return f"/api/v1/{quote(user_id, safe='')}/tasks"
+
+
+def _text(flag: bool | None) -> str:
+    return "" if flag is None else str(flag).lower()

@@ -1,0 +1,53 @@
+"""The schema: which revision this release needs, and how a database gets there."""
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, exc
+
+from todo_api.contract import shipped
+from todo_api.db import CONNECT_TIMEOUT, engine_url
+from todo_api.errors import Unavailable
+
+
+class SchemaTooNewError(Exception):
+    """The database is at a revision that this release does not know."""
+
+
+def _alembic() -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(shipped("migrations")).replace("%", "%%"))
+    return config
+
+
+def head() -> str:
+    """The revision that this release needs."""
+    revision = ScriptDirectory.from_config(_alembic()).get_current_head()
+    assert revision is not None  # noqa: S101  # there is a first migration
+    return revision
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Brings the database to a revision. Raises SchemaTooNewError, and Unavailable where it is out of reach."""
+    config = _alembic()
+    engine = create_engine(engine_url(url), connect_args={"connect_timeout": CONNECT_TIMEOUT})
+    try:
+        with engine.connect() as connection:
+            _refuse_newer(config, connection)
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    except exc.OperationalError as error:
+        raise Unavailable(str(error.orig).strip().splitlines()[0]) from error
+    finally:
+        engine.dispose()
+
+
+def _refuse_newer(config: AlembicConfig, connection: Connection) -> None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    connection.rollback()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise SchemaTooNewError(
+            f"The database is at revision {current}, which this release does not know: install a newer release."
+        )

@@ -1,0 +1,98 @@
+"""The tables, their constraints and the roles that may touch them.
+
+Each user-owned table has the user's id as the first column of every key, so that it can be spread by user over several
+PostgreSQL servers. `migrations/` makes all this, row-level security included; `alembic check` compares.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+
+USER_ROLE = "task_api_user"
+"""Runs every statement of a known user. Owns nothing, and sees the rows of `app.user_id` alone."""
+
+LOGIN_ROLE = "task_api_login"
+"""Runs what comes before a user is known. Sees the account of `app.email` alone, and no task."""
+
+STATUSES = ("pending", "in_progress", "completed", "cancelled")
+
+CONTROL = r"\x01-\x1f\x7f-\x9f"
+INVISIBLE = (
+    r"\x01-\x20\x7f-\xa0\u00ad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"  # blank or zero-width
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False, server_default=text("0"), comment="the number of the user's last write"),
+    # How many tasks have each status, so that a list's total costs the same for ten tasks as for a million.
+    *(Column(status, BigInteger, nullable=False, server_default=text("0")) for status in STATUSES),
+    Column("name", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    PrimaryKeyConstraint("id"),
+    CheckConstraint("char_length(id) BETWEEN 1 AND 255", "id_length"),
+    CheckConstraint("char_length(name) BETWEEN 1 AND 200", "name_length"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("user_id", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    PrimaryKeyConstraint("user_id"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+    # An e-mail address is unique over all users by its nature: the one key that does not begin with the user.
+    UniqueConstraint("email"),
+    CheckConstraint("email = lower(email) AND char_length(email) <= 254", "email_form"),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("user_id", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("title", Text(collation="C"), nullable=False),
+    Column("description", Text),
+    Column("status", Text, nullable=False),
+    Column("completed_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("version", BigInteger, nullable=False, comment="the user's seq at the last write"),
+    PrimaryKeyConstraint("user_id", "id"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+    CheckConstraint("char_length(title) BETWEEN 1 AND 255", "title_length"),
+    CheckConstraint(f"title ~ '[^{INVISIBLE}]' AND title !~ '[{CONTROL}]'", "title_characters"),
+    CheckConstraint("char_length(description) <= 5000", "description_length"),
+    CheckConstraint(r"description !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]'", "description_characters"),
+    CheckConstraint(f"status IN ({', '.join(repr(status) for status in STATUSES)})", "status_known"),
+    CheckConstraint("(status = 'completed') = (completed_at IS NOT NULL)", "completion_time"),
+    CheckConstraint("version > 0", "version_positive"),
+    Index("tasks_by_created_at", "user_id", "created_at", "id"),
+    Index("tasks_by_updated_at", "user_id", "updated_at", "id"),
+    Index("tasks_by_title", "user_id", "title", "id"),
+)

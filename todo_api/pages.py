@@ -1,0 +1,84 @@
+"""What the service publishes besides its operations: the contract as written, and Swagger UI, without the internet."""
+
+import hashlib
+import mimetypes
+from pathlib import Path
+from typing import NamedTuple
+
+import flask_swagger_ui
+import orjson
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from todo_api import contract
+from todo_api.pipeline.rejections import MethodNotAllowed
+
+_OWN = Path(__file__).parent / "static"
+_SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
+_UI = "/api/v1/ui/"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Page(NamedTuple):
+    """One published document, or where it went."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    tag: bytes
+
+
+def page(body: bytes, media_type: str, status: int = 200, **headers: str) -> Page:
+    """A page with its strong `ETag`, to be asked for again each time it is used."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
+    named = {"content-type": media_type, "cache-control": "no-cache", "content-length": str(len(body)), **headers}
+    encoded = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
+    return Page(status, [*encoded, (b"etag", tag)], body, tag)
+
+
+def _swagger_ui() -> dict[str, Page]:
+    """Swagger UI's own files, and our page and settings for it, which have no inline script."""
+    names = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "favicon-16x16.png")
+    files = {name: _SWAGGER_UI / name for name in names} | {"initializer.js": _OWN / "initializer.js"}
+    pages = {_UI + name: page(path.read_bytes(), mimetypes.types_map[path.suffix]) for name, path in files.items()}
+    html = (_OWN / "ui.html").read_bytes()
+    return pages | {_UI: page(html, "text/html; charset=utf-8", content_security_policy=_POLICY)}
+
+
+def published() -> dict[str, Page]:
+    """Every page by its path."""
+    text = contract.TASK_API.read_bytes()
+    return {
+        "/": page(b"", "text/plain", 307, location=_UI),
+        _UI.rstrip("/"): page(b"", "text/plain", 307, location=_UI),
+        "/api/v1/openapi.yaml": page(text, "application/yaml"),
+        "/api/v1/openapi.json": page(orjson.dumps(contract.load(contract.TASK_API)), "application/json"),
+        **_swagger_ui(),
+    }
+
+
+class Pages:
+    """Answers for the published pages, and hands every other request on."""
+
+    def __init__(self, app: ASGIApp, pages: dict[str, Page]) -> None:
+        self._app = app
+        self._pages = {path.encode(): page for path, page in pages.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The page; 304 where the caller has it."""
+        found = self._pages.get(scope["raw_path"]) if scope["type"] == "http" else None
+        if found is None:
+            await self._app(scope, receive, send)
+            return
+        status, headers, body, tag = found
+        if scope["method"] == "OPTIONS":
+            status, headers, body = 204, [(b"allow", b"GET, HEAD, OPTIONS")], b""
+        elif scope["method"] not in ("GET", "HEAD"):
+            raise MethodNotAllowed("GET, HEAD, OPTIONS")
+        elif any(tag in value or value == b"*" for name, value in scope["headers"] if name == b"if-none-match"):
+            status, body = 304, b""
+            headers = [(name, value) for name, value in headers if name not in (b"content-length", b"content-type")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

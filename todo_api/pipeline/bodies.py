@@ -1,0 +1,99 @@
+"""JSON bodies: read up to a limit, parsed strictly, judged as the contract says."""
+
+import json
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope
+
+from todo_api.errors import Violation
+from todo_api.pipeline.rejections import MalformedJson, PayloadTooLarge, UnsupportedMediaType
+from todo_api.pipeline.rules import Rules
+
+MAX_BODY = 65536
+"""Bytes that a request body has at most."""
+
+_CHARSETS = ("", "charset=utf-8", 'charset="utf-8"')
+
+
+class Body:
+    """The body of one operation: JSON, of one schema."""
+
+    def __init__(self, definition: dict[str, Any], also: list[str]) -> None:
+        """`definition` is the contract's `requestBody`; `also` are further names that its media type goes by."""
+        ((media_type, content),) = definition["content"].items()
+        self._media_types = tuple(dict.fromkeys([media_type, *also]))
+        self._required = definition.get("required", False)
+        self._rules = Rules(content["schema"])
+
+    async def read(self, scope: Scope, receive: Receive, violations: list[Violation]) -> Any:
+        """The parsed body, None where there is none. Violations go into `violations`.
+
+        Raises UnsupportedMediaType, PayloadTooLarge, MalformedJson.
+        """
+        lengths, types = [], []
+        for name, value in scope["headers"]:
+            if name == b"content-type":
+                types.append(value)
+            elif name == b"content-length":
+                lengths.append(value)
+        content = await _receive(receive, lengths)
+        if not content and not types:
+            self._check_absent(violations)
+            return None
+        if len(types) != 1 or not self._accepts(types[0].decode("latin-1")):
+            raise UnsupportedMediaType(self._media_types)
+        if not content:
+            self._check_absent(violations)
+            return None
+        value = parse(content)
+        violations += self._rules.violations(value, "body")
+        return value
+
+    def _check_absent(self, violations: list[Violation]) -> None:
+        if self._required:
+            violations.append(Violation("body", "", "required", "A body is required."))
+
+    def _accepts(self, content_type: str) -> bool:
+        media_type, _, parameters = content_type.partition(";")
+        return media_type.strip().lower() in self._media_types and parameters.strip().lower() in _CHARSETS
+
+
+async def _receive(receive: Receive, lengths: list[bytes]) -> bytes:
+    if lengths and int(lengths[0]) > MAX_BODY:
+        raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
+    content = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise MalformedJson("The body ended before it was complete.")
+        content += message.get("body", b"")
+        if len(content) > MAX_BODY:
+            raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
+        if not message.get("more_body", False):
+            return bytes(content)
+
+
+def parse(content: bytes) -> Any:
+    """The value of a JSON text (RFC 8259). Raises MalformedJson.
+
+    orjson refuses invalid UTF-8, NaN, lone surrogates and deep nesting; the second reading refuses repeated names (RFC 7493,
+    section 2.3), of which orjson would take the last.
+    """
+    try:
+        value = orjson.loads(content)
+        json.loads(content, object_pairs_hook=_unique)
+    except RecursionError as error:
+        raise MalformedJson("The body is nested too deeply.") from error
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(f"The body is not valid JSON in UTF-8, near byte {error.pos}.") from error
+    except ValueError as error:
+        raise MalformedJson("The body has a number with too many digits.") from error
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedJson("An object in the body has the same name twice.")
+    return members

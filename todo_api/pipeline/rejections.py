@@ -1,0 +1,58 @@
+"""What is refused before any business is done, because of how the request was made."""
+
+from todo_api.errors import TaskApiError
+
+
+class RouteNotFound(TaskApiError):
+    """No resource has this path."""
+
+    detail = "There is nothing at this address."
+
+
+class MethodNotAllowed(TaskApiError):
+    """The resource has no such method; `allowed` is all that it has (RFC 9110, section 15.5.6)."""
+
+    detail = "This resource does not have this method; Allow lists those it has."
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__()
+        self.allowed = allowed
+
+
+class MalformedJson(TaskApiError):
+    """The body is no JSON text in UTF-8 (RFC 8259), or not an interoperable one (RFC 7493)."""
+
+
+class PayloadTooLarge(TaskApiError):
+    """The body is larger than any body may be."""
+
+
+class UnsupportedMediaType(TaskApiError):
+    """The body is not declared as what the operation takes."""
+
+    def __init__(self, accepted: tuple[str, ...]) -> None:
+        super().__init__(f"Send the body as {' or '.join(accepted)} in UTF-8, with exactly one Content-Type.")
+
+
+class HeaderFieldsTooLarge(TaskApiError):
+    """The header section is larger than any may be."""
+
+    detail = "The header fields are too large."
+
+
+class UriTooLong(TaskApiError):
+    """The request line is longer than any may be."""
+
+    detail = "The request line is too long."
+
+
+class BadRequest(TaskApiError):
+    """What arrived is not HTTP as the RFCs have it."""
+
+    detail = "The request is not well-formed HTTP."
+
+
+class NotImplementedByServer(TaskApiError):
+    """A transfer coding that the server does not have (RFC 9112, section 6.1)."""
+
+    detail = "The server does not have this transfer coding."

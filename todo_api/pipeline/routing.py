@@ -1,0 +1,107 @@
+"""Routing by the raw path: nothing that is not in the contract gets any further.
+
+A path is split at its slashes first and decoded then: an encoded slash or a dot segment is just text of its segment, for
+validation to judge, and an empty segment matches nothing. 404, 405 with the whole `Allow`, and OPTIONS are answered here.
+"""
+
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
+from connexion.spec import Specification
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from todo_api.pipeline.rejections import MethodNotAllowed, RouteNotFound
+
+_METHODS = ("get", "put", "post", "patch", "delete")
+
+
+class Resource(NamedTuple):
+    """One path of a contract, its operations, and what OPTIONS says of it."""
+
+    base_path: str
+    fixed: tuple[tuple[int, str], ...]
+    variable: tuple[tuple[int, str], ...]
+    operation_ids: dict[str, str]
+    allowed: str
+    options: list[tuple[bytes, bytes]]
+
+
+class Routing(SpecMiddleware):
+    """Finds the operation of a request, and tells Connexion's middlewares further in."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._resources: dict[int, list[Resource]] = {}
+
+    def add_api(self, specification: Specification, *, base_path: str | None = None, **_: Any) -> None:
+        """Learns the paths of a contract. Those with more fixed segments are tried first."""
+        base = specification.base_path if base_path is None else base_path
+        for path, item in specification["paths"].items():
+            resource, length = _resource(base, path, item)
+            self._resources.setdefault(length, []).append(resource)
+        for resources in self._resources.values():
+            resources.sort(key=lambda resource: -len(resource.fixed))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands the request on with its operation, or raises RouteNotFound or MethodNotAllowed."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        resource, parameters = self._match(scope["raw_path"])
+        method = scope["method"]
+        if method == "OPTIONS":
+            await send({"type": "http.response.start", "status": 204, "headers": resource.options})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        operation_id = resource.operation_ids.get(method)
+        if operation_id is None:
+            raise MethodNotAllowed(resource.allowed)
+        routing = {"api_base_path": resource.base_path, "operation_id": operation_id}
+        await self._app(
+            {
+                **scope,
+                "method": "GET" if method == "HEAD" else method,
+                "path_params": parameters,
+                "extensions": {**(scope.get("extensions") or {}), ROUTING_CONTEXT: routing},
+            },
+            receive,
+            send,
+        )
+
+    def _match(self, raw_path: bytes) -> tuple[Resource, dict[str, str]]:
+        if not raw_path.isascii():
+            raise RouteNotFound
+        segments = raw_path.decode("ascii").split("/")
+        for resource in self._resources.get(len(segments), ()):
+            if all(segments[index] == text for index, text in resource.fixed):
+                return resource, {name: _decode(segments[index]) for index, name in resource.variable}
+        raise RouteNotFound
+
+
+def _resource(base_path: str, path: str, item: dict[str, Any]) -> tuple[Resource, int]:
+    segments = f"{base_path}{path}".split("/")
+    methods = {method.upper(): item[method] for method in _METHODS if method in item}
+    ids = {method: operation["operationId"] for method, operation in methods.items()}
+    if "GET" in ids:
+        ids["HEAD"] = ids["GET"]
+    allowed = ", ".join(sorted([*ids, "OPTIONS"]))
+    options = [(b"allow", allowed.encode())]
+    if "PATCH" in methods:
+        accepted = ", ".join(methods["PATCH"].get("x-accept-patch") or methods["PATCH"]["requestBody"]["content"])
+        options.append((b"accept-patch", accepted.encode()))
+    variable = tuple((index, text[1:-1]) for index, text in enumerate(segments) if text.startswith("{"))
+    fixed = tuple((index, text) for index, text in enumerate(segments) if not text.startswith("{"))
+    return Resource(base_path, fixed, variable, ids, allowed, options), len(segments)
+
+
+def _decode(segment: str) -> str:
+    """One segment, percent-decoded once. Raises RouteNotFound where it is empty or no UTF-8."""
+    if not segment:
+        raise RouteNotFound
+    if "%" not in segment:
+        return segment
+    try:
+        return unquote_to_bytes(segment).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RouteNotFound from error

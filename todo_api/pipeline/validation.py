@@ -1,0 +1,69 @@
+"""Validation: the contract's rules on path, query, headers and body, compiled at start. A handler never sees a request
+that breaks one of them."""
+
+import inspect
+from typing import Any
+
+from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
+from connexion.operations import AbstractOperation
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from todo_api.errors import ValidationFailed, Violation
+from todo_api.pipeline.bodies import Body
+from todo_api.pipeline.parameters import Parameters
+
+ARGUMENTS = "task_api_arguments"
+"""Where in the scope's extensions the arguments of the handler are."""
+
+USER = "user"
+"""The argument under which a handler that wants it gets the subject of the token, as Connexion names it."""
+
+
+class ValidatedOperation:
+    """One operation with its parameters and its body."""
+
+    def __init__(self, next_app: ASGIApp, operation: AbstractOperation) -> None:
+        self._next_app = next_app
+        self._parameters = Parameters(operation.parameters)
+        definition = operation.request_body
+        self._body = Body(definition, operation._operation.get("x-accept-patch", [])) if definition else None
+        _check_signature(operation, self._parameters.arguments | ({"body"} if definition else set()))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands the request on with the arguments of its handler, or raises ValidationFailed with every violation."""
+        arguments: dict[str, Any] = {}
+        violations: list[Violation] = []
+        self._parameters.read(scope, arguments, violations)
+        if self._body is not None:
+            arguments["body"] = await self._body.read(scope, receive, violations)
+        if violations:
+            raise ValidationFailed(violations)
+        scope["extensions"][ARGUMENTS] = arguments
+        await self._next_app(scope, receive, send)
+
+
+def _check_signature(operation: AbstractOperation, offered: set[str]) -> None:
+    """Raises TypeError where the handler of an operation does not take what the contract hands it."""
+    taken = set(inspect.signature(operation.function).parameters) - {USER}
+    if taken != offered:
+        raise TypeError(
+            f"{operation.operation_id}: the contract hands the handler {sorted(offered)}, and it takes {sorted(taken)}"
+        )
+
+
+class ValidationAPI(RoutedAPI[ValidatedOperation]):
+    """The operations of one contract."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_paths()
+
+    def make_operation(self, operation: AbstractOperation) -> ValidatedOperation:
+        """The operation, compiled."""
+        return ValidatedOperation(self.next_app, operation)
+
+
+class Validation(RoutedMiddleware[ValidationAPI]):
+    """Takes the place of Connexion's RequestValidationMiddleware, which builds its validators anew for each request."""
+
+    api_cls = ValidationAPI

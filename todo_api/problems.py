@@ -1,0 +1,140 @@
+"""From errors to problem documents (RFC 9457): the one table, and the one place where they are written."""
+
+import logging
+from typing import Any, NamedTuple
+
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from todo_api import errors
+from todo_api.pipeline import rejections
+from todo_api.schemas import dump_task
+
+MEDIA_TYPE = "application/problem+json"
+REALM = "task-api"
+DRAIN_BYTES = 16 * 1024 * 1024
+"""How much of a body that is too large is read and thrown away, so that its sender gets to read the answer."""
+
+_log = logging.getLogger(__name__)
+
+
+class Kind(NamedTuple):
+    """How one class of errors is told."""
+
+    status: int
+    code: str
+    title: str
+
+
+KINDS: dict[type[Exception], Kind] = {
+    errors.ValidationFailed: Kind(400, "validation_failed", "Validation failed"),
+    rejections.MalformedJson: Kind(400, "malformed_json", "Malformed JSON"),
+    rejections.BadRequest: Kind(400, "bad_request", "Bad request"),
+    errors.InvalidCursor: Kind(400, "invalid_cursor", "Invalid cursor"),
+    errors.Unauthorized: Kind(401, "unauthorized", "Unauthorized"),
+    errors.InvalidCredentials: Kind(401, "invalid_credentials", "Invalid credentials"),
+    errors.Forbidden: Kind(403, "forbidden", "Forbidden"),
+    errors.NotFound: Kind(404, "not_found", "Not found"),
+    rejections.RouteNotFound: Kind(404, "not_found", "Not found"),
+    errors.AccountsDisabled: Kind(404, "accounts_disabled", "Accounts disabled"),
+    rejections.MethodNotAllowed: Kind(405, "method_not_allowed", "Method not allowed"),
+    errors.InvalidTransition: Kind(409, "invalid_transition", "Invalid transition"),
+    errors.EmailTaken: Kind(409, "email_taken", "E-mail taken"),
+    errors.PreconditionFailed: Kind(412, "precondition_failed", "Precondition failed"),
+    rejections.PayloadTooLarge: Kind(413, "payload_too_large", "Payload too large"),
+    rejections.UriTooLong: Kind(414, "uri_too_long", "URI too long"),
+    rejections.UnsupportedMediaType: Kind(415, "unsupported_media_type", "Unsupported media type"),
+    rejections.HeaderFieldsTooLarge: Kind(431, "header_fields_too_large", "Header fields too large"),
+    rejections.NotImplementedByServer: Kind(501, "not_implemented", "Not implemented"),
+    errors.Unavailable: Kind(503, "unavailable", "Unavailable"),
+}
+INTERNAL_ERROR = Kind(500, "internal_error", "Internal error")
+
+
+def problem(error: Exception, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body that tell of an error. Whatever the table does not have is an internal error, without detail."""
+    kind = KINDS.get(type(error), INTERNAL_ERROR)
+    document = {
+        "type": f"/problems/{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": "Something went wrong on our side." if kind is INTERNAL_ERROR else str(error),
+        "code": kind.code,
+        "request_id": request_id,
+        **_members(error),
+    }
+    headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store", **_headers(error)}
+    body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
+    headers["content-length"] = str(len(body))
+    return kind.status, [(name.encode(), value.encode("latin-1")) for name, value in headers.items()], body
+
+
+def _members(error: Exception) -> dict[str, Any]:
+    match error:
+        case errors.ValidationFailed():
+            return {"errors": [violation._asdict() for violation in error.violations]}
+        case errors.InvalidTransition():
+            return {"from": error.source, "to": error.target, "allowed": error.allowed}
+        case errors.PreconditionFailed():
+            return {"current": dump_task(error.current)}
+    return {}
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    match error:
+        case errors.Unauthorized() if error.token_sent:
+            challenge = f'Bearer realm="{REALM}", error="invalid_token", error_description="{error}"'
+            return {"www-authenticate": challenge}
+        case errors.Unauthorized() | errors.InvalidCredentials():
+            return {"www-authenticate": f'Bearer realm="{REALM}"'}
+        case errors.PreconditionFailed():
+            return {"etag": f'"{error.current.version}"'}
+        case rejections.MethodNotAllowed():
+            return {"allow": error.allowed}
+        case errors.Unavailable():
+            return {"retry-after": str(error.retry_after)}
+    return {}
+
+
+class Problems:
+    """Answers whatever is raised further in with its problem document."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands the request on, and tells what went wrong with it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except Exception as error:
+            if started:
+                raise
+            request_id = scope["state"]["request_id"]
+            if type(error) not in KINDS:
+                _log.exception("internal error, request_id=%s", request_id)
+            elif isinstance(error, errors.Unavailable):
+                _log.warning("unavailable, request_id=%s: %s", request_id, type(error.__cause__).__name__)
+            status, headers, body = problem(error, request_id)
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            if isinstance(error, rejections.PayloadTooLarge):
+                await _drain(receive)
+
+
+async def _drain(receive: Receive) -> None:
+    read = 0
+    while read < DRAIN_BYTES:
+        message = await receive()
+        read += len(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return

@@ -1,0 +1,1 @@
+"""The business: statements and rules, bound to a user. Knows no HTTP."""

@@ -1,0 +1,52 @@
+"""The cursors of lists: opaque, tamper-evident, and bound to the user, the filters and the sort they came from."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from todo_api.errors import InvalidCursor
+
+Key = datetime | str
+
+_TAG_BYTES = 16
+_ID_BYTES = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class CursorSigner:
+    """Writes and reads cursors with one secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = hmac.digest(secret, b"task-api list cursor", "sha256")
+
+    def sign(self, key: Key, task_id: UUID, scope: str) -> str:
+        """The cursor that continues after the task with this sort key and id, in `scope`: user, filters and sort."""
+        content = task_id.bytes + (_write(key) if isinstance(key, datetime) else key.encode())
+        return base64.urlsafe_b64encode(self._tag(content, scope) + content).rstrip(b"=").decode("ascii")
+
+    def read(self, cursor: str, scope: str, *, is_time: bool) -> tuple[Key, UUID]:
+        """The sort key and id that `sign` was given. Raises InvalidCursor for all else."""
+        try:
+            signed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidCursor from error
+        tag, content = signed[:_TAG_BYTES], signed[_TAG_BYTES:]
+        if not hmac.compare_digest(tag, self._tag(content, scope)):
+            raise InvalidCursor
+        key = content[_ID_BYTES:]
+        return _read(key) if is_time else key.decode(), UUID(bytes=content[:_ID_BYTES])
+
+    def _tag(self, content: bytes, scope: str) -> bytes:
+        return hmac.new(self._key, hashlib.sha256(scope.encode()).digest() + content, "sha256").digest()[:_TAG_BYTES]
+
+
+def _write(moment: datetime) -> bytes:
+    return ((moment - _EPOCH) // _MICROSECOND).to_bytes(8, "big", signed=True)
+
+
+def _read(content: bytes) -> datetime:
+    return _EPOCH + int.from_bytes(content, "big", signed=True) * _MICROSECOND

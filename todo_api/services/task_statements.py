@@ -1,0 +1,208 @@
+"""The statements on tasks: built with SQLAlchemy Core, compiled once for each shape.
+
+Each write is one statement. It locks the task, takes the user's next number (`users.seq`) under the lock of the user's row, keeps the
+counts by status, and stamps the number on the task as its `version`. The lock is held to the commit, so numbers
+become visible in order. Every statement names the user, whatever row-level security would show.
+"""
+
+from functools import cache, reduce
+from operator import add
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Text,
+    Uuid,
+    all_,
+    and_,
+    any_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from todo_api.db import Statement
+from todo_api.models import STATUSES, tasks, users
+
+TASK_COLUMNS = (
+    tasks.c.id,
+    tasks.c.user_id,
+    tasks.c.title,
+    tasks.c.description,
+    tasks.c.status,
+    tasks.c.completed_at,
+    tasks.c.created_at,
+    tasks.c.updated_at,
+    tasks.c.version,
+)
+
+USER_ID = bindparam("user_id", type_=Text)
+TASK_ID = cast(bindparam("task_id"), Uuid)
+STATUS = cast(bindparam("status"), Text)
+MINE = and_(tasks.c.user_id == USER_ID, tasks.c.id == TASK_ID)
+
+
+def _number(condition: ColumnElement[bool] | bool) -> ColumnElement[int]:
+    return cast(condition, Integer)
+
+
+def _listed(name: str, kind: Any = Text) -> ColumnElement[Any]:
+    return any_(cast(bindparam(name), ARRAY(kind)))
+
+
+def _at_version() -> ColumnElement[bool]:
+    return tasks.c.version == _listed("versions", tasks.c.version.type)
+
+
+get = Statement(select(*TASK_COLUMNS).where(MINE))
+
+
+def _create() -> Statement:
+    owner = (
+        insert(users)
+        .values(id=USER_ID, seq=1, **{status: _number(status == STATUS) for status in STATUSES})
+        .on_conflict_do_update(
+            index_elements=[users.c.id],
+            set_={
+                "seq": users.c.seq + 1,
+                **{status: users.c[status] + _number(status == STATUS) for status in STATUSES},
+            },
+        )
+        .returning(users.c.seq, func.clock_timestamp().label("at"))
+        .cte("owner")
+    )
+    values = {
+        tasks.c.id: TASK_ID,
+        tasks.c.user_id: USER_ID,
+        tasks.c.title: cast(bindparam("title"), Text),
+        tasks.c.description: cast(bindparam("description"), Text),
+        tasks.c.status: STATUS,
+        tasks.c.completed_at: case((STATUS == "completed", owner.c.at), else_=null()),
+        tasks.c.created_at: owner.c.at,
+        tasks.c.updated_at: owner.c.at,
+        tasks.c.version: owner.c.seq,
+    }
+    return Statement(insert(tasks).from_select(list(values), select(*values.values())).returning(*TASK_COLUMNS))
+
+
+create = _create()
+
+
+def _locked(*conditions: ColumnElement[bool]) -> CTE:
+    return select(tasks.c.status, tasks.c.completed_at).where(MINE, *conditions).with_for_update().cte("task")
+
+
+def _numbered(task: CTE, target: ColumnElement[str]) -> CTE:
+    """The user's next number, with the counts moved from the task's status to `target`."""
+    moved = {s: users.c[s] + _number(target == s) - _number(task.c.status == s) for s in STATUSES}
+    return (
+        update(users)
+        .where(users.c.id == USER_ID, task.c.status.is_not(None))
+        .values(seq=users.c.seq + 1, **moved)
+        .returning(users.c.seq, func.clock_timestamp().label("at"))
+        .cte("owner")
+    )
+
+
+def _write(task: CTE, owner: CTE, target: ColumnElement[str], values: dict[str, Any]) -> Statement:
+    return Statement(
+        update(tasks)
+        .where(MINE)
+        .values(
+            **values,
+            status=target,
+            completed_at=case((target == "completed", func.coalesce(task.c.completed_at, owner.c.at)), else_=null()),
+            updated_at=owner.c.at,
+            version=owner.c.seq,
+        )
+        .returning(*TASK_COLUMNS)
+    )
+
+
+@cache
+def change(fields: frozenset[str], conditional: bool) -> Statement:
+    """Sets `fields`. Where the status is one of them, only from a status in `sources`; where conditional, only at `versions`."""
+    conditions = [_at_version()] if conditional else []
+    if "status" in fields:
+        conditions.append(tasks.c.status == _listed("sources"))
+    task = _locked(*conditions)
+    target = STATUS if "status" in fields else task.c.status
+    owner = _numbered(task, target)
+    return _write(task, owner, target, {name: cast(bindparam(name), Text) for name in fields - {"status"}})
+
+
+@cache
+def complete(toggle: bool, conditional: bool) -> Statement:
+    """Changes the status to `status`, from one in `sources`; or toggles it between completed and pending."""
+    conditions = [_at_version()] if conditional else []
+    task = _locked(tasks.c.status == _listed("sources"), *conditions)
+    target = case((task.c.status == "completed", literal_column("'pending'")), else_=literal_column("'completed'"))
+    status = target if toggle else STATUS
+    return _write(task, _numbered(task, status), status, {})
+
+
+@cache
+def remove(conditional: bool) -> Statement:
+    """Deletes the task. One row comes back if there was one."""
+    conditions = [_at_version()] if conditional else []
+    gone = delete(tasks).where(MINE, *conditions).returning(tasks.c.status).cte("gone")
+    counts = {status: users.c[status] - _number(gone.c.status == status) for status in STATUSES}
+    return Statement(
+        update(users)
+        .where(users.c.id == USER_ID, gone.c.status.is_not(None))
+        .values(seq=users.c.seq + 1, **counts)
+        .returning(users.c.seq)
+    )
+
+
+@cache
+def page(sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool) -> Statement:
+    """One page: rows of (seq, total, *task). Where it is empty, one row with nulls for a task; for an unknown user, none.
+
+    `total` is read from the user's counts; only a search for words has to count.
+    Where the user's number is one of `known`, no task is read and the total is null.
+    """
+    filters = [tasks.c.user_id == USER_ID]
+    if statuses is not None:
+        filters.append(tasks.c.status.in_([literal_column(f"'{status}'") for status in statuses]))
+    if words:
+        text = tasks.c.title + "\n" + func.coalesce(tasks.c.description, "")
+        filters.append(text.ilike(func.all(cast(bindparam("patterns"), ARRAY(Text)))))
+    owner = select(users.c.seq, *(users.c[status] for status in STATUSES)).where(users.c.id == USER_ID).cte("owner")
+    if words:
+        total: Any = select(func.count()).select_from(tasks).where(*filters).scalar_subquery()
+    else:
+        total = reduce(add, (owner.c[status] for status in statuses or STATUSES))
+    key, descending = tasks.c[sort.lstrip("-")], sort.startswith("-")
+    order = (key.desc(), tasks.c.id.desc()) if descending else (key, tasks.c.id)
+    if cursor:
+        position = tuple_(cast(bindparam("after_key"), key.type), cast(bindparam("after_id"), Uuid))
+        row = tuple_(key, tasks.c.id)
+        filters.append(row < position if descending else row > position)
+    changed = owner.c.seq != all_(cast(bindparam("known"), ARRAY(BigInteger)))
+    items = (
+        select(*TASK_COLUMNS)
+        .where(*filters, changed)
+        .order_by(*order)
+        .limit(bindparam("limit", type_=Integer))
+        .offset(bindparam("skip", type_=Integer))
+        .correlate(owner)
+        .lateral("item")
+    )
+    rows = select(owner.c.seq, case((changed, total), else_=null()), *items.c).select_from(
+        owner.outerjoin(items, true())
+    )
+    by = items.c[key.name]
+    return Statement(rows.order_by(by.desc() if descending else by, items.c.id.desc() if descending else items.c.id))

@@ -1,0 +1,226 @@
+"""Tasks: create, find, change, complete and delete, for one user."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from todo_api.db import Database, Row, Statement
+from todo_api.errors import InvalidTransition, NotFound, PreconditionFailed, Unavailable
+from todo_api.models import STATUSES
+from todo_api.services import task_statements as statements
+from todo_api.services.cursors import CursorSigner
+from todo_api.services.transitions import TRANSITIONS, sources
+
+Versions = Sequence[int] | None
+"""The versions that a write may start from; None for any."""
+
+_ATTEMPTS = 5
+
+
+class Task(NamedTuple):
+    """A task as it is stored. Times are in UTC."""
+
+    id: UUID
+    user_id: str
+    title: str
+    description: str | None
+    status: str
+    completed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+    @property
+    def completed(self) -> bool:
+        """Whether the status is `completed`."""
+        return self.status == "completed"
+
+
+class TaskFilter(NamedTuple):
+    """Which tasks a list holds, and in what order."""
+
+    statuses: tuple[str, ...] | None = None
+    completed: bool | None = None
+    words: str | None = None
+    sort: str = "-created_at"
+
+    def matching(self) -> tuple[str, ...] | None:
+        """The statuses that both filters leave, None for all."""
+        if self.statuses is None and self.completed is None:
+            return None
+        return tuple(
+            status
+            for status in STATUSES
+            if (self.statuses is None or status in self.statuses)
+            and (self.completed is None or (status == "completed") == self.completed)
+        )
+
+
+class Place(NamedTuple):
+    """Which page of a list: at most `limit` tasks, after `cursor` or after leaving out `skip`."""
+
+    limit: int
+    skip: int = 0
+    cursor: str | None = None
+
+
+class TaskPage(NamedTuple):
+    """One page of a list. `seq` is the number of the user's last write; `tasks` is None where the caller knows it."""
+
+    seq: int
+    tasks: list[Task] | None
+    total: int
+    next_cursor: str | None
+
+
+class TaskService:
+    """The tasks of one user. Every method is one statement where all goes well."""
+
+    def __init__(self, database: Database, user_id: str) -> None:
+        self._scope = database.as_user(user_id)
+        self._user_id = user_id
+
+    def create(self, title: str, description: str | None, status: str) -> Task:
+        """The new task. The user's first write makes their row as well."""
+        row = self._scope.first(
+            statements.create,
+            {
+                "user_id": self._user_id,
+                "task_id": str(uuid7()),
+                "title": title,
+                "description": description,
+                "status": status,
+            },
+        )
+        assert row is not None  # noqa: S101  # an INSERT ... RETURNING returns
+        return Task._make(row)
+
+    def get(self, task_id: UUID) -> Task:
+        """The task. Raises NotFound."""
+        row = self._scope.first(statements.get, self._named(task_id))
+        if row is None:
+            raise NotFound
+        return Task._make(row)
+
+    def list(self, wanted: TaskFilter, place: Place, signer: CursorSigner, known: Sequence[int] = ()) -> TaskPage:
+        """One page of the tasks that `wanted` matches. Raises InvalidCursor.
+
+        Where the number of the user's last write is one of `known`, the page has no tasks, and none was read.
+        """
+        statuses = wanted.matching()
+        scope = repr((self._user_id, wanted))
+        parameters: dict[str, Any] = {
+            "user_id": self._user_id,
+            "limit": place.limit + 1,
+            "skip": place.skip,
+            "known": list(known),
+        }
+        if wanted.words:
+            parameters["patterns"] = [f"%{_escape(word)}%" for word in wanted.words.split()]
+        if place.cursor is not None:
+            is_time = not wanted.sort.endswith("title")
+            parameters["after_key"], parameters["after_id"] = signer.read(place.cursor, scope, is_time=is_time)
+        statement = statements.page(wanted.sort, statuses, bool(wanted.words), place.cursor is not None)
+        key = attrgetter(wanted.sort.lstrip("-"))
+        return _page(
+            self._scope.all(statement, parameters),
+            place.limit,
+            known,
+            lambda task: signer.sign(key(task), task.id, scope),
+        )
+
+    def change(self, task_id: UUID, changes: dict[str, str | None], versions: Versions) -> Task:
+        """The task with `changes` made: any of title, description and status.
+
+        Raises NotFound, PreconditionFailed where it is at none of `versions`, InvalidTransition.
+        """
+        statement = statements.change(frozenset(changes), versions is not None)
+        target = changes.get("status")
+        allowed = {} if target is None else {"sources": sources(target)}
+        return self._written(statement, task_id, versions, {**changes, **allowed}, lambda _: target)
+
+    def complete(self, task_id: UUID, completed: bool | None, versions: Versions) -> Task:
+        """The task completed (True), reopened (False) or toggled (None). One that is as wished already is not touched.
+
+        Raises NotFound, PreconditionFailed where it is at none of `versions`, InvalidTransition.
+        """
+        statement = statements.complete(completed is None, versions is not None)
+        if completed is None:
+            parameters: dict[str, Any] = {"sources": [*sources("completed")]}
+        elif completed:
+            parameters = {"status": "completed", "sources": [s for s in sources("completed") if s != "completed"]}
+        else:
+            parameters = {"status": "pending", "sources": ["completed"]}
+
+        def target(task: Task) -> str | None:
+            return "completed" if completed is not False and not task.completed else None
+
+        return self._written(
+            statement,
+            task_id,
+            versions,
+            parameters,
+            target,
+            lambda task: completed is not None and task.completed == completed,
+        )
+
+    def delete(self, task_id: UUID, versions: Versions) -> None:
+        """Deletes the task. Raises NotFound, PreconditionFailed where it is at none of `versions`."""
+        parameters = {**self._named(task_id), "versions": versions}
+        for _ in range(_ATTEMPTS):
+            if self._scope.first(statements.remove(versions is not None), parameters) is not None:
+                return
+            _at(self.get(task_id), versions)
+        raise Unavailable("The task keeps changing.")
+
+    def _named(self, task_id: UUID) -> dict[str, Any]:
+        return {"user_id": self._user_id, "task_id": str(task_id)}
+
+    def _written(
+        self,
+        statement: Statement,
+        task_id: UUID,
+        versions: Versions,
+        parameters: dict[str, Any],
+        target: Callable[[Task], str | None],
+        satisfied: Callable[[Task], bool] = lambda _: False,
+    ) -> Task:
+        """The row that a write returns; where there is none, a second statement finds out why.
+
+        A task that changed between the two may look as if nothing had been wrong: then the write is tried again.
+        """
+        values = {**self._named(task_id), **parameters, "versions": versions}
+        for _ in range(_ATTEMPTS):
+            row = self._scope.first(statement, values)
+            if row is not None:
+                return Task._make(row)
+            current = self.get(task_id)
+            _at(current, versions)
+            if satisfied(current):
+                return current
+            status = target(current)
+            if status is not None and status not in TRANSITIONS[current.status]:
+                raise InvalidTransition(current.status, status, TRANSITIONS[current.status])
+        raise Unavailable("The task keeps changing.")
+
+
+def _at(task: Task, versions: Versions) -> None:
+    if versions is not None and task.version not in versions:
+        raise PreconditionFailed(task)
+
+
+def _escape(word: str) -> str:
+    """A word with the wildcards of LIKE taken literally."""
+    return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+
+
+def _page(rows: list[Row], limit: int, known: Sequence[int], sign: Callable[[Task], str]) -> TaskPage:
+    seq, total = rows[0][:2] if rows else (0, 0)
+    if seq in known:
+        return TaskPage(seq, None, 0, None)
+    tasks = [Task._make(row[2:]) for row in rows[:limit] if row[2] is not None]
+    return TaskPage(seq, tasks, total, sign(tasks[-1]) if len(rows) > limit else None)
