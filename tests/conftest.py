@@ -1,8 +1,10 @@
 """One PostgreSQL for the whole run, a database for each module, the application in process, and users to act as."""
 
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -23,15 +25,19 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """An embedded PostgreSQL of the run's own, with a migrated database `template` to copy."""
-    embedded = EmbeddedServer.start(tmp_path_factory.mktemp("data") / "postgresql")
-    try:
-        execute(embedded.url, "CREATE DATABASE template_tasks")
-        migrating.migrate(database_url(embedded.url, "template_tasks"))
-        yield embedded
-    finally:
-        embedded.stop()
+def server() -> Iterator[EmbeddedServer]:
+    """An embedded PostgreSQL of the run's own, with a migrated database `template_tasks` to copy.
+
+    Not in pytest's own temporary folder: as root, each new run of pytest closes that to the user PostgreSQL runs as.
+    """
+    with tempfile.TemporaryDirectory(prefix="task-api-", ignore_cleanup_errors=True) as folder:
+        embedded = EmbeddedServer.start(Path(folder) / "postgresql")
+        try:
+            execute(embedded.url, "CREATE DATABASE template_tasks")
+            migrating.migrate(database_url(embedded.url, "template_tasks"))
+            yield embedded
+        finally:
+            embedded.stop()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from todo_api import contract, migrating
 from todo_api.auth.passwords import Passwords
-from todo_api.auth.tokens import TokenIssuer, TokenVerifier
+from todo_api.auth.tokens import TokenIssuer, TokenMemory, TokenVerifier
 from todo_api.config import Config, ConfigurationError
 from todo_api.db import Database
 from todo_api.handlers import spaces
@@ -54,7 +54,7 @@ def create_app(config: Config) -> FlaskApp:
         lifespan=lifespan,
         middlewares=_middlewares(config),
         resolver=contract.TagResolver(),
-        security_map={"bearer": lambda: BearerHandler(verifier.subject)},
+        security_map={"bearer": lambda: BearerHandler(TokenMemory(verifier.verify).subject)},
     )
     spaces.install(app.app, parts)
     app.add_api(contract.load(contract.TASK_API))

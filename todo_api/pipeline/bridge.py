@@ -3,12 +3,10 @@
 Takes the place of a2wsgi, which hands each request over several times, and of Connexion's FlaskDecorator, which is built for each request.
 """
 
-import asyncio
 import inspect
 import io
 import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import flask
@@ -18,6 +16,7 @@ from connexion.middleware.abstract import SpecMiddleware
 from connexion.spec import Specification
 from starlette.types import Receive, Scope, Send
 
+from todo_api.pipeline.threads import Threads
 from todo_api.pipeline.validation import ARGUMENTS, USER
 
 Reply = tuple[Any, int, dict[str, str]]
@@ -33,7 +32,7 @@ class Bridge(SpecMiddleware):
 
     def __init__(self, app: FlaskASGIApp, *, threads: int) -> None:
         self._flask = app.app
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        self._threads = Threads(self._run, threads)
 
     def add_api(self, specification: Specification, **_: Any) -> None:
         """Puts a compiled view in the place of each view that Connexion has given Flask."""
@@ -43,9 +42,7 @@ class Bridge(SpecMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers the request."""
-        environ = _environ(scope)
-        loop = asyncio.get_running_loop()
-        status, headers, body = await loop.run_in_executor(self._pool, self._run, environ)
+        status, headers, body = await self._threads.run(_environ(scope))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
