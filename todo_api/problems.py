@@ -12,8 +12,6 @@ from todo_api.schemas import dump_task
 
 MEDIA_TYPE = "application/problem+json"
 REALM = "task-api"
-DRAIN_BYTES = 16 * 1024 * 1024
-"""How much of a body that is too large is read and thrown away, so that its sender gets to read the answer."""
 
 _log = logging.getLogger(__name__)
 
@@ -127,14 +125,3 @@ class Problems:
             status, headers, body = problem(error, request_id)
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
-            if isinstance(error, rejections.PayloadTooLarge):
-                await _drain(receive)
-
-
-async def _drain(receive: Receive) -> None:
-    read = 0
-    while read < DRAIN_BYTES:
-        message = await receive()
-        read += len(message.get("body", b""))
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            return

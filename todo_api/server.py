@@ -1,20 +1,14 @@
-"""Serving: gunicorn with its ASGI worker, and the problem documents for what gunicorn refuses by itself."""
+"""Serving: gunicorn with its ASGI worker, told by our configuration."""
 
 import logging
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.asgi.protocol import ASGIProtocol
 
 from todo_api.app import create_app
 from todo_api.config import Config
-from todo_api.pipeline.rejections import BadRequest, HeaderFieldsTooLarge, NotImplementedByServer, UriTooLong
-from todo_api.problems import problem
-
-_REFUSALS = {400: BadRequest, 414: UriTooLong, 431: HeaderFieldsTooLarge, 501: NotImplementedByServer}
+from todo_api.protocol import Worker
 
 
 class Server(BaseApplication):
@@ -31,9 +25,9 @@ class Server(BaseApplication):
         settings = {
             "bind": [f"{host}:{self._config.port}"],
             "workers": self._config.web_concurrency,
-            "worker_class": "asgi",
+            "worker_class": Worker,
             "asgi_lifespan": "on",
-            "graceful_timeout": 10,
+            "graceful_timeout": 8,
             "keepalive": 75,
             "loglevel": self._config.log_level.lower(),
             "errorlog": "-",
@@ -48,24 +42,9 @@ class Server(BaseApplication):
     def load(self) -> Any:
         """The application of one worker."""
         logging.basicConfig(level=self._config.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        ASGIProtocol._send_error_response = _refuse  # type: ignore[method-assign]  # see there
         return create_app(self._config)
 
 
 def serve(config: Config, ready: Callable[[], None]) -> None:
     """Serves until the process is told to stop; `ready` is called once, when connections are taken."""
     Server(config, ready=ready).run()  # type: ignore[no-untyped-call]  # gunicorn's
-
-
-def _refuse(protocol: Any, status: int, message: str, extra_headers: Any = ()) -> None:
-    """Tells what gunicorn refuses before any application sees it as a problem document, without quoting it.
-
-    Stands in for a private method of gunicorn's protocol, since it has no setting for this; a test sends what must be refused.
-    """
-    request_id = uuid4().hex
-    error = _REFUSALS[status]() if status in _REFUSALS else RuntimeError(message)
-    told, headers, body = problem(error, request_id)
-    headers += [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
-    head = b"".join(b"%s: %s\r\n" % header for header in headers)
-    reason = HTTPStatus(told).phrase.encode()
-    protocol._safe_write(b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (told, reason, head, body))
