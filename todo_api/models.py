@@ -93,6 +93,7 @@ tasks = Table(
     CheckConstraint("(status = 'completed') = (completed_at IS NOT NULL)", "completion_time"),
     CheckConstraint("version > 0", "version_positive"),
     Index("tasks_by_created_at", "user_id", "created_at", "id"),
-    Index("tasks_by_updated_at", "user_id", "updated_at", "id"),
-    Index("tasks_by_title", "user_id", "title", "id"),
+    Index("tasks_by_status_and_created_at", "user_id", "status", "created_at", "id"),
+    Index("tasks_by_status_and_updated_at", "user_id", "status", "updated_at", "id"),
+    Index("tasks_by_status_and_title", "user_id", "status", "title", "id"),
 )

@@ -58,18 +58,29 @@ CREATE TABLE tasks (
 );
 COMMENT ON COLUMN tasks.version IS 'the user''s seq at the last write';
 CREATE INDEX tasks_by_created_at ON tasks (user_id, created_at, id);
-CREATE INDEX tasks_by_updated_at ON tasks (user_id, updated_at, id);
-CREATE INDEX tasks_by_title ON tasks (user_id, title, id);
+CREATE INDEX tasks_by_status_and_created_at ON tasks (user_id, status, created_at, id);
+CREATE INDEX tasks_by_status_and_updated_at ON tasks (user_id, status, updated_at, id);
+CREATE INDEX tasks_by_status_and_title ON tasks (user_id, status, title, id);
 """
 
 # Roles belong to the cluster, not to the database: another database's migration may have made them, or may be making them now.
+# Where somebody else made them and made us a member, that is enough: no right to create or grant roles is needed.
 ROLE = """
 DO $$
 BEGIN
-    CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+        CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION;
+    END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$;
-GRANT {role} TO current_user;
+DO $$
+DECLARE
+    wanted text := CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END;
+BEGIN
+    IF NOT pg_has_role(current_user, '{role}', wanted) THEN
+        GRANT {role} TO current_user;
+    END IF;
+END $$;
 """
 
 WALLS = """

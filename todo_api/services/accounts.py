@@ -5,17 +5,17 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg2.errors
-from sqlalchemy import Text, bindparam, cast, func, null, select
+from sqlalchemy import Text, func, null, select
 from sqlalchemy.dialects.postgresql import insert
 from uuid_utils.compat import uuid7
 
 from todo_api.auth.passwords import Passwords
-from todo_api.db import Database, Row, Statement
+from todo_api.db import Database, Row, Statement, given
 from todo_api.errors import EmailTaken, InvalidCredentials, ValidationFailed, Violation
 from todo_api.models import accounts, users
 
-USER_ID = bindparam("user_id", type_=Text)
-EMAIL = bindparam("email", type_=Text)
+USER_ID = given("user_id", Text)
+EMAIL = given("email", Text)
 
 
 class Account(NamedTuple):
@@ -30,7 +30,7 @@ class Account(NamedTuple):
 
 def _register() -> Statement:
     moment = select(func.clock_timestamp().label("at")).cte("moment")
-    name = cast(bindparam("name"), Text)
+    name = given("name", Text)
     user = (
         insert(users)
         .from_select(["id", "name", "created_at", "updated_at"], select(USER_ID, name, moment.c.at, moment.c.at))
@@ -38,7 +38,7 @@ def _register() -> Statement:
     )
     account = (
         insert(accounts)
-        .values(user_id=USER_ID, email=EMAIL, password_hash=bindparam("password_hash", type_=Text))
+        .values(user_id=USER_ID, email=EMAIL, password_hash=given("password_hash", Text))
         .cte("new_account")
     )
     return Statement(select(USER_ID, EMAIL, name, moment.c.at, moment.c.at).add_cte(user, account))

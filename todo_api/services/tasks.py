@@ -22,9 +22,9 @@ _ATTEMPTS = 5
 
 
 class Task(NamedTuple):
-    """A task as it is stored. Times are in UTC."""
+    """A task as it is stored: its id as the text of a UUID, times in UTC."""
 
-    id: UUID
+    id: str
     user_id: str
     title: str
     description: str | None
@@ -130,7 +130,7 @@ class TaskService:
             self._scope.all(statement, parameters),
             place.limit,
             known,
-            lambda task: signer.sign(key(task), task.id, scope),
+            lambda task: signer.sign(key(task), UUID(task.id), scope),
         )
 
     def change(self, task_id: UUID, changes: dict[str, str | None], versions: Versions) -> Task:
