@@ -10,7 +10,7 @@ from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 from starlette.middleware.cors import CORSMiddleware
 
-from todo_api import contract, migrating
+from todo_api import contract, discovery, migrating
 from todo_api.auth.passwords import Passwords
 from todo_api.auth.tokens import TokenIssuer, TokenMemory, TokenVerifier
 from todo_api.config import Config, ConfigurationError
@@ -76,7 +76,7 @@ def _middlewares(config: Config) -> list[Any]:
         Envelope,
         *([cors] if config.cors_origins else []),
         Problems,
-        partial(Pages, pages=published()),
+        partial(Pages, pages=published() | discovery.pages(config)),
         Routing,
         SecurityMiddleware,
         Validation,

@@ -1,8 +1,10 @@
 """The configuration: one frozen value, read once."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ class Config:
     jwt_lifetime: int = 3600
     cors_origins: tuple[str, ...] = ()
     log_level: str = "INFO"
+    security_contact: str | None = None
+    security_expires: str | None = None
 
     def __post_init__(self) -> None:
         _within("PORT", self.port, 0, 65535)
@@ -46,6 +50,7 @@ class Config:
             raise ConfigurationError("DATABASE_URL must start with postgresql:// or postgres://.")
         if "*" in self.cors_origins:
             raise ConfigurationError("CORS_ORIGINS must name exact origins, such as https://app.example.com, not *.")
+        _check_security_txt(self.security_contact, self.security_expires)
         if self.jwt_secret:
             check_secret(self.jwt_secret)
 
@@ -63,6 +68,24 @@ class Config:
 def _within(name: str, value: int, lowest: int, highest: int) -> None:
     if not lowest <= value <= highest:
         raise ConfigurationError(f"{name} must be a whole number from {lowest} to {highest}.")
+
+
+def _check_security_txt(contact: str | None, expires: str | None) -> None:
+    """Both or none, each as RFC 9116, sections 2.5.3 and 2.5.5, wants it."""
+    if (contact is None) != (expires is None):
+        raise ConfigurationError("SECURITY_CONTACT and SECURITY_EXPIRES go together: security.txt needs both.")
+    if contact is not None and not re.fullmatch(r"(mailto:|https://|tel:)[!-~]+", contact):
+        raise ConfigurationError("SECURITY_CONTACT must be a URI: mailto:..., https://... or tel:...")
+    if expires is not None and not _is_time(expires):
+        raise ConfigurationError("SECURITY_EXPIRES must be a time in UTC, such as 2027-01-31T00:00:00Z.")
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return True
 
 
 def check_secret(secret: str) -> None:

@@ -9,7 +9,7 @@ import flask_swagger_ui
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from todo_api import contract
+from todo_api import contract, contract31
 from todo_api.pipeline.rejections import MethodNotAllowed
 
 _OWN = Path(__file__).parent / "static"
@@ -50,11 +50,13 @@ def _swagger_ui() -> dict[str, Page]:
 def published() -> dict[str, Page]:
     """Every page by its path."""
     text = contract.TASK_API.read_bytes()
+    document = contract.load(contract.TASK_API)
     return {
         "/": page(b"", "text/plain", 307, location=_UI),
         _UI.rstrip("/"): page(b"", "text/plain", 307, location=_UI),
         "/api/v1/openapi.yaml": page(text, "application/yaml"),
-        "/api/v1/openapi.json": page(orjson.dumps(contract.load(contract.TASK_API)), "application/json"),
+        "/api/v1/openapi.json": page(orjson.dumps(document), "application/json"),
+        "/api/v1/openapi-3.1.json": page(orjson.dumps(contract31.convert(document)), "application/json"),
         **_swagger_ui(),
     }
 
