@@ -1,0 +1,216 @@
+"""Who gets through and who does not, for every operation of the contracts. The list of operations is theirs, not ours."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.client import Client, Reply
+from tests.conftest import execute, token
+from todo_api import contract
+
+PUBLIC = {"registerAccount", "issueToken", "checkLiveness", "checkReadiness"}
+"""Operations without a token. Add to it only what must work before a user is known."""
+
+METHODS = ("get", "put", "post", "patch", "delete")
+SAME_ID = {"X-Request-ID": "the-same"}
+UNKNOWN_TASK = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
+
+
+class Operation(NamedTuple):
+    """An operation of the contract and a request that its examples make."""
+
+    name: str
+    method: str
+    template: str
+    body: Any
+
+    def call(self, client: Client, user_id: str, task_id: str, **more: Any) -> Reply:
+        path = "/api/v1" + self.template.format(user_id=user_id, task_id=task_id)
+        return client.request(self.method, path, json_body=self.body, **more)
+
+
+def _resolve(document: dict[str, Any], part: Any) -> Any:
+    while "$ref" in part:
+        target: Any = document
+        for step in part["$ref"].removeprefix("#/").split("/"):
+            target = target[step]
+        part = target
+    return part
+
+
+def _is_public(document: dict[str, Any], operation: dict[str, Any]) -> bool:
+    return not operation.get("security", document["security"])
+
+
+def _operations(path: str) -> Iterator[tuple[dict[str, Any], str, str, dict[str, Any], list[Any]]]:
+    document = contract.load(path)
+    for template, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                operation = item[method]
+                parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
+                yield document, template, method, operation, [_resolve(document, one) for one in parameters]
+
+
+def _secured() -> Iterator[Operation]:
+    for document, template, method, operation, parameters in _operations(contract.TASK_API):
+        if _is_public(document, operation):
+            continue
+        name = operation["operationId"]
+        required = {parameter["name"] for parameter in parameters if parameter.get("required")}
+        assert required <= {"user_id", "task_id"}, f"{name}: say here how to give it {required}"
+        body = None
+        if "requestBody" in operation:
+            (media,) = operation["requestBody"]["content"].values()
+            body = _resolve(document, next(iter(media["examples"].values())))["value"]
+        yield Operation(name, method.upper(), template, body)
+        if method == "get":
+            yield Operation(f"{name}-head", "HEAD", template, None)
+
+
+SECURED = list(_secured())
+ABOUT_A_TASK = [operation for operation in SECURED if "{task_id}" in operation.template]
+
+every_operation = pytest.mark.parametrize("operation", SECURED, ids=[operation.name for operation in SECURED])
+every_task_operation = pytest.mark.parametrize(
+    "operation", ABOUT_A_TASK, ids=[operation.name for operation in ABOUT_A_TASK]
+)
+
+
+class Owner(NamedTuple):
+    """A user with a task."""
+
+    client: Client
+    id: str
+    task_id: str
+
+
+@pytest.fixture
+def owner(ada: Client) -> Owner:
+    task = ada.post("/api/v1/me/tasks", {"title": "Mine"}).json()
+    return Owner(ada, task["user_id"], task["id"])
+
+
+@pytest.fixture
+def rows(url: str, owner: Owner) -> Callable[[], list[Any]]:
+    """Everything that the owner has in the database."""
+
+    def read() -> list[Any]:
+        return execute(
+            url,
+            f"BEGIN; SET LOCAL ROLE task_api_user; SET LOCAL app.user_id = '{owner.id}';"
+            " SELECT users::text, (SELECT array_agg(tasks::text ORDER BY id) FROM tasks) FROM users",
+        )
+
+    return read
+
+
+def test_every_operation_without_security_is_listed() -> None:
+    documents = (contract.TASK_API, contract.OPS_API)
+    found = {
+        operation["operationId"]
+        for path in documents
+        for document, _, _, operation, _ in _operations(path)
+        if _is_public(document, operation)
+    }
+    assert found == PUBLIC
+
+
+def test_every_secured_operation_is_in_a_users_space() -> None:
+    assert [operation.name for operation in SECURED if not operation.template.startswith("/{user_id}/")] == []
+
+
+@every_operation
+def test_every_operation_as_owner_succeeds(operation: Operation, owner: Owner) -> None:
+    assert 200 <= operation.call(owner.client, "me", owner.task_id).status < 300
+
+
+@every_operation
+def test_every_operation_as_owner_by_id_succeeds(operation: Operation, owner: Owner) -> None:
+    assert 200 <= operation.call(owner.client, owner.id, owner.task_id).status < 300
+
+
+@every_operation
+def test_every_operation_without_token_is_unauthorized(
+    operation: Operation, owner: Owner, anonymous: Client, rows: Callable[[], list[Any]]
+) -> None:
+    before = rows()
+    for user_id in ("me", owner.id):
+        reply = operation.call(anonymous, user_id, owner.task_id)
+        assert reply.status == 401
+        assert reply.headers["www-authenticate"] == 'Bearer realm="task-api"'
+    assert rows() == before
+
+
+@every_operation
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"secret": "another-secret-of-the-tests-9mVq3xTz"},
+        {"issuer": "another"},
+        {"audience": "another"},
+        {"lifetime": -3600},
+    ],
+    ids=["secret", "issuer", "audience", "expired"],
+)
+def test_every_operation_with_bad_token_is_unauthorized(
+    operation: Operation,
+    owner: Owner,
+    anonymous: Client,
+    changes: dict[str, Any],
+    rows: Callable[[], list[Any]],
+) -> None:
+    before = rows()
+    reply = operation.call(anonymous.signed_in(token(owner.id, **changes)), "me", owner.task_id)
+    assert reply.status == 401
+    assert 'error="invalid_token"' in reply.headers["www-authenticate"]
+    assert rows() == before
+
+
+@every_operation
+def test_every_operation_at_another_users_address_is_forbidden(
+    operation: Operation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+) -> None:
+    before = rows()
+    assert operation.call(bob, owner.id, owner.task_id).status == 403
+    assert rows() == before
+
+
+@every_operation
+def test_every_operation_at_a_strangers_address_does_not_tell_whether_the_user_exists(
+    operation: Operation, owner: Owner, bob: Client
+) -> None:
+    known = operation.call(bob, owner.id, owner.task_id, headers=SAME_ID)
+    unknown = operation.call(bob, f"nobody-{secrets.token_hex(4)}", owner.task_id, headers=SAME_ID)
+    assert (known.status, known.body) == (403, unknown.body)
+    assert unknown.status == 403
+
+
+@every_task_operation
+def test_every_operation_on_another_users_task_is_not_found(
+    operation: Operation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+) -> None:
+    before = rows()
+    theirs = operation.call(bob, "me", owner.task_id, headers=SAME_ID)
+    unknown = operation.call(bob, "me", UNKNOWN_TASK, headers=SAME_ID)
+    assert (theirs.status, theirs.body) == (404, unknown.body)
+    assert unknown.status == 404
+    assert rows() == before
+
+
+@every_task_operation
+def test_every_operation_on_another_users_task_with_a_condition_is_not_found(
+    operation: Operation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+) -> None:
+    before = rows()
+    condition = {"If-None-Match" if operation.method in ("GET", "HEAD") else "If-Match": '"1"'}
+    assert operation.call(bob, "me", owner.task_id, headers=condition).status == 404
+    assert rows() == before
+
+
+def test_list_tasks_of_two_users_holds_each_ones_own(owner: Owner, bob: Client) -> None:
+    theirs = bob.post("/api/v1/me/tasks", {"title": "Theirs"}).json()
+    assert [task["id"] for task in owner.client.get("/api/v1/me/tasks").json()["items"]] == [owner.task_id]
+    assert [task["id"] for task in bob.get("/api/v1/me/tasks?q=e").json()["items"]] == [theirs["id"]]
