@@ -25,7 +25,7 @@ from todo_api.pipeline.validation import Validation
 from todo_api.problems import Problems
 from todo_api.services.cursors import CursorSigner
 
-_CORS_EXPOSED = ["ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
+_CORS_EXPOSED = ["Deprecation", "ETag", "Link", "Location", "Retry-After", "Sunset", "WWW-Authenticate", "X-Request-ID"]
 _CORS_ALLOWED = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID"]
 
 

@@ -15,13 +15,13 @@ class Envelope:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on with its id in the scope's state."""
+        """Hands the request on with its id in the scope's state, and the headers of its reply, for others to add to."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope["headers"])
-        scope.setdefault("state", {})["request_id"] = request_id
         headers = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+        scope.setdefault("state", {}).update(request_id=request_id, headers=headers)
         is_head = scope["method"] == "HEAD"
 
         async def finish(message: Message) -> None:

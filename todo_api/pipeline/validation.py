@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.pipeline.bodies import Body
+from todo_api.pipeline.deprecation import App, announced
 from todo_api.pipeline.parameters import Parameters
 
 ARGUMENTS = "task_api_arguments"
@@ -51,16 +52,16 @@ def _check_signature(operation: AbstractOperation, offered: set[str]) -> None:
         )
 
 
-class ValidationAPI(RoutedAPI[ValidatedOperation]):
+class ValidationAPI(RoutedAPI[App]):
     """The operations of one contract."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.add_paths()
 
-    def make_operation(self, operation: AbstractOperation) -> ValidatedOperation:
+    def make_operation(self, operation: AbstractOperation) -> App:
         """The operation, compiled."""
-        return ValidatedOperation(self.next_app, operation)
+        return announced(ValidatedOperation(self.next_app, operation), operation._operation)
 
 
 class Validation(RoutedMiddleware[ValidationAPI]):
