@@ -195,7 +195,8 @@ def page(sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool)
     else:
         total = reduce(add, (owner.c[status] for status in wanted), literal_column("0"))
     if cursor:
-        position = tuple_(given("after_key", key.type), given("after_id", Uuid))
+        kind = Text() if isinstance(key.type, Text) else key.type  # the collation is the column's; a parameter has none
+        position = tuple_(given("after_key", kind), given("after_id", Uuid))
         row = tuple_(key, tasks.c.id)
         filters.append(row < position if descending else row > position)
     changed = owner.c.seq != all_(given("known", ARRAY(BigInteger)))

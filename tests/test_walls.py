@@ -1,0 +1,234 @@
+"""Row-level security alone: statements without the service's filter, as the roles that the service runs them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import psycopg2.errors
+import pytest
+import sqlalchemy
+
+from tests.client import Client
+from tests.conftest import PASSWORD, execute, token
+from todo_api.db import Database, Scope, Statement
+from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
+
+OWNER_COLUMN = {"users": "id"} | {name: "user_id" for name in ("accounts", "tasks")}
+"""The column that says whose a row is."""
+
+TABLES = sorted(metadata.tables)
+
+every_table = pytest.mark.parametrize("table", TABLES)
+
+
+class World(NamedTuple):
+    """Two users with a row in every table."""
+
+    url: str
+    database: Database
+    ada: str
+    bob: str
+
+    def rows_of(self, user_id: str, table: str) -> list[Any]:
+        """As JSON, whatever the user may read of them."""
+        columns = "*" if table != "accounts" else "user_id, email"
+        scope = self.database.as_user(user_id)
+        return run(scope, f"SELECT to_jsonb(row)::text FROM (SELECT {columns} FROM {table} ORDER BY 1, 2) row")
+
+
+def run(scope: Scope, statement: str) -> list[Any]:
+    return scope.all(Statement(sqlalchemy.text(statement)), {})
+
+
+@pytest.fixture(scope="module")
+def world(url: str, anonymous: Client) -> Iterator[World]:
+    ids = []
+    for name in ("ada", "bob"):
+        registration = {"email": f"{name}@example.com", "password": PASSWORD}
+        ids.append(anonymous.post("/api/v1/auth/register", registration).json()["id"])
+        anonymous.signed_in(token(ids[-1])).post("/api/v1/me/tasks", {"title": f"The task of {name}"})
+    database = Database(url, pool_size=2)
+    database.prepares = False  # each statement here runs once
+    yield World(url, database, *ids)
+    database.close()
+
+
+@pytest.fixture
+def as_ada(world: World) -> Scope:
+    return world.database.as_user(world.ada)
+
+
+@pytest.fixture
+def unchanged(world: World) -> Iterator[Callable[[], None]]:
+    """Whatever the test tried, every row of both users is as it was."""
+    before = [world.rows_of(user_id, table) for user_id in (world.ada, world.bob) for table in TABLES]
+    yield
+    assert [world.rows_of(user_id, table) for user_id in (world.ada, world.bob) for table in TABLES] == before
+
+
+def privilege(url: str, table: str, kind: str) -> bool:
+    return bool(execute(url, f"SELECT has_any_column_privilege('{USER_ROLE}', '{table}', '{kind}')")[0][0])
+
+
+def test_catalogue_tables_are_those_with_a_known_owner(world: World) -> None:
+    found = execute(
+        world.url,
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')",
+    )
+    assert {name for (name,) in found} - {"alembic_version"} == {*OWNER_COLUMN} == {*TABLES}
+
+
+@every_table
+def test_catalogue_table_has_row_security_enabled_and_forced(world: World, table: str) -> None:
+    found = execute(
+        world.url, f"SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = '{table}'::regclass"
+    )
+    assert found == [(True, True)]
+
+
+@pytest.mark.parametrize("role", [USER_ROLE, LOGIN_ROLE])
+def test_catalogue_role_owns_nothing_and_bypasses_nothing(world: World, role: str) -> None:
+    found = execute(
+        world.url,
+        "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,"
+        " EXISTS (SELECT FROM pg_class WHERE relowner = r.oid), EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid)"
+        f" FROM pg_roles r WHERE rolname = '{role}'",
+    )
+    assert found == [(False,) * 8]
+
+
+def test_catalogue_functions_that_run_as_their_owner_do_not_exist(world: World) -> None:
+    found = execute(world.url, "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace")
+    assert found == []
+
+
+@every_table
+def test_select_without_filter_shows_own_rows_alone(world: World, as_ada: Scope, table: str) -> None:
+    assert run(as_ada, f"SELECT DISTINCT {OWNER_COLUMN[table]} FROM {table}") == [(world.ada,)]
+
+
+@every_table
+@pytest.mark.usefixtures("unchanged")
+def test_update_without_filter_reaches_no_row_of_another(world: World, as_ada: Scope, table: str) -> None:
+    column = OWNER_COLUMN[table]
+    statement = f"UPDATE {table} SET {column} = {column} WHERE {column} <> '{world.ada}' RETURNING {column}"
+    if privilege(world.url, table, "UPDATE"):
+        assert run(as_ada, statement) == []
+    else:
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            run(as_ada, statement)
+
+
+def test_update_tasks_without_filter_changes_own_rows_alone(world: World, as_ada: Scope) -> None:
+    before = world.rows_of(world.bob, "tasks")
+    assert run(as_ada, "UPDATE tasks SET description = 'all of them' RETURNING user_id") == [(world.ada,)]
+    assert world.rows_of(world.bob, "tasks") == before
+
+
+@every_table
+@pytest.mark.usefixtures("unchanged")
+def test_delete_without_filter_reaches_no_row_of_another(world: World, as_ada: Scope, table: str) -> None:
+    column = OWNER_COLUMN[table]
+    statement = f"DELETE FROM {table} WHERE {column} <> '{world.ada}' RETURNING {column}"
+    if execute(world.url, f"SELECT has_table_privilege('{USER_ROLE}', '{table}', 'DELETE')") == [(True,)]:
+        assert run(as_ada, statement) == []
+    else:
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            run(as_ada, statement)
+
+
+def test_delete_tasks_without_filter_deletes_own_rows_alone(world: World, anonymous: Client) -> None:
+    carol = anonymous.signed_in(token("carol")).post("/api/v1/me/tasks", {"title": "Soon gone"}).json()["user_id"]
+    before = world.rows_of(world.ada, "tasks"), world.rows_of(world.bob, "tasks")
+    assert run(world.database.as_user(carol), "DELETE FROM tasks RETURNING user_id") == [("carol",)]
+    assert (world.rows_of(world.ada, "tasks"), world.rows_of(world.bob, "tasks")) == before
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version)"
+        " VALUES ('{bob}', gen_random_uuid(), 'Not yours', 'pending', now(), now(), 1) RETURNING id",
+        "INSERT INTO users (id) VALUES ('mallory') RETURNING id",
+        "INSERT INTO users (id) VALUES ('{bob}') ON CONFLICT (id) DO UPDATE SET seq = 0 RETURNING id",
+        "INSERT INTO accounts (user_id, email, password_hash) VALUES ('{bob}', 'new@example.com', 'x') RETURNING user_id",
+        "UPDATE tasks SET user_id = '{bob}' RETURNING id",
+        "UPDATE users SET id = 'mallory' RETURNING id",
+    ],
+    ids=["insert-task", "insert-user", "upsert-user", "insert-account", "give-task-away", "become-another"],
+)
+def test_write_in_the_name_of_another_is_refused(world: World, as_ada: Scope, statement: str) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        run(as_ada, statement.format(bob=world.bob))
+
+
+@every_table
+def test_select_with_no_user_set_shows_nothing(world: World, table: str) -> None:
+    column = OWNER_COLUMN[table]
+    assert execute(world.url, f"BEGIN; SET LOCAL ROLE {USER_ROLE}; SELECT {column} FROM {table}") == []
+
+
+@every_table
+def test_select_with_empty_user_shows_nothing(world: World, table: str) -> None:
+    assert run(world.database.as_user(""), f"SELECT {OWNER_COLUMN[table]} FROM {table}") == []
+
+
+@every_table
+def test_select_as_owner_of_the_tables_shows_nothing(world: World, table: str) -> None:
+    assert execute(world.url, "SELECT usesuper FROM pg_user WHERE usename = current_user") == [(False,)]
+    assert execute(world.url, f"SELECT tableowner = current_user FROM pg_tables WHERE tablename = '{table}'") == [
+        (True,)
+    ]
+    assert execute(world.url, f"SELECT * FROM {table}") == []
+
+
+def test_user_scope_after_a_statement_leaves_nothing_on_the_connection(world: World, as_ada: Scope) -> None:
+    run(as_ada, "SELECT 1")  # the pool gives the connection used last
+    with world.database.connection() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("SELECT current_user = session_user, current_setting('app.user_id', true)")
+        assert cursor.fetchall() == [(True, "")]
+
+
+def test_user_scope_of_password_hash_is_refused(as_ada: Scope) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        run(as_ada, "SELECT password_hash FROM accounts")
+
+
+@pytest.mark.parametrize("table", ["tasks", "users"])
+def test_login_scope_of_tasks_and_users_is_refused(world: World, table: str) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        run(world.database.as_login("ada@example.com"), f"SELECT * FROM {table}")
+
+
+def test_login_scope_shows_the_account_of_its_email_alone(world: World) -> None:
+    scope = world.database.as_login("ada@example.com")
+    assert run(scope, "SELECT user_id, email FROM accounts") == [(world.ada, "ada@example.com")]
+
+
+def test_login_scope_of_unknown_email_shows_nothing(world: World) -> None:
+    assert run(world.database.as_login("nobody@example.com"), "SELECT user_id FROM accounts") == []
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE accounts SET password_hash = 'x' RETURNING user_id",
+        "DELETE FROM accounts RETURNING user_id",
+        "UPDATE users SET name = 'x' RETURNING id",
+        "DELETE FROM users RETURNING id",
+    ],
+)
+def test_login_scope_change_of_what_exists_is_refused(world: World, statement: str) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        run(world.database.as_login("ada@example.com"), statement)
+
+
+def test_login_scope_insert_for_another_email_is_refused(world: World) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        run(
+            world.database.as_login("ada@example.com"),
+            "WITH u AS (INSERT INTO users (id) VALUES ('mallory')) INSERT INTO accounts"
+            " VALUES ('mallory', 'mallory@example.com', 'x') RETURNING 1",
+        )
