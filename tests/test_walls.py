@@ -13,7 +13,7 @@ from tests.conftest import PASSWORD, execute, token
 from todo_api.db import Database, Scope, Statement
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 
-OWNER_COLUMN = {"users": "id"} | {name: "user_id" for name in ("accounts", "tasks")}
+OWNER_COLUMN = {"users": "id"} | dict.fromkeys(("accounts", "tasks"), "user_id")
 """The column that says whose a row is."""
 
 TABLES = sorted(metadata.tables)

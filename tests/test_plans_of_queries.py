@@ -1,0 +1,146 @@
+"""What PostgreSQL does for each shape of the list, under row-level security and prepared, as the service runs it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy.engine import make_url
+
+from tests.conftest import execute
+from todo_api.db import Database, Scope, Statement
+from todo_api.models import STATUSES
+from todo_api.services import task_statements
+
+USER = "big"
+TASKS = 20_000
+RARE = 10
+LIMIT = 51
+MIDDLE = "2026-01-01T02:46:40Z"
+SORTS = ("created_at", "-created_at", "updated_at", "-updated_at", "title", "-title")
+FILTERS = {
+    "all": None,
+    "common": ("completed",),
+    "rare": ("cancelled",),
+    "absent": ("in_progress",),
+    "open": ("pending", "in_progress", "cancelled"),
+    "nothing": (),
+}
+
+FILL = """
+    BEGIN; SET LOCAL ROLE task_api_user; SET LOCAL app.user_id = '{user}';
+    INSERT INTO users (id, seq, pending, completed, cancelled) VALUES ('{user}', {tasks}, 0, {tasks} - {rare}, {rare});
+    INSERT INTO tasks SELECT '{user}', gen_random_uuid(), 'Task ' || md5(i::text), NULL,
+        CASE WHEN i <= {tasks} - {rare} THEN 'completed' ELSE 'cancelled' END,
+        CASE WHEN i <= {tasks} - {rare} THEN now() END,
+        '2026-01-01Z'::timestamptz + i * interval '1 s', '2026-01-01Z'::timestamptz + i * interval '1 s', i
+        FROM generate_series(1, {tasks}) i;
+    COMMIT
+"""
+"""Old tasks are completed and the newest few cancelled: what a filter on status wants stands together, not evenly spread."""
+
+
+@pytest.fixture(scope="module")
+def filled(new_database: Callable[[], str]) -> str:
+    url = new_database()
+    execute(url, FILL.format(user=USER, tasks=TASKS, rare=RARE))
+    for number in range(20):
+        execute(url, FILL.format(user=f"other-{number}", tasks=2500, rare=1250))
+    execute(url, "VACUUM ANALYZE tasks")
+    execute(url, "VACUUM ANALYZE users")
+    return url
+
+
+@pytest.fixture(scope="module", params=["force_custom_plan", "force_generic_plan"])
+def scope(filled: str, request: pytest.FixtureRequest) -> Iterator[Scope]:
+    """A user's scope, in either of the ways in which PostgreSQL may plan a prepared statement: it is free to change its mind."""
+    url = make_url(filled).update_query_dict({"options": f"-c plan_cache_mode={request.param}"})
+    database = Database(url.render_as_string(hide_password=False), pool_size=1)
+    yield database.as_user(USER)
+    database.close()
+
+
+def plan_of(scope: Scope, statement: Statement, **parameters: Any) -> list[dict[str, Any]]:
+    """The nodes of the plan, with what each did."""
+    explained = Statement(sqlalchemy.select(sqlalchemy.literal_column("1")))
+    explained.name, explained.prepare = statement.name, statement.prepare
+    explained.execute = "EXPLAIN (ANALYZE, FORMAT JSON) " + statement.execute
+    values = {"user_id": USER, "limit": LIMIT, "skip": 0, "known": [], **parameters}
+    return list(_nodes(scope.all(explained, values)[0][0][0]["Plan"]))
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", []):
+        yield from _nodes(child)
+
+
+def _after(sort: str) -> dict[str, str]:
+    key = "Task 8" if sort.endswith("title") else MIDDLE
+    return {"after_key": key, "after_id": "00000000-0000-0000-0000-000000000000"}
+
+
+def _reads(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [node for node in nodes if node.get("Relation Name") == "tasks"]
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("statuses", FILTERS.values(), ids=FILTERS)
+@pytest.mark.parametrize("cursor", [False, True], ids=["first", "cursor"])
+def test_list_tasks_page_reads_an_ordered_index_and_no_more_than_the_page(
+    scope: Scope, sort: str, statuses: tuple[str, ...] | None, cursor: bool
+) -> None:
+    statement = task_statements.page(sort, statuses, False, cursor)
+    nodes = plan_of(scope, statement, **(_after(sort) if cursor else {}))
+    reads = _reads(nodes)
+    assert {node["Node Type"] for node in reads} <= {"Index Scan", "Index Only Scan"}
+    assert [node for node in reads if "Filter" in node or node.get("Rows Removed by Filter")] == []
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) <= LIMIT + len(STATUSES)
+    if cursor:
+        assert [node for node in reads if "ROW(" not in node["Index Cond"]] == []
+    sorted_rows = [node["Actual Rows"] for node in nodes if "Sort" in node["Node Type"]]
+    assert [rows for rows in sorted_rows if rows > LIMIT] == []
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("cursor", [False, True], ids=["first", "cursor"])
+def test_list_tasks_search_for_words_reads_no_other_users_task(scope: Scope, sort: str, cursor: bool) -> None:
+    statement = task_statements.page(sort, None, True, cursor)
+    nodes = plan_of(scope, statement, patterns=["%abc%"], **(_after(sort) if cursor else {}))
+    assert {node["Node Type"] for node in _reads(nodes)} <= {"Index Scan", "Bitmap Heap Scan"}
+    conditions = [node["Index Cond"] for node in nodes if "Index Cond" in node and "tasks" in node["Index Name"]]
+    assert conditions
+    assert [condition for condition in conditions if "user_id = " not in condition] == []
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("words", [False, True], ids=["plain", "words"])
+def test_list_tasks_not_modified_reads_no_task(scope: Scope, sort: str, words: bool) -> None:
+    statement = task_statements.page(sort, None, words, False)
+    more = {"patterns": ["%abc%"]} if words else {}
+    changed, unchanged = (_reads(plan_of(scope, statement, known=known, **more)) for known in ([], [TASKS]))
+    assert sum(node["Actual Loops"] for node in changed) > 0
+    assert [node["Actual Loops"] for node in unchanged] == [0] * len(unchanged)
+
+
+@pytest.mark.parametrize(
+    ("statement", "more"),
+    [
+        (task_statements.get, {}),
+        (
+            task_statements.change(frozenset({"title", "status"}), True),
+            {"title": "x", "status": "pending", "sources": ["pending"]},
+        ),
+        (task_statements.complete(True, False), {"sources": ["pending"]}),
+        (task_statements.remove(True), {}),
+    ],
+    ids=["get", "change", "complete", "remove"],
+)
+def test_statements_on_one_task_read_one_key(scope: Scope, statement: Statement, more: dict[str, Any]) -> None:
+    values = {"task_id": "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e", "versions": [1], **more}
+    reads = [node for node in _reads(plan_of(scope, statement, **values)) if node["Node Type"] != "ModifyTable"]
+    assert reads
+    for node in reads:
+        assert (node["Node Type"], node["Index Name"]) == ("Index Scan", "tasks_pkey")
+        assert "user_id = " in node["Index Cond"]
+        assert "id = " in node["Index Cond"].replace("user_id = ", "")
