@@ -45,8 +45,10 @@ class ValidatedOperation:
 
 def _check_signature(operation: AbstractOperation, offered: set[str]) -> None:
     """Raises TypeError where the handler of an operation does not take what the contract hands it."""
-    taken = set(inspect.signature(operation.function).parameters) - {USER}
-    if taken != offered:
+    if operation.security:
+        offered |= {USER}
+    taken = set(inspect.signature(operation.function).parameters)
+    if taken | ({USER} & offered) != offered:
         raise TypeError(
             f"{operation.operation_id}: the contract hands the handler {sorted(offered)}, and it takes {sorted(taken)}"
         )
