@@ -68,7 +68,7 @@ def test_task_write_with_other_tags_in_two_header_lines_is_refused(ada: Client, 
 
 
 @writes
-@pytest.mark.parametrize("if_match", ["1", "", '"1', '"1" "2"', "*, *", '"1", *', "w/\"1\"", '"\x81"'])
+@pytest.mark.parametrize("if_match", ["1", "", '"1', '"1" "2"', "*, *", '"1", *', 'w/"1"', '"\x81"'])
 def test_task_write_with_malformed_tag_is_refused(ada: Client, write: str, if_match: str) -> None:
     task = create(ada)
     reply = write_to(ada, write, task, if_match)

@@ -5,7 +5,7 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-COMMONEST = frozenset((Path(__file__).with_name("common-passwords.txt")).read_text(encoding="utf-8").split("\n"))
+COMMONEST = frozenset((Path(__file__).with_name("common-passwords.txt")).read_text(encoding="utf-8").splitlines())
 
 
 class Passwords:

@@ -13,6 +13,7 @@ Key = datetime | str
 
 _TAG_BYTES = 16
 _ID_BYTES = 16
+_TIME_BYTES = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -26,7 +27,7 @@ class CursorSigner:
     def sign(self, key: Key, task_id: UUID, scope: str) -> str:
         """The cursor that continues after the task with this sort key and id, in `scope`: user, filters and sort."""
         content = task_id.bytes + (_write(key) if isinstance(key, datetime) else key.encode())
-        return base64.urlsafe_b64encode(self._tag(content, scope) + content).rstrip(b"=").decode("ascii")
+        return _encode(self._tag(content, scope) + content)
 
     def read(self, cursor: str, scope: str, *, is_time: bool) -> tuple[Key, UUID]:
         """The sort key and id that `sign` was given. Raises InvalidCursor for all else."""
@@ -35,18 +36,34 @@ class CursorSigner:
         except (binascii.Error, ValueError) as error:
             raise InvalidCursor from error
         tag, content = signed[:_TAG_BYTES], signed[_TAG_BYTES:]
-        if not hmac.compare_digest(tag, self._tag(content, scope)):
+        if not hmac.compare_digest(tag, self._tag(content, scope)) or _encode(signed) != cursor:
             raise InvalidCursor
-        key = content[_ID_BYTES:]
-        return _read(key) if is_time else key.decode(), UUID(bytes=content[:_ID_BYTES])
+        try:
+            key = content[_ID_BYTES:]
+            return _read_time(key) if is_time else _read_text(key), UUID(bytes=content[:_ID_BYTES])
+        except (ValueError, OverflowError) as error:
+            # Signed by us, and yet no place in a list: another release wrote it.
+            raise InvalidCursor from error
 
     def _tag(self, content: bytes, scope: str) -> bytes:
         return hmac.new(self._key, hashlib.sha256(scope.encode()).digest() + content, "sha256").digest()[:_TAG_BYTES]
 
 
+def _encode(signed: bytes) -> str:
+    return base64.urlsafe_b64encode(signed).rstrip(b"=").decode("ascii")
+
+
 def _write(moment: datetime) -> bytes:
-    return ((moment - _EPOCH) // _MICROSECOND).to_bytes(8, "big", signed=True)
+    return ((moment - _EPOCH) // _MICROSECOND).to_bytes(_TIME_BYTES, "big", signed=True)
 
 
-def _read(content: bytes) -> datetime:
+def _read_time(content: bytes) -> datetime:
+    if len(content) != _TIME_BYTES:
+        raise ValueError
     return _EPOCH + int.from_bytes(content, "big", signed=True) * _MICROSECOND
+
+
+def _read_text(content: bytes) -> str:
+    if b"\0" in content:
+        raise ValueError
+    return content.decode()

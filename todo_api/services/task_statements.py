@@ -23,11 +23,13 @@ from sqlalchemy import (
     any_,
     case,
     cast,
+    collate,
     delete,
     false,
     func,
     literal_column,
     null,
+    or_,
     select,
     true,
     tuple_,
@@ -185,12 +187,13 @@ def page(sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool)
     key, descending = tasks.c[sort.lstrip("-")], sort.startswith("-")
     filters = [tasks.c.user_id == USER_ID]
     if words:
-        text = tasks.c.title + "\n" + func.coalesce(tasks.c.description, "")
+        # Titles are compared by code point, and so know no case but ASCII's; the database's own collation does.
+        text = collate(tasks.c.title + "\n" + func.coalesce(tasks.c.description, ""), "default")
         filters.append(text.ilike(func.all(given("patterns", ARRAY(Text)))))
     owner = select(users.c.seq, *(users.c[status] for status in STATUSES)).where(users.c.id == USER_ID).cte("owner")
     wanted = STATUSES if statuses is None else statuses
     if words:
-        known_status = tasks.c.status.in_([literal_column(f"'{status}'") for status in wanted])
+        known_status = or_(false(), *(tasks.c.status == literal_column(f"'{status}'") for status in wanted))
         total: Any = select(func.count()).select_from(tasks).where(known_status, *filters).scalar_subquery()
     else:
         total = reduce(add, (owner.c[status] for status in wanted), literal_column("0"))

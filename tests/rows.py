@@ -1,0 +1,20 @@
+"""What is in the database, whatever row-level security shows to whom."""
+
+from typing import Any
+
+from sqlalchemy.engine import make_url
+
+from tests.conftest import execute
+
+
+def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Runs a statement as the superuser of the embedded server, whom the service never is."""
+    return execute(make_url(url).set(username="postgres").render_as_string(hide_password=False), statement)
+
+
+def counts(url: str) -> tuple[int, int, int]:
+    """How many users, accounts and tasks there are."""
+    ((users, accounts, tasks),) = rows(
+        url, "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM accounts), (SELECT count(*) FROM tasks)"
+    )
+    return users, accounts, tasks
