@@ -6,10 +6,8 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, text
 
 from todo_api.db import engine_url
+from todo_api.migrating import ONE_AT_A_TIME
 from todo_api.models import metadata
-
-ONE_AT_A_TIME = 7_305_118_446
-"""The advisory lock of the migration's transaction: of two processes that migrate at once, one does, and the other finds it done."""
 
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "10min"

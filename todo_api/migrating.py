@@ -10,6 +10,9 @@ from todo_api.contract import shipped
 from todo_api.db import CONNECT_TIMEOUT, engine_url
 from todo_api.errors import Unavailable
 
+ONE_AT_A_TIME = 7_305_118_446
+"""The advisory lock of the migration's transaction: of two processes that migrate at once, one does, and the other finds it done."""
+
 
 class SchemaTooNewError(Exception):
     """The database is at a revision that this release does not know."""

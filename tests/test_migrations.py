@@ -1,0 +1,210 @@
+"""The schema: up, down and up again, once, by any owner, and never backwards."""
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+
+from tests.client import Client
+from tests.conftest import SECRET, database_url, execute, token
+from todo_api import migrating
+from todo_api.config import Config
+from todo_api.db import engine_url
+from todo_api.embedded import EmbeddedServer
+from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
+
+ROOT = Path(__file__).parents[1]
+
+SCHEMA = """
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid)
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE c.relnamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated, NULL
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT tablename, policyname, array_to_string(roles, ','), true, concat(cmd, qual, with_check) FROM pg_policies
+    UNION ALL
+    SELECT relname, 'rights', array_to_string(relacl, ' '), relforcerowsecurity, NULL
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+    ORDER BY 1, 2
+"""
+
+
+@pytest.fixture
+def empty(server: EmbeddedServer) -> str:
+    """An empty database's URL."""
+    name = f"empty_{secrets.token_hex(4)}"
+    execute(server.url, f"CREATE DATABASE {name}")
+    return database_url(server.url, name)
+
+
+def as_superuser(url: str, statement: str) -> None:
+    superuser = make_url(url).set(username="postgres").render_as_string(hide_password=False)
+    execute(superuser, statement)
+
+
+def downgrade(url: str, revision: str) -> None:
+    config = migrating._alembic()
+    engine = create_engine(engine_url(url))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+    engine.dispose()
+
+
+def test_migrations_have_one_head_and_numbers_in_order() -> None:
+    scripts = ScriptDirectory.from_config(migrating._alembic())
+    assert len(scripts.get_heads()) == 1
+    revisions = [script.revision for script in scripts.walk_revisions()]
+    assert revisions == [f"{number:04}" for number in range(len(revisions), 0, -1)]
+
+
+def test_migrate_from_empty_reaches_the_head(empty: str) -> None:
+    migrating.migrate(empty)
+    assert execute(empty, "SELECT version_num FROM alembic_version") == [(migrating.head(),)]
+
+
+def test_migrate_down_one_and_up_again_gives_the_same_schema(empty: str) -> None:
+    migrating.migrate(empty)
+    before = execute(empty, SCHEMA)
+    downgrade(empty, "-1")
+    assert execute(empty, SCHEMA) != before
+    migrating.migrate(empty)
+    assert execute(empty, SCHEMA) == before
+
+
+def test_migrate_down_to_nothing_leaves_no_table(empty: str) -> None:
+    migrating.migrate(empty)
+    downgrade(empty, "base")
+    left = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+    assert execute(empty, left) == [("alembic_version",)]
+
+
+def test_migrate_again_changes_nothing(empty: str) -> None:
+    migrating.migrate(empty)
+    before = execute(empty, SCHEMA)
+    migrating.migrate(empty)
+    assert execute(empty, SCHEMA) == before
+
+
+def test_migrations_and_models_say_the_same(url: str) -> None:
+    engine = create_engine(engine_url(url))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_migrations_and_models_have_the_same_constraints(url: str) -> None:
+    """Checks are what `alembic check` does not compare."""
+    engine = create_engine(engine_url(url))
+    made = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid::regclass::text IN ('%s') ORDER BY 1"
+    with engine.connect() as connection, connection.begin() as transaction:
+        query = made % "', '".join(metadata.tables)
+        migrated = connection.exec_driver_sql(query).fetchall()
+        connection.exec_driver_sql("DROP TABLE tasks, accounts, users")
+        metadata.create_all(connection)
+        assert connection.exec_driver_sql(query).fetchall() == migrated
+        transaction.rollback()
+    engine.dispose()
+
+
+def test_alembic_check_from_the_checkout_finds_nothing(url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", "setup.cfg", "check"],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "No new upgrade operations detected."), done.stderr
+
+
+def test_migrate_by_two_processes_at_once_does_it_once(empty: str) -> None:
+    program = "import sys; from todo_api import migrating; migrating.migrate(sys.argv[1])"
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    engine = create_engine(engine_url(empty), isolation_level="AUTOCOMMIT")
+    with engine.connect() as holder:
+        holder.exec_driver_sql(f"SELECT pg_advisory_lock({migrating.ONE_AT_A_TIME})")
+        processes = [
+            subprocess.Popen([sys.executable, "-c", program, empty], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)
+        ]
+        until = time.monotonic() + 30
+        while execute(empty, waiting) != [(2,)]:
+            assert time.monotonic() < until, "they do not wait for each other"
+            time.sleep(0.05)
+    engine.dispose()
+    assert [process.communicate(timeout=60)[1] for process in processes] == [b"", b""]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert execute(empty, "SELECT version_num FROM alembic_version") == [(migrating.head(),)]
+
+
+def test_migrate_of_a_newer_schema_is_refused(empty: str) -> None:
+    migrating.migrate(empty)
+    before = execute(empty, SCHEMA)
+    execute(empty, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(migrating.SchemaTooNewError, match="9999"):
+        migrating.migrate(empty)
+    assert execute(empty, SCHEMA) == before
+
+
+@pytest.fixture
+def other_owner(empty: str) -> Iterator[Callable[[str], str]]:
+    """Gives the empty database to a new role with these rights, and its URL as that role."""
+    made = []
+
+    def make(rights: str, memberships: str = "") -> str:
+        role = f"owner_{secrets.token_hex(4)}"
+        made.append(role)
+        as_superuser(empty, f"CREATE ROLE {role} LOGIN NOSUPERUSER {rights}")
+        as_superuser(empty, f"ALTER DATABASE {make_url(empty).database} OWNER TO {role}")
+        if memberships:
+            as_superuser(empty, f"GRANT {memberships} TO {role}")
+        return make_url(empty).set(username=role).render_as_string(hide_password=False)
+
+    yield make
+    for role in made:
+        as_superuser(empty, f"DROP OWNED BY {role} CASCADE")
+        as_superuser(empty, f"ALTER DATABASE {make_url(empty).database} OWNER TO todo")
+        as_superuser(empty, f"DROP ROLE {role}")
+
+
+def test_migrate_by_an_owner_who_is_a_member_of_the_roles_needs_no_other_right(
+    other_owner: Callable[..., str], new_client: Callable[[Config], Client]
+) -> None:
+    url = other_owner("NOCREATEROLE NOCREATEDB", f"{USER_ROLE}, {LOGIN_ROLE}")
+    migrating.migrate(url)
+    ada = new_client(Config(database_url=url, jwt_secret=SECRET, threads=1)).signed_in(token("ada"))
+    assert ada.post("/api/v1/me/tasks", {"title": "By another owner"}).status == 201
+
+
+def test_migrate_by_an_owner_who_may_create_roles_makes_them(other_owner: Callable[..., str]) -> None:
+    """In a cluster where nobody has made the roles: here, under other names for as long as the test runs."""
+    url = other_owner("CREATEROLE NOCREATEDB")
+    roles = (USER_ROLE, LOGIN_ROLE)
+    for role in roles:
+        as_superuser(url, f"ALTER ROLE {role} RENAME TO {role}_away")
+    try:
+        migrating.migrate(url)
+        found = "SELECT rolname, pg_has_role(current_user, oid, 'SET') FROM pg_roles WHERE rolname IN ('%s', '%s')"
+        assert sorted(execute(url, found % roles)) == [(role, True) for role in sorted(roles)]
+    finally:
+        for role in roles:
+            as_superuser(url, f"DROP OWNED BY {role}")
+            as_superuser(url, f"DROP ROLE IF EXISTS {role}")
+            as_superuser(url, f"ALTER ROLE {role}_away RENAME TO {role}")
