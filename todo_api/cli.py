@@ -11,11 +11,13 @@ from importlib.metadata import version
 from types import FrameType
 
 import orjson
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from todo_api import contract, migrating
 from todo_api.auth.keys import kept_secret
 from todo_api.auth.tokens import TokenIssuer, is_subject
 from todo_api.config import Config, ConfigurationError, load_config
+from todo_api.db import engine_url
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.errors import Unavailable
 
@@ -30,12 +32,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a command. 0 where all went well, 1 with one line on stderr where not, 2 for a wrong command line."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        with _stoppable():
+            options.run(options)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except (CommandError, ConfigurationError, EmbeddedUnavailable, migrating.SchemaTooNewError) as error:
         print(f"todo-api: {error}", file=sys.stderr)
         return 1
     except Unavailable as error:
         print(f"todo-api: the database does not answer ({error}). Check DATABASE_URL.", file=sys.stderr)
+        return 1
+    except DBAPIError as error:
+        why = str(error.orig).strip().splitlines()[0]
+        print(f"todo-api: the database refuses: {why}. Check DATABASE_URL and the rights of its role.", file=sys.stderr)
         return 1
     return 0
 
@@ -119,12 +128,15 @@ def _database(config: Config) -> Iterator[Config]:
     """The configuration with a database that answers and a secret. An embedded server stops with the block."""
     config = _with_secret(config)
     if config.database_url:
+        try:
+            engine_url(config.database_url)
+        except (ArgumentError, ValueError) as error:
+            raise ConfigurationError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name") from error
         yield config
         return
     server = EmbeddedServer.start(config.data_dir / "postgresql", _say)
     try:
-        with _stoppable():
-            yield replace(config, database_url=server.url)
+        yield replace(config, database_url=server.url)
     finally:
         server.stop()
 

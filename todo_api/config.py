@@ -107,7 +107,7 @@ def load_config(
     sources = (
         {name.upper(): value for name, value in flags.items()},
         environment,
-        dotenv_values(dotenv) if dotenv.is_file() else {},
+        _settings_of(dotenv),
     )
     values: dict[str, Any] = {}
     for field in fields(Config):
@@ -116,6 +116,13 @@ def load_config(
         if text is not None:
             values[field.name] = _convert(name, text)
     return Config(**values)
+
+
+def _settings_of(dotenv: Path) -> Mapping[str, str | None]:
+    try:
+        return dotenv_values(dotenv) if dotenv.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{dotenv} cannot be read as text in UTF-8: mend or remove it.") from error
 
 
 def _convert(name: str, text: str) -> Any:

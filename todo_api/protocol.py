@@ -6,6 +6,7 @@ gunicorn has no settings for these, so its classes are derived from, private met
 # mypy: disable-error-code="no-untyped-call, union-attr"
 
 import asyncio
+import re
 from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -26,6 +27,7 @@ DISCARDED_SECONDS = 10
 LINGER = 1
 """Seconds that a connection stays after a refusal, for the same reason: closing it at once would reset it."""
 
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){0,31}\.?)?)(:[0-9]{0,5})?")
 _REFUSALS = {400: BadRequest, 414: UriTooLong, 431: HeaderFieldsTooLarge, 501: NotImplementedByServer}
 
 
@@ -66,8 +68,9 @@ class Protocol(ASGIProtocol):
         names = {name for name, _ in request.headers_bytes}
         if b"upgrade" in names:
             _ignore_upgrade(request)
-        if b"host" not in names and request.version >= (1, 1):
-            raise InvalidHeader("no Host")  # RFC 9112, section 3.2
+        hosts = [value for name, value in request.headers_bytes if name == b"host"]
+        if not all(_HOST.fullmatch(host) for host in hosts) or (not hosts and request.version >= (1, 1)):
+            raise InvalidHeader("no Host, or not a host")  # RFC 9112, section 3.2
         if b"transfer-encoding" in names:
             codings = [value.strip().lower() for name, value in request.headers_bytes if name == b"transfer-encoding"]
             if codings != [b"chunked"]:

@@ -70,7 +70,11 @@ class Parameters:
     def read(self, scope: Scope, arguments: dict[str, Any], violations: list[Violation]) -> None:
         """Puts every parameter of the request into `arguments`, or what is wrong with it into `violations`."""
         for parameter in self._path:
-            parameter.read(scope["path_params"][parameter.name], arguments, violations)
+            text = scope["path_params"][parameter.name]
+            if text is None:
+                violations.append(Violation("path", f"/{parameter.name}", "format", "Must be percent-encoded UTF-8."))
+            else:
+                parameter.read(text, arguments, violations)
         self._read_query(scope["query_string"], arguments, violations)
         if self._headers:
             self._read_headers(scope["headers"], arguments, violations)

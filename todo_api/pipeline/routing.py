@@ -69,7 +69,7 @@ class Routing(SpecMiddleware):
             send,
         )
 
-    def _match(self, raw_path: bytes) -> tuple[Resource, dict[str, str]]:
+    def _match(self, raw_path: bytes) -> tuple[Resource, dict[str, str | None]]:
         if not raw_path.isascii():
             raise RouteNotFound
         segments = raw_path.decode("ascii").split("/")
@@ -95,13 +95,13 @@ def _resource(base_path: str, path: str, item: dict[str, Any]) -> tuple[Resource
     return Resource(base_path, fixed, variable, ids, allowed, options), len(segments)
 
 
-def _decode(segment: str) -> str:
-    """One segment, percent-decoded once. Raises RouteNotFound where it is empty or no UTF-8."""
+def _decode(segment: str) -> str | None:
+    """One segment, percent-decoded once; None, for validation to judge, where it is no UTF-8. Raises RouteNotFound where it is empty."""
     if not segment:
         raise RouteNotFound
     if "%" not in segment:
         return segment
     try:
         return unquote_to_bytes(segment).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise RouteNotFound from error
+    except UnicodeDecodeError:
+        return None
