@@ -1,7 +1,10 @@
 """Access tokens: JWTs (RFC 7519) as RFC 8725 wants them checked. PyJWT verifies; what it lets through is checked after it."""
 
+import json
+import re
 import time
 import unicodedata
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -21,6 +24,7 @@ MAX_TIME = 253402300799
 
 REQUIRED_CLAIMS = ["iss", "aud", "sub", "iat", "exp"]
 _TYPES = (None, "JWT", "at+jwt")
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 class Identity(NamedTuple):
@@ -57,6 +61,7 @@ class TokenVerifier:
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             # PyJWT leaks the last four for some malformed tokens.
             raise _invalid() from error
+        _check_form(token)
         return _checked(decoded["header"], decoded["payload"])
 
 
@@ -125,6 +130,31 @@ def _checked(header: dict[str, Any], claims: dict[str, Any]) -> Identity:
     if not is_subject(claims["sub"]):
         raise _invalid()
     return Identity(claims["sub"], claims["exp"])
+
+
+def _check_form(token: str) -> None:
+    """Three parts in base64url without padding (RFC 7515, section 7.1), the first two JSON in UTF-8 with unique names (section 4)."""
+    if not _COMPACT.fullmatch(token):
+        raise _invalid()
+    for part in token.split(".")[:2]:
+        try:
+            json.loads(
+                urlsafe_b64decode(f"{part}==").decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse
+            )
+        except ValueError as error:
+            raise _invalid() from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError
+    return members
+
+
+def _refuse(_: str) -> None:
+    """NaN and Infinity are no JSON."""
+    raise ValueError
 
 
 def _is_time(value: object) -> bool:
