@@ -9,6 +9,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
 from todo_api import contract
+from todo_api.contract import resolve
 
 ALWAYS = (405,)
 """Statuses that no operation can list, because the operation does not exist."""
@@ -67,9 +68,9 @@ class ContractCheck:
         name = operation["operationId"]
         self.seen[name, reply.status] += 1
         assert str(reply.status) in operation["responses"], f"{name}: {reply.status} is not documented: {reply.body!r}"
-        response = _resolve(document, operation["responses"][str(reply.status)])
+        response = resolve(document, operation["responses"][str(reply.status)])
         for header, definition in response.get("headers", {}).items():
-            self._header(name, header, _resolve(document, definition), registry, reply)
+            self._header(name, header, resolve(document, definition), registry, reply)
         content = response.get("content")
         if method == "HEAD" or content is None:
             assert reply.body == b"", f"{name}: a body where there is none: {reply.body!r}"
@@ -92,12 +93,3 @@ class ContractCheck:
         validator = Draft4Validator(_plain(schema), registry=registry, format_checker=FormatChecker())
         broken = [f"{list(error.absolute_path)}: {error.message}" for error in validator.iter_errors(value)]
         assert not broken, f"{name}: {broken}"
-
-
-def _resolve(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in part:
-        target: Any = document
-        for step in part["$ref"].removeprefix("#/").split("/"):
-            target = target[step]
-        part = target
-    return part

@@ -10,7 +10,7 @@ from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 from starlette.middleware.cors import CORSMiddleware
 
-from todo_api import contract, discovery, migrating
+from todo_api import contract, discovery, documentation, migrating
 from todo_api.auth.passwords import Passwords
 from todo_api.auth.tokens import TokenIssuer, TokenMemory, TokenVerifier
 from todo_api.config import Config, ConfigurationError
@@ -76,7 +76,9 @@ def _middlewares(config: Config) -> list[Any]:
         Envelope,
         *([cors] if config.cors_origins else []),
         Problems,
-        partial(Pages, pages=published() | discovery.pages(config)),
+        partial(
+            Pages, pages=published() | documentation.pages(contract.load(contract.TASK_API)) | discovery.pages(config)
+        ),
         Routing,
         SecurityMiddleware,
         Validation,

@@ -28,6 +28,16 @@ def load(path: Path) -> dict[str, Any]:
     return document
 
 
+def resolve(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """What a part of a contract stands for, where it is a `$ref`."""
+    while "$ref" in part:
+        target: Any = document
+        for step in part["$ref"].removeprefix("#/").split("/"):
+            target = target[step]
+        part = target
+    return part
+
+
 def snake_case(name: str) -> str:
     """`listTasks` as `list_tasks`."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()

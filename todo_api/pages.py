@@ -52,7 +52,6 @@ def published() -> dict[str, Page]:
     text = contract.TASK_API.read_bytes()
     document = contract.load(contract.TASK_API)
     return {
-        "/": page(b"", "text/plain", 307, location=_UI),
         _UI.rstrip("/"): page(b"", "text/plain", 307, location=_UI),
         "/api/v1/openapi.yaml": page(text, "application/yaml"),
         "/api/v1/openapi.json": page(orjson.dumps(document), "application/json"),

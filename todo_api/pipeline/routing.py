@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.pipeline.rejections import MethodNotAllowed, RouteNotFound
 
-_METHODS = ("get", "put", "post", "patch", "delete")
+METHODS = ("get", "put", "post", "patch", "delete")
+"""The methods of operations. HEAD and OPTIONS follow from them."""
 
 
 class Resource(NamedTuple):
@@ -81,7 +82,7 @@ class Routing(SpecMiddleware):
 
 def _resource(base_path: str, path: str, item: dict[str, Any]) -> tuple[Resource, int]:
     segments = f"{base_path}{path}".split("/")
-    methods = {method.upper(): item[method] for method in _METHODS if method in item}
+    methods = {method.upper(): item[method] for method in METHODS if method in item}
     ids = {method: operation["operationId"] for method, operation in methods.items()}
     if "GET" in ids:
         ids["HEAD"] = ids["GET"]

@@ -1,0 +1,216 @@
+"""Pages to read, made at start: the front page, a reference of the contract, and a page for each kind of problem."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from todo_api.contract import resolve
+from todo_api.pages import Page, page
+from todo_api.pipeline.routing import METHODS
+from todo_api.problems import INTERNAL_ERROR, KINDS, Kind
+
+REFERENCE = "/api/v1/reference/"
+PROBLEMS = "/problems/"
+_FOLDER = Path(__file__).parent
+_POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+class Advice(NamedTuple):
+    """What a problem means, and what to do about it, for people."""
+
+    happened: str
+    do: str
+
+
+ADVICE: dict[str, Advice] = {
+    "accounts_disabled": Advice(
+        "This deployment takes the tokens of an external issuer, and keeps no accounts of its own.",
+        "Register and sign in with that issuer, and send its token.",
+    ),
+    "bad_request": Advice(
+        "What arrived is not HTTP as the RFCs have it, so that the service did not even look for an operation.",
+        "Look at what your client really sends. Most HTTP libraries cannot send this by accident.",
+    ),
+    "email_taken": Advice(
+        "There is an account with this e-mail address already. Upper and lower case make no difference.",
+        "Ask for a token with `issueToken` instead, or register with another address.",
+    ),
+    "forbidden": Advice(
+        "The address names a user other than the one the token speaks for. Whether that user exists is not told.",
+        "Use `me` in the path, or the `sub` of your token.",
+    ),
+    "header_fields_too_large": Advice(
+        "The header section of the request is larger than the service reads.",
+        "Send fewer or shorter header fields; look for cookies and tokens that have grown.",
+    ),
+    "internal_error": Advice(
+        "Something went wrong on our side. Nothing is wrong with your request.",
+        "Try again later. If it stays, report the `request_id`: the log has the cause under it.",
+    ),
+    "invalid_credentials": Advice(
+        "The e-mail address or the password is wrong. Which of the two is not told.",
+        "Check both. There is no account until it was registered.",
+    ),
+    "invalid_cursor": Advice(
+        "The cursor was not made for this list: it belongs to another user, other filters or another sort, or was altered.",
+        "Start again without a cursor. Keep filters and sort the same from page to page; the limit may change.",
+    ),
+    "invalid_transition": Advice(
+        "The status of a task cannot change this way. `from` is what it is, `to` what was asked for.",
+        "Choose one of `allowed`. A cancelled task becomes pending before it can be completed.",
+    ),
+    "malformed_json": Advice(
+        "The body is not a JSON text in UTF-8, or has a name twice in one object, or a number or a depth beyond all use.",
+        "Let a JSON library write the body.",
+    ),
+    "method_not_allowed": Advice(
+        "There is a resource at this address, and it does not have this method.",
+        "`Allow` lists the methods it has.",
+    ),
+    "not_found": Advice(
+        "There is nothing at this address, or no such task in your space. What belongs to another user is not told apart.",
+        "Check the id. A deleted task stays deleted.",
+    ),
+    "not_implemented": Advice(
+        "The request uses a transfer coding that the service does not have.",
+        "Send the body with `Content-Length`, or as `chunked` alone.",
+    ),
+    "payload_too_large": Advice(
+        "The body is larger than any body may be.",
+        "Send less. The longest task fits many times over.",
+    ),
+    "precondition_failed": Advice(
+        "The task has changed since you read it, and your change would have overwritten that. Nothing was stored.",
+        "`current` is the task as it stands. Make your change to it, and send it again with its `ETag` in `If-Match`.",
+    ),
+    "unauthorized": Advice(
+        "There was no bearer token, or it does not hold: it has expired, or was made by or for somebody else.",
+        "Get a new token. `WWW-Authenticate` has `error` where a token was sent.",
+    ),
+    "unavailable": Advice(
+        "Something that the service needs, such as its database, is out of reach. Nothing is wrong with your request.",
+        "Wait for `Retry-After` seconds, then try again. A write may have been done: read before you repeat it.",
+    ),
+    "unsupported_media_type": Advice(
+        "The body is not declared as what the operation takes.",
+        "Send exactly one `Content-Type`: `application/json`.",
+    ),
+    "uri_too_long": Advice("The request line is longer than the service reads.", "Shorten the address."),
+    "validation_failed": Advice(
+        "The request breaks the contract. `errors` lists every place, with the rule that it breaks.",
+        "Mend each of them. `location` and `pointer` say where, `code` which rule, `detail` how.",
+    ),
+}
+
+
+def pages(document: dict[str, Any]) -> dict[str, Page]:
+    """The pages of a contract, by their paths."""
+    render = _renderer(document)
+    kinds = sorted({kind.code: kind for kind in [*KINDS.values(), INTERNAL_ERROR]}.values(), key=lambda kind: kind.code)
+    found = {
+        "/": render("front.html"),
+        REFERENCE: render("reference.html", operations=_operations(document)),
+        PROBLEMS: render("problems.html", kinds=kinds, advice=ADVICE),
+        "/static/pages.css": page((_FOLDER / "static" / "pages.css").read_bytes(), "text/css; charset=utf-8"),
+    }
+    for kind in kinds:
+        example = _example(document, kind)
+        found[PROBLEMS + kind.code] = render("problem.html", kind=kind, advice=ADVICE[kind.code], example=example)
+    return found
+
+
+def _renderer(document: dict[str, Any]) -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    markdown = MarkdownIt("commonmark", {"html": False})
+    environment.filters["markdown"] = lambda text: Markup(markdown.render(text or ""))  # noqa: S704  # html is off
+    environment.filters["inline"] = lambda text: Markup(markdown.renderInline(text or ""))  # noqa: S704  # html is off
+    environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    environment.globals.update(document=document, reference=REFERENCE, rules=_rules)
+
+    def render(template: str, **values: Any) -> Page:
+        html = environment.get_template(template).render(**values)
+        return page(html.encode(), "text/html; charset=utf-8", content_security_policy=_POLICY)
+
+    return render
+
+
+def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The operations as the reference tells them, every `$ref` but those of schemas resolved."""
+    found = []
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                operation = item[method]
+                parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
+                responses = {status: resolve(document, part) for status, part in operation["responses"].items()}
+                found.append(
+                    {
+                        **operation,
+                        "method": method.upper(),
+                        "path": document["servers"][0]["url"] + path,
+                        "parameters": [resolve(document, parameter) for parameter in parameters],
+                        "body": _content(document, operation.get("requestBody")),
+                        "responses": {status: (part, _content(document, part)) for status, part in responses.items()},
+                    }
+                )
+    return found
+
+
+def _content(document: dict[str, Any], part: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Media type, name of the schema, and first example of a body."""
+    if part is None or "content" not in part:
+        return None
+    ((media_type, content),) = part["content"].items()
+    example = resolve(document, next(iter(content["examples"].values())))["value"]
+    return {"media_type": media_type, "schema": content["schema"]["$ref"].rpartition("/")[2], "example": example}
+
+
+def _rules(document: dict[str, Any], schema: dict[str, Any]) -> str:
+    """A schema in words."""
+    if "$ref" in schema:
+        return _rules(document, resolve(document, schema))
+    words = [schema.get("type", "value")]
+    if "format" in schema:
+        words[0] += f" ({schema['format']})"
+    if schema.get("nullable"):
+        words.append("or null")
+    if "items" in schema:
+        words.append(f"of {_rules(document, schema['items'])}")
+    if "enum" in schema:
+        words.append("one of " + ", ".join(f"`{value}`" for value in schema["enum"]))
+    for low, high, unit in (
+        ("minLength", "maxLength", " characters"),
+        ("minimum", "maximum", ""),
+        ("minItems", "maxItems", " items"),
+    ):
+        if high in schema:
+            words.append(f"{schema.get(low, 0)} to {schema[high]}{unit}")
+    if "default" in schema:
+        words.append(f"default `{schema['default']}`")
+    return ", ".join(words)
+
+
+def _example(document: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    """The contract's example of a problem, or one made up where no operation can answer with it."""
+    for example in document["components"]["examples"].values():
+        if isinstance(example["value"], dict) and example["value"].get("code") == kind.code:
+            value: dict[str, Any] = example["value"]
+            return value
+    return {
+        "type": f"{PROBLEMS}{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": ADVICE[kind.code].happened,
+        "code": kind.code,
+        "request_id": "01932c079f7a7c1db6a15a2f0f5d1c3e",
+    }
