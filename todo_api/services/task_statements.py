@@ -65,12 +65,13 @@ def _number(condition: ColumnElement[bool] | bool) -> ColumnElement[int]:
     return cast(condition, Integer)
 
 
-def _listed(name: str, kind: Any = Text) -> ColumnElement[Any]:
-    return any_(given(name, ARRAY(kind)))
-
-
 def _at_version() -> ColumnElement[bool]:
-    return tasks.c.version == _listed("versions", tasks.c.version.type)
+    return tasks.c.version == any_(given("versions", ARRAY(BigInteger)))
+
+
+def _from_source() -> ColumnElement[bool]:
+    """Written so that no index can serve it: beside the primary key, an index on status is always the worse way to one task."""
+    return func.array_position(given("sources", ARRAY(Text)), tasks.c.status).is_not(None)
 
 
 get = Statement(select(*TASK_COLUMNS).where(MINE))
@@ -143,7 +144,7 @@ def change(fields: frozenset[str], conditional: bool) -> Statement:
     """Sets `fields`. Where the status is one of them, only from a status in `sources`; where conditional, only at `versions`."""
     conditions = [_at_version()] if conditional else []
     if "status" in fields:
-        conditions.append(tasks.c.status == _listed("sources"))
+        conditions.append(_from_source())
     task = _locked(*conditions)
     target = STATUS if "status" in fields else task.c.status
     owner = _numbered(task, target)
@@ -154,7 +155,7 @@ def change(fields: frozenset[str], conditional: bool) -> Statement:
 def complete(toggle: bool, conditional: bool) -> Statement:
     """Changes the status to `status`, from one in `sources`; or toggles it between completed and pending."""
     conditions = [_at_version()] if conditional else []
-    task = _locked(tasks.c.status == _listed("sources"), *conditions)
+    task = _locked(_from_source(), *conditions)
     target = case((task.c.status == "completed", literal_column("'pending'")), else_=literal_column("'completed'"))
     status = target if toggle else STATUS
     return _write(task, _numbered(task, status), status, {})
