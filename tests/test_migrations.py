@@ -15,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ProgrammingError
 
 from tests.client import Client
 from tests.conftest import SECRET, database_url, execute, token
@@ -191,6 +192,13 @@ def test_migrate_by_an_owner_who_is_a_member_of_the_roles_needs_no_other_right(
     migrating.migrate(url)
     ada = new_client(Config(database_url=url, jwt_secret=SECRET, threads=1)).signed_in(token("ada"))
     assert ada.post("/api/v1/me/tasks", {"title": "By another owner"}).status == 201
+
+
+def test_migrate_by_an_owner_who_may_not_take_the_roles_changes_nothing(other_owner: Callable[..., str]) -> None:
+    url = other_owner("CREATEROLE NOCREATEDB")
+    with pytest.raises(ProgrammingError, match=f'permission denied to grant role "{USER_ROLE}"'):
+        migrating.migrate(url)
+    assert execute(url, SCHEMA) == []
 
 
 def test_migrate_by_an_owner_who_may_create_roles_makes_them(other_owner: Callable[..., str]) -> None:
