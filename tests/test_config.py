@@ -1,0 +1,96 @@
+"""The configuration: where each value comes from, and which are refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import SECRET
+from todo_api.config import Config, ConfigurationError, load_config
+
+NO_FILE = Path("there-is-no-such-file")
+
+
+def test_load_config_of_nothing_gives_defaults() -> None:
+    assert load_config({}, NO_FILE) == Config()
+
+
+def test_load_config_of_environment_converts_each_kind() -> None:
+    environment = {
+        "DATABASE_URL": "postgres://u:p@db/x",
+        "DATA_DIR": "there",
+        "PORT": "9000",
+        "JWT_SECRET": SECRET,
+        "CORS_ORIGINS": "https://a.example, https://b.example,",
+        "LOG_LEVEL": "debug",
+    }
+    assert load_config(environment, NO_FILE) == Config(
+        database_url="postgres://u:p@db/x",
+        data_dir=Path("there"),
+        port=9000,
+        jwt_secret=SECRET,
+        cors_origins=("https://a.example", "https://b.example"),
+        log_level="DEBUG",
+    )
+
+
+def test_load_config_of_several_sources_prefers_flag_then_environment_then_file(tmp_path: Path) -> None:
+    dotenv = tmp_path / "settings"
+    dotenv.write_text("HOST=file\nPORT=1\nTHREADS=3\n", encoding="utf-8")
+    config = load_config({"HOST": "environment", "PORT": "2"}, dotenv, host="flag", port=None)
+    assert (config.host, config.port, config.threads) == ("flag", 2, 3)
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "PORT", "JWT_SECRET", "JWT_ISSUER", "CORS_ORIGINS", "LOG_LEVEL"])
+def test_load_config_of_empty_value_takes_it_for_not_set(name: str) -> None:
+    assert load_config({name: ""}, NO_FILE) == Config()
+
+
+BAD = {
+    "PORT": ["65536", "-1", "+80", "8e3", "http", "\u0668\u0660", "80.0"],
+    "WEB_CONCURRENCY": ["0", "1025", "two"],
+    "THREADS": ["0", "257"],
+    "JWT_LIFETIME": ["0", "86401", "1h"],
+    "LOG_LEVEL": ["loud", "TRACE"],
+    "DATABASE_URL": ["mysql://db/x", "db", "sqlite:///x.db"],
+    "CORS_ORIGINS": ["*", "https://a.example,*"],
+    "JWT_SECRET": [
+        "x",
+        "a" * 40,
+        "abababababababababababababababababab",
+        "secret-0123456789-abcdefghijklmnopq",
+        "changeme-0123456789-abcdefghijklmno",
+        "better-auth-secret-12345678901234567890",
+        "äb" * 10,
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
+def test_load_config_of_bad_value_is_refused_in_one_line_that_names_it(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        load_config({name: value}, NO_FILE)
+    assert str(refusal.value).startswith(name)
+    assert "\n" not in str(refusal.value)
+
+
+def test_load_config_of_weak_secret_does_not_tell_it_back() -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        load_config({"JWT_SECRET": "a-short-secret-Zk8"}, NO_FILE)
+    assert "Zk8" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "own", "issuer"),
+    [
+        ({}, True, "task-api"),
+        (
+            {"jwt_issuer": "https://a.example/", "jwt_audience": ("x",), "jwt_secret": SECRET},
+            False,
+            "https://a.example/",
+        ),
+    ],
+)
+def test_config_has_one_issuer_its_own_or_an_external_one(settings: dict[str, Any], own: bool, issuer: str) -> None:
+    config = Config(**settings)
+    assert (config.own_accounts, config.issuer) == (own, issuer)
