@@ -67,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("user", metavar="USER", help="the user's id, any string")
     token.set_defaults(run=_token)
 
+    mcp = commands.add_parser("mcp", help="serve the task operations as tools for agents (MCP)", epilog=SETTINGS)
+    mcp.add_argument("--url", help="address of the service (MCP_URL, default http://localhost:8000)")
+    mcp.add_argument("--http", metavar="PORT", type=int, help="streamable HTTP on this port of 127.0.0.1, instead of stdio")
+    mcp.set_defaults(run=_mcp)
+
     published = commands.add_parser("contract", help="print the OpenAPI contract")
     published.add_argument("--format", choices=("yaml", "json"), default="yaml", help="default: yaml, as written")
     published.set_defaults(run=_contract)
@@ -101,6 +106,19 @@ def _token(options: argparse.Namespace) -> None:
         secret=secret, issuer=config.issuer, audience=config.jwt_audience, lifetime=config.jwt_lifetime
     )
     print(issuer.issue(options.user))
+
+
+def _mcp(options: argparse.Namespace) -> None:
+    config = load_config(mcp_url=options.url)
+    try:
+        from todo_api.mcp import tool_server  # noqa: PLC0415  # an extra, and slow to import
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{error.name} is missing. Install the extra: pip install 'todo-api[mcp]'") from error
+    server = tool_server(config.mcp_url, config.mcp_token)
+    if options.http is None:
+        server.run("stdio", show_banner=False)
+    else:
+        server.run("http", show_banner=False, host="127.0.0.1", port=options.http)
 
 
 def _contract(options: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """The configuration: one frozen value, read once."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -7,10 +8,20 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 OWN_ISSUER = "task-api"
+OWN_AUDIENCE = "task-api"
+PUBLIC_ALGORITHMS = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256", "RS384", "RS512", "PS384", "PS512")
+"""Of signatures that a public key checks; `Ed25519` (RFC 9864) counts as EdDSA. The first six are taken where none are named."""
+
+SECRET_ALGORITHMS = {"HS256": 32, "HS384": 48, "HS512": 64}
+"""Of signatures under a shared secret, and the bytes that each wants of it (RFC 7518, section 3.2)."""
+
+DEFAULT_PUBLIC_ALGORITHMS = PUBLIC_ALGORITHMS[:6]
+DEFAULT_SECRET_ALGORITHMS = ("HS256",)
 MINIMUM_SECRET_BYTES = 32
 MINIMUM_SECRET_CHARACTERS = 8
 KNOWN_SECRETS = ("secret", "changeme", "change-me", "password", "better-auth-secret", "your-secret", "example")
@@ -32,18 +43,36 @@ class Config:
     threads: int = 8
     jwt_secret: str = ""
     jwt_issuer: str | None = None
-    jwt_audience: str = "task-api"
+    jwt_jwks_url: str | None = None
+    jwt_discovery: bool = False
+    jwt_key_file: Path | None = None
+    jwt_audience: tuple[str, ...] = ()
+    jwt_authorized_parties: tuple[str, ...] = ()
+    jwt_algorithms: tuple[str, ...] = ()
+    jwt_required_claims: tuple[str, ...] = ()
+    jwt_leeway: int = 60
+    jwt_max_lifetime: int | None = None
+    jwt_keys_ttl: int = 300
+    jwt_ca_file: Path | None = None
     jwt_lifetime: int = 3600
+    cursor_secret: str = ""
     cors_origins: tuple[str, ...] = ()
     log_level: str = "INFO"
     security_contact: str | None = None
     security_expires: str | None = None
+
+    mcp_url: str = "http://localhost:8000"
+    mcp_token: str = ""
 
     def __post_init__(self) -> None:
         _within("PORT", self.port, 0, 65535)
         _within("WEB_CONCURRENCY", self.web_concurrency, 1, 1024)
         _within("THREADS", self.threads, 1, 256)
         _within("JWT_LIFETIME", self.jwt_lifetime, 1, 86400)
+        _within("JWT_LEEWAY", self.jwt_leeway, 0, 300)
+        _within("JWT_KEYS_TTL", self.jwt_keys_ttl, 1, 86400)
+        if self.jwt_max_lifetime is not None:
+            _within("JWT_MAX_LIFETIME", self.jwt_max_lifetime, 1, 31536000)
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ConfigurationError("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
         if self.database_url is not None and not self.database_url.startswith(("postgres://", "postgresql://")):
@@ -53,6 +82,12 @@ class Config:
         _check_security_txt(self.security_contact, self.security_expires)
         if self.jwt_secret:
             check_secret(self.jwt_secret)
+        if self.cursor_secret:
+            check_secret(self.cursor_secret, "CURSOR_SECRET")
+        if self.own_accounts:
+            _check_own_issuer(self)
+        else:
+            _check_external_issuer(self)
 
     @property
     def own_accounts(self) -> bool:
@@ -64,10 +99,103 @@ class Config:
         """The exact `iss` that a token must have."""
         return self.jwt_issuer or OWN_ISSUER
 
+    @property
+    def own_audience(self) -> str:
+        """The `aud` of the service's own tokens."""
+        return self.jwt_audience[0] if self.jwt_audience else OWN_AUDIENCE
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The algorithms that an external issuer's tokens may be signed with, all of one family."""
+        default = DEFAULT_SECRET_ALGORITHMS if self.jwt_secret else DEFAULT_PUBLIC_ALGORITHMS
+        named = ("EdDSA" if name == "Ed25519" else name for name in self.jwt_algorithms)
+        return tuple(dict.fromkeys(named)) or default
+
 
 def _within(name: str, value: int, lowest: int, highest: int) -> None:
     if not lowest <= value <= highest:
         raise ConfigurationError(f"{name} must be a whole number from {lowest} to {highest}.")
+
+
+def _check_own_issuer(config: Config) -> None:
+    external = {
+        "JWT_JWKS_URL": config.jwt_jwks_url,
+        "JWT_DISCOVERY": config.jwt_discovery,
+        "JWT_KEY_FILE": config.jwt_key_file,
+        "JWT_AUTHORIZED_PARTIES": config.jwt_authorized_parties,
+        "JWT_ALGORITHMS": config.jwt_algorithms,
+        "JWT_REQUIRED_CLAIMS": config.jwt_required_claims,
+        "JWT_MAX_LIFETIME": config.jwt_max_lifetime,
+        "JWT_CA_FILE": config.jwt_ca_file,
+    }
+    for name, value in external.items():
+        if value:
+            raise ConfigurationError(f"{name} is for an external issuer: set JWT_ISSUER, the exact iss of its tokens.")
+    if len(config.jwt_audience) > 1:
+        raise ConfigurationError("JWT_AUDIENCE must be one name where the service issues its own tokens.")
+
+
+def _check_external_issuer(config: Config) -> None:
+    sources = {
+        "JWT_JWKS_URL": config.jwt_jwks_url,
+        "JWT_DISCOVERY": config.jwt_discovery,
+        "JWT_KEY_FILE": config.jwt_key_file,
+        "JWT_SECRET": config.jwt_secret,
+    }
+    given = [name for name, value in sources.items() if value]
+    if not given:
+        raise ConfigurationError(f"JWT_ISSUER needs the issuer's keys: set one of {', '.join(sources)}.")
+    if len(given) > 1:
+        raise ConfigurationError(f"{' and '.join(given)} are set: the issuer's keys must come from one of them alone.")
+    if not config.jwt_audience and not config.jwt_authorized_parties:
+        raise ConfigurationError(
+            "JWT_AUDIENCE is missing: name the aud of the issuer's tokens, or in JWT_AUTHORIZED_PARTIES their azp."
+        )
+    _check_algorithms(config)
+    if config.jwt_jwks_url is not None:
+        check_url("JWT_JWKS_URL", config.jwt_jwks_url)
+    if config.jwt_discovery:
+        check_url("JWT_ISSUER", config.issuer)
+    if config.jwt_ca_file and not (config.jwt_jwks_url or config.jwt_discovery):
+        raise ConfigurationError("JWT_CA_FILE is for JWT_JWKS_URL and JWT_DISCOVERY: nothing else is fetched.")
+    for claim in config.jwt_required_claims:
+        if not claim.partition("=")[0]:
+            raise ConfigurationError("JWT_REQUIRED_CLAIMS must be names or name=value, comma-separated.")
+
+
+def _check_algorithms(config: Config) -> None:
+    allowed = SECRET_ALGORITHMS if config.jwt_secret else PUBLIC_ALGORITHMS
+    for name in config.algorithms:
+        if name not in allowed:
+            kind = "a shared secret" if config.jwt_secret else "public keys"
+            raise ConfigurationError(f"JWT_ALGORITHMS must be of these, with {kind}: {', '.join(allowed)}.")
+        if config.jwt_secret and len(config.jwt_secret.encode()) < SECRET_ALGORITHMS[name]:
+            raise ConfigurationError(f"JWT_SECRET must have at least {SECRET_ALGORITHMS[name]} bytes for {name}.")
+
+
+def check_url(name: str, url: str) -> None:
+    """Refuses an address that is not https, or http on this machine. `name` is that of the setting."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if (
+        not host
+        or parts.scheme not in ("https", "http")
+        or parts.username is not None
+        or not re.fullmatch("[!-~]+", url)
+    ):
+        raise ConfigurationError(f"{name} must be a URL: https://host/path")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(f"{name} must be https: plain http is for this machine's own addresses alone.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_security_txt(contact: str | None, expires: str | None) -> None:
@@ -88,12 +216,12 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def check_secret(secret: str) -> None:
+def check_secret(secret: str, name: str = "JWT_SECRET") -> None:
     """Refuses a secret that is short (RFC 7518, section 3.2) or known. The message does not repeat it."""
     if len(secret.encode()) < MINIMUM_SECRET_BYTES:
-        raise ConfigurationError(f"JWT_SECRET must have at least {MINIMUM_SECRET_BYTES} bytes: openssl rand -base64 48")
+        raise ConfigurationError(f"{name} must have at least {MINIMUM_SECRET_BYTES} bytes: openssl rand -base64 48")
     if len(set(secret)) < MINIMUM_SECRET_CHARACTERS or secret.lower().startswith(KNOWN_SECRETS):
-        raise ConfigurationError("JWT_SECRET is a known or guessable value. Make one: openssl rand -base64 48")
+        raise ConfigurationError(f"{name} is a known or guessable value. Make one: openssl rand -base64 48")
 
 
 def load_config(
@@ -127,14 +255,20 @@ def _settings_of(dotenv: Path) -> Mapping[str, str | None]:
 
 def _convert(name: str, text: str) -> Any:
     match name:
-        case "PORT" | "WEB_CONCURRENCY" | "THREADS" | "JWT_LIFETIME":
+        case (
+            "PORT" | "WEB_CONCURRENCY" | "THREADS" | "JWT_LIFETIME" | "JWT_LEEWAY" | "JWT_MAX_LIFETIME" | "JWT_KEYS_TTL"
+        ):
             if not (text.isascii() and text.isdigit()):
                 raise ConfigurationError(f"{name} must be a whole number.")
             return int(text)
-        case "DATA_DIR":
+        case "DATA_DIR" | "JWT_KEY_FILE" | "JWT_CA_FILE":
             return Path(text)
-        case "CORS_ORIGINS":
-            return tuple(origin.strip() for origin in text.split(",") if origin.strip())
+        case "CORS_ORIGINS" | "JWT_AUDIENCE" | "JWT_AUTHORIZED_PARTIES" | "JWT_ALGORITHMS" | "JWT_REQUIRED_CLAIMS":
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        case "JWT_DISCOVERY":
+            if text.lower() not in ("true", "false"):
+                raise ConfigurationError(f"{name} must be true or false.")
+            return text.lower() == "true"
         case "LOG_LEVEL":
             return text.upper()
     return text

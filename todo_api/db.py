@@ -12,9 +12,11 @@ first miss ends that, and statements are sent whole.
 import logging
 import re
 import select
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from hashlib import sha256
+from time import perf_counter
 from typing import Any
 
 import psycopg2
@@ -49,6 +51,17 @@ _AWAY = (
 )
 
 _log = logging.getLogger(__name__)
+
+
+class _Spending(threading.local):
+    """What a thread has spent at the database: statements, their seconds, and seconds of waiting for a connection."""
+
+    statements = 0
+    seconds = 0.0
+    waited = 0.0
+
+
+_spending = _Spending()
 
 
 def _prefix(role: str, setting: str) -> str:
@@ -118,7 +131,7 @@ class Scope:
                 self._database.prepares = False
                 _log.info("the sessions of the database are not ours alone: a pooler; statements are sent whole")
                 return _run(connection, self._prefix + statement.sql, values)
-            except psycopg2.IntegrityError:
+            except (psycopg2.IntegrityError, psycopg2.DataError):
                 prepared.add(statement.name)  # it ran, and so was prepared
                 raise
             prepared.add(statement.name)
@@ -133,7 +146,9 @@ class Scope:
 class Database:
     """The pool of connections to one PostgreSQL, 15 or newer. Safe to share between threads, not across a fork."""
 
-    def __init__(self, url: str, *, pool_size: int) -> None:
+    def __init__(self, url: str, *, pool_size: int, watch: Callable[[int], None] = lambda _: None) -> None:
+        """`watch` is told of each connection that is taken into use, +1, and given back, -1, from any thread."""
+        self._watch = watch
         self._engine = sqlalchemy.create_engine(
             engine_url(url),
             isolation_level="AUTOCOMMIT",
@@ -155,13 +170,25 @@ class Database:
         """The scope of one sign-in or registration: the account of this e-mail address, and no task."""
         return Scope(self, _LOGIN_PREFIX, email)
 
-    def ping(self) -> str | None:
+    def ping(self) -> None:
+        """Asks for an answer. Raises Unavailable where there is none."""
+        with self.connection() as connection:
+            _run(connection, "SELECT 1")
+
+    def revision(self) -> str | None:
         """The revision of the schema, None before the first migration. Raises Unavailable."""
         with self.connection() as connection:
-            if not _run(connection, "SELECT to_regclass('alembic_version') IS NOT NULL")[0][0]:
+            try:
+                rows = _run(connection, "SELECT version_num FROM alembic_version")
+            except psycopg2.errors.UndefinedTable:
                 return None
-            rows = _run(connection, "SELECT version_num FROM alembic_version")
             return str(rows[0][0]) if rows else None
+
+    def spent(self) -> tuple[int, float, float]:
+        """What this thread has spent here since it was last asked: statements, seconds, seconds of waiting for a connection."""
+        spent = (_spending.statements, _spending.seconds, _spending.waited)
+        _spending.statements, _spending.seconds, _spending.waited = 0, 0.0, 0.0
+        return spent
 
     def close(self) -> None:
         """Closes the connections that are not in use."""
@@ -170,16 +197,21 @@ class Database:
     @contextmanager
     def connection(self) -> Iterator[PoolProxiedConnection]:
         """A connection of the pool, in autocommit. One on which the database did not answer is not used again."""
+        began = perf_counter()
         try:
             connection = self._engine.raw_connection()
-        except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        except (*_AWAY, exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
             raise Unavailable from error
+        finally:
+            _spending.waited += perf_counter() - began
+        self._watch(1)
         try:
             yield connection
         except _AWAY as error:
             connection.invalidate(error)
             raise Unavailable from error
         finally:
+            self._watch(-1)
             connection.close()
 
 
@@ -188,9 +220,14 @@ _LOGIN_PREFIX = _prefix(LOGIN_ROLE, "app.email")
 
 
 def _run(connection: PoolProxiedConnection, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
-    with closing(connection.cursor()) as cursor:
-        cursor.execute(sql, values)
-        return cursor.fetchall()
+    began = perf_counter()
+    try:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(sql, values)
+            return list(cursor.fetchall())
+    finally:
+        _spending.seconds += perf_counter() - began
+        _spending.statements += 1
 
 
 def _keep_uuids_as_text(connection: psycopg2.extensions.connection, _: object) -> None:
