@@ -12,8 +12,9 @@ from jsonschema import Draft4Validator, FormatChecker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
-from tests.contract_check import _plain, _resolve
+from tests.contract_check import _plain
 from todo_api import contract, handlers
+from todo_api.contract import resolve
 
 CONTRACTS = {path.stem: contract.load(path) for path in (contract.TASK_API, contract.OPS_API)}
 TYPES = {"object", "array", "string", "integer", "number", "boolean"}
@@ -49,7 +50,7 @@ def operations() -> Iterator[Operation]:
             for method, definition in item.items():
                 if method != "parameters":
                     given = [*item.get("parameters", []), *definition.get("parameters", [])]
-                    yield Operation(document, path, definition, [_resolve(document, part) for part in given])
+                    yield Operation(document, path, definition, [resolve(document, part) for part in given])
 
 
 def parts(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -128,7 +129,7 @@ def test_examples_of_bodies_keep_to_their_schemas(document: dict[str, Any]) -> N
         for place, part in parts(document)
         if "examples" in part and "schema" in part
         for name, example in part["examples"].items()
-        if (errors := broken(document, part["schema"], _resolve(document, example)["value"]))
+        if (errors := broken(document, part["schema"], resolve(document, example)["value"]))
     }
     assert wrong == {}
 
@@ -147,11 +148,11 @@ def test_examples_of_schemas_and_parameters_keep_to_them(document: dict[str, Any
 @Contract
 def test_problems_tell_their_own_status(document: dict[str, Any]) -> None:
     told = {
-        (status, _resolve(document, example)["value"]["status"])
+        (status, resolve(document, example)["value"]["status"])
         for operation in operations()
         if operation.document is document
         for status, response in operation.definition["responses"].items()
-        for body in _resolve(document, response).get("content", {}).values()
+        for body in resolve(document, response).get("content", {}).values()
         for example in body["examples"].values()
         if int(status) >= 400
     }
@@ -217,7 +218,7 @@ def test_contract_is_plain_yaml(path: Path) -> None:
 def test_contracts_share_the_shape_of_problems() -> None:
     def shape(document: dict[str, Any], name: str) -> dict[str, Any]:
         schema = document["components"]["schemas"][name]
-        members = {member: _resolve(document, part) for member, part in schema["properties"].items()}
+        members = {member: resolve(document, part) for member, part in schema["properties"].items()}
         rules = {
             member: {rule: value for rule, value in part.items() if rule not in ("description", "example", "enum")}
             for member, part in members.items()
@@ -231,7 +232,7 @@ def test_contracts_share_the_shape_of_problems() -> None:
 def test_problem_codes_of_operators_are_among_the_public_ones() -> None:
     def codes(document: dict[str, Any]) -> set[str]:
         code = document["components"]["schemas"]["Problem"]["properties"]["code"]
-        return set(_resolve(document, code)["enum"])
+        return set(resolve(document, code)["enum"])
 
     tasks, ops = CONTRACTS.values()
     assert codes(ops) <= codes(tasks)

@@ -119,6 +119,17 @@ class TestEachPage:
         assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
+def test_contract_is_published_as_written(anonymous: Client) -> None:
+    reply = anonymous.get("/api/v1/openapi.yaml")
+    assert reply.body == contract.TASK_API.read_bytes()
+    assert anonymous.get("/api/v1/openapi.json").json() == contract.load(contract.TASK_API)
+
+
+def test_contract_with_its_etag_is_not_modified(anonymous: Client) -> None:
+    tag = anonymous.get("/api/v1/openapi.yaml").headers["etag"]
+    assert anonymous.get("/api/v1/openapi.yaml", headers={"If-None-Match": tag}).status == 304
+
+
 def test_contract_31_is_valid(anonymous: Client) -> None:
     document = anonymous.get(CONTRACT_31).json()
     assert document["openapi"] == "3.1.0"

@@ -10,7 +10,7 @@ import yaml
 
 from tests.contract_tools.diff import CONTRACT, Version, judge
 from tests.contract_tools.edits import EDITS, Edit
-from tests.contract_tools.impact import ROOT, Document, Impact, changes, impact
+from tests.contract_tools.impact import ROOT, Change, Document, Impact, changes, impact
 
 POLICY = ROOT / "docs" / "contract.md"
 START, END = "<!-- The seeded edits, from the run -->\n", "<!-- End of the seeded edits -->\n"
@@ -28,34 +28,37 @@ def edited(edit: Edit, version: str = "1.0.0") -> Document:
     return document
 
 
-def judged() -> dict[str, Impact]:
-    """What the tools say of each edit."""
+def judged() -> dict[str, list[Change]]:
+    """What the tools find in each edit."""
     base = contract()
     with ThreadPoolExecutor(2) as pool:
-        found = pool.map(lambda edit: impact(changes(base, edited(edit))), EDITS)
-        return {edit.what: rating for edit, rating in zip(EDITS, found, strict=True)}
+        found = pool.map(lambda edit: changes(base, edited(edit)), EDITS)
+        return {edit.what: differences for edit, differences in zip(EDITS, found, strict=True)}
 
 
-def table(ratings: dict[str, Impact]) -> str:
-    rows = [f"| {edit.what} | {edit.right.name.lower()} | {ratings[edit.what].name.lower()} |" for edit in EDITS]
-    right = sum(ratings[edit.what] == edit.right for edit in EDITS)
-    head = ["| edit | asks for | judged |", "|---|---|---|"]
-    return "\n".join([f"{right} of {len(EDITS)} edits are judged right.", "", *head, *rows, ""])
+def table(found: dict[str, list[Change]]) -> str:
+    rows, right = [], [0, 0]
+    for edit in EDITS:
+        ratings = (impact(found[edit.what]), max(change.alone for change in found[edit.what]))
+        right = [count + (rating is edit.right) for count, rating in zip(right, ratings, strict=True)]
+        rows.append(f"| {edit.what} | {' | '.join(rating.name.lower() for rating in (edit.right, *ratings))} |")
+    count = f"{right[0]} of {len(EDITS)} edits are judged right; by `redocly diff` alone, {right[1]}."
+    return "\n".join([count, "", "| edit | asks for | judged | redocly diff alone |", "|---|---|---|---|", *rows, ""])
 
 
 @pytest.fixture(scope="module")
-def ratings() -> dict[str, Impact]:
+def found() -> dict[str, list[Change]]:
     return judged()
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.what)
-def test_edit_is_judged_right(ratings: dict[str, Impact], edit: Edit) -> None:
-    assert ratings[edit.what] is edit.right
+def test_edit_is_judged_right(found: dict[str, list[Change]], edit: Edit) -> None:
+    assert impact(found[edit.what]) is edit.right
 
 
-def test_documented_table_is_what_the_run_gave(ratings: dict[str, Impact]) -> None:
+def test_documented_table_is_what_the_run_gave(found: dict[str, list[Change]]) -> None:
     text = POLICY.read_text(encoding="utf-8")
-    assert text.partition(START)[2].partition(END)[0] == table(ratings)
+    assert text.partition(START)[2].partition(END)[0] == table(found)
 
 
 def test_contract_unchanged_is_accepted() -> None:
@@ -83,9 +86,9 @@ def test_contract_changed_under_a_released_version_is_refused() -> None:
 )
 def test_version_that_tells_of_the_change_is_asked_for(right: Impact, version: str, errors: list[str]) -> None:
     change = next(edit for edit in EDITS if edit.right is right)
-    found = judge(edited(change, version), {BASE: contract()}).errors
-    assert len(found) == len(errors)
-    assert all(part in error for part, error in zip(errors, found, strict=True))
+    told = judge(edited(change, version), {BASE: contract()}).errors
+    assert len(told) == len(errors)
+    assert all(part in error for part, error in zip(errors, told, strict=True))
 
 
 def test_release_that_breaks_the_one_before_without_a_new_major_is_refused() -> None:

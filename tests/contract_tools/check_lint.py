@@ -43,6 +43,7 @@ def own_rules(settings: str, of_ours: Callable[[str, Any], bool]) -> set[str]:
 def broken(document: Document) -> Document:
     """The contract with at least one offence against each of our rules."""
     schemas, paths = document["components"]["schemas"], document["paths"]
+    document["info"] = {"title": "Task API", "version": "1", "license": document["info"]["license"]}
     paths[TASK]["get"]["operationId"] = "fetchTask"
     paths[TASK]["put"] |= {"deprecated": True}
     paths[TASK]["delete"] |= {"x-sunset": "2027-11-20T00:00:00Z"}
@@ -62,6 +63,8 @@ def broken(document: Document) -> Document:
         "weight": {"type": "number"},
     }
     schemas["Problem"]["required"].remove("code")
+    schemas["TaskPage"]["properties"]["items"]["nullable"] = True
+    schemas["Task"]["properties"]["completed"]["nullable"] = True
     document["components"]["parameters"]["Limit"]["name"] = "pageLimit"
     del document["components"]["headers"]["ETag"]["required"]
     task = document["components"]["responses"]["Task"]["content"]
@@ -91,7 +94,7 @@ def by_spectral(bad: Path) -> set[str]:
 
 def test_redocly_finds_an_offence_against_each_rule_of_ours(by_redocly: set[str]) -> None:
     ours = own_rules("redocly.yaml", lambda name, _: name.startswith("rule/"))
-    assert len(ours) >= 19
+    assert len(ours) >= 23
     assert ours - by_redocly == set()
 
 

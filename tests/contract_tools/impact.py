@@ -34,11 +34,12 @@ class Impact(IntEnum):
 
 
 class Change(NamedTuple):
-    """One difference between two contracts."""
+    """One difference between two contracts; `alone` is what Redocly says of it."""
 
     impact: Impact
     place: str
     what: str
+    alone: Impact = Impact.NONE
 
 
 def changes(before: Document, after: Document) -> list[Change]:
@@ -72,7 +73,7 @@ def _by_redocly(before: Document, after: Document) -> Iterator[Change]:
         raise RuntimeError(f"redocly diff: {ran.stderr or ran.stdout}")
     for change in json.loads(ran.stdout)["changes"]:
         told = "; ".join(dict.fromkeys(verdict["message"] for verdict in change["verdicts"])) or change["kind"]
-        yield Change(_rated(change, before, after), change["path"], told)
+        yield Change(_rated(change, before, after), change["path"], told, Impact[change["impact"].upper()])
 
 
 def _rated(change: dict[str, Any], before: Document, after: Document) -> Impact:
