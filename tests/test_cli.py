@@ -17,6 +17,7 @@ from todo_api.embedded import EmbeddedServer
 
 NOWHERE = "postgresql://user:word@127.0.0.1:1/tasks"
 OWN = {"DATABASE_URL": NOWHERE, "JWT_SECRET": SECRET}
+EXTERNAL = {"JWT_ISSUER": "https://issuer.example", "JWT_AUDIENCE": "tasks", "JWT_SECRET": SECRET}
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_token_of_a_user_opens_that_users_space(tmp_path: Path, url: str) -> Non
 
 
 def test_token_with_external_issuer_is_refused(tmp_path: Path) -> None:
-    assert refusal("token", "ada", cwd=tmp_path, JWT_ISSUER="https://issuer.example", JWT_SECRET=SECRET) == (
+    assert refusal("token", "ada", cwd=tmp_path, **EXTERNAL) == (
         "JWT_ISSUER is set: tokens come from that issuer, not from this service."
     )
 
@@ -194,7 +195,7 @@ def test_contract_as_json_is_the_same_document(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == yaml.safe_load(contract.TASK_API.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("command", ["serve", "migrate", "token", "contract"])
+@pytest.mark.parametrize("command", ["serve", "migrate", "token", "contract", "mcp"])
 def test_any_command_help_tells_its_usage(tmp_path: Path, command: str) -> None:
     done = run(command, "--help", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -208,6 +209,7 @@ def test_any_help_names_every_command(tmp_path: Path) -> None:
         "serve",
         "migrate",
         "token",
+        "mcp",
         "contract",
     ]
 

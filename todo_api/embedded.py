@@ -120,6 +120,9 @@ class EmbeddedServer:
 
     def _leave(self) -> None:
         if _try_exclusive(self._share) and self._alive():
+            deadline = time.monotonic() + PATIENCE
+            while self._socket() is None and self._alive() and time.monotonic() < deadline:
+                time.sleep(0.02)  # launched a moment ago: pg_ctl would not find it
             socket = self._socket()
             for mode in ("fast", "immediate"):
                 command = (self._programs / "pg_ctl", "stop", "-D", self._cluster, "-m", mode, "-t", "30")
