@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace) -> None:
     config = load_config(host=options.host, port=options.port, web_concurrency=options.workers)
-    _refuse_taken(config)
+    _refuse_taken(config.host, config.port, "--host, --port")
     with _database(config) as ready:
         migrating.migrate(ready.database_url or "")
         from todo_api.server import serve  # noqa: PLC0415  # gunicorn and Connexion take a second to import
@@ -111,14 +111,12 @@ def _token(options: argparse.Namespace) -> None:
 def _mcp(options: argparse.Namespace) -> None:
     config = load_config(mcp_url=options.url)
     try:
-        from todo_api.mcp import tool_server  # noqa: PLC0415  # an extra, and slow to import
+        from todo_api.mcp import serve  # noqa: PLC0415  # an extra, and slow to import
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is missing. Install the extra: pip install 'todo-api[mcp]'") from error
-    server = tool_server(config.mcp_url, config.mcp_token)
-    if options.http is None:
-        server.run("stdio", show_banner=False)
-    else:
-        server.run("http", show_banner=False, host="127.0.0.1", port=options.http)
+    if options.http is not None:
+        _refuse_taken("127.0.0.1", options.http, "--http")
+    serve(config.mcp_url, config.mcp_token, options.http)
 
 
 def _contract(options: argparse.Namespace) -> None:
@@ -173,16 +171,15 @@ def _stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _refuse_taken(config: Config) -> None:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+def _refuse_taken(host: str, port: int, flags: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((config.host, config.port))
-        except OSError as error:
-            raise CommandError(
-                f"{config.host}:{config.port} cannot be used ({error.strerror}). Choose another: --host, --port."
-            ) from error
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", "a port is 0 to 65535")
+            raise CommandError(f"{host}:{port} cannot be used ({why}). Choose another: {flags}.") from error
 
 
 def _say(line: str) -> None:
