@@ -1,0 +1,118 @@
+"""The floor: a bare ASGI application on psycopg2 that runs the service's own statements.
+
+No framework and no validation: what is left is HTTP, the token (PyJWT, each time), one hand-over to a thread, PostgreSQL and orjson.
+"""
+
+import asyncio
+import base64
+import hmac
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jwt
+import orjson
+import psycopg2
+from uuid_utils.compat import uuid7
+
+from todo_api.db import _USER_PREFIX  # the very prefix of the service; private, and of no use to anyone but this
+from todo_api.services import task_statements as statements
+from todo_api.services.transitions import sources
+
+SECRET = os.environ["JWT_SECRET"]
+URL = os.environ["DATABASE_URL"]
+THREADS = int(os.environ.get("BENCH_POOL_SIZE", "8"))
+CLAIMS = ["iss", "aud", "sub", "iat", "exp"]
+NAMES = ("id", "user_id", "title", "description", "status", "completed_at", "created_at", "updated_at", "version")
+START, JSON = "/api/v1/me/tasks", (b"content-type", b"application/json")
+PAGE = statements.page("-created_at", None, False, False).sql
+
+pool = ThreadPoolExecutor(THREADS)
+local = threading.local()
+Answer = tuple[int, Any, int]
+
+
+def rows(user: str, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+    """The rows of one statement, on this thread's own connection."""
+    if not hasattr(local, "cursor"):
+        connection = psycopg2.connect(URL)
+        connection.autocommit = True
+        local.cursor = connection.cursor()
+    local.cursor.execute(_USER_PREFIX + sql, {"scope": user, "user_id": user, **values})
+    return local.cursor.fetchall()
+
+
+def told(row: tuple[Any, ...]) -> dict[str, Any]:
+    task = dict(zip(NAMES, row, strict=True))
+    task["completed"] = task["status"] == "completed"
+    return task
+
+
+def signed(place: str) -> str:
+    """As much work as the service's cursor."""
+    return base64.urlsafe_b64encode(hmac.digest(SECRET.encode(), place.encode(), "sha256") + place.encode()).decode()
+
+
+def listed(user: str, query: str) -> Answer:
+    limit = int(query.partition("limit=")[2] or 50)
+    found = rows(user, PAGE, limit=limit + 1, skip=0, known=[])
+    seq, total = found[0][:2] if found else (0, 0)
+    items = [told(row[2:]) for row in found[:limit] if row[2] is not None]
+    more = len(found) > limit
+    cursor = signed(f"{user} {items[-1]['created_at']} {items[-1]['id']}") if more else None
+    return 200, {"items": items, "total": total, "next_cursor": cursor}, seq
+
+
+def created(user: str, body: dict[str, Any]) -> Answer:
+    values = {"task_id": str(uuid7()), "description": None, "status": "pending", **body}
+    task = told(rows(user, statements.create.sql, **values)[0])
+    return 201, task, task["version"]
+
+
+def one(user: str, sql: str, **values: Any) -> Answer:
+    found = rows(user, sql, **values)
+    if not found:
+        return 404, {"status": 404}, 0
+    task = told(found[0])
+    return 200, task, task["version"]
+
+
+def answer(method: str, path: str, query: str, token: str, body: bytes) -> tuple[int, bytes, bytes]:
+    names = {"audience": "task-api", "issuer": "task-api"}
+    user = jwt.decode(token, SECRET, ["HS256"], {"require": CLAIMS}, leeway=60, **names)["sub"]
+    _, _, rest = path.removeprefix(START).partition("/")
+    if not rest:
+        status, told_, version = listed(user, query) if method == "GET" else created(user, orjson.loads(body))
+    elif method == "GET":
+        status, told_, version = one(user, statements.get.sql, task_id=rest)
+    elif rest.endswith("/complete"):
+        sql = statements.complete(True, False).sql
+        status, told_, version = one(user, sql, task_id=rest.removesuffix("/complete"), sources=sources("completed"))
+    else:
+        changes = orjson.loads(body)
+        sql = statements.change(frozenset(changes), False).sql
+        status, told_, version = one(user, sql, task_id=rest, **changes)
+    return status, orjson.dumps(told_, option=orjson.OPT_UTC_Z), b'"%d"' % version
+
+
+async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    body = b""
+    if scope["method"] != "GET":
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+    token = next(value for name, value in scope["headers"] if name == b"authorization")[7:].decode()
+    query = scope["query_string"].decode()
+    loop = asyncio.get_running_loop()
+    status, reply, tag = await loop.run_in_executor(pool, answer, scope["method"], scope["path"], query, token, body)
+    headers = [JSON, (b"content-length", b"%d" % len(reply)), (b"etag", tag)]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply})
