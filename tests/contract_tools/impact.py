@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,19 +62,24 @@ def _unversioned(document: Document) -> Document:
 
 
 def _by_redocly(before: Document, after: Document) -> Iterator[Change]:
+    for change in _report(json.dumps(_unversioned(before)), json.dumps(_unversioned(after))):
+        told = "; ".join(dict.fromkeys(verdict["message"] for verdict in change["verdicts"])) or change["kind"]
+        yield Change(_rated(change, before, after), change["path"], told, Impact[change["impact"].upper()])
+
+
+@cache
+def _report(before: str, after: str) -> list[dict[str, Any]]:
+    """The changes that `redocly diff` finds between two documents in JSON, which has no aliases for it to trip over."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = []
-        for name, document in (("before", before), ("after", after)):
-            path = Path(folder) / f"{name}.json"
-            path.write_text(json.dumps(_unversioned(document)), encoding="utf-8")
-            paths.append(str(path))
-        command = [str(REDOCLY), "diff", *paths, "--config", str(SETTINGS), "--format", "json", "--fail-on", "none"]
+        paths = [Path(folder) / "before.json", Path(folder) / "after.json"]
+        for path, text in zip(paths, (before, after), strict=True):
+            path.write_text(text, encoding="utf-8")
+        command = [REDOCLY, "diff", *paths, "--config", SETTINGS, "--format", "json", "--fail-on", "none"]
         ran = subprocess.run(command, env=QUIET, capture_output=True, text=True, check=False, timeout=60)
     if ran.returncode != 0:
         raise RuntimeError(f"redocly diff: {ran.stderr or ran.stdout}")
-    for change in json.loads(ran.stdout)["changes"]:
-        told = "; ".join(dict.fromkeys(verdict["message"] for verdict in change["verdicts"])) or change["kind"]
-        yield Change(_rated(change, before, after), change["path"], told, Impact[change["impact"].upper()])
+    found: list[dict[str, Any]] = json.loads(ran.stdout)["changes"]
+    return found
 
 
 def _rated(change: dict[str, Any], before: Document, after: Document) -> Impact:
