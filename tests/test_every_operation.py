@@ -1,8 +1,9 @@
-"""Every operation of the contract while the database is out of reach, and while the service may not use it: 503 and 500."""
+"""What holds for every operation alike: 503 while the database is away, 500 while it refuses, and replies that a front end may read."""
 
 import re
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -30,10 +31,10 @@ class Operation(NamedTuple):
         return client.request(self.method, self.path, json_body=self.body, **more)
 
 
-def _operations() -> Iterator[Operation]:
-    document = contract.load(contract.TASK_API)
+def _operations(file: Path, base: str) -> Iterator[Operation]:
+    document = contract.load(file)
     for template, item in document["paths"].items():
-        path = "/api/v1" + template.format(user_id="me", task_id=TASK_ID)
+        path = base + template.format(user_id="me", task_id=TASK_ID)
         for method in item.keys() - {"parameters"}:
             operation, body = item[method], None
             if "requestBody" in operation:
@@ -42,9 +43,12 @@ def _operations() -> Iterator[Operation]:
             yield Operation(operation["operationId"], method.upper(), path, body)
 
 
-OPERATIONS = sorted(_operations())
+def each(operations: list[Operation]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("operation", operations, ids=[operation.name for operation in operations])
 
-every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=[operation.name for operation in OPERATIONS])
+
+FOR_USERS = sorted(_operations(contract.TASK_API, "/api/v1"))
+FOR_OPERATORS = sorted(_operations(contract.OPS_API, ""))
 
 
 @pytest.fixture(scope="module")
@@ -60,21 +64,31 @@ def away(new_client: Callable[[Config], Client]) -> Iterator[Client]:
 def broken(new_database: Callable[[], str], new_client: Callable[[Config], Client]) -> Client:
     """A service whose roles have lost their rights to every table."""
     url = new_database()
-    rows(
-        url,
-        "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM task_api_user, task_api_login",
-    )
+    rows(url, "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM task_api_user, task_api_login")
     return new_client(Config(database_url=url, jwt_secret=SECRET)).signed_in(token("ada"))
 
 
-@every_operation
+@pytest.fixture(scope="module")
+def front_end(url: str, new_client: Callable[[Config], Client]) -> Client:
+    """A service that lets the pages of one origin read its replies."""
+    config = Config(database_url=url, jwt_secret=SECRET, cors_origins=(ORIGIN,))
+    return new_client(config).signed_in(token("ada"))
+
+
+@each(FOR_USERS)
 def test_every_operation_database_away_is_503(away: Client, operation: Operation) -> None:
     reply = operation.call(away)
     assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "unavailable", "1")
 
 
-@every_operation
+@each(FOR_USERS)
 def test_every_operation_statement_refused_is_500_and_says_nothing_of_it(broken: Client, operation: Operation) -> None:
     reply = operation.call(broken)
     assert (reply.status, reply.code) == (500, "internal_error")
     assert not re.search(rb"permission|denied|select|insert|tasks\b.*relation", reply.body, re.IGNORECASE)
+
+
+@each(FOR_USERS + FOR_OPERATORS)
+def test_every_operation_from_an_allowed_origin_may_be_read_there(front_end: Client, operation: Operation) -> None:
+    reply = operation.call(front_end, headers={"Origin": ORIGIN})
+    assert (reply.headers["access-control-allow-origin"], reply.headers["vary"]) == (ORIGIN, "Origin")
