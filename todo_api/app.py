@@ -8,7 +8,6 @@ from typing import Any
 from connexion import FlaskApp
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
-from starlette.middleware.cors import CORSMiddleware
 
 from todo_api import contract, discovery, documentation, migrating
 from todo_api.auth.passwords import Passwords
@@ -18,6 +17,7 @@ from todo_api.db import Database
 from todo_api.handlers import spaces
 from todo_api.pages import Pages, published
 from todo_api.pipeline.bridge import Bridge
+from todo_api.pipeline.cors import Cors
 from todo_api.pipeline.envelope import Envelope
 from todo_api.pipeline.routing import Routing
 from todo_api.pipeline.security import BearerHandler
@@ -65,7 +65,7 @@ def create_app(config: Config) -> FlaskApp:
 def _middlewares(config: Config) -> list[Any]:
     """From the outside in."""
     cors = partial(
-        CORSMiddleware,
+        Cors,
         allow_origins=config.cors_origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=_CORS_ALLOWED,
