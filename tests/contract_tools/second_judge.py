@@ -1,4 +1,4 @@
-"""Redocly as a second judge of the running service, beside schemathesis and our own checks: `make second-judge`.
+"""Redocly as a second judge of the running service, beside schemathesis and our own checks: `make respect`.
 
 First the life cycle of `docs/task-lifecycle.arazzo.yaml`. Then a run of schemathesis with valid requests alone, recorded as HAR and
 judged again by another code base. The record has tokens in it, so it is made in a temporary folder and goes with it.
