@@ -7,6 +7,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --con
 SERVICE := .venv/.service-installed
 TOOLS := .venv/.tools-installed
 NODE_TOOLS := node_modules/.package-lock.json
+BETTER_AUTH := tests/better-auth/node_modules/.package-lock.json
 
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
@@ -17,6 +18,7 @@ serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_U
 	@exec .venv/bin/todo-api serve $(ARGS)
 
 test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' is handed on
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(BETTER_AUTH) || true; fi
 	@.venv/bin/python -m pytest $(ARGS)
 	@echo "Left out: the long fuzz run against a live server (make fuzz)."
 
@@ -42,7 +44,7 @@ fuzz: $(TOOLS)  ## schemathesis at length, against a server of its own
 	@.venv/bin/python -m tests.fuzz $(ARGS)
 
 clean:  ## removes what was installed or made, but not the data
-	@rm -rf .venv node_modules build dist todo_api.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv node_modules tests/better-auth/node_modules build dist todo_api.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find todo_api migrations tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(SERVICE): pyproject.toml constraints.txt
@@ -61,6 +63,11 @@ $(NODE_TOOLS): package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: the contract's tools need Node 20 or newer." >&2; exit 1; }
 	@echo "Installing the contract's tools into node_modules (once)." >&2
 	@npm ci --loglevel=error
+	@touch $@
+
+$(BETTER_AUTH): tests/better-auth/package.json tests/better-auth/package-lock.json
+	@echo "Installing Better Auth for the tests (once)." >&2
+	@cd tests/better-auth && npm ci --loglevel=error --fetch-retries=0
 	@touch $@
 
 # A phony target, since an environment whose Python is gone must be made anew.

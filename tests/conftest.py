@@ -23,6 +23,15 @@ from todo_api.embedded import EmbeddedServer
 SECRET = "a-secret-of-the-tests-Zk8vQ2xW7pLm4nRt"
 PASSWORD = "correct horse battery staple"
 
+BETTER_AUTH = Path(__file__).with_name("better-auth") / "node_modules" / ".package-lock.json"
+collect_ignore = [] if BETTER_AUTH.exists() else ["test_better_auth.py"]
+
+
+def pytest_report_header() -> list[str]:
+    """Says what the run cannot do."""
+    left_out = "Left out: the real Better Auth server; where Node 20 and npm are, make test installs it."
+    return [] if BETTER_AUTH.exists() else [left_out]
+
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:

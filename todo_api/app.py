@@ -10,6 +10,8 @@ from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
 from todo_api import contract, discovery, documentation, migrating
+from todo_api.auth.issuers import external_tokens
+from todo_api.auth.keys import cursor_secret
 from todo_api.auth.passwords import Passwords
 from todo_api.auth.tokens import TokenIssuer, TokenMemory, TokenVerifier
 from todo_api.config import Config, ConfigurationError
@@ -31,14 +33,15 @@ _CORS_ALLOWED = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "
 
 def create_app(config: Config) -> FlaskApp:
     """The service as an ASGI application. `config` names the database and the secret."""
-    if not config.database_url or not config.jwt_secret:
+    if not config.database_url or (config.own_accounts and not config.jwt_secret):
         raise ConfigurationError("create_app needs DATABASE_URL and JWT_SECRET.")
     database = Database(config.database_url, pool_size=config.threads)
-    tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.jwt_audience}
-    verifier = TokenVerifier(**tokens)
+    external = None if config.own_accounts else external_tokens(config)
+    tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
+    own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
     parts = spaces.Parts(
         database=database,
-        signer=CursorSigner(config.jwt_secret.encode()),
+        signer=CursorSigner(cursor_secret(config)),
         passwords=Passwords(),
         issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.own_accounts else None,
         schema_revision=migrating.head(),
@@ -46,7 +49,11 @@ def create_app(config: Config) -> FlaskApp:
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
+        if external:
+            external.start()
         yield
+        if external:
+            await external.close()
         database.close()
 
     app = FlaskApp(
@@ -54,7 +61,7 @@ def create_app(config: Config) -> FlaskApp:
         lifespan=lifespan,
         middlewares=_middlewares(config),
         resolver=contract.TagResolver(),
-        security_map={"bearer": lambda: BearerHandler(TokenMemory(verifier.verify).subject)},
+        security_map={"bearer": lambda: BearerHandler(external.subject if external else own.subject)},
     )
     spaces.install(app.app, parts)
     app.add_api(contract.load(contract.TASK_API))

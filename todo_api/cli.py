@@ -14,6 +14,7 @@ import orjson
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from todo_api import contract, migrating
+from todo_api.auth.issuers import description, external_tokens
 from todo_api.auth.keys import kept_secret
 from todo_api.auth.tokens import TokenIssuer, is_subject
 from todo_api.config import Config, ConfigurationError, load_config
@@ -81,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> None:
     config = load_config(host=options.host, port=options.port, web_concurrency=options.workers)
     _refuse_taken(config.host, config.port, "--host, --port")
+    if not config.own_accounts:
+        external_tokens(config)  # for what it refuses: here it is told in one line
+        _say(description(config))
     with _database(config) as ready:
         migrating.migrate(ready.database_url or "")
         from todo_api.server import serve  # noqa: PLC0415  # gunicorn and Connexion take a second to import
@@ -103,7 +107,7 @@ def _token(options: argparse.Namespace) -> None:
         raise CommandError("USER must have 1 to 255 characters, no control characters, no blanks around it.")
     secret = _with_secret(config).jwt_secret
     issuer = TokenIssuer(
-        secret=secret, issuer=config.issuer, audience=config.jwt_audience, lifetime=config.jwt_lifetime
+        secret=secret, issuer=config.issuer, audience=config.own_audience, lifetime=config.jwt_lifetime
     )
     print(issuer.issue(options.user))
 
@@ -127,14 +131,17 @@ def _contract(options: argparse.Namespace) -> None:
 
 
 def _with_secret(config: Config) -> Config:
-    """The configuration with a secret: the one given, or, where the database is embedded, the one kept in the data folder."""
-    if config.jwt_secret:
+    """The configuration with the secret it needs: the one given, or, where the database is embedded, the one kept in the data folder."""
+    if config.jwt_secret or (config.database_url and not config.own_accounts):
         return config
-    if config.database_url or not config.own_accounts:
+    if config.database_url:
         raise ConfigurationError("JWT_SECRET is missing. Make one: openssl rand -base64 48")
     try:
         config.data_dir.mkdir(parents=True, exist_ok=True)
-        return replace(config, jwt_secret=kept_secret(config.data_dir))
+        kept = kept_secret(config.data_dir)
+        if config.own_accounts:
+            return replace(config, jwt_secret=kept)
+        return replace(config, cursor_secret=config.cursor_secret or kept)
     except OSError as error:
         raise CommandError(f"DATA_DIR {config.data_dir} cannot be used: {error.strerror}.") from error
 

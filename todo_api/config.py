@@ -26,6 +26,13 @@ MINIMUM_SECRET_BYTES = 32
 MINIMUM_SECRET_CHARACTERS = 8
 KNOWN_SECRETS = ("secret", "changeme", "change-me", "password", "better-auth-secret", "your-secret", "example")
 
+_NUMBERS = {"PORT", "WEB_CONCURRENCY", "THREADS", "JWT_LIFETIME", "JWT_LEEWAY", "JWT_MAX_LIFETIME"} | {
+    f"JWT_KEYS_{name}" for name in ("TTL", "MAX_STALE", "COOLDOWN", "TIMEOUT")
+}
+_LISTS = {"CORS_ORIGINS", "JWT_AUDIENCE", "JWT_AUTHORIZED_PARTIES", "JWT_ALGORITHMS", "JWT_REQUIRED_CLAIMS"}
+_PATHS = {"DATA_DIR", "JWT_KEY_FILE", "JWT_CA_FILE"}
+_SWITCHES = {"JWT_DISCOVERY"}
+
 
 class ConfigurationError(Exception):
     """A setting is missing or wrong. The message names it and says the way out, in one line."""
@@ -52,7 +59,10 @@ class Config:
     jwt_required_claims: tuple[str, ...] = ()
     jwt_leeway: int = 60
     jwt_max_lifetime: int | None = None
-    jwt_keys_ttl: int = 300
+    jwt_keys_ttl: float = 300
+    jwt_keys_max_stale: float = 86400
+    jwt_keys_cooldown: float = 5
+    jwt_keys_timeout: float = 3
     jwt_ca_file: Path | None = None
     jwt_lifetime: int = 3600
     cursor_secret: str = ""
@@ -70,7 +80,6 @@ class Config:
         _within("THREADS", self.threads, 1, 256)
         _within("JWT_LIFETIME", self.jwt_lifetime, 1, 86400)
         _within("JWT_LEEWAY", self.jwt_leeway, 0, 300)
-        _within("JWT_KEYS_TTL", self.jwt_keys_ttl, 1, 86400)
         if self.jwt_max_lifetime is not None:
             _within("JWT_MAX_LIFETIME", self.jwt_max_lifetime, 1, 31536000)
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -112,7 +121,7 @@ class Config:
         return tuple(dict.fromkeys(named)) or default
 
 
-def _within(name: str, value: int, lowest: int, highest: int) -> None:
+def _within(name: str, value: float, lowest: int, highest: int) -> None:
     if not lowest <= value <= highest:
         raise ConfigurationError(f"{name} must be a whole number from {lowest} to {highest}.")
 
@@ -152,6 +161,10 @@ def _check_external_issuer(config: Config) -> None:
             "JWT_AUDIENCE is missing: name the aud of the issuer's tokens, or in JWT_AUTHORIZED_PARTIES their azp."
         )
     _check_algorithms(config)
+    _within("JWT_KEYS_TTL", config.jwt_keys_ttl, 1, 86400)
+    _within("JWT_KEYS_MAX_STALE", config.jwt_keys_max_stale, 0, 604800)
+    _within("JWT_KEYS_COOLDOWN", config.jwt_keys_cooldown, 1, 300)
+    _within("JWT_KEYS_TIMEOUT", config.jwt_keys_timeout, 1, 30)
     if config.jwt_jwks_url is not None:
         check_url("JWT_JWKS_URL", config.jwt_jwks_url)
     if config.jwt_discovery:
@@ -254,21 +267,16 @@ def _settings_of(dotenv: Path) -> Mapping[str, str | None]:
 
 
 def _convert(name: str, text: str) -> Any:
-    match name:
-        case (
-            "PORT" | "WEB_CONCURRENCY" | "THREADS" | "JWT_LIFETIME" | "JWT_LEEWAY" | "JWT_MAX_LIFETIME" | "JWT_KEYS_TTL"
-        ):
-            if not (text.isascii() and text.isdigit()):
-                raise ConfigurationError(f"{name} must be a whole number.")
-            return int(text)
-        case "DATA_DIR" | "JWT_KEY_FILE" | "JWT_CA_FILE":
-            return Path(text)
-        case "CORS_ORIGINS" | "JWT_AUDIENCE" | "JWT_AUTHORIZED_PARTIES" | "JWT_ALGORITHMS" | "JWT_REQUIRED_CLAIMS":
-            return tuple(part.strip() for part in text.split(",") if part.strip())
-        case "JWT_DISCOVERY":
-            if text.lower() not in ("true", "false"):
-                raise ConfigurationError(f"{name} must be true or false.")
-            return text.lower() == "true"
-        case "LOG_LEVEL":
-            return text.upper()
-    return text
+    if name in _NUMBERS:
+        if not (text.isascii() and text.isdigit()):
+            raise ConfigurationError(f"{name} must be a whole number.")
+        return int(text)
+    if name in _LISTS:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if name in _PATHS:
+        return Path(text)
+    if name in _SWITCHES:
+        if text.lower() not in ("true", "false"):
+            raise ConfigurationError(f"{name} must be true or false.")
+        return text.lower() == "true"
+    return text.upper() if name == "LOG_LEVEL" else text

@@ -97,7 +97,10 @@ class PreconditionFailed(TaskApiError):
 
 
 class Unavailable(TaskApiError):
-    """The database is out of reach. Nothing is wrong with the request; `retry_after` is in seconds."""
+    """The database, or an issuer's keys, are out of reach. Nothing is wrong with the request; `retry_after` is in seconds."""
 
     detail = "The database is out of reach."
-    retry_after = 1
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after

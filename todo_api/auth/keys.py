@@ -1,12 +1,27 @@
-"""The secret that an embedded service makes for itself, once."""
+"""The secret that an embedded service makes for itself, once, and the one that cursors are signed with."""
 
+import hashlib
 import os
 import secrets
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from todo_api.config import ConfigurationError, check_secret
+from todo_api.config import Config, ConfigurationError, check_secret
+
+
+def cursor_secret(config: Config) -> bytes:
+    """What cursors are signed with, the same in every worker and every copy of a deployment.
+
+    With public keys alone there is no secret but the database's password, so it is made from that: slowly, lest a cursor help to guess it.
+    """
+    given = config.cursor_secret or config.jwt_secret
+    if given:
+        return given.encode()
+    url = config.database_url or ""
+    password = unquote(urlsplit(url).password or url)
+    return hashlib.scrypt(password.encode(), salt=b"task-api cursors", n=2**14, r=8, p=1)
 
 
 def kept_secret(folder: Path) -> str:

@@ -10,6 +10,8 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import jwt
+from jwt.algorithms import OKPAlgorithm
+from jwt.types import Options
 
 from todo_api.errors import Unauthorized
 
@@ -22,8 +24,20 @@ MAX_SUBJECT_LENGTH = 255
 MAX_TIME = 253402300799
 """The end of the year 9999, in seconds: what lies beyond is no time in seconds."""
 
-REQUIRED_CLAIMS = ["iss", "aud", "sub", "iat", "exp"]
+REQUIRED_CLAIMS = ["iss", "sub", "iat", "exp"]
 _TYPES = (None, "JWT", "at+jwt")
+_CLAIMS_ALONE: Options = {
+    "verify_signature": False,
+    "verify_exp": True,
+    "verify_nbf": True,
+    "verify_iat": True,
+    "verify_aud": True,
+    "verify_iss": True,
+    "verify_sub": True,
+    "require": REQUIRED_CLAIMS,
+}
+_JWS = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
+_JWS.register_algorithm("Ed25519", OKPAlgorithm())  # RFC 9864's name for EdDSA with that curve
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -34,35 +48,47 @@ class Identity(NamedTuple):
     expires_at: float
 
 
-class TokenVerifier:
-    """Verifies the tokens of one issuer, with one key and one algorithm."""
+class Terms(NamedTuple):
+    """What every token of one issuer must meet, beside a signature of the issuer's."""
 
-    def __init__(self, *, secret: str, issuer: str, audience: str) -> None:
+    issuer: str
+    """The exact `iss`."""
+
+    audiences: tuple[str, ...]
+    """One of them must be in `aud`. With none, a token must have no `aud` (RFC 7519, section 4.1.3)."""
+
+    parties: tuple[str, ...] = ()
+    """One of them must be `azp`, where there are any."""
+
+    leeway: int = LEEWAY
+    max_lifetime: int | None = None
+    """The most seconds from `iat` to `exp`."""
+
+    required: tuple[str, ...] = ()
+    """Claims that must be there, each as a name or as `name=value`."""
+
+
+class Reading(NamedTuple):
+    """What a token says of itself."""
+
+    algorithm: str
+    key_id: str | None
+    identity: Identity
+
+
+class TokenVerifier:
+    """Verifies the service's own tokens, with one key and one algorithm."""
+
+    def __init__(self, *, secret: str, issuer: str, audience: str, leeway: int = LEEWAY) -> None:
         self._secret = secret.encode()
-        self._issuer = issuer
-        self._audience = audience
+        self._terms = Terms(issuer, (audience,), leeway=leeway)
 
     def verify(self, token: str) -> Identity:
         """The identity in a token that holds. Raises Unauthorized for any other, and says no more than that it does not hold."""
-        if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
-            raise _invalid()
-        try:
-            decoded = jwt.decode_complete(
-                token,
-                self._secret,
-                algorithms=[ALGORITHM],
-                audience=self._audience,
-                issuer=self._issuer,
-                leeway=LEEWAY,
-                options={"require": REQUIRED_CLAIMS, "enforce_minimum_key_length": True},
-            )
-        except jwt.ExpiredSignatureError as error:
-            raise Unauthorized("The token has expired.", token_sent=True) from error
-        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
-            # PyJWT leaks the last four for some malformed tokens.
-            raise _invalid() from error
-        _check_form(token)
-        return _checked(decoded["header"], decoded["payload"])
+        reading = read(token, self._terms)
+        if reading.algorithm != ALGORITHM or not is_signed(token, self._secret, ALGORITHM):
+            raise invalid()
+        return reading.identity
 
 
 class TokenMemory:
@@ -77,7 +103,7 @@ class TokenMemory:
         self._identities: dict[bytes, Identity] = {}
 
     def subject(self, token: str) -> str:
-        """The subject of a token that holds. Raises Unauthorized as `verify` does."""
+        """The subject of a token that holds. Raises what `verify` does."""
         digest = sha256(token.encode()).digest()
         identity = self._identities.get(digest)
         if identity is None or identity.expires_at <= time.time():
@@ -87,6 +113,10 @@ class TokenMemory:
                 del self._identities[next(iter(self._identities))]
             self._identities[digest] = identity
         return identity.subject
+
+    def clear(self) -> None:
+        """Forgets every token: a key that some were verified with holds no more."""
+        self._identities.clear()
 
 
 class TokenIssuer:
@@ -112,6 +142,11 @@ class TokenIssuer:
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
 
+def invalid() -> Unauthorized:
+    """What is said of every token that does not hold, but for one that has expired."""
+    return Unauthorized("The token does not hold.", token_sent=True)
+
+
 def is_subject(value: object) -> bool:
     """Whether a claim can name a user: a non-empty, bounded string without control characters or blanks around it."""
     return (
@@ -122,27 +157,75 @@ def is_subject(value: object) -> bool:
     )
 
 
-def _checked(header: dict[str, Any], claims: dict[str, Any]) -> Identity:
+def read(token: str, terms: Terms) -> Reading:
+    """What a token says, where it meets the terms. Says nothing of its signature. Raises Unauthorized for any other token."""
+    if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
+        raise invalid()
+    try:
+        decoded = jwt.decode_complete(
+            token,
+            audience=terms.audiences or None,
+            issuer=terms.issuer,
+            leeway=terms.leeway,
+            options=_CLAIMS_ALONE,
+        )
+    except jwt.ExpiredSignatureError as error:
+        raise Unauthorized("The token has expired.", token_sent=True) from error
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        # PyJWT leaks the last four for some malformed tokens.
+        raise invalid() from error
+    _check_form(token)
+    header, claims = decoded["header"], decoded["payload"]
+    _check_types(header, claims)
+    _check_terms(claims, terms)
+    algorithm = "EdDSA" if header["alg"] == "Ed25519" else header["alg"]
+    return Reading(algorithm, header.get("kid"), Identity(claims["sub"], claims["exp"]))
+
+
+def is_signed(token: str, key: Any, algorithm: str) -> bool:
+    """Whether the signature is this key's, by this algorithm. `key` is a public key of `cryptography`, or the bytes of a secret."""
+    algorithms = ["EdDSA", "Ed25519"] if algorithm == "EdDSA" else [algorithm]
+    try:
+        _JWS.decode_complete(token, key, algorithms)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return False
+    return True
+
+
+def _check_types(header: dict[str, Any], claims: dict[str, Any]) -> None:
     if header.get("typ") not in _TYPES or "zip" in header or "enc" in header:
-        raise _invalid()
+        raise invalid()
+    if not isinstance(header.get("alg"), str):
+        raise invalid()
     if any(not _is_time(claims[name]) for name in ("exp", "iat", "nbf") if name in claims):
-        raise _invalid()
+        raise invalid()
     if not is_subject(claims["sub"]):
-        raise _invalid()
-    return Identity(claims["sub"], claims["exp"])
+        raise invalid()
+
+
+def _check_terms(claims: dict[str, Any], terms: Terms) -> None:
+    if terms.parties and claims.get("azp") not in terms.parties:
+        raise invalid()
+    if terms.max_lifetime is not None and claims["exp"] - claims["iat"] > terms.max_lifetime:
+        raise invalid()
+    for required in terms.required:
+        name, separator, value = required.partition("=")
+        claim = claims.get(name)
+        if claim is None or (separator and value != (claim if isinstance(claim, str) else json.dumps(claim))):
+            raise invalid()
 
 
 def _check_form(token: str) -> None:
     """Three parts in base64url without padding (RFC 7515, section 7.1), the first two JSON in UTF-8 with unique names (section 4)."""
     if not _COMPACT.fullmatch(token):
-        raise _invalid()
+        raise invalid()
     for part in token.split(".")[:2]:
         try:
             json.loads(
                 urlsafe_b64decode(f"{part}==").decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse
             )
         except ValueError as error:
-            raise _invalid() from error
+            raise invalid() from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -159,7 +242,3 @@ def _refuse(_: str) -> None:
 
 def _is_time(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_TIME
-
-
-def _invalid() -> Unauthorized:
-    return Unauthorized("The token does not hold.", token_sent=True)

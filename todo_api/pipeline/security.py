@@ -1,6 +1,6 @@
 """Bearer authentication (RFC 6750), in the place that Connexion's security map has for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from connexion.lifecycle import ConnexionRequest
@@ -8,8 +8,8 @@ from connexion.security import AbstractSecurityHandler
 
 from todo_api.errors import Unauthorized
 
-Verify = Callable[[str], str]
-"""The subject of a token. Raises Unauthorized. Runs on the event loop: it must not wait for anything."""
+Verify = Callable[[str], str | Coroutine[Any, Any, str]]
+"""The subject of a token, or what to await for it. Raises Unauthorized. Runs on the event loop: it must not block."""
 
 
 class BearerHandler(AbstractSecurityHandler):
@@ -22,11 +22,16 @@ class BearerHandler(AbstractSecurityHandler):
         """The check of one operation. It gives Connexion the token's subject."""
         return self._check
 
-    def _check(self, request: ConnexionRequest) -> dict[str, str]:
+    def _check(self, request: ConnexionRequest) -> dict[str, str] | Coroutine[Any, Any, dict[str, str]]:
         fields = [value for name, value in request.scope["headers"] if name == b"authorization"]
         if not fields:
             raise Unauthorized
         scheme, _, token = fields[0].decode("latin-1").partition(" ")
         if len(fields) > 1 or scheme.lower() != "bearer" or not token:
             raise Unauthorized("Send one Authorization field: Bearer, a space, the token.", token_sent=True)
-        return {"sub": self._verify(token.strip(" "))}
+        subject = self._verify(token.strip(" "))
+        return {"sub": subject} if isinstance(subject, str) else _awaited(subject)
+
+
+async def _awaited(subject: Coroutine[Any, Any, str]) -> dict[str, str]:
+    return {"sub": await subject}

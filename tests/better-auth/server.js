@@ -1,0 +1,31 @@
+// A Better Auth server as its documentation sets one up, in memory. Prints its origin; PUT /rotate ends the present key.
+import { createServer } from "node:http";
+import { betterAuth } from "better-auth";
+import { memoryAdapter } from "better-auth/adapters/memory";
+import { toNodeHandler } from "better-auth/node";
+import { bearer, jwt } from "better-auth/plugins";
+
+const store = { user: [], session: [], account: [], verification: [], jwks: [] };
+const server = createServer();
+
+server.listen(0, "127.0.0.1", () => {
+  const origin = `http://127.0.0.1:${server.address().port}`;
+  const auth = betterAuth({
+    baseURL: origin,
+    secret: process.env.BETTER_AUTH_SECRET,
+    database: memoryAdapter(store),
+    emailAndPassword: { enabled: true },
+    plugins: [bearer(), jwt({ jwks: { rotationInterval: 3600 } })],
+    telemetry: { enabled: false },
+  });
+  const handle = toNodeHandler(auth);
+  server.on("request", (request, response) => {
+    if (request.method === "PUT" && request.url === "/rotate") {
+      for (const key of store.jwks) key.expiresAt = new Date(Date.now() - 1000);
+      response.writeHead(204).end();
+    } else {
+      handle(request, response);
+    }
+  });
+  console.log(origin);
+});
