@@ -11,6 +11,7 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
+from tests import contract_coverage
 from tests.client import Client, event_loop
 from tests.contract_check import ContractCheck
 from todo_api import migrating
@@ -67,10 +68,41 @@ def url(new_database: Callable[[], str]) -> str:
     return new_database()
 
 
+CHECK = pytest.StashKey[ContractCheck]()
+DESELECTED = pytest.StashKey[bool]()
+COVERAGE = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[CHECK] = ContractCheck()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A whole run that has not seen everything that the contracts document fails, though each test passed."""
+    ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not session.shouldfail
+    if ended and contract_coverage.is_whole(session.config, session.config.stash.get(DESELECTED, False)):
+        session.config.stash[COVERAGE] = contract_coverage.complaints(session.config.stash[CHECK])
+        if session.config.stash[COVERAGE]:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.config.stash[DESELECTED] = True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if COVERAGE in config.stash:
+        terminalreporter.section("contract coverage")
+        terminalreporter.line(contract_coverage.summary(config.stash[CHECK]))
+        for complaint in config.stash[COVERAGE]:
+            terminalreporter.line(complaint)
+
+
 @pytest.fixture(scope="session")
-def check() -> ContractCheck:
+def check(pytestconfig: pytest.Config) -> ContractCheck:
     """The judge of every reply of the run."""
-    return ContractCheck()
+    return pytestconfig.stash[CHECK]
 
 
 @pytest.fixture(scope="session")

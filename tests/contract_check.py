@@ -28,10 +28,11 @@ def _plain(schema: Any) -> Any:
 
 
 class ContractCheck:
-    """The two contracts as a judge of replies. `seen` counts operation and status."""
+    """The two contracts as a judge of replies. `seen` counts operation and status, `headers_seen` operation and header."""
 
     def __init__(self) -> None:
         self.seen: Counter[tuple[str, int]] = Counter()
+        self.headers_seen: Counter[tuple[str, str]] = Counter()
         self._operations: list[tuple[re.Pattern[str], dict[str, Any], dict[str, Any], Registry[Any]]] = []
         for path, base in ((contract.TASK_API, "/api/v1"), (contract.OPS_API, "")):
             document = contract.load(path)
@@ -39,6 +40,21 @@ class ContractCheck:
             for template, item in document["paths"].items():
                 pattern = re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(base + template)))
                 self._operations.append((pattern, item, document, registry))
+
+    def documented(self) -> set[tuple[str, int | str]]:
+        """Every operation with each of its statuses, and with each of its response headers."""
+        documented: set[tuple[str, int | str]] = set()
+        for _, item, document, _ in self._operations:
+            for operation in (part for method, part in item.items() if method != "parameters"):
+                for status, reference in operation["responses"].items():
+                    documented.add((operation["operationId"], int(status)))
+                    headers = resolve(document, reference).get("headers", {})
+                    documented.update((operation["operationId"], header) for header in headers)
+        return documented
+
+    def unseen(self) -> set[tuple[str, int | str]]:
+        """What is documented and no reply has had."""
+        return self.documented() - set(self.seen) - set(self.headers_seen)
 
     def reply(self, method: str, path: str, reply: Any) -> None:
         """Raises AssertionError where the reply breaks the contract."""
@@ -76,6 +92,10 @@ class ContractCheck:
             assert reply.body == b"", f"{name}: a body where there is none: {reply.body!r}"
             return
         ((media_type, definition),) = content.items()
+        if media_type == "text/plain":
+            assert reply.headers["content-type"].startswith("text/plain;")
+            self._judge(name, definition["schema"], registry, reply.body.decode())
+            return
         assert reply.headers["content-type"] == media_type
         self._judge(name, definition["schema"], registry, reply.json())
 
@@ -86,6 +106,7 @@ class ContractCheck:
         if text is None:
             assert not definition.get("required"), f"{name}: {reply.status} without {header}"
             return
+        self.headers_seen[name, header] += 1
         value: Any = int(text) if definition["schema"]["type"] == "integer" else text
         self._judge(f"{name} {header}", definition["schema"], registry, value)
 

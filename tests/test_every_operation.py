@@ -92,3 +92,11 @@ def test_every_operation_statement_refused_is_500_and_says_nothing_of_it(broken:
 def test_every_operation_from_an_allowed_origin_may_be_read_there(front_end: Client, operation: Operation) -> None:
     reply = operation.call(front_end, headers={"Origin": ORIGIN})
     assert (reply.headers["access-control-allow-origin"], reply.headers["vary"]) == (ORIGIN, "Origin")
+
+
+@each(FOR_OPERATORS)
+def test_every_operation_for_operators_unknown_parameter_is_400(anonymous: Client, operation: Operation) -> None:
+    reply = anonymous.request(operation.method, f"{operation.path}?verbose=1")
+    (violation,) = reply.json()["errors"]
+    assert (reply.status, reply.code) == (400, "validation_failed")
+    assert (violation["location"], violation["pointer"], violation["code"]) == ("query", "/verbose", "unknown")

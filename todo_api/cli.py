@@ -114,12 +114,12 @@ def _token(options: argparse.Namespace) -> None:
 
 def _mcp(options: argparse.Namespace) -> None:
     config = load_config(mcp_url=options.url)
+    if options.http is not None:
+        _refuse_taken("127.0.0.1", options.http, "--http")
     try:
         from todo_api.mcp import serve  # noqa: PLC0415  # an extra, and slow to import
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is missing. Install the extra: pip install 'todo-api[mcp]'") from error
-    if options.http is not None:
-        _refuse_taken("127.0.0.1", options.http, "--http")
     serve(config.mcp_url, config.mcp_token, options.http)
 
 
