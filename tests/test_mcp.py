@@ -19,6 +19,7 @@ from tests.client import event_loop
 from tests.conftest import SECRET, token
 from tests.live import COMMAND, SLACK, Live, environment, free_port, refusal
 from todo_api import contract
+from todo_api.mcp import tool_server
 
 MISSING = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
 
@@ -298,13 +299,12 @@ def test_server_called_by_another_name_refuses(address: str) -> None:
     assert reply.status_code == 421
 
 
-def test_tool_while_the_service_is_away_says_so(open_agent: Open, tmp_path: Path) -> None:
-    settings = environment(tmp_path, MCP_URL=f"http://127.0.0.1:{free_port()}", MCP_TOKEN=token("ada"))
-    transport = StdioTransport(
-        str(COMMAND), ["mcp"], env=settings, cwd=str(tmp_path), log_file=tmp_path / "log", keep_alive=False
-    )
-    agent = open_agent(transport)
-    result = agent._wait(agent._client.call_tool("listTasks", {}, raise_on_error=False))
+def test_tool_while_the_service_is_away_says_so() -> None:
+    async def call() -> Any:
+        async with Client(tool_server(f"http://127.0.0.1:{free_port()}", token("ada"))) as client:
+            return await client.call_tool("listTasks", {}, raise_on_error=False)
+
+    result = asyncio.run(call())
     assert result.is_error
     assert "ConnectError" in result.content[0].text
 
