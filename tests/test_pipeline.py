@@ -197,7 +197,7 @@ def test_pipeline_handler_that_does_not_fit_the_contract_stops_the_start(serve: 
 
 
 def test_pipeline_missing_handler_stops_the_start(serve: Callable[..., Client]) -> None:
-    with pytest.raises(Exception, match="Cannot resolve operationId|has no attribute"):
+    with pytest.raises(Exception, match=r"Cannot resolve operationId|has no attribute"):
         serve(changed("operationId", value="sinkBoat")).put("/v9/boats/ann", {"colour": "red"})
 
 

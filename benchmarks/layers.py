@@ -1,0 +1,152 @@
+"""Where the time of one getTask goes: before (Connexion as its tutorials write it) and after (this service).
+
+Each server runs with one worker under load from wrk; py-spy samples the stacks of its threads, and each sample of a thread that runs Python
+counts for the innermost layer on its stack. The shares are of the processor time that the worker spent, divided by the requests it answered.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+import prepare
+from todo_api import migrating
+from todo_api.db import Database
+from todo_api.services.tasks import TaskService
+
+SECONDS = 15
+PORT = 8471
+USER = "layers"
+LAYERS = (
+    ("psycopg2 and PostgreSQL's answer", r"_run \(todo_api/db\.py|psycopg2|do_execute \(sqlalchemy/engine/default"),
+    ("SQLAlchemy", r"sqlalchemy/|todo_api/db\.py"),
+    ("serialization", r"orjson|marshmallow/|todo_api/schemas\.py|jsonifier|json/(encoder|__init__)"),
+    ("handler and service", r"todo_api/(handlers|services)/|get_task \(.*plain_connexion"),
+    ("Flask and werkzeug", r"flask/|werkzeug/|todo_api/pipeline/bridge\.py|view \("),
+    ("security", r"jwt/|connexion/(middleware/)?security|todo_api/(auth|pipeline/security)|verify \("),
+    (
+        "validation",
+        r"jsonschema|referencing|connexion/(middleware/request_validation|validators|uri_parsing|json_schema)|"
+        r"todo_api/pipeline/(validation|parameters|rules|bodies)",
+    ),
+    (
+        "routing",
+        r"starlette/(routing|_utils|convertors)|connexion/middleware/routing|todo_api/(pipeline/routing|pages)",
+    ),
+    ("hand-over between threads", r"a2wsgi|concurrent/futures|todo_api/pipeline/threads|threading\.py|queue"),
+    ("other middlewares and decorators", r"connexion/|starlette/|todo_api/(pipeline|problems)|inflection"),
+    ("server (gunicorn, event loop)", r"gunicorn|asyncio|uvloop|."),
+)
+"""Layers from the inside out, by their frames. A sample counts for the innermost frame that belongs to one."""
+
+
+def main() -> int:
+    """Prints the table, and writes it to the file that is named."""
+    prepare.programs()
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+        os.chdir(folder)
+        with prepare.postgresql(Path(folder) / "postgresql") as url:
+            before = attribute(
+                url,
+                [
+                    sys.executable,
+                    "-m",
+                    "gunicorn",
+                    "-k",
+                    "asgi",
+                    "-w",
+                    "1",
+                    "--no-control-socket",
+                    "plain_connexion:app",
+                ],
+            )
+            after = attribute(url, [str(Path(sys.executable).with_name("todo-api")), "serve", "--workers", "1"])
+    table = markdown(before, after)
+    print(table)
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(table, encoding="utf-8")
+    return 0
+
+
+def attribute(url: str, command: list[str]) -> dict[str, float]:
+    """Microseconds of the worker's processor time for one request, by layer."""
+    migrating.migrate(url)
+    task = TaskService(Database(url, pool_size=1), USER).create("Buy milk", "Two litres, oat.", "pending")
+    environment = os.environ | {
+        "DATABASE_URL": url,
+        "JWT_SECRET": prepare.SECRET,
+        "PYTHONPATH": str(prepare.HERE),
+        "PORT": str(PORT),
+        "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{PORT}",
+    }
+    with Path("server.log").open("ab") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        worker = _worker(server)
+        load = ["wrk", "-t1", "-c32", f"-d{SECONDS}s", "-H", f"Authorization: Bearer {prepare.token(USER)}"]
+        load.append(f"http://127.0.0.1:{PORT}/api/v1/me/tasks/{task.id}")
+        subprocess.run([*load[:3], "-d3s", *load[4:]], check=True, capture_output=True)
+        began = sum(worker.cpu_times()[:2])
+        answered = subprocess.run(load, check=True, capture_output=True, text=True).stdout
+        spent = sum(worker.cpu_times()[:2]) - began
+        if "Non-2xx" in answered:
+            raise SystemExit(answered)
+        each = spent / int(re.findall(r"(\d+) requests in", answered)[0]) * 1e6
+        # Sampled under a load of its own, since a profiler slows what it watches.
+        with subprocess.Popen(load, stdout=subprocess.DEVNULL):
+            samples = _samples(worker.pid)
+    finally:
+        server.terminate()
+        server.wait(15)
+    shares = Counter({layer: 0 for layer, _ in LAYERS})
+    for stack, count in samples:
+        shares[_layer(stack)] += count
+    return {"all": each} | {layer: each * count / shares.total() for layer, count in shares.items()}
+
+
+def _worker(server: "subprocess.Popen[bytes]") -> psutil.Process:
+    for _ in range(300):
+        time.sleep(0.1)
+        workers = [
+            child
+            for child in psutil.Process(server.pid).children()
+            if "python" in child.name() or "todo" in child.name()
+        ]
+        if workers:
+            time.sleep(2)
+            return workers[0]
+    raise SystemExit(Path("server.log").read_text(errors="replace"))
+
+
+def _samples(pid: int) -> list[tuple[list[str], int]]:
+    """Stacks, outermost frame first, and how often each was seen. Only of the thread that holds Python's lock."""
+    spy = [prepare.PYTHON.with_name("py-spy"), "record", "--pid", str(pid), "--format", "raw", "--rate", "250"]
+    output = Path("stacks.txt")
+    subprocess.run([*spy, "--duration", str(SECONDS - 3), "--output", output, "--gil"], check=True, capture_output=True)
+    lines = (line.rpartition(" ") for line in output.read_text(encoding="utf-8").splitlines())
+    return [(stack.split(";"), int(count)) for stack, _, count in lines]
+
+
+def _layer(stack: list[str]) -> str:
+    for frame in reversed(stack):
+        for layer, pattern in LAYERS[:-1]:
+            if re.search(pattern, frame):
+                return layer
+    return LAYERS[-1][0]
+
+
+def markdown(before: dict[str, float], after: dict[str, float]) -> str:
+    """The table of docs/benchmarks.md."""
+    rows = ["| layer | before, µs | after, µs |", "|---|---:|---:|"]
+    rows += [f"| {layer} | {before[layer]:.0f} | {after[layer]:.0f} |" for layer, _ in reversed(LAYERS)]
+    return "\n".join([*rows, f"| **one get** | **{before['all']:.0f}** | **{after['all']:.0f}** |", ""])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
