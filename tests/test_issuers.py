@@ -17,6 +17,7 @@ from tests.conftest import SECRET
 from tests.contract_check import ContractCheck
 from tests.issuers import AUDIENCE, ISSUER, KeyServer, Signer, answer, hmac_token, key_server, publish, serving
 from tests.live import Live
+from todo_api.auth.tokens import MAX_TOKEN_LENGTH
 from todo_api.config import Config
 
 TASKS = "/api/v1/me/tasks"
@@ -262,3 +263,11 @@ def test_serve_with_keys_by_url_agrees_on_cursors_between_copies(
     algorithms = "EdDSA or ES256 or ES384 or ES512 or RS256 or PS256"
     (line,) = told
     assert line.endswith(f"Taking the tokens of {ISSUER}, keys from {publisher.url}; aud {AUDIENCE}; alg {algorithms}")
+
+
+def test_serve_with_embedded_database_takes_the_longest_token(publisher: KeyServer, tmp_path: Path) -> None:
+    token = OLD.token(roles="x" * 12000)
+    assert 16200 < len(token) <= MAX_TOKEN_LENGTH
+    settings = {"JWT_ISSUER": ISSUER, "JWT_JWKS_URL": publisher.url, "JWT_AUDIENCE": AUDIENCE}
+    with Live(tmp_path, **settings) as live:
+        assert live.ready().request("GET", TASKS, token=token).status == 200

@@ -29,6 +29,8 @@ class Server(BaseApplication):
             "asgi_lifespan": "on",
             "graceful_timeout": 8,
             "keepalive": 75,
+            "limit_request_field_size": 17 * 1024,  # the longest token, and the rest of its field
+            "limit_request_fields": 64,
             "loglevel": self._config.log_level.lower(),
             "errorlog": "-",
             "accesslog": None,

@@ -40,13 +40,18 @@ class FixedKeys:
         self._keys = keys
         self.generation = 0
 
+    @property
+    def known(self) -> bool:
+        """Whether any key is known."""
+        return bool(self._keys)
+
     def get(self, key_id: str | None, algorithm: str) -> Key | None:
         """The key, if there is one."""
         return find(self._keys, key_id, algorithm)
 
     async def fetch_for(self, key_id: str | None, algorithm: str) -> None:
         """Raises Unauthorized: there are no further keys."""
-        raise invalid()
+        raise invalid("key")
 
     async def renew(self) -> None:
         """Does nothing: there are no newer keys."""
@@ -69,12 +74,19 @@ class KeySet:
         self._fetched = self._attempted = -math.inf
         """When the last fetch that succeeded, and the last of any, began."""
 
-        self._failing = False
+        self._failure: str | None = None
+        """Why the last fetch failed; None if it did not."""
+
         self._running: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = 0
         self.generation = 0
         """Changes whenever a key holds no more."""
+
+    @property
+    def known(self) -> bool:
+        """Whether any key is known."""
+        return bool(self._keys)
 
     def get(self, key_id: str | None, algorithm: str) -> Key | None:
         """The key, if it is known. Never waits."""
@@ -89,10 +101,10 @@ class KeySet:
         try:
             while self.get(key_id, algorithm) is None:
                 if self._fetched > asked:
-                    raise invalid()
+                    raise invalid("key")
                 await self._attempt()
-                if self._failing and self.get(key_id, algorithm) is None:
-                    raise self._unavailable()
+                if self._failure and self.get(key_id, algorithm) is None:
+                    raise self._unavailable() from FetchFailed(self._failure)
         finally:
             self._waiting -= 1
 
@@ -123,8 +135,8 @@ class KeySet:
 
     async def _attempt(self) -> None:
         """Waits for the fetch that goes on, or for the next one. Raises Unavailable at once if the last has just failed."""
-        if self._running is None and self._failing and self._cooldown_left() > 0:
-            raise self._unavailable()
+        if self._running is None and self._failure and self._cooldown_left() > 0:
+            raise self._unavailable() from FetchFailed(self._failure)
         self.start()
         assert self._running is not None  # noqa: S101  # started just now
         await asyncio.shield(self._running)
@@ -149,18 +161,18 @@ class KeySet:
             self._timer = asyncio.get_running_loop().call_later(next_in, self.start)
 
     def _take(self, keys: Keys, began: float) -> None:
-        if self._failing:
+        if self._failure:
             _log.warning("The issuer's keys are within reach again.")
         if not keys:
             _log.warning("The issuer publishes no key for %s.", ", ".join(self._algorithms))
-        self._failing = False
+        self._failure = None
         self._fetched = began
         self._replace(keys)
 
     def _fail(self, why: str) -> None:
-        if not self._failing:
+        if not self._failure:
             _log.warning("The issuer's keys are out of reach: %s. Known keys are used on.", why)
-        self._failing = True
+        self._failure = why
         if time.monotonic() - self._fetched > self._pace.max_stale:
             self._replace({})
 
@@ -170,7 +182,7 @@ class KeySet:
         self._keys = keys
 
     def _is_fetching(self) -> bool:
-        return self._running is not None and self._attempted > self._fetched and not self._failing
+        return self._running is not None and self._attempted > self._fetched and not self._failure
 
     def _cooldown_left(self) -> float:
         return max(0.0, self._attempted + self._pace.cooldown - time.monotonic())
