@@ -15,9 +15,15 @@ from tests.conftest import SECRET
 from tests.issuers import AUDIENCE, ISSUER, Signer, hmac_token
 from tests.live import refusal
 from todo_api.auth.issuers import external_tokens
+from todo_api.auth.keys import cursor_secret
 from todo_api.config import Config, ConfigurationError
 from todo_api.errors import Unauthorized
 
+EXTERNAL: dict[str, Any] = {
+    "jwt_issuer": ISSUER,
+    "jwt_audience": (AUDIENCE,),
+    "jwt_jwks_url": "https://auth.example/jwks",
+}
 HOLDS, REFUSED = "ada", "refused"
 OLD, NEW = Signer(key_id="old"), Signer(key_id="new")
 
@@ -260,3 +266,15 @@ def test_serve_with_unusable_setting_says_which_in_one_line(
 ) -> None:
     settings = {"JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE, "DATABASE_URL": "postgres://u@h/d", **settings}
     assert refusal("serve", "--port", "0", cwd=tmp_path, **settings) == line
+
+
+def test_cursor_secret_with_public_keys_is_the_same_by_every_way_to_the_database() -> None:
+    def secret(url: str, **more: Any) -> bytes:
+        return cursor_secret(Config(**EXTERNAL, database_url=url, **more))
+
+    here = secret("postgresql://tasks:p%40ss@db.example/tasks")
+    assert secret("postgres://tasks:p%40ss@pooler.example:6543/tasks?sslmode=require") == here
+    assert secret("postgresql://tasks:other@db.example/tasks") != here
+    assert secret("postgresql:///tasks?host=/run/postgresql") == secret("postgresql:///tasks?host=/run/postgresql")
+    assert secret("postgresql://tasks:p%40ss@db.example/tasks", cursor_secret=SECRET) == SECRET.encode()
+    assert b"p@ss" not in here

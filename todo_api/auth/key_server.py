@@ -16,7 +16,12 @@ MAX_BYTES = 256 * 1024
 DISCOVERY_SECONDS = 3600
 """How long the address that a discovery document gave is used before the document is read again."""
 
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "task-api"}
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Cache-Control": "no-cache",  # a cache between us may not have seen the newest key
+    "User-Agent": "task-api",
+}
 
 
 class FetchFailed(Exception):
