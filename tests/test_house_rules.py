@@ -19,9 +19,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "auth": ("auth", "config", "errors"),
     "services": ("services", "models", "db", "errors", "auth.passwords"),
     "schemas": ("services", "errors"),
-    "handlers": ("handlers", "services", "schemas", "errors", "auth", "db", "pipeline.bridge"),
+    "handlers": ("handlers", "services", "schemas", "errors", "auth", "db", "health", "pipeline.bridge"),
+    "health": ("errors",),
+    "logs": ("pipeline.exchange",),
+    "metrics": ("pipeline.exchange", "errors"),
     "pipeline": ("pipeline", "errors"),
-    "problems": ("errors", "pipeline.rejections", "schemas"),
+    "problems": ("errors", "pipeline.exchange", "pipeline.rejections", "schemas"),
 }
 """What of ours a layer may import. What is not listed here wires: it is held to SEEN_BY alone."""
 

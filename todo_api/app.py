@@ -1,9 +1,9 @@
 """Wires everything together, and decides nothing."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from connexion import FlaskApp
 from connexion.middleware.lifespan import LifespanMiddleware
@@ -16,39 +16,81 @@ from todo_api.auth.passwords import Passwords
 from todo_api.auth.tokens import TokenIssuer, TokenMemory, TokenVerifier
 from todo_api.config import Config, ConfigurationError
 from todo_api.db import Database
+from todo_api.errors import Unavailable
 from todo_api.handlers import spaces
+from todo_api.health import Readiness
+from todo_api.logs import RequestLog
+from todo_api.metrics import Exposition, Layout, Memory, Recorder, vocabulary
 from todo_api.pages import Pages, published
 from todo_api.pipeline.bridge import Bridge
 from todo_api.pipeline.cors import Cors
 from todo_api.pipeline.envelope import Envelope
+from todo_api.pipeline.exchange import Watcher
 from todo_api.pipeline.routing import Routing
 from todo_api.pipeline.security import BearerHandler
 from todo_api.pipeline.validation import Validation
-from todo_api.problems import Problems
+from todo_api.problems import INTERNAL_ERROR, KINDS, Problems
 from todo_api.services.cursors import CursorSigner
 
 _CORS_EXPOSED = ["Deprecation", "ETag", "Link", "Location", "Retry-After", "Sunset", "WWW-Authenticate", "X-Request-ID"]
 _CORS_ALLOWED = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID"]
 
 
-def create_app(config: Config) -> FlaskApp:
+class Watch(NamedTuple):
+    """What watches the application of one worker. `log` is None where requests are not logged."""
+
+    memory: Memory
+    recorder: Recorder
+    log: RequestLog | None
+
+    @property
+    def watchers(self) -> tuple[Watcher, ...]:
+        """Those who are told of each request."""
+        return (self.recorder, self.log) if self.log else (self.recorder,)
+
+
+def new_memory(slots: int) -> Memory:
+    """Memory for the metrics of so many workers at once."""
+    contracts = [contract.load(path) for path in (contract.TASK_API, contract.OPS_API)]
+    kinds = [(kind.status, kind.code) for kind in (*KINDS.values(), INTERNAL_ERROR)]
+    return Memory(Layout(vocabulary(contracts, kinds)), slots)
+
+
+def _alone() -> Watch:
+    memory = new_memory(1)
+    return Watch(memory, Recorder(memory, memory.take()), None)
+
+
+def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
     """The service as an ASGI application. `config` names the database and the secret."""
+    watch = watch or _alone()
     if not config.database_url or (config.own_accounts and not config.jwt_secret):
         raise ConfigurationError("create_app needs DATABASE_URL and JWT_SECRET.")
-    database = Database(config.database_url, pool_size=config.threads)
+    connections = config.threads + 1  # one for readiness, which is not to wait for requests
+    database = Database(config.database_url, pool_size=connections, watch=watch.recorder.connection_used)
+    watch.recorder.connections(connections)
     external = None if config.own_accounts else external_tokens(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
+    checks: dict[str, Callable[[], None]] = {
+        "database": database.ping,
+        "schema": partial(_check_schema, database, migrating.head()),
+    }
+    if external:
+        checks["issuer_keys"] = external.check
     parts = spaces.Parts(
         database=database,
         signer=CursorSigner(cursor_secret(config)),
         passwords=Passwords(),
         issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.own_accounts else None,
-        schema_revision=migrating.head(),
+        readiness=Readiness(checks),
+        metrics=Exposition(watch.memory).text,
     )
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
+        if watch.log:
+            watch.log.begin()
         if external:
             external.start()
         yield
@@ -59,7 +101,7 @@ def create_app(config: Config) -> FlaskApp:
     app = FlaskApp(
         __name__,
         lifespan=lifespan,
-        middlewares=_middlewares(config),
+        middlewares=_middlewares(config, database, watch),
         resolver=contract.TagResolver(),
         security_map={"bearer": lambda: BearerHandler(external.subject if external else own.subject)},
     )
@@ -69,7 +111,12 @@ def create_app(config: Config) -> FlaskApp:
     return app
 
 
-def _middlewares(config: Config) -> list[Any]:
+def _check_schema(database: Database, needed: str) -> None:
+    if database.revision() != needed:
+        raise Unavailable("The schema of the database is not the one that this release needs.")
+
+
+def _middlewares(config: Config, database: Database, watch: Watch) -> list[Any]:
     """From the outside in."""
     cors = partial(
         Cors,
@@ -80,7 +127,7 @@ def _middlewares(config: Config) -> list[Any]:
     )
     return [
         LifespanMiddleware,
-        Envelope,
+        partial(Envelope, watchers=watch.watchers),
         *([cors] if config.cors_origins else []),
         Problems,
         partial(
@@ -89,5 +136,5 @@ def _middlewares(config: Config) -> list[Any]:
         Routing,
         SecurityMiddleware,
         Validation,
-        partial(Bridge, threads=config.threads),
+        partial(Bridge, threads=config.threads, spent=database.spent),
     ]

@@ -1,6 +1,7 @@
 """The command line: `todo-api serve | migrate | token | contract`."""
 
 import argparse
+import logging
 import signal
 import socket
 import sys
@@ -13,7 +14,7 @@ from types import FrameType
 import orjson
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from todo_api import contract, migrating
+from todo_api import contract, logs, migrating
 from todo_api.auth.issuers import description, external_tokens
 from todo_api.auth.keys import kept_secret
 from todo_api.auth.tokens import TokenIssuer, is_subject
@@ -23,6 +24,9 @@ from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.errors import Unavailable
 
 SETTINGS = "Settings come from the environment and from a .env file in the working folder; the README lists them."
+
+
+_log = logging.getLogger(__name__)
 
 
 class CommandError(Exception):
@@ -82,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> None:
     config = load_config(host=options.host, port=options.port, web_concurrency=options.workers)
     _refuse_taken(config.host, config.port, "--host, --port")
+    log = logs.configure(config.log_level, config.log_format)
     if not config.own_accounts:
         external_tokens(config)  # for what it refuses: here it is told in one line
         _say(description(config))
@@ -90,7 +95,7 @@ def _serve(options: argparse.Namespace) -> None:
         from todo_api.server import serve  # noqa: PLC0415  # gunicorn and Connexion take a second to import
 
         address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
-        serve(ready, lambda: _say(f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"))
+        serve(ready, log, lambda: _say(f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"))
 
 
 def _migrate(_: argparse.Namespace) -> None:
@@ -190,4 +195,8 @@ def _refuse_taken(host: str, port: int, flags: str) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    """Tells how it goes: in the log where there is one, and as it is where not."""
+    if _log.hasHandlers():
+        _log.info(line)
+    else:
+        print(line, file=sys.stderr, flush=True)

@@ -68,6 +68,7 @@ class Config:
     cursor_secret: str = ""
     cors_origins: tuple[str, ...] = ()
     log_level: str = "INFO"
+    log_format: str = "text"
     security_contact: str | None = None
     security_expires: str | None = None
 
@@ -84,6 +85,8 @@ class Config:
             _within("JWT_MAX_LIFETIME", self.jwt_max_lifetime, 1, 31536000)
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ConfigurationError("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
+        if self.log_format not in ("json", "text"):
+            raise ConfigurationError("LOG_FORMAT must be json or text.")
         if self.database_url is not None and not self.database_url.startswith(("postgres://", "postgresql://")):
             raise ConfigurationError("DATABASE_URL must start with postgresql:// or postgres://.")
         if "*" in self.cors_origins:

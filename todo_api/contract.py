@@ -10,6 +10,8 @@ from connexion.resolver import Resolution, Resolver
 
 HANDLERS = "todo_api.handlers"
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # seven times as fast, where libyaml is there
+
 
 def shipped(folder: str) -> Path:
     """A folder that stands at the top of the checkout and inside the installed package: `openapi` or `migrations`."""
@@ -24,7 +26,7 @@ OPS_API = shipped("openapi") / "ops-api.yaml"
 
 def load(path: Path) -> dict[str, Any]:
     """The contract as written: with its `$ref`s, and never run through a template engine."""
-    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  # both are the safe one
     return document
 
 

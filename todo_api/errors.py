@@ -37,13 +37,14 @@ class InvalidCursor(TaskApiError):
 
 
 class Unauthorized(TaskApiError):
-    """No token (`token_sent` False), or one that does not hold."""
+    """No token (`token_sent` False), or one that does not hold. `cause` is a word for operators, where PyJWT's error does not say it."""
 
     detail = "This operation needs a bearer token."
 
-    def __init__(self, detail: str | None = None, *, token_sent: bool = False) -> None:
+    def __init__(self, detail: str | None = None, *, token_sent: bool = False, cause: str | None = None) -> None:
         super().__init__(detail)
         self.token_sent = token_sent
+        self.cause = cause
 
 
 class InvalidCredentials(TaskApiError):
@@ -104,3 +105,11 @@ class Unavailable(TaskApiError):
     def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class NotReady(Unavailable):
+    """Requests cannot be served: the checks of readiness named in `failed` did not pass. `checks` has all, to be told."""
+
+    def __init__(self, failed: list[str], checks: dict[str, Any]) -> None:
+        super().__init__(f"Not ready: {', '.join(failed)}.")
+        self.checks = checks

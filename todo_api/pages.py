@@ -10,6 +10,7 @@ import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api import contract, contract31
+from todo_api.pipeline.exchange import PAGE, Exchange
 from todo_api.pipeline.rejections import MethodNotAllowed
 
 _OWN = Path(__file__).parent / "static"
@@ -73,6 +74,8 @@ class Pages:
         if found is None:
             await self._app(scope, receive, send)
             return
+        exchange: Exchange = scope["state"]["exchange"]
+        exchange.operation, exchange.route = PAGE, scope["raw_path"].decode()
         status, headers, body, tag = found
         if scope["method"] == "OPTIONS":
             status, headers, body = 204, [(b"allow", b"GET, HEAD, OPTIONS")], b""

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api import errors
 from todo_api.pipeline import rejections
+from todo_api.pipeline.exchange import Exchange
 from todo_api.schemas import dump_task
 
 MEDIA_TYPE = "application/problem+json"
@@ -45,6 +46,7 @@ KINDS: dict[type[Exception], Kind] = {
     rejections.HeaderFieldsTooLarge: Kind(431, "header_fields_too_large", "Header fields too large"),
     rejections.NotImplementedByServer: Kind(501, "not_implemented", "Not implemented"),
     errors.Unavailable: Kind(503, "unavailable", "Unavailable"),
+    errors.NotReady: Kind(503, "unavailable", "Unavailable"),
 }
 INTERNAL_ERROR = Kind(500, "internal_error", "Internal error")
 
@@ -75,6 +77,8 @@ def _members(error: Exception) -> dict[str, Any]:
             return {"from": error.source, "to": error.target, "allowed": error.allowed}
         case errors.PreconditionFailed():
             return {"current": dump_task(error.current)}
+        case errors.NotReady():
+            return {"checks": error.checks}
     return {}
 
 
@@ -118,10 +122,12 @@ class Problems:
             if started:
                 raise
             request_id = scope["state"]["request_id"]
+            exchange: Exchange = scope["state"]["exchange"]
+            exchange.error, exchange.code = error, KINDS.get(type(error), INTERNAL_ERROR).code
             if type(error) not in KINDS:
-                _log.exception("internal error, request_id=%s", request_id)
+                _log.exception("internal error", extra={"request_id": request_id})
             elif isinstance(error, errors.Unavailable):
-                _log.warning("unavailable, request_id=%s: %s", request_id, type(error.__cause__).__name__)
+                _log.warning("unavailable: %s", type(error.__cause__).__name__, extra={"request_id": request_id})
             status, headers, body = problem(error, request_id)
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})

@@ -17,8 +17,9 @@ from gunicorn.asgi.parser import InvalidHeader, UnsupportedTransferCoding
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
+from todo_api.pipeline.exchange import OTHER, Exchange, Watcher
 from todo_api.pipeline.rejections import BadRequest, HeaderFieldsTooLarge, NotImplementedByServer, UriTooLong
-from todo_api.problems import problem
+from todo_api.problems import INTERNAL_ERROR, KINDS, problem
 
 DISCARDED_BYTES = 16 * 1024 * 1024
 """How much of a body that no operation wants is read and thrown away, so that its sender gets to read the answer."""
@@ -35,6 +36,8 @@ class Protocol(ASGIProtocol):
     """One connection."""
 
     open: ClassVar["WeakSet[Protocol]"] = WeakSet()
+    watchers: ClassVar[tuple[Watcher, ...]] = ()
+    """Who is told of what is refused here. Of all else the application tells them."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins."""
@@ -100,6 +103,9 @@ class Protocol(ASGIProtocol):
         request_id = uuid4().hex
         error = _REFUSALS[status]() if status in _REFUSALS else RuntimeError(message)
         told, headers, body = problem(error, request_id)
+        exchange = Exchange(OTHER, request_id, None, self.watchers)
+        exchange.status, exchange.code = told, KINDS.get(type(error), INTERNAL_ERROR).code
+        exchange.end()
         headers += [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
         head = b"".join(b"%s: %s\r\n" % header for header in headers)
         reason = HTTPStatus(told).phrase.encode()

@@ -10,6 +10,7 @@ from todo_api.auth.key_set import FixedKeys, KeySet, Pace
 from todo_api.auth.public_keys import Key, Keys, read_file
 from todo_api.auth.tokens import Identity, Reading, Terms, TokenMemory, invalid, is_signed, read
 from todo_api.config import PUBLIC_ALGORITHMS, SECRET_ALGORITHMS, Config, ConfigurationError
+from todo_api.errors import Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,11 @@ class ExternalTokens:
         except KeyMissing as missing:
             return self._fetched_subject(token, missing)
 
+    def check(self) -> None:
+        """Raises Unavailable while no key is known."""
+        if not self._keys.known:
+            raise Unavailable("The issuer's keys are not known.")
+
     def start(self) -> None:
         """Begins to fetch the keys."""
         self._keys.start()
@@ -66,13 +72,13 @@ class ExternalTokens:
         try:
             return self._known_subject(token)
         except KeyMissing as error:
-            raise invalid() from error
+            raise invalid("key" if error.key is None else "signature") from error
 
     def _verify(self, token: str) -> Identity:
         reading = read(token, self._terms)
         if reading.algorithm not in self._algorithms:
             self._tell_of(reading.algorithm)
-            raise invalid()
+            raise invalid("algorithm")
         key = self._keys.get(reading.key_id, reading.algorithm)
         if key is None or not is_signed(token, key.value, reading.algorithm):
             raise KeyMissing(reading, key)

@@ -87,7 +87,7 @@ class TokenVerifier:
         """The identity in a token that holds. Raises Unauthorized for any other, and says no more than that it does not hold."""
         reading = read(token, self._terms)
         if reading.algorithm != ALGORITHM or not is_signed(token, self._secret, ALGORITHM):
-            raise invalid()
+            raise invalid("signature")
         return reading.identity
 
 
@@ -142,9 +142,9 @@ class TokenIssuer:
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
 
-def invalid() -> Unauthorized:
-    """What is said of every token that does not hold, but for one that has expired."""
-    return Unauthorized("The token does not hold.", token_sent=True)
+def invalid(cause: str | None = None) -> Unauthorized:
+    """What is said of every token that does not hold, but for one that has expired. `cause` is for operators."""
+    return Unauthorized("The token does not hold.", token_sent=True, cause=cause)
 
 
 def is_subject(value: object) -> bool:

@@ -1,8 +1,11 @@
 """For operators: each function is the operation of the same name in `openapi/ops-api.yaml`."""
 
-from todo_api.errors import Unavailable
+from todo_api.errors import NotReady
 from todo_api.handlers.spaces import SECRET, parts
 from todo_api.pipeline.bridge import Reply
+
+TEXT = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+"""Prometheus's text format."""
 
 
 def check_liveness() -> Reply:
@@ -11,7 +14,14 @@ def check_liveness() -> Reply:
 
 
 def check_readiness() -> Reply:
-    """200 where the database answers with the schema of this release. Raises Unavailable."""
-    if parts().database.ping() != parts().schema_revision:
-        raise Unavailable("The schema of the database is not the one that this release needs.")
-    return {"status": "pass"}, 200, SECRET
+    """200 where every check passes. Raises NotReady."""
+    checks = {name: check._asdict() for name, check in parts().readiness.report().items()}
+    failed = [name for name, check in checks.items() if check["status"] != "pass"]
+    if failed:
+        raise NotReady(failed, checks)
+    return {"status": "pass", "checks": checks}, 200, SECRET
+
+
+def get_metrics() -> Reply:
+    """200 with the metrics of all workers."""
+    return parts().metrics(), 200, SECRET | TEXT

@@ -1,7 +1,7 @@
 """Whose space a request is about, and the headers that the replies from it share."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import flask
@@ -10,6 +10,7 @@ from todo_api.auth.passwords import Passwords
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.db import Database
 from todo_api.errors import AccountsDisabled, Forbidden
+from todo_api.health import Readiness
 from todo_api.services.cursors import CursorSigner
 
 ME = "me"
@@ -29,7 +30,8 @@ class Parts:
     signer: CursorSigner
     passwords: Passwords
     issuer: TokenIssuer | None
-    schema_revision: str
+    readiness: Readiness
+    metrics: Callable[[], bytes]
 
 
 def install(app: flask.Flask, parts: Parts) -> None:

@@ -1,111 +1,104 @@
-"""From ASGI to Flask with one hand-over between threads, and from Flask to the handlers without building decorators anew.
+"""From the event loop to the handlers, with one hand-over between threads and nothing built for a request that could be at start.
 
-Takes the place of a2wsgi, which hands each request over several times, and of Connexion's FlaskDecorator, which is built for each request.
+A handler is a plain function of what validation found; it runs in a thread, in Flask's application context. This takes the place of
+a2wsgi, which hands each request over several times, of Flask's own routing of what is routed already, and of the decorators
+that Connexion builds for each request.
 """
 
 import inspect
-import io
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import flask
 import orjson
-from connexion.apps.flask import FlaskASGIApp, FlaskOperation
-from connexion.middleware.abstract import SpecMiddleware
+from connexion.apps.flask import FlaskASGIApp
+from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
+from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import Receive, Scope, Send
 
+from todo_api.pipeline.exchange import Exchange
 from todo_api.pipeline.threads import Threads
 from todo_api.pipeline.validation import ARGUMENTS, USER
 
 Reply = tuple[Any, int, dict[str, str]]
-"""What a handler returns: the body (None for none), the status code, and headers."""
+"""What a handler returns: the body, the status code, and headers. None is no body; bytes are sent as they are, with the
+`Content-Type` among the headers."""
 
-_ENVIRON_ARGUMENTS = "task_api.arguments"
-_ENVIRON_USER = "task_api.user"
-_Headers = list[tuple[bytes, bytes]]
+Spent = Callable[[], tuple[int, float, float]]
+"""What this thread has spent at the database since it was last asked: statements, seconds, seconds of waiting for a connection."""
+
+_Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+_Call = tuple[Callable[..., Reply], dict[str, Any], Exchange]
 
 
-class Bridge(SpecMiddleware):
-    """Runs the Flask application in a pool of threads: a request of the pipeline is a call of its handler there."""
+class HandledOperation:
+    """One operation with its handler."""
 
-    def __init__(self, app: FlaskASGIApp, *, threads: int) -> None:
-        self._flask = app.app
-        self._threads = Threads(self._run, threads)
-
-    def add_api(self, specification: Specification, **_: Any) -> None:
-        """Puts a compiled view in the place of each view that Connexion has given Flask."""
-        for endpoint, view in self._flask.view_functions.items():
-            if isinstance(view, FlaskOperation):
-                self._flask.view_functions[endpoint] = _view(view.__wrapped__)  # type: ignore[attr-defined]  # set by functools.update_wrapper
+    def __init__(self, operation: AbstractOperation, threads: Threads[_Call, _Answer]) -> None:
+        self._handler: Callable[..., Reply] = operation.function
+        self._wants_user = USER in inspect.signature(self._handler).parameters
+        self._threads = threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers the request."""
-        status, headers, body = await self._threads.run(_environ(scope))
+        """Answers the request with what the handler returns."""
+        extensions = scope["extensions"]
+        arguments = extensions[ARGUMENTS]
+        if self._wants_user:
+            arguments[USER] = extensions["connexion_context"][USER]
+        status, headers, body = await self._threads.run((self._handler, arguments, scope["state"]["exchange"]))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _run(self, environ: dict[str, Any]) -> tuple[int, _Headers, bytes]:
-        started: list[tuple[int, _Headers]] = []
 
-        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None, /) -> Callable[[bytes], object]:
-            encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-            started.append((int(status[:3]), encoded))
-            return _no_write
+class HandlerAPI(RoutedAPI[HandledOperation]):
+    """The operations of one contract."""
 
-        chunks: Iterable[bytes] = self._flask.wsgi_app(environ, start_response)
-        body = b"".join(chunks)
-        (status, headers) = started[-1]
-        return status, headers, body
+    def __init__(self, *args: Any, threads: Threads[_Call, _Answer], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._threads = threads
+        self.add_paths()
 
-
-def _no_write(_: bytes) -> None:
-    """The `write` of PEP 3333, which Flask does not use."""
-    raise NotImplementedError
+    def make_operation(self, operation: AbstractOperation) -> HandledOperation:
+        """The operation with its handler."""
+        return HandledOperation(operation, self._threads)
 
 
-def _environ(scope: Scope) -> dict[str, Any]:
-    """The WSGI environment (PEP 3333). The path stays as it was sent: routing has matched it, and Flask shall see the same segments."""
-    host, port = scope.get("server") or ("localhost", 80)
-    extensions = scope["extensions"]
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": scope["raw_path"].decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_NAME": host,
-        "SERVER_PORT": str(port),
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope.get("scheme", "http"),
-        "wsgi.input": io.BytesIO(),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-        _ENVIRON_ARGUMENTS: extensions[ARGUMENTS],
-        _ENVIRON_USER: extensions.get("connexion_context", {}).get(USER),
-    }
-    for name, value in scope["headers"]:
-        environ["HTTP_" + name.decode("latin-1").upper().replace("-", "_")] = value.decode("latin-1")
-    return environ
+class Bridge(RoutedMiddleware[HandlerAPI]):
+    """The innermost of the pipeline: runs the handlers in threads."""
+
+    def __init__(self, app: FlaskASGIApp, *, threads: int, spent: Spent = lambda: (0, 0.0, 0.0)) -> None:
+        super().__init__(app)
+        self._flask: flask.Flask = app.app
+        self._spent = spent
+        self._threads = Threads(self._run, threads)
+
+    def add_api(self, specification: Specification, **kwargs: Any) -> HandlerAPI:
+        """Learns the operations of a contract.
+
+        One that says `x-own-threads` has its operations answered even when all other threads wait.
+        """
+        own = specification.get("x-own-threads")
+        threads = Threads(self._run, own) if own else self._threads
+        api = HandlerAPI(specification, next_app=self.app, threads=threads, **kwargs)
+        self.apis[api.base_path].append(api)
+        return api
+
+    def _run(self, call: _Call) -> _Answer:
+        handler, arguments, exchange = call
+        try:
+            with self._flask.app_context():
+                return _answer(*handler(**arguments))
+        finally:
+            exchange.statements, exchange.database_seconds, exchange.waited = self._spent()
 
 
-def _view(handler: Callable[..., Reply]) -> Callable[..., flask.Response]:
-    wants_user = USER in inspect.signature(handler).parameters
-
-    def view(**_: str) -> flask.Response:
-        arguments = flask.request.environ[_ENVIRON_ARGUMENTS]
-        if wants_user:
-            arguments[USER] = flask.request.environ[_ENVIRON_USER]
-        body, status, headers = handler(**arguments)
-        if body is None:
-            response = flask.Response(status=status, headers=headers)
-            del response.headers["Content-Type"]
-            return response
-        return flask.Response(
-            orjson.dumps(body, option=orjson.OPT_UTC_Z), status, headers, content_type="application/json"
-        )
-
-    return view
+def _answer(body: Any, status: int, headers: dict[str, str]) -> _Answer:
+    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    if body is None:
+        return status, encoded, b""
+    if not isinstance(body, bytes):
+        body = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+        encoded.append((b"content-type", b"application/json"))
+    encoded.append((b"content-length", b"%d" % len(body)))
+    return status, encoded, body

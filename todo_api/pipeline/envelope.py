@@ -5,37 +5,51 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from todo_api.pipeline.exchange import Exchange, Watcher
+
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 
 
 class Envelope:
-    """Gives the request its id, and the reply its `X-Request-ID`; takes the body off the reply to a HEAD."""
+    """Gives the request its id, and the reply its `X-Request-ID`; takes the body off the reply to a HEAD. Tells its watchers."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, watchers: tuple[Watcher, ...] = ()) -> None:
         self._app = app
+        self._watchers = watchers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on with its id in the scope's state, and the headers of its reply, for others to add to."""
+        """Hands the request on with, in the scope's state, its id, its exchange, and the headers of its reply, for others to add to."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope["headers"])
+        request_id, traceparent = _ids(scope["headers"])
+        exchange = Exchange(scope["method"], request_id, traceparent, self._watchers)
         headers = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
-        scope.setdefault("state", {}).update(request_id=request_id, headers=headers)
+        scope.setdefault("state", {}).update(request_id=request_id, headers=headers, exchange=exchange)
         is_head = scope["method"] == "HEAD"
 
         async def finish(message: Message) -> None:
             if message["type"] == "http.response.start":
+                exchange.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *headers]
             elif is_head:
                 message["body"] = b""
             await send(message)
 
-        await self._app(scope, receive, finish)
+        try:
+            await self._app(scope, receive, finish)
+        finally:
+            exchange.end()
 
 
-def _request_id(headers: list[tuple[bytes, bytes]]) -> str:
-    sent = [value for name, value in headers if name == b"x-request-id"]
-    if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]):
-        return sent[0].decode("ascii")
-    return uuid4().hex
+def _ids(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes | None]:
+    """The request's id, and the one `traceparent` that was sent."""
+    ids: list[bytes] = []
+    traces: list[bytes] = []
+    for name, value in headers:
+        if name == b"x-request-id":
+            ids.append(value)
+        elif name == b"traceparent":
+            traces.append(value)
+    kept = len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0])
+    return ids[0].decode("ascii") if kept else uuid4().hex, traces[0] if len(traces) == 1 else None

@@ -11,6 +11,7 @@ from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from todo_api.pipeline.exchange import Exchange
 from todo_api.pipeline.rejections import MethodNotAllowed, RouteNotFound
 
 METHODS = ("get", "put", "post", "patch", "delete")
@@ -21,6 +22,7 @@ class Resource(NamedTuple):
     """One path of a contract, its operations, and what OPTIONS says of it."""
 
     base_path: str
+    template: str
     fixed: tuple[tuple[int, str], ...]
     variable: tuple[tuple[int, str], ...]
     operation_ids: dict[str, str]
@@ -50,6 +52,8 @@ class Routing(SpecMiddleware):
             await self._app(scope, receive, send)
             return
         resource, parameters = self._match(scope["raw_path"])
+        exchange: Exchange = scope["state"]["exchange"]
+        exchange.route = resource.template
         method = scope["method"]
         if method == "OPTIONS":
             await send({"type": "http.response.start", "status": 204, "headers": resource.options})
@@ -58,6 +62,7 @@ class Routing(SpecMiddleware):
         operation_id = resource.operation_ids.get(method)
         if operation_id is None:
             raise MethodNotAllowed(resource.allowed)
+        exchange.enter(operation_id, resource.template)
         routing = {"api_base_path": resource.base_path, "operation_id": operation_id}
         await self._app(
             {
@@ -93,7 +98,7 @@ def _resource(base_path: str, path: str, item: dict[str, Any]) -> tuple[Resource
         options.append((b"accept-patch", accepted.encode()))
     variable = tuple((index, text[1:-1]) for index, text in enumerate(segments) if text.startswith("{"))
     fixed = tuple((index, text) for index, text in enumerate(segments) if not text.startswith("{"))
-    return Resource(base_path, fixed, variable, ids, allowed, options), len(segments)
+    return Resource(base_path, f"{base_path}{path}", fixed, variable, ids, allowed, options), len(segments)
 
 
 def _decode(segment: str) -> str | None:

@@ -30,8 +30,13 @@ class BearerHandler(AbstractSecurityHandler):
         if len(fields) > 1 or scheme.lower() != "bearer" or not token:
             raise Unauthorized("Send one Authorization field: Bearer, a space, the token.", token_sent=True)
         subject = self._verify(token.strip(" "))
-        return {"sub": subject} if isinstance(subject, str) else _awaited(subject)
+        return _identified(request, subject) if isinstance(subject, str) else _awaited(request, subject)
 
 
-async def _awaited(subject: Coroutine[Any, Any, str]) -> dict[str, str]:
-    return {"sub": await subject}
+async def _awaited(request: ConnexionRequest, subject: Coroutine[Any, Any, str]) -> dict[str, str]:
+    return _identified(request, await subject)
+
+
+def _identified(request: ConnexionRequest, subject: str) -> dict[str, str]:
+    request.scope["state"]["exchange"].subject = subject
+    return {"sub": subject}
