@@ -140,6 +140,14 @@ def test_fetch_by_discovery_with_lying_document_fails(server: KeyServer, changes
     assert server.paths == ["/.well-known/openid-configuration"]
 
 
+def test_fetch_by_discovery_of_keys_on_another_host_fails(server: KeyServer) -> None:
+    """`localhost` is the same machine as 127.0.0.1, and yet another host."""
+    server.behaviour = discovery(server, jwks_uri=f"http://localhost:{server.port}/keys")
+    with pytest.raises(FetchFailed, match="jwks_uri is on another host"):
+        asyncio.run(discoverer(server).fetch())
+    assert server.paths == ["/.well-known/openid-configuration"]
+
+
 def test_fetch_by_discovery_of_keys_that_moved_asks_where(server: KeyServer) -> None:
     server.behaviour = discovery(server)
     fetch = discoverer(server).fetch

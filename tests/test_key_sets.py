@@ -118,6 +118,18 @@ def test_find_of_many_unknown_keys_at_once_fetches_once_each_cooldown(server: Ke
     assert len(server.paths) == 2
 
 
+def test_find_of_unknown_keys_one_after_another_fetches_once_each_cooldown(server: KeyServer) -> None:
+    async def test() -> None:
+        async with key_set(server) as keys:
+            await keys.fetch_for("old", "EdDSA")
+            began = time.monotonic()
+            assert [await outcome(keys, f"unknown-{number}") for number in range(3)] == ["Unauthorized"] * 3
+            assert time.monotonic() - began > 2.5 * PACE.cooldown
+
+    run(test)
+    assert len(server.paths) == 4
+
+
 def test_find_of_unknown_key_with_server_out_of_reach_is_unavailable(server: KeyServer) -> None:
     async def test() -> None:
         async with key_set(server) as keys:
