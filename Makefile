@@ -12,7 +12,7 @@ BETTER_AUTH := tests/better-auth/node_modules/.package-lock.json
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 
-.PHONY: serve test lint lint-contract contract-diff clients respect fuzz clean
+.PHONY: serve test lint lint-contract contract-diff clients respect fuzz browser bench clean
 
 serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_URL is set; ARGS='--port 8080' is handed on
 	@exec .venv/bin/todo-api serve $(ARGS)
@@ -20,7 +20,7 @@ serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_U
 test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' is handed on
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(BETTER_AUTH) || true; fi
 	@.venv/bin/python -m pytest $(ARGS)
-	@echo "Left out: the long fuzz run against a live server (make fuzz)."
+	@echo "Left out: the long fuzz run (make fuzz), the pages in a browser (make browser), the generated clients (make clients)."
 
 lint: $(TOOLS) lint-contract  ## style, types, and the contracts
 	@.venv/bin/ruff check
@@ -45,6 +45,13 @@ respect: $(TOOLS) $(NODE_TOOLS)  ## a task's life (Arazzo) and recorded traffic 
 
 fuzz: $(TOOLS)  ## schemathesis at length, against a server of its own
 	@.venv/bin/python -m tests.fuzz $(ARGS)
+
+browser: $(TOOLS)  ## the pages, clicked through in Chromium; needs Debian's chromium and chromium-driver
+	@$(PIP) --editable '.[browser]'
+	@.venv/bin/python -m pytest --override-ini addopts=-ra tests/browser
+
+bench: $(TOOLS)  ## the published figures, in docs/benchmarks.md; ARGS='--help' tells of the modes
+	@.venv/bin/python benchmarks/run.py $(ARGS)
 
 clean:  ## removes what was installed or made, but not the data
 	@rm -rf .venv node_modules tests/better-auth/node_modules build dist todo_api.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
