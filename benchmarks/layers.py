@@ -1,7 +1,7 @@
 """Where the time of one getTask goes: before (Connexion as its tutorials write it) and after (this service).
 
-Each server runs with one worker under load from wrk; py-spy samples the stacks of its threads, and each sample of a thread that runs Python
-counts for the innermost layer on its stack. The shares are of the processor time that the worker spent, divided by the requests it answered.
+Each server runs with one worker under load from wrk; py-spy samples the stacks of the thread that runs Python, and a sample counts for
+the innermost layer on its stack. The shares are of the worker's processor time, divided by the requests it answered.
 """
 
 import os

@@ -74,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
 
     mcp = commands.add_parser("mcp", help="serve the task operations as tools for agents (MCP)", epilog=SETTINGS)
     mcp.add_argument("--url", help="address of the service (MCP_URL, default http://localhost:8000)")
-    mcp.add_argument("--http", metavar="PORT", type=int, help="streamable HTTP on this port of 127.0.0.1, instead of stdio")
+    mcp.add_argument(
+        "--http", metavar="PORT", type=int, help="streamable HTTP on this port of 127.0.0.1, instead of stdio"
+    )
     mcp.set_defaults(run=_mcp)
 
     published = commands.add_parser("contract", help="print the OpenAPI contract")
