@@ -244,7 +244,7 @@ def _level(status: int) -> int:
 
 def configure(level: str, form: str) -> Logging:
     """Sends everything that this process logs to stderr, in one form, `json` or `text`."""
-    sink, render, least = Sink(), _json if form == "json" else _text, logging.getLevelNamesMapping()[level]
+    sink, render, least = Sink(), FORMS[form], logging.getLevelNamesMapping()[level]
     processors: list[Processor] = [structlog.processors.add_log_level, _now, lambda _, __, line: render(line)]
     wrapper = structlog.make_filtering_bound_logger(least)
     logger: FilteringBoundLogger = structlog.wrap_logger(sink, processors=processors, wrapper_class=wrapper).bind()
@@ -295,3 +295,5 @@ def _one_line(text: str) -> str:
 
 
 _CONTROLS = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160))}
+FORMS: dict[str, Callable[[EventDict], bytes]] = {"json": _json, "text": _text}
+"""What makes a line of its members, by the setting's value."""
