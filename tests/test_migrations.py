@@ -216,3 +216,15 @@ def test_migrate_by_an_owner_who_may_create_roles_makes_them(other_owner: Callab
             as_superuser(url, f"DROP OWNED BY {role}")
             as_superuser(url, f"DROP ROLE IF EXISTS {role}")
             as_superuser(url, f"ALTER ROLE {role}_away RENAME TO {role}")
+
+
+def test_get_account_before_and_after_a_column_changes_its_type_is_answered(
+    new_database: Callable[[], str], new_client: Callable[[Config], Client]
+) -> None:
+    """What was prepared before the migration of the next release is prepared anew."""
+    own = new_database()
+    user = new_client(Config(database_url=own, jwt_secret=SECRET)).signed_in(token("ada"))
+    before = user.get("/api/v1/me/account").json()
+    assert user.get("/api/v1/me/account").json() == before
+    as_superuser(own, "ALTER TABLE users ALTER COLUMN name TYPE varchar(200)")
+    assert [user.get("/api/v1/me/account").json() for _ in range(2)] == [before, before]

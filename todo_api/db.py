@@ -131,6 +131,10 @@ class Scope:
                 self._database.prepares = False
                 _log.info("the sessions of the database are not ours alone: a pooler; statements are sent whole")
                 return _run(connection, self._prefix + statement.sql, values)
+            except psycopg2.errors.FeatureNotSupported:
+                # A migration changed the type of a column beside us: what was prepared before it is of no more use.
+                anew = f"DEALLOCATE {statement.name};\n{statement.prepare}"
+                return _run(connection, self._prefix + anew + statement.execute, values)
             except (psycopg2.IntegrityError, psycopg2.DataError):
                 prepared.add(statement.name)  # it ran, and so was prepared
                 raise

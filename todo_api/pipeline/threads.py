@@ -32,6 +32,8 @@ class Threads(Generic[Argument, Result]):
     def _work(self) -> None:
         while True:
             loop, future, argument = self._queue.get()
+            if future.cancelled():
+                continue  # whoever asked has left while the call waited for its turn
             result: Any = None
             error: BaseException | None = None
             try:
