@@ -1,7 +1,10 @@
 """Requests as bytes on a socket: what gunicorn refuses by itself, odd targets, and connections that stay usable."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
+import psycopg2
 import pytest
 
 from tests.client import Reply
@@ -301,3 +304,21 @@ def test_any_unusable_request_id_is_replaced(live: Live, fields: tuple[str, ...]
     made = live.request("GET", "/nowhere", b"", *(f"X-Request-ID: {field}" for field in fields)).json()["request_id"]
     assert len(made) == 32
     assert made not in fields
+
+
+def test_create_task_whose_sender_leaves_is_no_internal_error(live: Live, url: str, head: bytes) -> None:
+    def told(request_id: str) -> bool:
+        until = time.monotonic() + 5
+        while f"request_id={request_id}" not in live.output() and time.monotonic() < until:
+            time.sleep(0.02)
+        return f"request_id={request_id}" in live.output()
+
+    with closing(psycopg2.connect(url)) as database:
+        database.cursor().execute("LOCK TABLE tasks")
+        with live.wire() as wire:
+            wire.send(post(head, b"X-Request-ID: leaver", b"Content-Length: %d" % len(TASK)) + TASK)
+            time.sleep(0.5)
+    assert told("leaver")
+    assert live.request("GET", "/api/v1/nowhere", b"", "X-Request-ID: after").status == 404
+    assert told("after")
+    assert "internal_error" not in live.output()

@@ -100,6 +100,8 @@ class Protocol(ASGIProtocol):
 
     def _send_error_response(self, status: int, message: str, _: Any = ()) -> None:
         """Tells what gunicorn refuses before any application sees it as a problem document, without quoting it."""
+        if self._closed:
+            return  # the sender has left, which gunicorn takes for an application that did not answer
         request_id = uuid4().hex
         error = _REFUSALS[status]() if status in _REFUSALS else RuntimeError(message)
         told, headers, body = problem(error, request_id)
