@@ -1,5 +1,6 @@
 """The configuration: where each value comes from, and which are refused."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,17 @@ NO_FILE = Path("there-is-no-such-file")
 
 def test_load_config_of_nothing_gives_defaults() -> None:
     assert load_config({}, NO_FILE) == Config()
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(1, 8), (2, 8), (8, 8), (16, 5), (32, 2), (64, 1)])
+def test_config_threads_keep_all_workers_within_the_usual_connections(workers: int, threads: int) -> None:
+    config = Config(web_concurrency=workers)
+    assert config.threads_of_worker == threads
+    assert workers * (threads + 1) <= 128
+
+
+def test_config_workers_are_one_a_core() -> None:
+    assert Config().workers == len(os.sched_getaffinity(0))
 
 
 def test_load_config_of_environment_converts_each_kind() -> None:

@@ -66,7 +66,7 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
     watch = watch or _alone()
     if not config.database_url or (config.own_accounts and not config.jwt_secret):
         raise ConfigurationError("create_app needs DATABASE_URL and JWT_SECRET.")
-    connections = config.threads + 1  # one for readiness, which is not to wait for requests
+    connections = config.threads_of_worker + 1  # one for readiness, which is not to wait for requests
     database = Database(config.database_url, pool_size=connections, watch=watch.recorder.connection_used)
     watch.recorder.connections(connections)
     external = None if config.own_accounts else external_tokens(config)
@@ -136,5 +136,5 @@ def _middlewares(config: Config, database: Database, watch: Watch) -> list[Any]:
         Routing,
         SecurityMiddleware,
         Validation,
-        partial(Bridge, threads=config.threads, spent=database.spent),
+        partial(Bridge, threads=config.threads_of_worker, spent=database.spent),
     ]

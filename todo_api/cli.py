@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="migrate the database, then serve", epilog=SETTINGS)
     serve.add_argument("--host", help="address to listen on (HOST, default 127.0.0.1)")
     serve.add_argument("--port", help="port to listen on (PORT, default 8000)")
-    serve.add_argument("--workers", help="worker processes (WEB_CONCURRENCY, default 2)")
+    serve.add_argument("--workers", help="worker processes (WEB_CONCURRENCY, default one a core)")
     serve.set_defaults(run=_serve)
 
     migrate = commands.add_parser("migrate", help="bring the database to this release's schema", epilog=SETTINGS)

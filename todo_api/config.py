@@ -22,6 +22,9 @@ SECRET_ALGORITHMS = {"HS256": 32, "HS384": 48, "HS512": 64}
 
 DEFAULT_PUBLIC_ALGORITHMS = PUBLIC_ALGORITHMS[:6]
 DEFAULT_SECRET_ALGORITHMS = ("HS256",)
+CONNECTIONS = 96
+"""How many connections all workers hold at most by default: PostgreSQL's own default limit is 100."""
+
 MINIMUM_SECRET_BYTES = 32
 MINIMUM_SECRET_CHARACTERS = 8
 KNOWN_SECRETS = ("secret", "changeme", "change-me", "password", "better-auth-secret", "your-secret", "example")
@@ -46,8 +49,8 @@ class Config:
     data_dir: Path = Path("data")
     host: str = "127.0.0.1"
     port: int = 8000
-    web_concurrency: int = 2
-    threads: int = 8
+    web_concurrency: int | None = None
+    threads: int | None = None
     jwt_secret: str = ""
     jwt_issuer: str | None = None
     jwt_jwks_url: str | None = None
@@ -77,8 +80,8 @@ class Config:
 
     def __post_init__(self) -> None:
         _within("PORT", self.port, 0, 65535)
-        _within("WEB_CONCURRENCY", self.web_concurrency, 1, 1024)
-        _within("THREADS", self.threads, 1, 256)
+        _within("WEB_CONCURRENCY", self.workers, 1, 1024)
+        _within("THREADS", self.threads_of_worker, 1, 256)
         _within("JWT_LIFETIME", self.jwt_lifetime, 1, 86400)
         _within("JWT_LEEWAY", self.jwt_leeway, 0, 300)
         if self.jwt_max_lifetime is not None:
@@ -100,6 +103,19 @@ class Config:
             _check_own_issuer(self)
         else:
             _check_external_issuer(self)
+
+    @property
+    def workers(self) -> int:
+        """How many processes serve: one for each core that this one may use, unless told otherwise."""
+        if self.web_concurrency is not None:
+            return self.web_concurrency
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    @property
+    def threads_of_worker(self) -> int:
+        """How many requests a worker has at the database at once: up to 8, so long as all workers together stay within
+        `CONNECTIONS`, unless told otherwise."""
+        return self.threads if self.threads is not None else min(8, max(1, CONNECTIONS // self.workers - 1))
 
     @property
     def own_accounts(self) -> bool:

@@ -33,7 +33,7 @@ class Server(BaseApplication):
         self._config = config
         self._log = log
         self._ready = ready
-        self._memory = new_memory(max(16, 4 * config.web_concurrency))
+        self._memory = new_memory(max(16, 4 * config.workers))
         self._slot = 0
         super().__init__()  # type: ignore[no-untyped-call]  # gunicorn's
 
@@ -42,7 +42,7 @@ class Server(BaseApplication):
         host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
         settings = {
             "bind": [f"{host}:{self._config.port}"],
-            "workers": self._config.web_concurrency,
+            "workers": self._config.workers,
             "worker_class": Worker,
             "asgi_lifespan": "on",
             "graceful_timeout": 8,
