@@ -32,6 +32,8 @@ def fuzz(service: Live, folder: Path, *options: str, any_user: bool = False, **s
     auth = Template((HERE / "wfc-auth.yaml").read_text(encoding="utf-8"))
     (folder / "wfc-auth.yaml").write_text(auth.substitute(tokens), encoding="utf-8")
     config = (HERE / "schemathesis.toml").read_text(encoding="utf-8")
+    assert OWN_SPACE in config
+    assert OWN_SPACE_STATUSES in config
     if any_user:
         config = config.replace(OWN_SPACE, "").replace(
             "positive_data_acceptance]\nexpected-statuses = [",

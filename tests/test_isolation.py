@@ -9,6 +9,7 @@ import pytest
 from tests.client import Client, Reply
 from tests.conftest import execute, token
 from todo_api import contract
+from todo_api.contract import resolve
 
 PUBLIC = {"registerAccount", "issueToken", "checkLiveness", "checkReadiness", "getMetrics"}
 """Operations without a token. Add to it only what must work before a user is known."""
@@ -31,15 +32,6 @@ class Operation(NamedTuple):
         return client.request(self.method, path, json_body=self.body, **more)
 
 
-def _resolve(document: dict[str, Any], part: Any) -> Any:
-    while "$ref" in part:
-        target: Any = document
-        for step in part["$ref"].removeprefix("#/").split("/"):
-            target = target[step]
-        part = target
-    return part
-
-
 def _is_public(document: dict[str, Any], operation: dict[str, Any]) -> bool:
     return not operation.get("security", document["security"])
 
@@ -51,7 +43,7 @@ def _operations(path: str) -> Iterator[tuple[dict[str, Any], str, str, dict[str,
             if method in item:
                 operation = item[method]
                 parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
-                yield document, template, method, operation, [_resolve(document, one) for one in parameters]
+                yield document, template, method, operation, [resolve(document, one) for one in parameters]
 
 
 def _secured() -> Iterator[Operation]:
@@ -64,7 +56,7 @@ def _secured() -> Iterator[Operation]:
         body = None
         if "requestBody" in operation:
             (media,) = operation["requestBody"]["content"].values()
-            body = _resolve(document, next(iter(media["examples"].values())))["value"]
+            body = resolve(document, next(iter(media["examples"].values())))["value"]
         yield Operation(name, method.upper(), template, body)
         if method == "get":
             yield Operation(f"{name}-head", "HEAD", template, None)

@@ -48,7 +48,13 @@ _AWAY = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
     psycopg2.errors.ReadOnlySqlTransaction,  # a former primary during a failover
+    psycopg2.errors.IdleInTransactionSessionTimeout,
+    psycopg2.errors.TransactionTimeout,
 )
+_LATE = (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable)
+
+_LOST_HOSTS = {"keepalives_idle": 5, "keepalives_interval": 1, "keepalives_count": 3, "tcp_user_timeout": 5000}
+"""A host that vanishes without a word is given up after seconds, not hours (libpq; without effect on unix sockets)."""
 
 _log = logging.getLogger(__name__)
 
@@ -138,6 +144,9 @@ class Scope:
             except (psycopg2.IntegrityError, psycopg2.DataError):
                 prepared.add(statement.name)  # it ran, and so was prepared
                 raise
+            except psycopg2.Error as error:
+                connection.invalidate(error)  # what is prepared there now is not known
+                raise
             prepared.add(statement.name)
             return rows
 
@@ -159,7 +168,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "task-api"},
+            connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "task-api", **_LOST_HOSTS},
         )
         event.listen(self._engine, "connect", _keep_uuids_as_text)
         event.listen(self._engine, "checkout", _refuse_lost)
@@ -213,7 +222,7 @@ class Database:
             yield connection
         except _AWAY as error:
             connection.invalidate(error)
-            raise Unavailable from error
+            raise Unavailable("The database did not answer in time." if isinstance(error, _LATE) else None) from error
         finally:
             self._watch(-1)
             connection.close()

@@ -2,6 +2,7 @@
 
 import hashlib
 import mimetypes
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +82,9 @@ class Pages:
             status, headers, body = 204, [(b"allow", b"GET, HEAD, OPTIONS")], b""
         elif scope["method"] not in ("GET", "HEAD"):
             raise MethodNotAllowed("GET, HEAD, OPTIONS")
-        elif any(tag in value or value == b"*" for name, value in scope["headers"] if name == b"if-none-match"):
+        elif status == HTTPStatus.OK and any(
+            tag in value or value == b"*" for name, value in scope["headers"] if name == b"if-none-match"
+        ):
             status, body = 304, b""
             headers = [(name, value) for name, value in headers if name not in (b"content-length", b"content-type")]
         await send({"type": "http.response.start", "status": status, "headers": headers})

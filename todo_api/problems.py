@@ -127,7 +127,9 @@ class Problems:
             if type(error) not in KINDS:
                 _log.exception("internal error", extra={"request_id": request_id})
             elif isinstance(error, errors.Unavailable):
-                _log.warning("unavailable: %s", type(error.__cause__).__name__, extra={"request_id": request_id})
+                _log.warning(
+                    "unavailable: %s", type(error.__cause__ or error).__name__, extra={"request_id": request_id}
+                )
             status, headers, body = problem(error, request_id)
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})

@@ -23,12 +23,11 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     if_none_match: str | None = None,
 ) -> Reply:
     """200 with a page of tasks, 304 where the caller has it."""
+    tasks = _service(user_id, user)
     if cursor is not None and skip is not None:
         raise ValidationFailed([Violation("query", "/skip", "conflicting", "Send skip or cursor, not both.")])
     wanted = load_task_filter(status, completed, q, sort)
-    page = _service(user_id, user).list(
-        wanted, Place(limit, skip or 0, cursor), parts().signer, known_versions(if_none_match)
-    )
+    page = tasks.list(wanted, Place(limit, skip or 0, cursor), parts().signer, known_versions(if_none_match))
     headers = PRIVATE | {"ETag": etag(page.seq)}
     if page.tasks is None or is_known(if_none_match, page.seq):
         return None, 304, headers

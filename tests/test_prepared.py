@@ -1,0 +1,23 @@
+"""Statements that are prepared once on each connection, when one of them fails."""
+
+from collections.abc import Callable
+
+import psycopg2.errors
+import pytest
+
+from tests.conftest import execute
+from todo_api.db import Database
+from todo_api.services.tasks import TaskService
+
+
+def test_statement_that_was_refused_is_prepared_again_when_it_is_allowed(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    database = Database(url, pool_size=1)
+    tasks = TaskService(database, "ada")
+    execute(url, "REVOKE INSERT ON tasks FROM task_api_user")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        tasks.create("Buy milk", None, "pending")
+    execute(url, "GRANT INSERT ON tasks TO task_api_user")
+    assert [tasks.create("Buy milk", None, "pending").version for _ in range(3)] == [1, 2, 3]
+    assert database.prepares
+    database.close()
