@@ -78,12 +78,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A whole run that has not seen everything that the contracts document fails, though each test passed."""
+    """A whole run that has not seen everything that the contracts document fails, though each test passed.
+
+    Where the tests run in several processes (pytest-xdist), each hands over what it saw, and the one that started them judges.
+    """
+    if hasattr(session.config, "workeroutput"):
+        seen = session.config.stash[CHECK]
+        deselected = session.config.stash.get(DESELECTED, False)
+        session.config.workeroutput["saw"] = (list(seen.seen.items()), list(seen.headers_seen), deselected)
+        return
     ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not session.shouldfail
     if ended and contract_coverage.is_whole(session.config, session.config.stash.get(DESELECTED, False)):
         session.config.stash[COVERAGE] = contract_coverage.complaints(session.config.stash[CHECK])
         if session.config.stash[COVERAGE]:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A process of the run has ended."""
+    statuses, headers, deselected = getattr(node, "workeroutput", {}).get("saw", ((), (), True))
+    check = node.config.stash[CHECK]
+    check.seen.update(dict(statuses))
+    check.headers_seen.update(headers)
+    if deselected:
+        node.config.stash[DESELECTED] = True
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
