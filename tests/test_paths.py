@@ -275,7 +275,11 @@ def test_head_of_each_path_is_get_without_body(ada: Client, address: str) -> Non
     address = address if ID not in address else path(create(ada))
     wanted = {"X-Request-ID": "same"}
     get, head = ada.get(address, headers=wanted), ada.request("HEAD", address, headers=wanted)
-    assert (head.status, head.header_list, head.body) == (get.status, get.header_list, b"")
+    if address in ("/health/ready", "/metrics"):  # what they tell is of the moment, and so is its length
+        assert head.headers.keys() == get.headers.keys()
+    else:
+        assert head.header_list == get.header_list
+    assert (head.status, head.body) == (get.status, b"")
 
 
 @pytest.mark.parametrize(
