@@ -219,7 +219,7 @@ def test_list_tasks_with_bad_token_is_unauthorized(anonymous: Client, make: Call
     assert_unauthorized(anonymous.signed_in(make()).get(TASKS), HOLDS_NOT)
 
 
-@pytest.mark.parametrize("ago", [61, 3600, NOW])
+@pytest.mark.parametrize("ago", [61, 3600, NOW], ids=["a minute", "an hour", "since 1970"])
 def test_list_tasks_with_expired_token_is_unauthorized(anonymous: Client, ago: int) -> None:
     expired = forged(iat=0, exp=int(time.time()) - ago if ago != NOW else 0)
     assert_unauthorized(anonymous.signed_in(expired).get(TASKS), EXPIRED)
