@@ -1,5 +1,6 @@
 """Who the embedded PostgreSQL runs as, and how that user reaches the programs and the data."""
 
+import fcntl
 import os
 import pwd
 import stat
@@ -73,16 +74,20 @@ class ServerUser:
 
 
 def _system_user() -> tuple[int, int]:
+    """The ids of the system user, which is made where it is missing, by one process at a time: of several that start together
+    on a fresh machine, `useradd` gave the others ids of a user that it then made anew."""
     command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", SYSTEM_USER]
-    try:
-        found = pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
+    with open("/etc/passwd", encoding="utf-8") as users:  # noqa: PTH123  # a lock needs a descriptor
+        fcntl.flock(users, fcntl.LOCK_EX)
         try:
-            subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True)  # noqa: S603  # constants only
             found = pwd.getpwnam(SYSTEM_USER)
-        except (OSError, subprocess.CalledProcessError, KeyError) as error:
-            why = f"PostgreSQL does not run as root, and {' '.join(command)} failed: create that user, run as another"
-            raise EmbeddedUnavailable(why) from error
+        except KeyError:
+            try:
+                subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True)  # noqa: S603  # constants only
+                found = pwd.getpwnam(SYSTEM_USER)
+            except (OSError, subprocess.CalledProcessError, KeyError) as error:
+                why = f"PostgreSQL does not run as root, and {' '.join(command)} failed: create that user, run as another"
+                raise EmbeddedUnavailable(why) from error
     return found.pw_uid, found.pw_gid
 
 
