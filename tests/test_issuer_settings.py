@@ -15,6 +15,7 @@ from tests.conftest import SECRET
 from tests.issuers import AUDIENCE, ISSUER, Signer, hmac_token
 from tests.live import refusal
 from todo_api.auth.issuers import external_tokens
+from todo_api.auth.tokens import Identity
 from todo_api.auth.keys import cursor_secret
 from todo_api.config import Config, ConfigurationError
 from todo_api.errors import Unauthorized
@@ -34,8 +35,9 @@ def verdict(token: str, **settings: Any) -> str:
     async def ask() -> str:
         tokens = external_tokens(Config(**({"jwt_issuer": ISSUER, "jwt_audience": (AUDIENCE,)} | settings)))
         try:
-            subject = tokens.subject(token)
-            return subject if isinstance(subject, str) else await subject
+            identity = tokens.identity(token)
+            found = identity if isinstance(identity, Identity) else await identity
+            return found.subject
         except Unauthorized:
             return REFUSED
 

@@ -4,7 +4,7 @@ import copy
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from connexion import FlaskApp
@@ -64,14 +64,25 @@ class NoCheck:
         pass
 
 
-def paint_boat(name: str, body: dict[str, Any], coats: int, user: str, x_brush: str | None = None) -> Any:
-    return {"name": name, "body": body, "coats": coats, "user": user, "x_brush": x_brush}, 200, {}
+class Sailor(NamedTuple):
+    subject: str
+    rank: str
 
 
-def verify(token: str) -> str:
+def paint_boat(
+    name: str, body: dict[str, Any], coats: int, user: str, identity: Sailor, x_brush: str | None = None
+) -> Any:
+    return (
+        {"name": name, "body": body, "coats": coats, "user": user, "rank": identity.rank, "x_brush": x_brush},
+        200,
+        {},
+    )
+
+
+def verify(token: str) -> Sailor:
     if token != "good":
         raise Unauthorized(token_sent=True)
-    return "skipper"
+    return Sailor("skipper", "captain")
 
 
 @pytest.fixture
@@ -121,6 +132,7 @@ def test_pipeline_good_request_reaches_handler_with_converted_arguments(serve: C
         "body": {"colour": "red"},
         "coats": 2,
         "user": "skipper",
+        "rank": "captain",
         "x_brush": "fine",
     }
 

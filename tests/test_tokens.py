@@ -282,10 +282,13 @@ def test_verify_of_remembered_token_is_done_once_until_it_expires() -> None:
 
     def verify(text: str) -> Identity:
         seen.append(text)
-        return Identity(text.upper(), time.time() + (3600 if text == "lasting" else -1))
+        return Identity(text.upper(), 0, time.time() + (3600 if text == "lasting" else -1))
 
     memory = TokenMemory(verify)
-    assert [memory.subject(text) for text in ("lasting", "short", "lasting", "short")] == ["LASTING", "SHORT"] * 2
+    assert [memory.identity(text).subject for text in ("lasting", "short", "lasting", "short")] == [
+        "LASTING",
+        "SHORT",
+    ] * 2
     assert seen == ["lasting", "short", "short"]
 
 
@@ -294,9 +297,9 @@ def test_verify_of_more_tokens_than_are_remembered_forgets_the_oldest() -> None:
 
     def verify(text: str) -> Identity:
         seen.append(text)
-        return Identity(text, time.time() + 3600)
+        return Identity(text, 0, time.time() + 3600)
 
     memory = TokenMemory(verify, size=2)
     for text in ("one", "two", "three", "two", "one"):
-        memory.subject(text)
+        memory.identity(text)
     assert seen == ["one", "two", "three", "one"]

@@ -103,7 +103,7 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
         lifespan=lifespan,
         middlewares=_middlewares(config, database, watch),
         resolver=contract.TagResolver(),
-        security_map={"bearer": lambda: BearerHandler(external.subject if external else own.subject)},
+        security_map={"bearer": lambda: BearerHandler(external.identity if external else own.identity)},
     )
     spaces.install(app.app, parts)
     app.add_api(contract.load(contract.TASK_API))

@@ -86,7 +86,9 @@ def _system_user() -> tuple[int, int]:
                 subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True)  # noqa: S603  # constants only
                 found = pwd.getpwnam(SYSTEM_USER)
             except (OSError, subprocess.CalledProcessError, KeyError) as error:
-                why = f"PostgreSQL does not run as root, and {' '.join(command)} failed: create that user, run as another"
+                why = (
+                    f"PostgreSQL does not run as root, and {' '.join(command)} failed: create that user, run as another"
+                )
                 raise EmbeddedUnavailable(why) from error
     return found.pw_uid, found.pw_gid
 

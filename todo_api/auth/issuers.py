@@ -35,15 +35,15 @@ class ExternalTokens:
         self._memory = TokenMemory(self._verify)
         self._refused_algorithms: set[str] = set()
 
-    def subject(self, token: str) -> str | Coroutine[Any, Any, str]:
-        """The subject of a token that holds: at once where its key is known, else to be awaited.
+    def identity(self, token: str) -> Identity | Coroutine[Any, Any, Identity]:
+        """The identity in a token that holds: at once where its key is known, else to be awaited.
 
         Raises Unauthorized for a token that does not hold, Unavailable where its key cannot be fetched.
         """
         try:
-            return self._known_subject(token)
+            return self._known_identity(token)
         except KeyMissing as missing:
-            return self._fetched_subject(token, missing)
+            return self._fetched_identity(token, missing)
 
     def check(self) -> None:
         """Raises Unavailable while no key is known."""
@@ -58,19 +58,19 @@ class ExternalTokens:
         """Ends what goes on in the background."""
         await self._keys.close()
 
-    def _known_subject(self, token: str) -> str:
+    def _known_identity(self, token: str) -> Identity:
         if self._generation != self._keys.generation:
             self._generation = self._keys.generation
             self._memory.clear()
-        return self._memory.subject(token)
+        return self._memory.identity(token)
 
-    async def _fetched_subject(self, token: str, missing: KeyMissing) -> str:
+    async def _fetched_identity(self, token: str, missing: KeyMissing) -> Identity:
         if missing.key is None:
             await self._keys.fetch_for(missing.reading.key_id, missing.reading.algorithm)
         else:
             await self._keys.renew()  # an issuer that was set up anew may give an old id to a new key
         try:
-            return self._known_subject(token)
+            return self._known_identity(token)
         except KeyMissing as error:
             raise invalid("key" if error.key is None else "signature") from error
 

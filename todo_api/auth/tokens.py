@@ -42,9 +42,10 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 class Identity(NamedTuple):
-    """Who a token speaks for, and until when, in seconds since 1970."""
+    """Who a token speaks for, and from when until when, in seconds since 1970."""
 
     subject: str
+    issued_at: float
     expires_at: float
 
 
@@ -102,8 +103,8 @@ class TokenMemory:
         self._size = size
         self._identities: dict[bytes, Identity] = {}
 
-    def subject(self, token: str) -> str:
-        """The subject of a token that holds. Raises what `verify` does."""
+    def identity(self, token: str) -> Identity:
+        """The identity in a token that holds. Raises what `verify` does."""
         digest = sha256(token.encode()).digest()
         identity = self._identities.get(digest)
         if identity is None or identity.expires_at <= time.time():
@@ -112,7 +113,7 @@ class TokenMemory:
             if len(self._identities) >= self._size:
                 del self._identities[next(iter(self._identities))]
             self._identities[digest] = identity
-        return identity.subject
+        return identity
 
     def clear(self) -> None:
         """Forgets every token: a key that some were verified with holds no more."""
@@ -179,7 +180,7 @@ def read(token: str, terms: Terms) -> Reading:
     _check_types(header, claims)
     _check_terms(claims, terms)
     algorithm = "EdDSA" if header["alg"] == "Ed25519" else header["alg"]
-    return Reading(algorithm, header.get("kid"), Identity(claims["sub"], claims["exp"]))
+    return Reading(algorithm, header.get("kid"), Identity(claims["sub"], claims["iat"], claims["exp"]))
 
 
 def is_signed(token: str, key: Any, algorithm: str) -> bool:

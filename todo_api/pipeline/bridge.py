@@ -18,6 +18,7 @@ from connexion.spec import Specification
 from starlette.types import Receive, Scope, Send
 
 from todo_api.pipeline.exchange import Exchange
+from todo_api.pipeline.security import IDENTITY
 from todo_api.pipeline.threads import Threads
 from todo_api.pipeline.validation import ARGUMENTS, USER
 
@@ -37,7 +38,9 @@ class HandledOperation:
 
     def __init__(self, operation: AbstractOperation, threads: Threads[_Call, _Answer]) -> None:
         self._handler: Callable[..., Reply] = operation.function
-        self._wants_user = USER in inspect.signature(self._handler).parameters
+        wanted = inspect.signature(self._handler).parameters
+        self._wants_user = USER in wanted
+        self._wants_identity = IDENTITY in wanted
         self._threads = threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,6 +49,8 @@ class HandledOperation:
         arguments = extensions[ARGUMENTS]
         if self._wants_user:
             arguments[USER] = extensions["connexion_context"][USER]
+        if self._wants_identity:
+            arguments[IDENTITY] = extensions["connexion_context"]["token_info"][IDENTITY]
         status, headers, body = await self._threads.run((self._handler, arguments, scope["state"]["exchange"]))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -12,6 +12,7 @@ from todo_api.errors import ValidationFailed, Violation
 from todo_api.pipeline.bodies import Body
 from todo_api.pipeline.deprecation import App, announced
 from todo_api.pipeline.parameters import Parameters
+from todo_api.pipeline.security import IDENTITY
 
 ARGUMENTS = "task_api_arguments"
 """Where in the scope's extensions the arguments of the handler are."""
@@ -46,9 +47,9 @@ class ValidatedOperation:
 def _check_signature(operation: AbstractOperation, offered: set[str]) -> None:
     """Raises TypeError where the handler of an operation does not take what the contract hands it."""
     if operation.security:
-        offered |= {USER}
+        offered |= {USER, IDENTITY}
     taken = set(inspect.signature(operation.function).parameters)
-    if taken | ({USER} & offered) != offered:
+    if taken | ({USER, IDENTITY} & offered) != offered:
         raise TypeError(
             f"{operation.operation_id}: the contract hands the handler {sorted(offered)}, and it takes {sorted(taken)}"
         )
