@@ -15,8 +15,8 @@ from tests.conftest import SECRET
 from tests.issuers import AUDIENCE, ISSUER, Signer, hmac_token
 from tests.live import refusal
 from todo_api.auth.issuers import external_tokens
-from todo_api.auth.tokens import Identity
 from todo_api.auth.keys import cursor_secret
+from todo_api.auth.tokens import Identity
 from todo_api.config import Config, ConfigurationError
 from todo_api.errors import Unauthorized
 
