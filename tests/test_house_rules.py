@@ -13,9 +13,10 @@ SOURCES = sorted(path for folder in ("todo_api", "migrations", "tests") for path
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "models": (),
+    "watchdog": (),
     "config": (),
     "contract": (),
-    "db": ("errors", "models"),
+    "db": ("errors", "models", "watchdog"),
     "auth": ("auth", "config", "errors"),
     "services": ("services", "models", "db", "errors", "auth.passwords"),
     "schemas": ("services", "errors"),

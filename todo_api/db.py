@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from hashlib import sha256
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import psycopg2
@@ -30,18 +30,30 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from todo_api.errors import Unavailable
 from todo_api.models import LOGIN_ROLE, USER_ROLE
+from todo_api.watchdog import Watch, Watchdog
 
 CONNECT_TIMEOUT = 2
 """Seconds to wait for a connection."""
 
+CONNECT_PAUSE = 0.5
+"""Seconds after an attempt to connect that failed, or a database that was silent, before there is another attempt."""
+
 POOL_TIMEOUT = 2
 """Seconds to wait for a free connection of the pool."""
 
-STATEMENT_TIMEOUT = "5s"
+STATEMENT_TIMEOUT = 5
+"""Seconds that the database gives a statement."""
+
+LOCK_TIMEOUT = 4
+"""Seconds that a statement waits for a lock."""
+
+SILENCE = STATEMENT_TIMEOUT + 1
+"""Seconds without an answer after which a connection is given up, because the database does not keep its own limits."""
 
 Row = tuple[Any, ...]
 
 _PREPARED = "prepared"
+_MADE = "made"
 _UUID_TEXT = psycopg2.extensions.new_type((2950,), "UUID_TEXT", psycopg2.STRING)
 _DIALECT = dialect.dialect(paramstyle="pyformat")
 _AWAY = (
@@ -51,7 +63,10 @@ _AWAY = (
     psycopg2.errors.IdleInTransactionSessionTimeout,
     psycopg2.errors.TransactionTimeout,
 )
-_LATE = (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable)
+_LATE: dict[type[Exception], str] = {
+    psycopg2.errors.QueryCanceled: "The database did not answer in time; nothing was changed.",
+    psycopg2.errors.LockNotAvailable: "What the request needs is in use by others; nothing was changed.",
+}
 
 _LOST_HOSTS = {"keepalives_idle": 5, "keepalives_interval": 1, "keepalives_count": 3, "tcp_user_timeout": 5000}
 """A host that vanishes without a word is given up after seconds, not hours (libpq; without effect on unix sockets)."""
@@ -60,20 +75,30 @@ _log = logging.getLogger(__name__)
 
 
 class _Spending(threading.local):
-    """What a thread has spent at the database: statements, their seconds, and seconds of waiting for a connection."""
+    """What a thread has spent at the database: statements, their seconds, and seconds of waiting for a connection.
+
+    `connecting` watches the connection that the thread is making.
+    """
 
     statements = 0
     seconds = 0.0
     waited = 0.0
+    connecting: Watch | None = None
 
 
 _spending = _Spending()
+_watchdog = Watchdog()
+
+
+class _SilentError(psycopg2.OperationalError):
+    """The database was given up, because there was no answer at all. What became of the statement is not known."""
 
 
 def _prefix(role: str, setting: str) -> str:
     return (
         f"SELECT set_config('role', '{role}', true), set_config('{setting}', %(scope)s, true), "
-        f"set_config('TimeZone', 'UTC', true), set_config('statement_timeout', '{STATEMENT_TIMEOUT}', true);\n"
+        f"set_config('TimeZone', 'UTC', true), set_config('lock_timeout', '{LOCK_TIMEOUT}s', true), "
+        f"set_config('statement_timeout', '{STATEMENT_TIMEOUT}s', true);\n"
     )
 
 
@@ -156,6 +181,40 @@ class Scope:
         return rows[0] if rows else None
 
 
+class _Attempts:
+    """Lets threads connect, as many as like; while that fails, one at a time, with a pause after each. The others need not wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._trouble = False
+        self._trying = 0
+        self._paused_until = 0.0
+
+    def failed(self) -> None:
+        """There was no answer: no more attempts for a while."""
+        with self._lock:
+            self._trouble = True
+            self._paused_until = monotonic() + CONNECT_PAUSE
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """An attempt. Raises Unavailable where another one has just failed, or is being made."""
+        with self._lock:
+            if self._trouble and (self._trying or monotonic() < self._paused_until):
+                raise Unavailable
+            self._trying += 1
+        try:
+            yield
+        except Exception:
+            self.failed()
+            raise
+        else:
+            self._trouble = False
+        finally:
+            with self._lock:
+                self._trying -= 1
+
+
 class Database:
     """The pool of connections to one PostgreSQL, 15 or newer. Safe to share between threads, not across a fork."""
 
@@ -170,8 +229,12 @@ class Database:
             pool_timeout=POOL_TIMEOUT,
             connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "task-api", **_LOST_HOSTS},
         )
+        self._attempts = _Attempts()
+        self._silent_at = 0.0
+        event.listen(self._engine, "do_connect", self._connect)
         event.listen(self._engine, "connect", _keep_uuids_as_text)
-        event.listen(self._engine, "checkout", _refuse_lost)
+        event.listen(self._engine, "connect", _connected)
+        event.listen(self._engine, "checkout", self._refuse_lost)
         self.prepares = True
         """Whether statements are prepared: until a session turns out not to be ours alone."""
 
@@ -213,19 +276,45 @@ class Database:
         began = perf_counter()
         try:
             connection = self._engine.raw_connection()
-        except (*_AWAY, exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        except exc.TimeoutError as error:
+            raise Unavailable("All connections to the database are in use.") from error
+        except (*_AWAY, exc.OperationalError, exc.InterfaceError) as error:
+            if not _stop_watching():
+                self._attempts.failed()
             raise Unavailable from error
         finally:
             _spending.waited += perf_counter() - began
         self._watch(1)
         try:
             yield connection
+        except _SilentError as error:
+            self._silent_at = monotonic()
+            self._attempts.failed()
+            connection.invalidate(error)
+            raise Unavailable("The database does not answer; it is not known whether anything was changed.") from error
         except _AWAY as error:
             connection.invalidate(error)
-            raise Unavailable("The database did not answer in time." if isinstance(error, _LATE) else None) from error
+            raise Unavailable(_LATE.get(type(error))) from error
         finally:
             self._watch(-1)
             connection.close()
+
+    def _connect(self, driver: Any, _: object, arguments: Any, options: Any) -> psycopg2.extensions.connection:
+        """A new connection, which is watched until it is ready for use."""
+        with self._attempts.one():
+            connection: psycopg2.extensions.connection = driver.connect(*arguments, **options)
+        _spending.connecting = _watchdog.begin(connection, SILENCE)
+        return connection
+
+    def _refuse_lost(self, connection: psycopg2.extensions.connection, record: Any, _: object) -> None:
+        """An idle connection has nothing to read, unless the server has said goodbye: then the whole pool is made anew.
+
+        So it is where another connection got no answer since this one was made.
+        """
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        if poll.poll(0) or record.info[_MADE] < self._silent_at:
+            raise exc.InvalidatePoolError
 
 
 _USER_PREFIX = _prefix(USER_ROLE, "app.user_id")
@@ -234,11 +323,17 @@ _LOGIN_PREFIX = _prefix(LOGIN_ROLE, "app.email")
 
 def _run(connection: PoolProxiedConnection, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
     began = perf_counter()
+    watch = _watchdog.begin(connection.dbapi_connection, SILENCE)
     try:
         with closing(connection.cursor()) as cursor:
             cursor.execute(sql, values)
             return list(cursor.fetchall())
+    except psycopg2.Error as error:
+        if not _watchdog.end(watch):
+            raise _SilentError from error
+        raise
     finally:
+        _watchdog.end(watch)
         _spending.seconds += perf_counter() - began
         _spending.statements += 1
 
@@ -248,12 +343,16 @@ def _keep_uuids_as_text(connection: psycopg2.extensions.connection, _: object) -
     psycopg2.extensions.register_type(_UUID_TEXT, connection)
 
 
-def _refuse_lost(connection: psycopg2.extensions.connection, *_: object) -> None:
-    """An idle connection has nothing to read, unless the server has said goodbye: then the whole pool is made anew."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        raise exc.InvalidatePoolError
+def _connected(_: object, record: Any) -> None:
+    """The connection is ready: SQLAlchemy has asked what it asks of new ones."""
+    record.info[_MADE] = monotonic()
+    _stop_watching()
+
+
+def _stop_watching() -> bool:
+    """Whether the connection that this thread is making, if it is, was made in time."""
+    watch, _spending.connecting = _spending.connecting, None
+    return watch is None or _watchdog.end(watch)
 
 
 def engine_url(url: str) -> URL:
