@@ -68,22 +68,29 @@ class Protocol(ASGIProtocol):
         target: str = request.uri
         if not target.startswith("/"):
             _take_absolute_form(request)
-        names = {name for name, _ in request.headers_bytes}
-        if b"upgrade" in names:
-            _ignore_upgrade(request)
-        hosts = [value for name, value in request.headers_bytes if name == b"host"]
-        if not all(_HOST.fullmatch(host) for host in hosts) or (not hosts and request.version >= (1, 1)):
+        hosts: list[bytes] = []
+        codings: list[bytes] = []
+        for name, value in request.headers_bytes:
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"transfer-encoding":
+                codings.append(value.strip().lower())
+            elif not name:
+                raise InvalidHeader("a folded line")  # RFC 9112, section 5.2
+        if not all(map(_HOST.fullmatch, hosts)) or (not hosts and request.version >= (1, 1)):
             raise InvalidHeader("no Host, or not a host")  # RFC 9112, section 3.2
-        if b"transfer-encoding" in names:
-            codings = [value.strip().lower() for name, value in request.headers_bytes if name == b"transfer-encoding"]
-            if codings != [b"chunked"]:
-                raise UnsupportedTransferCoding("not chunked alone")  # RFC 9112, section 6.1
+        if codings and codings != [b"chunked"]:
+            raise UnsupportedTransferCoding("not chunked alone")  # RFC 9112, section 6.1
+        if request._has_upgrade:
+            _ignore_upgrade(request)
         return held_back
 
     async def _serve_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:
         """As gunicorn's, then reads what is left of the body: the next request on this connection comes after it."""
         receiver = self._body_receiver
         keep: bool = await super()._serve_http_request(request, sockname, peername)
+        if receiver._complete or receiver._disconnected:
+            return keep
         read = 0
         try:
             async with asyncio.timeout(DISCARDED_SECONDS):
@@ -130,6 +137,7 @@ class Worker(gasgi.ASGIWorker):
 
     def init_process(self) -> None:
         """Serves until told to stop."""
+        take_c_parser()
         gasgi.ASGIProtocol = Protocol  # type: ignore[misc]  # gunicorn's worker has no setting for it
         super().init_process()
 
@@ -138,6 +146,11 @@ class Worker(gasgi.ASGIWorker):
         super().handle_exit_signal()
         for protocol in list(Protocol.open):
             protocol.end_if_idle()
+
+
+def take_c_parser() -> None:
+    """Has gunicorn look for its C parser, before a derived class asks: it notes it on the class that asks, and looks for it on its own."""
+    ASGIProtocol._check_h1c_protocol_available()
 
 
 def _take_absolute_form(request: Any) -> None:

@@ -1,7 +1,7 @@
 """What every reply carries, whoever wrote it: the request's id, and the headers that hold for all."""
 
 import re
-from uuid import uuid4
+from random import getrandbits
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,4 +52,4 @@ def _ids(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes | None]:
         elif name == b"traceparent":
             traces.append(value)
     kept = len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0])
-    return ids[0].decode("ascii") if kept else uuid4().hex, traces[0] if len(traces) == 1 else None
+    return ids[0].decode("ascii") if kept else f"{getrandbits(128):032x}", traces[0] if len(traces) == 1 else None
