@@ -208,6 +208,8 @@ def test_any_help_names_every_command(tmp_path: Path) -> None:
     assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("    ")] == [
         "serve",
         "migrate",
+        "backup",
+        "restore",
         "token",
         "mcp",
         "contract",

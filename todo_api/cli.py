@@ -1,4 +1,4 @@
-"""The command line: `todo-api serve | migrate | token | contract`."""
+"""The command line: `todo-api serve | migrate | backup | restore | token | mcp | contract`."""
 
 import argparse
 import logging
@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from types import FrameType
 
 import orjson
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from todo_api import contract, logs, migrating
+from todo_api import backups, contract, logs, migrating
 from todo_api.auth.issuers import description, external_tokens
 from todo_api.auth.keys import kept_secret
 from todo_api.auth.tokens import TokenIssuer, is_subject
@@ -41,7 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
             options.run(options)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except (CommandError, ConfigurationError, EmbeddedUnavailable, migrating.SchemaTooNewError) as error:
+    except (
+        CommandError,
+        backups.BackupError,
+        ConfigurationError,
+        EmbeddedUnavailable,
+        migrating.SchemaTooNewError,
+    ) as error:
         print(f"todo-api: {error}", file=sys.stderr)
         return 1
     except Unavailable as error:
@@ -67,6 +74,15 @@ def _parser() -> argparse.ArgumentParser:
 
     migrate = commands.add_parser("migrate", help="bring the database to this release's schema", epilog=SETTINGS)
     migrate.set_defaults(run=_migrate)
+
+    backup = commands.add_parser("backup", help="write the embedded database to a file", epilog=SETTINGS)
+    backup.add_argument("--overwrite", action="store_true", help="replace FILE where it exists")
+    backup.set_defaults(run=_backup)
+    restore = commands.add_parser("restore", help="put a backup into the embedded database", epilog=SETTINGS)
+    restore.add_argument("--overwrite", action="store_true", help="replace the data that the database holds")
+    restore.set_defaults(run=_restore)
+    for command in (backup, restore):
+        command.add_argument("file", metavar="FILE", type=Path, help="the backup")
 
     token = commands.add_parser("token", help="print a token for trying things out (own issuer only)", epilog=SETTINGS)
     token.add_argument("user", metavar="USER", help="the user's id, any string")
@@ -104,6 +120,36 @@ def _migrate(_: argparse.Namespace) -> None:
     with _database(load_config()) as ready:
         migrating.migrate(ready.database_url or "")
         _say(f"The database is at revision {migrating.head()}.")
+
+
+def _backup(options: argparse.Namespace) -> None:
+    folder = _embedded_folder("back it up with pg_dump")
+    if not (folder / "cluster").exists():
+        raise CommandError(f"There is no database in DATA_DIR {folder.parent}: nothing to back up.")
+    server = EmbeddedServer.start(folder, _say)
+    try:
+        rows = backups.backup(server, options.file, overwrite=options.overwrite, progress=_say)
+    finally:
+        server.stop()
+    _say(f"{options.file} holds {rows} rows, {options.file.stat().st_size} bytes.")
+
+
+def _restore(options: argparse.Namespace) -> None:
+    folder = _embedded_folder("restore it with pg_restore")
+    backups.check(options.file)
+    server = EmbeddedServer.start(folder, _say, alone=True)
+    try:
+        backups.restore(server, options.file, overwrite=options.overwrite, progress=_say)
+    finally:
+        server.stop()
+    _say(f"{options.file} is restored into {folder}.")
+
+
+def _embedded_folder(way: str) -> Path:
+    config = load_config()
+    if config.database_url:
+        raise CommandError(f"DATABASE_URL is set, and this is for the embedded database: {way}, as the README says.")
+    return config.data_dir / "postgresql"
 
 
 def _token(options: argparse.Namespace) -> None:

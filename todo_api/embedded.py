@@ -8,7 +8,7 @@ What the folder holds:
     cluster/        the data; the unix socket too, unless the path is too long for one
     server.log      starts, stops and crashes; no statements, since those carry users' data
     start.lock      held while a service starts or stops the server
-    services.lock   shared by every service that uses the server; who can have it alone is the last one
+    services.lock   shared by every service that uses the server, or held alone by a restore; who can have it alone is the last one
     server.lock     inherited by every process of PostgreSQL; free means that none lives, whatever postmaster.pid says
 
 The kernel drops these locks (flock) when their holder dies, so neither SIGKILL nor a reused process id confuses them.
@@ -26,13 +26,15 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg2
+from psycopg2.extensions import make_dsn
 
-from todo_api.embedded_user import EmbeddedUnavailable, ServerUser
+from todo_api.embedded_user import EmbeddedInUse, EmbeddedUnavailable, ServerUser
 
-__all__ = ["EmbeddedServer", "EmbeddedUnavailable"]
+__all__ = ["EmbeddedInUse", "EmbeddedServer", "EmbeddedUnavailable"]
 
 MAJOR = "18"
 ROLE = DATABASE = "todo"
@@ -86,18 +88,19 @@ class EmbeddedServer:
         self._share = -1
 
     @classmethod
-    def start(cls, folder: Path, progress: Callable[[str], None] = _quiet) -> "EmbeddedServer":
+    def start(cls, folder: Path, progress: Callable[[str], None] = _quiet, *, alone: bool = False) -> "EmbeddedServer":
         """The running server of `folder`, which is made, with its data, if it does not exist.
 
         `progress` gets a line for each step that takes time or changes something. A server left behind by a killed
-        service is taken over. Raises EmbeddedUnavailable.
+        service is taken over. `alone`: for nobody else until it is stopped. Raises EmbeddedUnavailable, and
+        EmbeddedInUse where another has it alone, or has it and is not to.
         """
         try:
             folder = folder.resolve()
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             server = cls(folder, progress)
             with _alone(folder, progress):
-                server._join()
+                server._join(alone)
                 try:
                     server._bring_up()
                 except BaseException:
@@ -113,9 +116,22 @@ class EmbeddedServer:
             with _alone(self._folder, self._progress):
                 self._leave()
 
-    def _join(self) -> None:
-        self._share = _open(self._folder / "services.lock")
-        fcntl.flock(self._share, fcntl.LOCK_SH)
+    def as_superuser(self, database: str = DATABASE) -> str:
+        """How libpq reaches a database as the superuser, who sees every row."""
+        return _dsn(str(self._socket()), database)
+
+    def program(self, name: str, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
+        """One of the wheel's programs, such as pg_dump, started as the server's user."""
+        return self._user.start(self._programs / name, *arguments, **options)
+
+    def _join(self, alone: bool) -> None:
+        share = _open(self._folder / "services.lock")
+        try:
+            fcntl.flock(share, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(share)
+            raise EmbeddedInUse(self._folder, restoring=not alone) from error
+        self._share = share
         _shares.add(self)
 
     def _leave(self) -> None:
@@ -268,10 +284,13 @@ def _programs() -> Path:
     return folder
 
 
+def _dsn(socket: str, database: str) -> str:
+    return make_dsn(user="postgres", dbname=database, host=socket, port=PORT, connect_timeout=5)
+
+
 def _prepare(socket: str) -> None:
     """Makes the role and the database, where they are missing, as the superuser, which the service never is."""
-    superuser = f"user=postgres dbname=postgres port={PORT} connect_timeout=5"
-    with closing(psycopg2.connect(superuser, host=socket)) as connection:
+    with closing(psycopg2.connect(_dsn(socket, "postgres"))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (ROLE,))

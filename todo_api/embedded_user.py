@@ -24,6 +24,14 @@ class EmbeddedUnavailable(Exception):  # a state to act on, named like those of 
         super().__init__(f"embedded PostgreSQL: {line}; or set DATABASE_URL to a PostgreSQL 15+ server")
 
 
+class EmbeddedInUse(EmbeddedUnavailable):
+    """The embedded server has another user beside whom this one cannot be. The text is one line and names the way out."""
+
+    def __init__(self, folder: Path, *, restoring: bool) -> None:
+        way = "it is being restored: try again after that" if restoring else "stop every service that uses it first"
+        Exception.__init__(self, f"the embedded database in {folder} is in use; {way}.")
+
+
 class ServerUser:
     """This process's own user; for root, whom PostgreSQL refuses, the data's owner or the system user `todo-api`."""
 
@@ -40,8 +48,16 @@ class ServerUser:
     def run(self, *command: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
         """The ended process. It is given a fixed environment: PGPORT and its like in ours must not lead it astray."""
         words = [str(word) for word in command]
-        options |= {"text": True, "errors": "replace", "cwd": "/", "env": ENVIRONMENT, **self._identity}
+        options |= {"text": True, "errors": "replace", **self._surroundings()}
         return subprocess.run(words, check=False, **options)  # noqa: S603  # nothing of a request is in it
+
+    def start(self, *command: str | Path, **options: Any) -> "subprocess.Popen[bytes]":
+        """The running process, with that same environment. Its streams are bytes."""
+        words = [str(word) for word in command]
+        return subprocess.Popen(words, **options, **self._surroundings())  # noqa: S603  # nothing of a request is in it
+
+    def _surroundings(self) -> dict[str, Any]:
+        return {"cwd": "/", "env": ENVIRONMENT, **self._identity}
 
     def own(self, folder: str) -> str:
         """The folder, now this user's."""

@@ -37,7 +37,7 @@ def migrate(url: str, revision: str = "head") -> None:
     engine = create_engine(engine_url(url), connect_args={"connect_timeout": CONNECT_TIMEOUT})
     try:
         with engine.connect() as connection:
-            _refuse_newer(config, connection)
+            _refuse_newer(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     except exc.OperationalError as error:
@@ -46,11 +46,16 @@ def migrate(url: str, revision: str = "head") -> None:
         engine.dispose()
 
 
-def _refuse_newer(config: AlembicConfig, connection: Connection) -> None:
+def refuse_unknown(revision: str, what: str) -> None:
+    """Raises SchemaTooNewError where this release does not know the revision that `what` is at."""
+    if revision not in {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}:
+        raise SchemaTooNewError(
+            f"{what} is at revision {revision}, which this release does not know: install a newer release."
+        )
+
+
+def _refuse_newer(connection: Connection) -> None:
     current = MigrationContext.configure(connection).get_current_revision()
     connection.rollback()
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
-        raise SchemaTooNewError(
-            f"The database is at revision {current}, which this release does not know: install a newer release."
-        )
+    if current is not None:
+        refuse_unknown(current, "The database")
