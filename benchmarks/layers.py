@@ -81,6 +81,7 @@ def attribute(url: str, command: list[str]) -> dict[str, float]:
     environment = os.environ | {
         "DATABASE_URL": url,
         "JWT_SECRET": prepare.SECRET,
+        "RATE_LIMIT": "off",
         "PYTHONPATH": str(prepare.HERE),
         "PORT": str(PORT),
         "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{PORT}",

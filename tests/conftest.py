@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests import contract_coverage
+from tests import contract_coverage, redis_server
 from tests.client import Client, event_loop
 from tests.contract_check import ContractCheck
 from todo_api import migrating
@@ -25,13 +25,21 @@ SECRET = "a-secret-of-the-tests-Zk8vQ2xW7pLm4nRt"
 PASSWORD = "correct horse battery staple"
 
 BETTER_AUTH = Path(__file__).with_name("better-auth") / "node_modules" / ".package-lock.json"
-collect_ignore = [] if BETTER_AUTH.exists() else ["test_better_auth.py"]
+LEFT_OUT = {
+    "test_better_auth.py": (
+        BETTER_AUTH.exists(),
+        "the real Better Auth server; where Node 20 and npm are, make test installs it.",
+    ),
+    "test_redis.py": (redis_server.PROGRAM is not None, "limits in a real Redis; Debian's redis-server is missing."),
+}
+"""What needs something that may be missing, by its file."""
+
+collect_ignore = [file for file, (is_there, _) in LEFT_OUT.items() if not is_there]
 
 
 def pytest_report_header() -> list[str]:
     """Says what the run cannot do."""
-    left_out = "Left out: the real Better Auth server; where Node 20 and npm are, make test installs it."
-    return [] if BETTER_AUTH.exists() else [left_out]
+    return [f"Left out: {what}" for is_there, what in LEFT_OUT.values() if not is_there]
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +142,7 @@ def new_client(check: ContractCheck) -> Iterator[Callable[[Config], Client]]:
 @pytest.fixture(scope="module")
 def anonymous(url: str, new_client: Callable[[Config], Client]) -> Client:
     """A client without a token."""
-    return new_client(Config(database_url=url, jwt_secret=SECRET))
+    return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off"))
 
 
 @pytest.fixture

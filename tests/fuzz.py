@@ -65,7 +65,7 @@ def main() -> None:
     options = parser.parse_args()
     bounds = (f"--max-examples={options.max_examples}", f"--seed={options.seed}")
     print(f"seed {options.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as above, Live(Path(above)) as service:
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as above, Live(Path(above), RATE_LIMIT="off") as service:
         service.ready()
         for any_user in (False, True):
             print(fuzz(service, Path(above), *bounds, any_user=any_user), flush=True)

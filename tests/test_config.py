@@ -66,6 +66,18 @@ BAD = {
     "LOG_LEVEL": ["loud", "TRACE"],
     "DATABASE_URL": ["mysql://db/x", "db", "sqlite:///x.db"],
     "CORS_ORIGINS": ["*", "https://a.example,*"],
+    "RATE_LIMIT": [
+        "0/minute",
+        "600",
+        "600/week",
+        "600 per minute",
+        "-1/minute",
+        "on",
+        "600/minute;1/day",
+        "12345678/day",
+    ],
+    "RATE_LIMIT_STORAGE_URL": ["localhost:6379", "memcached://x", "http://redis"],
+    "TRUSTED_PROXIES": ["proxy.example", "10.0.0.0/33", "10.0.0.1/8"],
     "JWT_SECRET": [
         "x",
         "a" * 40,
@@ -84,6 +96,14 @@ def test_load_config_of_bad_value_is_refused_in_one_line_that_names_it(name: str
         load_config({name: value}, NO_FILE)
     assert str(refusal.value).startswith(name)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("off", None), ("1/second", (1, 1)), ("600/minute", (600, 60)), ("9999999/day", (9999999, 86400))],
+)
+def test_config_rate_is_requests_and_seconds(text: str, rate: tuple[int, int] | None) -> None:
+    assert load_config({"RATE_LIMIT": text}, NO_FILE).rate == rate
 
 
 def test_load_config_of_weak_secret_does_not_tell_it_back() -> None:

@@ -12,7 +12,7 @@ from tests.live import Live
 
 @pytest.fixture(scope="module")
 def settings(url: str) -> dict[str, str]:
-    return {"DATABASE_URL": url, "JWT_SECRET": SECRET}
+    return {"DATABASE_URL": url, "JWT_SECRET": SECRET, "RATE_LIMIT": "off"}
 
 
 @pytest.fixture(scope="module")

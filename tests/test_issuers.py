@@ -45,6 +45,7 @@ def serve(url: str, check: ContractCheck, publisher: KeyServer) -> Serve:
             "jwt_audience": (AUDIENCE,),
             "jwt_keys_cooldown": 1,
             "jwt_keys_timeout": 1,
+            "rate_limit": "off",
         }
         with serving(Config(**(settings | changes)), check) as client:
             yield client

@@ -23,7 +23,7 @@ Send = Callable[..., Reply]
 
 @pytest.fixture(scope="module")
 def live(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with Live(tmp_path_factory.mktemp("live"), DATABASE_URL=url, JWT_SECRET=SECRET) as service:
+    with Live(tmp_path_factory.mktemp("live"), DATABASE_URL=url, JWT_SECRET=SECRET, RATE_LIMIT="off") as service:
         yield service.ready()
         assert "Traceback" not in service.output()
 

@@ -1,7 +1,8 @@
 """Wires everything together, and decides nothing."""
 
+import ipaddress
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,17 +23,23 @@ from todo_api.health import Readiness
 from todo_api.logs import RequestLog
 from todo_api.metrics import Exposition, Layout, Memory, Recorder, vocabulary
 from todo_api.pages import Pages, published
+from todo_api.pipeline.addresses import Addresses
 from todo_api.pipeline.bridge import Bridge
 from todo_api.pipeline.cors import Cors
+from todo_api.pipeline.counters import Shared
 from todo_api.pipeline.envelope import Envelope
 from todo_api.pipeline.exchange import Watcher
+from todo_api.pipeline.ratelimits import Limit, Rate, RateLimits, RefusedLimits
 from todo_api.pipeline.routing import Routing
 from todo_api.pipeline.security import BearerHandler
 from todo_api.pipeline.validation import Validation
 from todo_api.problems import INTERNAL_ERROR, KINDS, Problems
 from todo_api.services.cursors import CursorSigner
 
-_CORS_EXPOSED = ["Deprecation", "ETag", "Link", "Location", "Retry-After", "Sunset", "WWW-Authenticate", "X-Request-ID"]
+_CORS_EXPOSED = [
+    *("Deprecation", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Sunset"),
+    *("WWW-Authenticate", "X-Request-ID"),
+]
 _CORS_ALLOWED = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID"]
 
 
@@ -78,6 +85,7 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
     }
     if external:
         checks["issuer_keys"] = external.check
+    limit = _limit(config)
     parts = spaces.Parts(
         database=database,
         signer=CursorSigner(cursor_secret(config)),
@@ -93,7 +101,8 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
             watch.log.begin()
         if external:
             external.start()
-        yield
+        async with limit or nullcontext():
+            yield
         if external:
             await external.close()
         database.close()
@@ -101,7 +110,7 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
     app = FlaskApp(
         __name__,
         lifespan=lifespan,
-        middlewares=_middlewares(config, database, watch),
+        middlewares=_middlewares(config, database, watch, limit),
         resolver=contract.TagResolver(),
         security_map={"bearer": lambda: BearerHandler(external.identity if external else own.identity)},
     )
@@ -116,7 +125,15 @@ def _check_schema(database: Database, needed: str) -> None:
         raise Unavailable("The schema of the database is not the one that this release needs.")
 
 
-def _middlewares(config: Config, database: Database, watch: Watch) -> list[Any]:
+def _limit(config: Config) -> Limit | None:
+    if config.rate is None:
+        return None
+    url = config.rate_limit_storage_url
+    shared = Shared(url, cursor_secret(config)) if url else None
+    return Limit(Rate(*config.rate), Addresses(map(ipaddress.ip_network, config.trusted_proxies)), shared)
+
+
+def _middlewares(config: Config, database: Database, watch: Watch, limit: Limit | None) -> list[Any]:
     """From the outside in."""
     cors = partial(
         Cors,
@@ -134,7 +151,9 @@ def _middlewares(config: Config, database: Database, watch: Watch) -> list[Any]:
             Pages, pages=published() | documentation.pages(contract.load(contract.TASK_API)) | discovery.pages(config)
         ),
         Routing,
+        *([partial(RefusedLimits, limit=limit)] if limit else []),
         SecurityMiddleware,
+        *([partial(RateLimits, limit=limit)] if limit else []),
         Validation,
         partial(Bridge, threads=config.threads_of_worker, spent=database.spent),
     ]

@@ -25,6 +25,9 @@ DEFAULT_SECRET_ALGORITHMS = ("HS256",)
 CONNECTIONS = 96
 """How many connections all workers hold at most by default: PostgreSQL's own default limit is 100."""
 
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+"""Of time, in seconds, that a rate may be given in."""
+
 MINIMUM_SECRET_BYTES = 32
 MINIMUM_SECRET_CHARACTERS = 8
 KNOWN_SECRETS = ("secret", "changeme", "change-me", "password", "better-auth-secret", "your-secret", "example")
@@ -32,7 +35,9 @@ KNOWN_SECRETS = ("secret", "changeme", "change-me", "password", "better-auth-sec
 _NUMBERS = {"PORT", "WEB_CONCURRENCY", "THREADS", "JWT_LIFETIME", "JWT_LEEWAY", "JWT_MAX_LIFETIME"} | {
     f"JWT_KEYS_{name}" for name in ("TTL", "MAX_STALE", "COOLDOWN", "TIMEOUT")
 }
-_LISTS = {"CORS_ORIGINS", "JWT_AUDIENCE", "JWT_AUTHORIZED_PARTIES", "JWT_ALGORITHMS", "JWT_REQUIRED_CLAIMS"}
+_LISTS = {"CORS_ORIGINS", "TRUSTED_PROXIES"} | {
+    f"JWT_{name}" for name in ("AUDIENCE", "AUTHORIZED_PARTIES", "ALGORITHMS", "REQUIRED_CLAIMS")
+}
 _PATHS = {"DATA_DIR", "JWT_KEY_FILE", "JWT_CA_FILE"}
 _SWITCHES = {"JWT_DISCOVERY"}
 
@@ -70,6 +75,9 @@ class Config:
     jwt_lifetime: int = 3600
     cursor_secret: str = ""
     cors_origins: tuple[str, ...] = ()
+    rate_limit: str = "600/minute"
+    rate_limit_storage_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
     log_level: str = "INFO"
     log_format: str = "text"
     security_contact: str | None = None
@@ -94,6 +102,7 @@ class Config:
             raise ConfigurationError("DATABASE_URL must start with postgresql:// or postgres://.")
         if "*" in self.cors_origins:
             raise ConfigurationError("CORS_ORIGINS must name exact origins, such as https://app.example.com, not *.")
+        _check_limits(self)
         _check_security_txt(self.security_contact, self.security_expires)
         if self.jwt_secret:
             check_secret(self.jwt_secret)
@@ -116,6 +125,14 @@ class Config:
         """How many requests a worker has at the database at once: up to 8, so long as all workers together stay within
         `CONNECTIONS`, unless told otherwise."""
         return self.threads if self.threads is not None else min(8, max(1, CONNECTIONS // self.workers - 1))
+
+    @property
+    def rate(self) -> tuple[int, int] | None:
+        """How many requests in how many seconds a user may send; None without a limit."""
+        if self.rate_limit == "off":
+            return None
+        count, _, unit = self.rate_limit.partition("/")
+        return int(count), UNITS[unit]
 
     @property
     def own_accounts(self) -> bool:
@@ -228,6 +245,21 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _check_limits(config: Config) -> None:
+    if config.rate_limit != "off" and not re.fullmatch(rf"[1-9][0-9]{{0,6}}/({'|'.join(UNITS)})", config.rate_limit):
+        raise ConfigurationError(f"RATE_LIMIT must be off, or such as 600/minute; units are {', '.join(UNITS)}.")
+    url = config.rate_limit_storage_url
+    if url is not None and not url.startswith(("redis://", "rediss://")):
+        raise ConfigurationError("RATE_LIMIT_STORAGE_URL must start with redis:// or rediss://.")
+    for network in config.trusted_proxies:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise ConfigurationError(
+                "TRUSTED_PROXIES must be addresses or networks such as 10.0.0.0/8, comma-separated."
+            ) from None
 
 
 def _check_security_txt(contact: str | None, expires: str | None) -> None:

@@ -87,6 +87,10 @@ ADVICE: dict[str, Advice] = {
         "The task has changed since you read it, and your change would have overwritten that. Nothing was stored.",
         "`current` is the task as it stands. Make your change to it, and send it again with its `ETag` in `If-Match`.",
     ),
+    "rate_limited": Advice(
+        "You have sent more requests than the limit has room for, or others at your address have, or sign-ins have failed too often.",
+        "Wait for `Retry-After` seconds, then send it again: it was not done. Spread your requests by what `RateLimit` says is left.",
+    ),
     "unauthorized": Advice(
         "There was no bearer token, or it does not hold: it has expired, or was made by or for somebody else.",
         "Get a new token. `WWW-Authenticate` has `error` where a token was sent.",

@@ -43,6 +43,7 @@ KINDS: dict[type[Exception], Kind] = {
     rejections.PayloadTooLarge: Kind(413, "payload_too_large", "Payload too large"),
     rejections.UriTooLong: Kind(414, "uri_too_long", "URI too long"),
     rejections.UnsupportedMediaType: Kind(415, "unsupported_media_type", "Unsupported media type"),
+    rejections.RateLimited: Kind(429, "rate_limited", "Rate limited"),
     rejections.HeaderFieldsTooLarge: Kind(431, "header_fields_too_large", "Header fields too large"),
     rejections.NotImplementedByServer: Kind(501, "not_implemented", "Not implemented"),
     errors.Unavailable: Kind(503, "unavailable", "Unavailable"),
@@ -93,7 +94,7 @@ def _headers(error: Exception) -> dict[str, str]:
             return {"etag": f'"{error.current.version}"'}
         case rejections.MethodNotAllowed():
             return {"allow": error.allowed}
-        case errors.Unavailable():
+        case errors.Unavailable() | rejections.RateLimited():
             return {"retry-after": str(error.retry_after)}
     return {}
 

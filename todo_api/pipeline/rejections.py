@@ -34,6 +34,16 @@ class UnsupportedMediaType(TaskApiError):
         super().__init__(f"Send the body as {' or '.join(accepted)} in UTF-8, with exactly one Content-Type.")
 
 
+class RateLimited(TaskApiError):
+    """Too many requests; `retry_after` is in seconds."""
+
+    detail = "Too many requests. Retry-After says how many seconds to wait."
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
 class HeaderFieldsTooLarge(TaskApiError):
     """The header section is larger than any may be."""
 

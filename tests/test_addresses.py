@@ -1,0 +1,48 @@
+"""Whose address a request counts for, behind proxies and without."""
+
+import ipaddress
+
+import pytest
+
+from todo_api.pipeline.addresses import Addresses
+
+PROXIES = ("10.0.0.0/8", "fd00::/8")
+
+
+def address(peer: str | None, *forwarded: str, trusted: tuple[str, ...] = PROXIES) -> str:
+    headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
+    client = None if peer is None else (peer, 50000)
+    return Addresses(map(ipaddress.ip_network, trusted)).of({"type": "http", "client": client, "headers": headers})
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("192.0.2.1", (), "192.0.2.1"),
+        ("192.0.2.1", ("198.51.100.7",), "192.0.2.1"),
+        ("10.0.0.1", (), "10.0.0.1"),
+        ("10.0.0.1", ("198.51.100.7",), "198.51.100.7"),
+        ("10.0.0.1", ("203.0.113.9, 198.51.100.7",), "198.51.100.7"),
+        ("10.0.0.1", ("203.0.113.9", "198.51.100.7, 10.0.0.2"), "198.51.100.7"),
+        ("10.0.0.1", ("10.9.9.9, 10.0.0.2",), "10.9.9.9"),
+        ("10.0.0.1", ("198.51.100.7:4711",), "198.51.100.7"),
+        ("10.0.0.1", ("[2001:db8:1:2:3:4:5:6]:4711",), "2001:db8:1:2::/64"),
+        ("10.0.0.1", ("203.0.113.9, nonsense",), "10.0.0.1"),
+        ("10.0.0.1", ("203.0.113.9, unknown, 10.0.0.2",), "10.0.0.2"),
+        ("10.0.0.1", ("",), "10.0.0.1"),
+        ("fd00::1", ("2001:db8::1",), "2001:db8::/64"),
+        ("::ffff:10.0.0.1", ("::ffff:198.51.100.7",), "198.51.100.7"),
+        ("2001:db8:1:2::1", (), "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", (), "fe80::/64"),
+        (None, ("198.51.100.7",), "unknown"),
+        ("10.0.0.1", (", ".join(["203.0.113.9"] + ["10.0.0.2"] * 40),), "10.0.0.2"),
+    ],
+)
+def test_address_is_the_one_that_the_last_trusted_proxy_saw(
+    peer: str | None, forwarded: tuple[str, ...], expected: str
+) -> None:
+    assert address(peer, *forwarded) == expected
+
+
+def test_address_without_trusted_proxies_is_the_peer_whatever_is_forwarded() -> None:
+    assert address("127.0.0.1", "198.51.100.7", trusted=()) == "127.0.0.1"

@@ -1,0 +1,43 @@
+"""Counting in the memory of a process: windows, their borders, and what many keys cost."""
+
+from time import process_time
+
+from todo_api.pipeline.counters import Memory, window
+
+
+def test_hit_counts_each_key_for_itself() -> None:
+    memory = Memory()
+    assert [memory.hit(key, 60, 0).number for key in ("a", "a", "b", "a")] == [1, 2, 1, 3]
+
+
+def test_hit_begins_anew_at_the_border_of_the_window_and_says_when_that_is() -> None:
+    memory = Memory()
+    _, left = window("a", 60, 1000)
+    assert 1 <= left <= 60
+    assert memory.hit("a", 60, 1000) == (1, left)
+    assert memory.hit("a", 60, 1000 + left - 1) == (2, 1)
+    assert memory.hit("a", 60, 1000 + left) == (1, 60)
+
+
+def test_windows_of_keys_do_not_all_end_at_one_moment() -> None:
+    assert len({window(f"user {number}", 60, 1000).left for number in range(200)}) > 30
+
+
+def test_hit_of_more_keys_than_are_kept_forgets_those_not_met_for_longest() -> None:
+    memory = Memory(most=3)
+    for key in ("kept", "old", "b"):
+        memory.hit(key, 60, 0)
+    for key in ("c", "kept", "d", "e", "kept"):
+        memory.hit(key, 60, 0)
+    assert memory.hit("kept", 60, 0).number == 4
+    assert memory.hit("old", 60, 0).number == 1
+
+
+def test_hit_costs_the_same_however_many_keys_there_are() -> None:
+    memory = Memory(most=50_000)
+    for number in range(100_000):
+        memory.hit(f"from {number}", 60)
+    began = process_time()
+    for _ in range(10_000):
+        memory.hit("user", 60)
+    assert process_time() - began < 0.5  # the library's store needs 70 s for as many
