@@ -16,7 +16,7 @@ import orjson
 import psycopg2
 from uuid_utils.compat import uuid7
 
-from todo_api.db import _USER_PREFIX  # the very prefix of the service; private, and of no use to anyone but this
+from todo_api.scopes import USER_PREFIX
 from todo_api.services import task_statements as statements
 from todo_api.services.transitions import sources
 
@@ -39,7 +39,7 @@ def rows(user: str, sql: str, **values: Any) -> list[tuple[Any, ...]]:
         connection = psycopg2.connect(URL)
         connection.autocommit = True
         local.cursor = connection.cursor()
-    local.cursor.execute(_USER_PREFIX + sql, {"scope": user, "user_id": user, **values})
+    local.cursor.execute(USER_PREFIX + sql, {"scope": user, "user_id": user, **values})
     return local.cursor.fetchall()
 
 

@@ -9,8 +9,9 @@ import sqlalchemy
 
 from tests.client import Client
 from tests.conftest import execute
-from todo_api.db import Database, Statement
+from todo_api.db import Database
 from todo_api.services import task_statements
+from todo_api.statements import Statement
 
 PARTITIONS = 4
 

@@ -8,9 +8,11 @@ import sqlalchemy
 from sqlalchemy.engine import make_url
 
 from tests.conftest import execute
-from todo_api.db import Database, Scope, Statement
+from todo_api.db import Database
 from todo_api.models import STATUSES
+from todo_api.scopes import Scope
 from todo_api.services import task_statements
+from todo_api.statements import Statement
 
 USER = "big"
 TASKS = 20_000

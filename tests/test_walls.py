@@ -10,8 +10,10 @@ import sqlalchemy
 
 from tests.client import Client
 from tests.conftest import PASSWORD, execute, token
-from todo_api.db import Database, Scope, Statement
+from todo_api.db import Database
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
+from todo_api.scopes import Scope
+from todo_api.statements import Statement
 
 OWNER_COLUMN = {"users": "id"} | dict.fromkeys(("accounts", "tasks"), "user_id")
 """The column that says whose a row is."""

@@ -10,12 +10,10 @@ first miss ends that, and statements are sent whole.
 """
 
 import logging
-import re
 import select
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from hashlib import sha256
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -23,13 +21,13 @@ import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
 import sqlalchemy
-from sqlalchemy import ColumnElement, bindparam, cast, event, exc
-from sqlalchemy.dialects.postgresql import psycopg2 as dialect
+from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import PoolProxiedConnection
 
 from todo_api.errors import Unavailable
-from todo_api.models import LOGIN_ROLE, USER_ROLE
+from todo_api.scopes import LOGIN_PREFIX, STATEMENT_TIMEOUT, USER_PREFIX, Scope, Transaction
+from todo_api.statements import Row, Statement
 from todo_api.watchdog import Watch, Watchdog
 
 CONNECT_TIMEOUT = 2
@@ -41,21 +39,12 @@ CONNECT_PAUSE = 0.5
 POOL_TIMEOUT = 2
 """Seconds to wait for a free connection of the pool."""
 
-STATEMENT_TIMEOUT = 5
-"""Seconds that the database gives a statement."""
-
-LOCK_TIMEOUT = 4
-"""Seconds that a statement waits for a lock."""
-
 SILENCE = STATEMENT_TIMEOUT + 1
 """Seconds without an answer after which a connection is given up, because the database does not keep its own limits."""
-
-Row = tuple[Any, ...]
 
 _PREPARED = "prepared"
 _MADE = "made"
 _UUID_TEXT = psycopg2.extensions.new_type((2950,), "UUID_TEXT", psycopg2.STRING)
-_DIALECT = dialect.dialect(paramstyle="pyformat")
 _AWAY = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
@@ -92,93 +81,6 @@ _watchdog = Watchdog()
 
 class _SilentError(psycopg2.OperationalError):
     """The database was given up, because there was no answer at all. What became of the statement is not known."""
-
-
-def _prefix(role: str, setting: str) -> str:
-    return (
-        f"SELECT set_config('role', '{role}', true), set_config('{setting}', %(scope)s, true), "
-        f"set_config('TimeZone', 'UTC', true), set_config('lock_timeout', '{LOCK_TIMEOUT}s', true), "
-        f"set_config('statement_timeout', '{STATEMENT_TIMEOUT}s', true);\n"
-    )
-
-
-def _literal(value: str | int) -> str:
-    """A constant of ours as SQL, with `%` doubled for psycopg2."""
-    if isinstance(value, int):
-        return str(value)
-    return "'" + value.replace("'", "''").replace("%", "%%") + "'"
-
-
-def given(name: str, kind: Any) -> ColumnElement[Any]:
-    """A parameter of a statement, of a type of SQLAlchemy's."""
-    return cast(bindparam(name, type_=kind), kind)
-
-
-class Statement:
-    """A SQLAlchemy Core statement, compiled once, with its constants written in: whole, to prepare, and to execute."""
-
-    __slots__ = ("execute", "name", "prepare", "sql")
-
-    def __init__(self, statement: sqlalchemy.Executable) -> None:
-        compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]  # every Executable of Core has it
-        sql = str(compiled)
-        for name, value in compiled.params.items():
-            if value is not None:
-                sql = sql.replace(f"%({name})s", _literal(value))
-        self.sql = sql
-        self.name = f"s_{sha256(sql.encode()).hexdigest()[:32]}"
-        names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
-        types = [compiled.binds[name].type.compile(dialect=_DIALECT) for name in names]
-        for number, name in enumerate(names, start=1):
-            sql = sql.replace(f"%({name})s", f"${number}")
-        self.prepare = f"PREPARE {self.name} ({', '.join(types)}) AS {sql};\n"
-        self.execute = f"EXECUTE {self.name} ({', '.join(f'%({name})s' for name in names)})"
-
-
-class Scope:
-    """Statements as one role, with one value in one setting, which row-level security reads."""
-
-    __slots__ = ("_database", "_prefix", "_value")
-
-    def __init__(self, database: "Database", prefix: str, value: str) -> None:
-        self._database = database
-        self._prefix = prefix
-        self._value = value
-
-    def all(self, statement: Statement, parameters: Mapping[str, Any]) -> list[Row]:
-        """The rows of one statement, in one round trip and one transaction.
-
-        Raises Unavailable where the database is out of reach, and psycopg2's IntegrityError, for the caller who expects it.
-        """
-        values = {**parameters, "scope": self._value}
-        with self._database.connection() as connection:
-            if not self._database.prepares:
-                return _run(connection, self._prefix + statement.sql, values)
-            prepared: set[str] = connection.info.setdefault(_PREPARED, set())
-            prepare = "" if statement.name in prepared else statement.prepare
-            try:
-                rows = _run(connection, self._prefix + prepare + statement.execute, values)
-            except (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.DuplicatePreparedStatement):
-                self._database.prepares = False
-                _log.info("the sessions of the database are not ours alone: a pooler; statements are sent whole")
-                return _run(connection, self._prefix + statement.sql, values)
-            except psycopg2.errors.FeatureNotSupported:
-                # A migration changed the type of a column beside us: what was prepared before it is of no more use.
-                anew = f"DEALLOCATE {statement.name};\n{statement.prepare}"
-                return _run(connection, self._prefix + anew + statement.execute, values)
-            except (psycopg2.IntegrityError, psycopg2.DataError):
-                prepared.add(statement.name)  # it ran, and so was prepared
-                raise
-            except psycopg2.Error as error:
-                connection.invalidate(error)  # what is prepared there now is not known
-                raise
-            prepared.add(statement.name)
-            return rows
-
-    def first(self, statement: Statement, parameters: Mapping[str, Any]) -> Row | None:
-        """The first row of `all`, or None."""
-        rows = self.all(statement, parameters)
-        return rows[0] if rows else None
 
 
 class _Attempts:
@@ -240,11 +142,34 @@ class Database:
 
     def as_user(self, user_id: str) -> Scope:
         """The scope of one user: row-level security shows what is theirs, and nothing else."""
-        return Scope(self, _USER_PREFIX, user_id)
+        return Scope(self, USER_PREFIX, user_id)
 
     def as_login(self, email: str) -> Scope:
         """The scope of one sign-in or registration: the account of this e-mail address, and no task."""
-        return Scope(self, _LOGIN_PREFIX, email)
+        return Scope(self, LOGIN_PREFIX, email)
+
+    @contextmanager
+    def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:
+        """Statements of which all take effect, when the block ends, or, when it raises, none.
+
+        They hold a connection meanwhile, and the locks they take: the block waits for nothing else. The first travels with the BEGIN,
+        and one that is sent with `Scope.last` with the COMMIT. `claim` is the number of an advisory lock to try at the
+        beginning: statements find in the setting `app.claimed` whether it was free, `true` or `false`, and see what the one who
+        had it before has left, since their snapshots are newer than the lock. It is free again after the end.
+        """
+        with self.connection() as connection:
+            transaction = Transaction(_Line(self, connection), claim)
+            try:
+                yield transaction
+            except BaseException:
+                transaction.abandon()
+                raise
+            transaction.end()
+
+    def answer(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
+        """For `Scope`: the rows of one statement, on any connection."""
+        with self.connection() as connection:
+            return _Line(self, connection).answer((prefix, prefix), statement, values)
 
     def ping(self) -> None:
         """Asks for an answer. Raises Unavailable where there is none."""
@@ -290,10 +215,10 @@ class Database:
         except _SilentError as error:
             self._silent_at = monotonic()
             self._attempts.failed()
-            connection.invalidate(error)
+            _give_up(connection, error)
             raise Unavailable("The database does not answer; it is not known whether anything was changed.") from error
         except _AWAY as error:
-            connection.invalidate(error)
+            _give_up(connection, error)
             raise Unavailable(_LATE.get(type(error))) from error
         finally:
             self._watch(-1)
@@ -317,8 +242,65 @@ class Database:
             raise exc.InvalidatePoolError
 
 
-_USER_PREFIX = _prefix(USER_ROLE, "app.user_id")
-_LOGIN_PREFIX = _prefix(LOGIN_ROLE, "app.email")
+class _Line:
+    """One connection of a database, while it is in use."""
+
+    __slots__ = ("_connection", "_database")
+
+    def __init__(self, database: Database, connection: PoolProxiedConnection) -> None:
+        self._database = database
+        self._connection = connection
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection.is_valid
+
+    def answer(
+        self, prefixes: tuple[str, str], statement: Statement, values: Mapping[str, Any], suffix: str = ""
+    ) -> list[Row]:
+        """The rows of one statement, prepared where that is possible."""
+        connection = self._connection
+        first, again = prefixes
+        if not self._database.prepares:
+            return _run(connection, first + statement.sql + suffix, values)
+        prepared: set[str] = connection.info.setdefault(_PREPARED, set())
+        prepare = "" if statement.name in prepared else statement.prepare
+        try:
+            rows = _run(connection, first + prepare + statement.execute + suffix, values)
+        except (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.DuplicatePreparedStatement):
+            self._database.prepares = False
+            _log.info("the sessions of the database are not ours alone: a pooler; statements are sent whole")
+            return _run(connection, again + statement.sql + suffix, values)
+        except psycopg2.errors.FeatureNotSupported:
+            # A migration changed the type of a column beside us: what was prepared before it is of no more use.
+            anew = f"DEALLOCATE {statement.name};\n{statement.prepare}"
+            return _run(connection, again + anew + statement.execute + suffix, values)
+        except (psycopg2.IntegrityError, psycopg2.DataError):
+            prepared.add(statement.name)  # it ran, and so was prepared
+            raise
+        except psycopg2.Error as error:
+            _give_up(connection, error)  # what is prepared there now is not known
+            raise
+        prepared.add(statement.name)
+        return rows
+
+    def run(self, sql: str) -> list[Row]:
+        return _run(self._connection, sql)
+
+    def lost(self, error: Exception) -> bool:
+        if not isinstance(error, _AWAY) or isinstance(error, (*_LATE, _SilentError)):
+            return False
+        _give_up(self._connection, error)
+        return True
+
+    def give_up(self, error: Exception) -> None:
+        _give_up(self._connection, error)
+
+
+def _give_up(connection: PoolProxiedConnection, error: Exception) -> None:
+    """Closes a connection for good, once."""
+    if connection.is_valid:
+        connection.invalidate(error)
 
 
 def _run(connection: PoolProxiedConnection, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
@@ -327,7 +309,7 @@ def _run(connection: PoolProxiedConnection, sql: str, values: Mapping[str, Any] 
     try:
         with closing(connection.cursor()) as cursor:
             cursor.execute(sql, values)
-            return list(cursor.fetchall())
+            return list(cursor.fetchall()) if cursor.description else []
     except psycopg2.Error as error:
         if not _watchdog.end(watch):
             raise _SilentError from error

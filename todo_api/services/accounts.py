@@ -10,9 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 from uuid_utils.compat import uuid7
 
 from todo_api.auth.passwords import Passwords
-from todo_api.db import Database, Row, Statement, given
 from todo_api.errors import EmailTaken, InvalidCredentials, ValidationFailed, Violation
 from todo_api.models import accounts, users
+from todo_api.scopes import Scopes
+from todo_api.statements import Row, Statement, given
 
 USER_ID = given("user_id", Text)
 EMAIL = given("email", Text)
@@ -59,7 +60,7 @@ _MEET = Statement(
 )
 
 
-def register(database: Database, passwords: Passwords, email: str, password: str, name: str | None) -> Account:
+def register(database: Scopes, passwords: Passwords, email: str, password: str, name: str | None) -> Account:
     """The new account. Raises EmailTaken, and ValidationFailed for one of the commonest passwords."""
     password = _normalized(password)
     if passwords.is_common(password):
@@ -79,7 +80,7 @@ def register(database: Database, passwords: Passwords, email: str, password: str
     return _account(row)
 
 
-def sign_in(database: Database, passwords: Passwords, email: str, password: str) -> str:
+def sign_in(database: Scopes, passwords: Passwords, email: str, password: str) -> str:
     """The id of the user with this e-mail address and password. Raises InvalidCredentials, after the same time for either."""
     email = email.lower()
     row = database.as_login(email).first(_FIND, {"email": email})
@@ -92,7 +93,7 @@ def sign_in(database: Database, passwords: Passwords, email: str, password: str)
 class AccountService:
     """The account of one user."""
 
-    def __init__(self, database: Database, user_id: str) -> None:
+    def __init__(self, database: Scopes, user_id: str) -> None:
         self._scope = database.as_user(user_id)
         self._user_id = user_id
 

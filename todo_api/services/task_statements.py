@@ -38,8 +38,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from todo_api.db import Statement, given
 from todo_api.models import STATUSES, tasks, users
+from todo_api.statements import Statement, given
 
 TASK_COLUMNS = (
     tasks.c.id,

@@ -8,12 +8,13 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from todo_api.db import Database, Row, Statement
 from todo_api.errors import InvalidTransition, NotFound, PreconditionFailed, Unavailable
 from todo_api.models import STATUSES
+from todo_api.scopes import Scopes
 from todo_api.services import task_statements as statements
 from todo_api.services.cursors import CursorSigner
 from todo_api.services.transitions import TRANSITIONS, sources
+from todo_api.statements import Row, Statement
 
 Versions = Sequence[int] | None
 """The versions that a write may start from; None for any."""
@@ -80,7 +81,7 @@ class TaskPage(NamedTuple):
 class TaskService:
     """The tasks of one user. Every method is one statement where all goes well."""
 
-    def __init__(self, database: Database, user_id: str) -> None:
+    def __init__(self, database: Scopes, user_id: str) -> None:
         self._scope = database.as_user(user_id)
         self._user_id = user_id
 

@@ -1,0 +1,50 @@
+"""Statements: built with SQLAlchemy Core, compiled once, at start, to what PostgreSQL is sent."""
+
+import re
+from hashlib import sha256
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import ColumnElement, bindparam, cast
+from sqlalchemy.dialects.postgresql import psycopg2 as dialect
+
+Row = tuple[Any, ...]
+
+_DIALECT = dialect.dialect(paramstyle="pyformat")
+
+
+def _literal(value: str | int) -> str:
+    """A constant of ours as SQL, with `%` doubled for psycopg2."""
+    if isinstance(value, int):
+        return str(value)
+    return "'" + value.replace("'", "''").replace("%", "%%") + "'"
+
+
+def given(name: str, kind: Any) -> ColumnElement[Any]:
+    """A parameter of a statement, of a type of SQLAlchemy's."""
+    return cast(bindparam(name, type_=kind), kind)
+
+
+def _listed(parts: list[str]) -> str:
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+class Statement:
+    """A SQLAlchemy Core statement, compiled once, with its constants written in: whole, to prepare, and to execute."""
+
+    __slots__ = ("execute", "name", "prepare", "sql")
+
+    def __init__(self, statement: sqlalchemy.Executable) -> None:
+        compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]  # every Executable of Core has it
+        sql = str(compiled)
+        for name, value in compiled.params.items():
+            if value is not None:
+                sql = sql.replace(f"%({name})s", _literal(value))
+        self.sql = sql
+        self.name = f"s_{sha256(sql.encode()).hexdigest()[:32]}"
+        names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
+        types = [compiled.binds[name].type.compile(dialect=_DIALECT) for name in names]
+        for number, name in enumerate(names, start=1):
+            sql = sql.replace(f"%({name})s", f"${number}")
+        self.prepare = f"PREPARE {self.name}{_listed(types)} AS {sql};\n"
+        self.execute = f"EXECUTE {self.name}{_listed([f'%({name})s' for name in names])}"
