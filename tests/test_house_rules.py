@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "handlers": ("handlers", "services", "schemas", "errors", "auth", "db", "scopes", "health", "pipeline.bridge"),
     "health": ("errors",),
     "logs": ("pipeline.exchange",),
+    "traces": ("pipeline.exchange",),
     "metrics": ("pipeline.exchange", "errors"),
     "pipeline": ("pipeline", "errors"),
     "problems": ("errors", "pipeline.exchange", "pipeline.rejections", "schemas"),

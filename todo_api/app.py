@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connexion import FlaskApp
 from connexion.middleware.lifespan import LifespanMiddleware
@@ -36,6 +36,9 @@ from todo_api.pipeline.validation import Validation
 from todo_api.problems import INTERNAL_ERROR, KINDS, Problems
 from todo_api.services.cursors import CursorSigner
 
+if TYPE_CHECKING:  # an extra, which need not be there
+    from todo_api.traces import Traces
+
 _CORS_EXPOSED = [
     *("Deprecation", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Sunset"),
     *("WWW-Authenticate", "X-Request-ID"),
@@ -44,16 +47,17 @@ _CORS_ALLOWED = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "
 
 
 class Watch(NamedTuple):
-    """What watches the application of one worker. `log` is None where requests are not logged."""
+    """What watches the application of one worker. `log` is None where requests are not logged, `traces` where there are none."""
 
     memory: Memory
     recorder: Recorder
     log: RequestLog | None
+    traces: "Traces | None" = None
 
     @property
     def watchers(self) -> tuple[Watcher, ...]:
         """Those who are told of each request."""
-        return (self.recorder, self.log) if self.log else (self.recorder,)
+        return tuple(watcher for watcher in (self.recorder, self.log, self.traces) if watcher)
 
 
 def new_memory(slots: int) -> Memory:
@@ -105,6 +109,8 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
             yield
         if external:
             await external.close()
+        if watch.traces:
+            await watch.traces.close()
         database.close()
 
     app = FlaskApp(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -104,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> None:
     config = load_config(host=options.host, port=options.port, web_concurrency=options.workers)
     _refuse_taken(config.host, config.port, "--host, --port")
+    if config.otel_exporter_otlp_endpoint:
+        _need_traces()
     log = logs.configure(config.log_level, config.log_format)
     if not config.own_accounts:
         external_tokens(config)  # for what it refuses: here it is told in one line
@@ -114,6 +117,15 @@ def _serve(options: argparse.Namespace) -> None:
 
         address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
         serve(ready, log, lambda: _say(f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"))
+
+
+def _need_traces() -> None:
+    try:
+        import_module("todo_api.traces")  # by the master, so that what it imports is there once for all workers
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT is set, and {error.name} is missing. Install the extra: pip install 'todo-api[otel]'"
+        ) from error
 
 
 def _migrate(_: argparse.Namespace) -> None:

@@ -80,6 +80,7 @@ class Config:
     trusted_proxies: tuple[str, ...] = ()
     log_level: str = "INFO"
     log_format: str = "text"
+    otel_exporter_otlp_endpoint: str | None = None
     security_contact: str | None = None
     security_expires: str | None = None
 
@@ -103,6 +104,8 @@ class Config:
         if "*" in self.cors_origins:
             raise ConfigurationError("CORS_ORIGINS must name exact origins, such as https://app.example.com, not *.")
         _check_limits(self)
+        if self.otel_exporter_otlp_endpoint is not None:
+            _check_collector(self.otel_exporter_otlp_endpoint)
         _check_security_txt(self.security_contact, self.security_expires)
         if self.jwt_secret:
             check_secret(self.jwt_secret)
@@ -238,6 +241,12 @@ def check_url(name: str, url: str) -> None:
         raise ConfigurationError(f"{name} must be a URL: https://host/path")
     if parts.scheme == "http" and not _is_loopback(host):
         raise ConfigurationError(f"{name} must be https: plain http is for this machine's own addresses alone.")
+
+
+def _check_collector(url: str) -> None:
+    """Plain http is allowed: a collector stands beside the service, and is told nothing personal."""
+    if not re.fullmatch(r"https?://[!-.0-?A-~]+(/[!-~]*)?", url):
+        raise ConfigurationError("OTEL_EXPORTER_OTLP_ENDPOINT must be a URL, such as http://localhost:4318")
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
@@ -13,6 +13,9 @@ from todo_api.config import Config
 from todo_api.logs import Logging, RequestLog
 from todo_api.metrics import Recorder
 from todo_api.protocol import Protocol, Worker
+
+if TYPE_CHECKING:  # an extra, which need not be there
+    from todo_api.traces import Traces
 
 
 class ServerLog(glogging.Logger):
@@ -65,7 +68,7 @@ class Server(BaseApplication):
         """The application of one worker."""
         requests = RequestLog(self._log, cursor_secret(self._config))
         recorder = Recorder(self._memory, self._slot, self._log.sink.dropped)
-        watch = Watch(self._memory, recorder, requests)
+        watch = Watch(self._memory, recorder, requests, _traces(self._config))
         Protocol.watchers = watch.watchers
         return create_app(self._config, watch)
 
@@ -75,6 +78,14 @@ class Server(BaseApplication):
 
     def _take_slot(self, _: Any, worker: Any) -> None:
         self._memory.give_back(worker.slot)
+
+
+def _traces(config: Config) -> "Traces | None":
+    if not config.otel_exporter_otlp_endpoint:
+        return None
+    from todo_api.traces import Traces  # noqa: PLC0415  # an extra
+
+    return Traces(config.otel_exporter_otlp_endpoint)
 
 
 def serve(config: Config, log: Logging, ready: Callable[[], None]) -> None:

@@ -13,7 +13,8 @@ PAGE = "page"
 ABANDONED = 499
 """The status, for those who watch, of a request whose sender left before the reply began; no reply has it."""
 
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_SAMPLED = 1
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
 class Exchange:
@@ -31,6 +32,7 @@ class Exchange:
         "parent_id",
         "request_id",
         "route",
+        "sampled",
         "seconds",
         "statements",
         "status",
@@ -48,8 +50,10 @@ class Exchange:
         self.request_id = request_id
         self.trace_id: str | None = None
         self.parent_id: str | None = None
+        self.sampled = False
+        """Whether the caller keeps its part of the trace."""
         if traceparent:
-            self.trace_id, self.parent_id = _trace(traceparent)
+            self._continue(traceparent)
         self.watchers = watchers
         self.operation = self.route = NONE
         self.entered = False
@@ -65,6 +69,13 @@ class Exchange:
         self.statements = 0
         """How many statements the database was sent; how long they took, and how long a connection was waited for, in seconds."""
         self.database_seconds = self.waited = 0.0
+
+    def _continue(self, traceparent: bytes) -> None:
+        """Takes on the trace of the caller, where the field names one (W3C Trace Context, section 3.2.2)."""
+        found = _TRACEPARENT.fullmatch(traceparent)
+        if found and not (found[4] and traceparent.startswith(b"00")):
+            self.trace_id, self.parent_id = found[1].decode(), found[2].decode()
+            self.sampled = bool(int(found[3], 16) & _SAMPLED)
 
     def enter(self, operation: str, route: str) -> None:
         """Its operation is known and begins."""
@@ -89,11 +100,3 @@ class Watcher(Protocol):
 
     def ended(self, exchange: Exchange) -> None:
         """It is over, whether it was entered or not."""
-
-
-def _trace(traceparent: bytes) -> tuple[str, str] | tuple[None, None]:
-    """The ids of the trace and of the caller's span (W3C Trace Context, section 3.2.2); none where the field is not one."""
-    found = _TRACEPARENT.fullmatch(traceparent)
-    if found is None or (found[3] and traceparent.startswith(b"00")):
-        return None, None
-    return found[1].decode(), found[2].decode()
