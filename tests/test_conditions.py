@@ -90,6 +90,15 @@ def test_update_task_with_tag_of_its_body_version_is_made(ada: Client) -> None:
         task = reply.json()
 
 
+@writes
+@pytest.mark.parametrize("if_none_match", ['"1"', "*"])
+def test_task_write_with_if_none_match_goes_ahead(ada: Client, write: str, if_none_match: str) -> None:
+    task = create(ada)
+    method, below, body = WRITES[write]
+    reply = ada.request(method, path(task) + below, json_body=body, headers=[("If-None-Match", if_none_match)])
+    assert reply.status == (204 if write == "delete" else 200)
+
+
 MATCHING = ['"1"', 'W/"1"', "*", '"7", "1"', 'W/"7", W/"1"', '"x", "1"']
 OTHER = ['"2"', 'W/"2"', '""', '"01"', '"x"', '"99999999999999999999999"']
 
