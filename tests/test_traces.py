@@ -178,7 +178,7 @@ def test_5xx_is_an_error_of_the_span(tmp_path: Path) -> None:
 def _without_database(folder: Path, url: str, collector: Collector) -> Iterator[None]:
     """The application, which unlike the command line starts without a database, asked once whether it is ready."""
     program = """
-import os, sys
+import asyncio, sys
 from tests.client import Client, event_loop
 from tests.contract_check import ContractCheck
 from tests.conftest import SECRET
@@ -190,8 +190,7 @@ watch = _alone()._replace(traces=Traces(sys.argv[2]))
 with event_loop() as loop:
     client = Client(create_app(Config(database_url=sys.argv[1], jwt_secret=SECRET), watch), ContractCheck(), loop)
     assert client.get("/health/ready").status == 503
-    import asyncio
-    asyncio.run_coroutine_threadsafe(watch.traces.close(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(watch.traces.__aexit__(), loop).result(10)
 """
     done = subprocess.run(
         [sys.executable, "-c", program, url, collector.endpoint],

@@ -105,12 +105,10 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
             watch.log.begin()
         if external:
             external.start()
-        async with limit or nullcontext():
+        async with limit or nullcontext(), watch.traces or nullcontext():
             yield
         if external:
             await external.close()
-        if watch.traces:
-            await watch.traces.close()
         database.close()
 
     app = FlaskApp(

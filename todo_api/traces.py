@@ -64,7 +64,10 @@ class Traces:
             span.set_status(StatusCode.ERROR)
         span.end(ended)
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> None:
+        """Nothing: spans are taken from when it is made."""
+
+    async def __aexit__(self, *_: object) -> None:
         """Sends what waits, for as long as `LAST_WORDS`. Whatever hangs then ends with the process."""
         closing = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         closing.start()
