@@ -9,7 +9,7 @@ from todo_api.db import engine_url
 from todo_api.migrating import ONE_AT_A_TIME
 from todo_api.models import metadata
 
-LOCK_TIMEOUT = "5s"
+LOCK_TIMEOUT = "500ms"
 STATEMENT_TIMEOUT = "10min"
 
 

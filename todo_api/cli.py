@@ -5,7 +5,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -20,7 +20,7 @@ from todo_api import backups, contract, logs, migrating
 from todo_api.auth.issuers import description, external_tokens
 from todo_api.auth.keys import kept_secret
 from todo_api.auth.tokens import TokenIssuer, is_subject
-from todo_api.config import Config, ConfigurationError, load_config
+from todo_api.config import Config, ConfigurationError, is_handed_a_socket, load_config
 from todo_api.db import engine_url
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.errors import Unavailable
@@ -104,19 +104,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace) -> None:
     config = load_config(host=options.host, port=options.port, web_concurrency=options.workers)
-    _refuse_taken(config.host, config.port, "--host, --port")
+    if not is_handed_a_socket():
+        _refuse_taken(config.host, config.port, "--host, --port")
     if config.otel_exporter_otlp_endpoint:
         _need_traces()
     log = logs.configure(config.log_level, config.log_format)
     if not config.own_accounts:
         external_tokens(config)  # for what it refuses: here it is told in one line
         _say(description(config))
-    with _database(config) as ready:
-        migrating.migrate(ready.database_url or "")
+    with _database(config) as (ready, keep):
+        migrating.migrate(ready.database_url or "", _say)
         from todo_api.server import serve  # noqa: PLC0415  # gunicorn and Connexion take a second to import
 
         address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
-        serve(ready, log, lambda: _say(f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"))
+        serving = f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"
+        serve(ready, log, lambda: _say(serving), keep)
 
 
 def _need_traces() -> None:
@@ -129,8 +131,8 @@ def _need_traces() -> None:
 
 
 def _migrate(_: argparse.Namespace) -> None:
-    with _database(load_config()) as ready:
-        migrating.migrate(ready.database_url or "")
+    with _database(load_config()) as (ready, __):
+        migrating.migrate(ready.database_url or "", _say)
         _say(f"The database is at revision {migrating.head()}.")
 
 
@@ -212,19 +214,22 @@ def _with_secret(config: Config) -> Config:
 
 
 @contextmanager
-def _database(config: Config) -> Iterator[Config]:
-    """The configuration with a database that answers and a secret. An embedded server stops with the block."""
+def _database(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
+    """The configuration with a database that answers and a secret, and what keeps that database running.
+
+    An embedded server stops with the block.
+    """
     config = _with_secret(config)
     if config.database_url:
         try:
             engine_url(config.database_url)
         except (ArgumentError, ValueError) as error:
             raise ConfigurationError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name") from error
-        yield config
+        yield config, lambda: None
         return
     server = EmbeddedServer.start(config.data_dir / "postgresql", _say)
     try:
-        yield replace(config, database_url=server.url)
+        yield replace(config, database_url=server.url), server.keep
     finally:
         server.stop()
 

@@ -319,6 +319,11 @@ def load_config(
     return Config(**values)
 
 
+def is_handed_a_socket() -> bool:
+    """Whether to serve on a socket that another process opened: systemd (sd_listen_fds(3)), or the release before (SIGUSR2)."""
+    return os.environ.get("LISTEN_PID") == str(os.getpid()) or "GUNICORN_FD" in os.environ
+
+
 def _settings_of(dotenv: Path) -> Mapping[str, str | None]:
     try:
         return dotenv_values(dotenv) if dotenv.is_file() else {}

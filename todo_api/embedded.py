@@ -124,6 +124,23 @@ class EmbeddedServer:
         """One of the wheel's programs, such as pg_dump, started as the server's user."""
         return self._user.start(self._programs / name, *arguments, **options)
 
+    def keep(self) -> None:
+        """Launches the server again where no process of it lives: killed, or ended by a full disk.
+
+        Does not wait for it to answer, nor for another service that sees to it; meant to be called every second.
+        """
+        if self._share < 0 or self._alive():
+            return
+        lock = _open(self._folder / "start.lock")
+        try:
+            if _try_exclusive(lock) and not self._alive():
+                self._progress("the embedded database has ended by itself")
+                self._launch()
+        except OSError as error:
+            self._progress(f"the embedded database cannot be started: {error.strerror}")
+        finally:
+            os.close(lock)
+
     def _join(self, alone: bool) -> None:
         share = _open(self._folder / "services.lock")
         try:

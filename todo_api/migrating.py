@@ -1,10 +1,14 @@
 """The schema: which revision this release needs, and how a database gets there."""
 
+import time
+from collections.abc import Callable
+
+import psycopg2.errors
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, exc
+from sqlalchemy import Connection, Engine, create_engine, exc
 
 from todo_api.contract import shipped
 from todo_api.db import CONNECT_TIMEOUT, engine_url
@@ -12,6 +16,11 @@ from todo_api.errors import Unavailable
 
 ONE_AT_A_TIME = 7_305_118_446
 """The advisory lock of the migration's transaction: of two processes that migrate at once, one does, and the other finds it done."""
+
+
+LOCK_TRIES = 60
+LOCK_PAUSE = 1.5
+"""A migration that does not get its lock at once gives up, so that requests do not queue behind it, and tries again after these seconds."""
 
 
 class SchemaTooNewError(Exception):
@@ -31,17 +40,25 @@ def head() -> str:
     return revision
 
 
-def migrate(url: str, revision: str = "head") -> None:
-    """Brings the database to a revision. Raises SchemaTooNewError, and Unavailable where it is out of reach."""
-    config = _alembic()
+def migrate(url: str, progress: Callable[[str], None] = lambda _: None, *, revision: str = "head") -> None:
+    """Brings the database to a revision. Other releases may serve meanwhile: it never keeps them waiting for long.
+
+    `progress` gets a line where it has to wait. Raises SchemaTooNewError, and Unavailable where the database is out of reach, or
+    another session keeps a table locked.
+    """
     engine = create_engine(engine_url(url), connect_args={"connect_timeout": CONNECT_TIMEOUT})
     try:
-        with engine.connect() as connection:
-            _refuse_newer(connection)
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
-    except exc.OperationalError as error:
-        raise Unavailable(str(error.orig).strip().splitlines()[0]) from error
+        for attempt in range(1, LOCK_TRIES + 1):
+            try:
+                _upgrade(engine, revision)
+                return
+            except exc.OperationalError as error:
+                locked = isinstance(error.orig, psycopg2.errors.LockNotAvailable)
+                if not locked or attempt == LOCK_TRIES:
+                    raise Unavailable(str(error.orig).strip().splitlines()[0]) from error
+            if attempt == 1:
+                progress("the migration waits for another session, which has a table locked")
+            time.sleep(LOCK_PAUSE)
     finally:
         engine.dispose()
 
@@ -52,6 +69,14 @@ def refuse_unknown(revision: str, what: str) -> None:
         raise SchemaTooNewError(
             f"{what} is at revision {revision}, which this release does not know: install a newer release."
         )
+
+
+def _upgrade(engine: Engine, revision: str) -> None:
+    config = _alembic()
+    with engine.connect() as connection:
+        _refuse_newer(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 def _refuse_newer(connection: Connection) -> None:

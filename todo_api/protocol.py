@@ -6,7 +6,10 @@ gunicorn has no settings for these, so its classes are derived from, private met
 # mypy: disable-error-code="no-untyped-call, union-attr"
 
 import asyncio
+import mmap
 import re
+import select
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -28,6 +31,15 @@ DISCARDED_SECONDS = 10
 LINGER = 1
 """Seconds that a connection stays after a refusal, for the same reason: closing it at once would reset it."""
 
+QUIET = 1.5
+"""Seconds that a stopping worker waits for one more request on a connection that is kept open.
+
+Only a reply can tell the client to send no more on it (RFC 9112, section 9.6). On a connection in use, one is due within that time.
+"""
+
+CUT = 1
+"""Seconds before a stopping worker's time is over in which it ends in order: what is still not answered then has its connection cut."""
+
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){0,31}\.?)?)(:[0-9]{0,5})?")
 _REFUSALS = {400: BadRequest, 414: UriTooLong, 431: HeaderFieldsTooLarge, 501: NotImplementedByServer}
 
@@ -38,6 +50,9 @@ class Protocol(ASGIProtocol):
     open: ClassVar["WeakSet[Protocol]"] = WeakSet()
     watchers: ClassVar[tuple[Watcher, ...]] = ()
     """Who is told of what is refused here. Of all else the application tells them."""
+
+    _decided: tuple[Any, bool] | None = None
+    """Whether the connection ends with the reply to a request, and to which."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins."""
@@ -50,9 +65,19 @@ class Protocol(ASGIProtocol):
             super().data_received(data)
 
     def end_if_idle(self) -> None:
-        """Closes the connection if no request of it is being answered."""
-        if self._awaiting_request:
-            self._keepalive_timeout()
+        """Ends the connection, unless a request of it is being answered or waits to be read."""
+        if self._awaiting_request and not self._closed and not self._has_more():
+            self._linger()
+
+    def cut(self) -> None:
+        """Ends the connection, whatever goes on."""
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+    def _has_more(self) -> bool:
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def _feed_callback_parser(self, data: bytes) -> bool:
         try:
@@ -101,9 +126,15 @@ class Protocol(ASGIProtocol):
         return keep
 
     def _will_close(self, request: Any, response_requires_close: bool) -> bool:
-        """Also where a client waits for a 100 that will not come: it may leave out the body (RFC 9110, section 10.1.1)."""
-        waits = request._expect_100_continue and not self._body_receiver._complete
-        return bool(waits or super()._will_close(request, response_requires_close))
+        """Also where the worker stops, or a client waits for a 100 that will not come: it may leave out the body (RFC 9110, 10.1.1).
+
+        Asked again, once the reply has told it, the answer is the same.
+        """
+        if self._decided is None or self._decided[0] is not request:
+            waits = request._expect_100_continue and not self._body_receiver._complete
+            closes = waits or self.worker.stopping or super()._will_close(request, response_requires_close)
+            self._decided = request, bool(closes)
+        return self._decided[1]
 
     def _send_error_response(self, status: int, message: str, _: Any = ()) -> None:
         """Tells what gunicorn refuses before any application sees it as a problem document, without quoting it."""
@@ -133,7 +164,22 @@ class Protocol(ASGIProtocol):
 
 
 class Worker(gasgi.ASGIWorker):
-    """One worker process."""
+    """One worker process. Made in the master, which keeps its own copy when the process begins."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._serving = mmap.mmap(-1, 1)  # shared with the master
+        self.retires = False
+        """For the master: whether it is to stop once its place is taken, and whether it was told."""
+        self.told = False
+        self._main: asyncio.Task[None] | None = None
+        self.stopping = False
+        """Whether it finishes what runs. gunicorn's `alive` ends connections whose last reply did not say so."""
+
+    @property
+    def serves(self) -> bool:
+        """For the master: whether the worker takes connections, or did so before it stopped."""
+        return self._serving[0] == 1
 
     def init_process(self) -> None:
         """Serves until told to stop."""
@@ -141,11 +187,40 @@ class Worker(gasgi.ASGIWorker):
         gasgi.ASGIProtocol = Protocol  # type: ignore[misc]  # gunicorn's worker has no setting for it
         super().init_process()
 
+    def notify(self) -> None:
+        """Tells the master that all is well, once a second from the moment when connections are taken."""
+        self._serving[0] = 1
+        super().notify()
+
     def handle_exit_signal(self) -> None:
-        """SIGTERM: requests are finished; connections that wait for none would keep us for all of `graceful_timeout`."""
-        super().handle_exit_signal()
+        """SIGTERM: takes no more connections, and finishes those there are.
+
+        Each reply from now on ends its connection and says so; one on which no request comes is ended after `QUIET` seconds.
+        """
+        if self.stopping:
+            return
+        self.stopping = True
+        for server in self.servers:
+            server.close()
+        self.loop.call_later(QUIET, self._end, Protocol.end_if_idle)
+        self.loop.call_later(self.cfg.graceful_timeout - CUT, self._end, Protocol.cut)
+        self._leave_when_done()
+
+    async def _serve(self) -> None:
+        self._main = asyncio.current_task()
+        await super()._serve()
+
+    def _leave_when_done(self) -> None:
+        if self.nr_conns:
+            self.loop.call_later(0.1, self._leave_when_done)
+            return
+        self.alive = False
+        if self.serves and self._main:
+            self._main.cancel()  # gunicorn's loop, which sleeps for a second, ends by it and shuts down in order
+
+    def _end(self, end: Callable[[Protocol], None]) -> None:
         for protocol in list(Protocol.open):
-            protocol.end_if_idle()
+            end(protocol)
 
 
 def take_c_parser() -> None:

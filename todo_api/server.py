@@ -1,11 +1,17 @@
 """Serving: gunicorn with its ASGI worker, told by our configuration."""
+# gunicorn's methods have no annotations:
+# mypy: disable-error-code="no-untyped-call"
 
 import logging
+import os
+import signal
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from todo_api.app import Watch, create_app, new_memory
 from todo_api.auth.keys import cursor_secret
@@ -17,28 +23,78 @@ from todo_api.protocol import Protocol, Worker
 if TYPE_CHECKING:  # an extra, which need not be there
     from todo_api.traces import Traces
 
+STOP_SECONDS = 8
+"""From SIGTERM to the end: requests that run are finished meanwhile, and what is not answered then never is.
+
+Longer than a request takes (five seconds of a statement, two of waiting for a connection), shorter than the ten that containers get.
+"""
+
+_log = logging.getLogger(__name__)
+
 
 class ServerLog(glogging.Logger):
     """gunicorn's own lines, handed on to where all others go."""
 
     def setup(self, cfg: Any) -> None:
         """As gunicorn's, without its handlers and with the level that holds for libraries."""
-        super().setup(cfg)  # type: ignore[no-untyped-call]  # gunicorn's
+        super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
         self.error_log.setLevel(logging.getLogger().level)
 
 
+class Master(Arbiter):
+    """gunicorn's master, except that no worker is told to stop before others serve in its place."""
+
+    def __init__(self, app: "Server", keep: Callable[[], None]) -> None:
+        """`keep` is called every second or so, and must not wait for anything."""
+        self._keep = keep
+        self._took_over = False
+        super().__init__(app)
+
+    def reload(self) -> None:
+        """SIGHUP: other workers take the place of all, with the same release and configuration."""
+        if any(worker.retires for worker in self.WORKERS.values()):
+            _log.info("workers are being replaced already")
+            return
+        for worker in self.WORKERS.values():
+            worker.retires = True
+
+    def manage_workers(self) -> None:
+        """Makes workers where some are missing, and tells those to stop whose place is taken."""
+        self._keep()
+        staying = sorted((worker for worker in self.WORKERS.values() if not worker.retires), key=attrgetter("age"))
+        for worker in staying[: max(0, len(staying) - self.num_workers)]:
+            worker.retires = True
+        for _ in range(self.num_workers - len(staying)):
+            self.spawn_worker()
+        if all(worker.serves for worker in self.WORKERS.values() if not worker.retires):
+            self._dismiss()
+
+    def _dismiss(self) -> None:
+        for number, worker in list(self.WORKERS.items()):
+            if worker.retires and not worker.told:
+                worker.told = True
+                self.kill_worker(number, signal.SIGTERM)
+        if self.master_pid and not self._took_over:  # after SIGUSR2: the one whose sockets these are
+            self._took_over = True
+            _log.info("serving in the place of process %d, which is told to stop", self.master_pid)
+            os.kill(self.master_pid, signal.SIGTERM)
+
+
 class Server(BaseApplication):
     """gunicorn, told by our configuration and by nothing else. Each worker makes its own application, and so its own pool."""
 
-    def __init__(self, config: Config, *, log: Logging, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: Config, *, log: Logging, ready: Callable[[], None], keep: Callable[[], None] = lambda: None
+    ) -> None:
         self._config = config
+        self._keep = keep
         self._log = log
         self._ready = ready
         self._memory = new_memory(max(16, 4 * config.workers))
         self._slot = 0
-        super().__init__()  # type: ignore[no-untyped-call]  # gunicorn's
+        super().__init__()
 
     def load_config(self) -> None:
         """Sets gunicorn's settings. `asgi_lifespan` makes a contract that does not fit its handlers fail at start."""
@@ -48,7 +104,7 @@ class Server(BaseApplication):
             "workers": self._config.workers,
             "worker_class": Worker,
             "asgi_lifespan": "on",
-            "graceful_timeout": 8,
+            "graceful_timeout": STOP_SECONDS,
             "keepalive": 75,
             "limit_request_field_size": 17 * 1024,  # the longest token, and the rest of its field
             "limit_request_fields": 64,
@@ -72,6 +128,10 @@ class Server(BaseApplication):
         Protocol.watchers = watch.watchers
         return create_app(self._config, watch)
 
+    def run(self) -> None:
+        """Serves until told to stop, and raises SystemExit then."""
+        Master(self, self._keep).run()
+
     def _give_slot(self, _: Any, worker: Any) -> None:
         """In the master, before it forks: the worker finds its slot where it was."""
         self._slot = worker.slot = self._memory.take()
@@ -88,6 +148,9 @@ def _traces(config: Config) -> "Traces | None":
     return Traces(config.otel_exporter_otlp_endpoint)
 
 
-def serve(config: Config, log: Logging, ready: Callable[[], None]) -> None:
-    """Serves until the process is told to stop; `ready` is called once, when connections are taken."""
-    Server(config, log=log, ready=ready).run()  # type: ignore[no-untyped-call]  # gunicorn's
+def serve(config: Config, log: Logging, ready: Callable[[], None], keep: Callable[[], None] = lambda: None) -> None:
+    """Serves until the process is told to stop.
+
+    `ready` is called once, when connections are taken; `keep` every second or so, to see to what the service needs, without waiting for it.
+    """
+    Server(config, log=log, ready=ready, keep=keep).run()
