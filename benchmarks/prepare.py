@@ -14,7 +14,7 @@ import psycopg2
 import psycopg2.errors
 
 from todo_api.auth.tokens import TokenIssuer
-from todo_api.db import engine_url
+from todo_api.connections import engine_url
 from todo_api.embedded import EmbeddedServer
 from todo_api.migrating import migrate
 

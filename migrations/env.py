@@ -5,7 +5,7 @@ import os
 from alembic import context
 from sqlalchemy import Connection, create_engine, text
 
-from todo_api.db import engine_url
+from todo_api.connections import engine_url
 from todo_api.migrating import ONE_AT_A_TIME
 from todo_api.models import metadata
 

@@ -11,14 +11,14 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests import contract_coverage, redis_server
+from tests import contract_coverage, pooler, redis_server
 from tests.client import Client, event_loop
 from tests.contract_check import ContractCheck
 from todo_api import migrating
 from todo_api.app import create_app
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.config import Config
-from todo_api.db import engine_url
+from todo_api.connections import engine_url
 from todo_api.embedded import EmbeddedServer
 
 SECRET = "a-secret-of-the-tests-Zk8vQ2xW7pLm4nRt"
@@ -31,6 +31,7 @@ LEFT_OUT = {
         "the real Better Auth server; where Node 20 and npm are, make test installs it.",
     ),
     "test_redis.py": (redis_server.PROGRAM is not None, "limits in a real Redis; Debian's redis-server is missing."),
+    "pooled": (pooler.PROGRAM is not None, "everything behind a pooler; Debian's pgbouncer is missing."),
 }
 """What needs something that may be missing, by its file."""
 
@@ -58,9 +59,8 @@ def server() -> Iterator[EmbeddedServer]:
             embedded.stop()
 
 
-@pytest.fixture(scope="session")
-def new_database(server: EmbeddedServer) -> Callable[[], str]:
-    """Makes a migrated, empty database and gives its URL."""
+def new_databases(server: EmbeddedServer) -> Callable[[], str]:
+    """Makes migrated, empty databases."""
 
     def make() -> str:
         name = f"test_{secrets.token_hex(4)}"
@@ -68,6 +68,12 @@ def new_database(server: EmbeddedServer) -> Callable[[], str]:
         return database_url(server.url, name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def new_database(server: EmbeddedServer) -> Callable[[], str]:
+    """Makes a migrated, empty database and gives its URL."""
+    return new_databases(server)
 
 
 @pytest.fixture(scope="module")

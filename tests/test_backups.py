@@ -252,7 +252,7 @@ def test_restore_under_way_keeps_services_from_starting(folder: Path) -> None:
 
 def test_restore_of_an_older_schema_is_migrated(source: EmbeddedServer, folder: Path) -> None:
     with served(folder) as server:
-        migrating.migrate(server.url, "0001")
+        migrating.migrate(server.url, revision="0001")
         insert(server, "old")
         file = backed_up(server, folder / "old.backup")
     (folder / "new").mkdir()

@@ -56,6 +56,10 @@ def program(text: str) -> list[str]:
             "DATABASE_URL is not a URL: postgresql://user:password@host:port/name",
         ),
         (
+            {**OWN, "DATABASE_URL": f"{NOWHERE}?connect_timeout=0"},
+            "connect_timeout in DATABASE_URL must be a whole number from 2 to 60, of seconds.",
+        ),
+        (
             {**OWN, "DATABASE_URL": f"{NOWHERE}?nonsense=1"},
             'the database refuses: invalid dsn: invalid connection option "nonsense". '
             "Check DATABASE_URL and the rights of its role.",

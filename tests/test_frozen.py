@@ -20,7 +20,7 @@ from tests.client import Reply
 from tests.conftest import SECRET, execute, token
 from tests.contract_check import ContractCheck
 from tests.live import Live
-from todo_api import db, scopes
+from todo_api import connections, db, scopes
 from todo_api.db import Database
 from todo_api.embedded import EmbeddedServer
 from todo_api.errors import Unavailable
@@ -109,10 +109,10 @@ def while_frozen(frozen: Frozen, kind: str) -> None:
     assert NOT_KNOWN in {reply.json()["detail"] for reply, _ in waited}  # of those that had a connection
     assert max(took for _, took in waited) < db.SILENCE + 2 * TICK + BUSY
     # One of them tries to connect, and the others are told at once.
-    time.sleep(db.CONNECT_PAUSE)
+    time.sleep(connections.CONNECT_PAUSE)
     *quick, slowest = sorted(took for _, took in frozen.create(kind, "refused", 8))
     assert quick[-1] < BUSY
-    assert db.CONNECT_TIMEOUT - 1 < slowest < db.CONNECT_TIMEOUT + 1 + BUSY
+    assert connections.CONNECT_TIMEOUT - 1 < slowest < connections.CONNECT_TIMEOUT + 1 + BUSY
     ready, took = frozen.ask(kind, "GET", "/health/ready")
     assert (ready.status, ready.code) == (503, "unavailable")
     assert took < 1 + BUSY
@@ -151,13 +151,13 @@ def test_database_that_does_not_take_up_a_connection_is_unavailable_and_then_at_
     database = Database(silent, pool_size=8)
     detail, took = seconds_of_refusal(database.ping)
     assert detail == "The database is out of reach."
-    assert db.CONNECT_TIMEOUT - 1 < took < db.CONNECT_TIMEOUT + 1 + BUSY
+    assert connections.CONNECT_TIMEOUT - 1 < took < connections.CONNECT_TIMEOUT + 1 + BUSY
     assert seconds_of_refusal(database.ping)[1] < 0.2
-    time.sleep(db.CONNECT_PAUSE)
+    time.sleep(connections.CONNECT_PAUSE)
     with ThreadPoolExecutor(8) as threads:
         *quick, slowest = sorted(took for _, took in threads.map(seconds_of_refusal, [database.ping] * 8))
     assert quick[-1] < BUSY
-    assert slowest > db.CONNECT_TIMEOUT - 1
+    assert slowest > connections.CONNECT_TIMEOUT - 1
 
 
 def test_database_without_a_free_connection_is_unavailable(url: str) -> None:

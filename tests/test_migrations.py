@@ -21,7 +21,7 @@ from tests.client import Client
 from tests.conftest import SECRET, database_url, execute, token
 from todo_api import migrating
 from todo_api.config import Config
-from todo_api.db import engine_url
+from todo_api.connections import engine_url
 from todo_api.embedded import EmbeddedServer
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 

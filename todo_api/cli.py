@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import signal
 import socket
 import sys
@@ -21,7 +22,7 @@ from todo_api.auth.issuers import description, external_tokens
 from todo_api.auth.keys import kept_secret
 from todo_api.auth.tokens import TokenIssuer, is_subject
 from todo_api.config import Config, ConfigurationError, is_handed_a_socket, load_config
-from todo_api.db import engine_url
+from todo_api.connections import engine_url
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.errors import Unavailable
 
@@ -222,9 +223,11 @@ def _database(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
     config = _with_secret(config)
     if config.database_url:
         try:
-            engine_url(config.database_url)
+            given = engine_url(config.database_url).query.get("connect_timeout", "2")
         except (ArgumentError, ValueError) as error:
             raise ConfigurationError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name") from error
+        if not re.fullmatch("[2-9]|[1-5][0-9]|60", str(given)):  # to libpq, 0 and negative numbers are no limit
+            raise ConfigurationError("connect_timeout in DATABASE_URL must be a whole number from 2 to 60, of seconds.")
         yield config, lambda: None
         return
     server = EmbeddedServer.start(config.data_dir / "postgresql", _say)

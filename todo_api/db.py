@@ -22,19 +22,13 @@ import psycopg2.errors
 import psycopg2.extensions
 import sqlalchemy
 from sqlalchemy import event, exc
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import PoolProxiedConnection
 
+from todo_api.connections import Attempts, engine_url, options
 from todo_api.errors import Unavailable
 from todo_api.scopes import LOGIN_PREFIX, STATEMENT_TIMEOUT, USER_PREFIX, Scope, Transaction
 from todo_api.statements import Row, Statement
 from todo_api.watchdog import Watch, Watchdog
-
-CONNECT_TIMEOUT = 2
-"""Seconds to wait for a connection."""
-
-CONNECT_PAUSE = 0.5
-"""Seconds after an attempt to connect that failed, or a database that was silent, before there is another attempt."""
 
 POOL_TIMEOUT = 2
 """Seconds to wait for a free connection of the pool."""
@@ -45,20 +39,21 @@ SILENCE = STATEMENT_TIMEOUT + 1
 _PREPARED = "prepared"
 _MADE = "made"
 _UUID_TEXT = psycopg2.extensions.new_type((2950,), "UUID_TEXT", psycopg2.STRING)
+_LIMITS = (psycopg2.errors.IdleInTransactionSessionTimeout, psycopg2.errors.TransactionTimeout)
 _AWAY = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
     psycopg2.errors.ReadOnlySqlTransaction,  # a former primary during a failover
-    psycopg2.errors.IdleInTransactionSessionTimeout,
-    psycopg2.errors.TransactionTimeout,
+    *_LIMITS,
 )
 _LATE: dict[type[Exception], str] = {
     psycopg2.errors.QueryCanceled: "The database did not answer in time; nothing was changed.",
     psycopg2.errors.LockNotAvailable: "What the request needs is in use by others; nothing was changed.",
 }
 
-_LOST_HOSTS = {"keepalives_idle": 5, "keepalives_interval": 1, "keepalives_count": 3, "tcp_user_timeout": 5000}
-"""A host that vanishes without a word is given up after seconds, not hours (libpq; without effect on unix sockets)."""
+_LOST = "The connection to the database was lost; it is not known whether anything was changed."
+
+_SHARED = (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.DuplicatePreparedStatement)
 
 _log = logging.getLogger(__name__)
 
@@ -83,38 +78,12 @@ class _SilentError(psycopg2.OperationalError):
     """The database was given up, because there was no answer at all. What became of the statement is not known."""
 
 
-class _Attempts:
-    """Lets threads connect, as many as like; while that fails, one at a time, with a pause after each. The others need not wait."""
+class _LostError(psycopg2.OperationalError):
+    """The connection ended in place of an answer. What became of the statement is not known.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._trouble = False
-        self._trying = 0
-        self._paused_until = 0.0
-
-    def failed(self) -> None:
-        """There was no answer: no more attempts for a while."""
-        with self._lock:
-            self._trouble = True
-            self._paused_until = monotonic() + CONNECT_PAUSE
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """An attempt. Raises Unavailable where another one has just failed, or is being made."""
-        with self._lock:
-            if self._trouble and (self._trying or monotonic() < self._paused_until):
-                raise Unavailable
-            self._trying += 1
-        try:
-            yield
-        except Exception:
-            self.failed()
-            raise
-        else:
-            self._trouble = False
-        finally:
-            with self._lock:
-                self._trying -= 1
+    libpq does not tell whether it could send the statement. And it keeps the last error alone, which is that of the end of the
+    connection: why the server or a pooler ended it, and so whether the statement was rolled back, is not to be had.
+    """
 
 
 class Database:
@@ -129,9 +98,9 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "task-api", **_LOST_HOSTS},
+            connect_args=options(url),
         )
-        self._attempts = _Attempts()
+        self._attempts = Attempts()
         self._silent_at = 0.0
         event.listen(self._engine, "do_connect", self._connect)
         event.listen(self._engine, "connect", _keep_uuids_as_text)
@@ -167,7 +136,18 @@ class Database:
             transaction.end()
 
     def answer(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
-        """For `Scope`: the rows of one statement, on any connection."""
+        """For `Scope`: the rows of one statement, on any connection. One that only reads is sent once more where that is lost."""
+        try:
+            return self._once(prefix, statement, values)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, _LostError):
+                raise
+            if not statement.reads:
+                raise Unavailable(_LOST) from error.__cause__
+        _log.info("a connection to the database was lost; the statement, which only reads, is sent once more")
+        return self._once(prefix, statement, values)
+
+    def _once(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         with self.connection() as connection:
             return _Line(self, connection).answer((prefix, prefix), statement, values)
 
@@ -259,22 +239,31 @@ class _Line:
         self, prefixes: tuple[str, str], statement: Statement, values: Mapping[str, Any], suffix: str = ""
     ) -> list[Row]:
         """The rows of one statement, prepared where that is possible."""
+        first, again = prefixes
+        if self._database.prepares:
+            try:
+                return self._prepared(prefixes, statement, values, suffix)
+            except _SHARED:
+                self._database.prepares = False
+                _log.info("the sessions of the database are not ours alone: a pooler; statements are sent whole")
+                first = again
+        return _run(self._connection, first + statement.sql + suffix, values)
+
+    def _prepared(
+        self, prefixes: tuple[str, str], statement: Statement, values: Mapping[str, Any], suffix: str
+    ) -> list[Row]:
         connection = self._connection
         first, again = prefixes
-        if not self._database.prepares:
-            return _run(connection, first + statement.sql + suffix, values)
         prepared: set[str] = connection.info.setdefault(_PREPARED, set())
         prepare = "" if statement.name in prepared else statement.prepare
         try:
             rows = _run(connection, first + prepare + statement.execute + suffix, values)
-        except (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.DuplicatePreparedStatement):
-            self._database.prepares = False
-            _log.info("the sessions of the database are not ours alone: a pooler; statements are sent whole")
-            return _run(connection, again + statement.sql + suffix, values)
         except psycopg2.errors.FeatureNotSupported:
             # A migration changed the type of a column beside us: what was prepared before it is of no more use.
             anew = f"DEALLOCATE {statement.name};\n{statement.prepare}"
             return _run(connection, again + anew + statement.execute + suffix, values)
+        except _SHARED:
+            raise
         except (psycopg2.IntegrityError, psycopg2.DataError):
             prepared.add(statement.name)  # it ran, and so was prepared
             raise
@@ -313,6 +302,8 @@ def _run(connection: PoolProxiedConnection, sql: str, values: Mapping[str, Any] 
     except psycopg2.Error as error:
         if not _watchdog.end(watch):
             raise _SilentError from error
+        if getattr(connection.dbapi_connection, "closed", False) and not isinstance(error, _LIMITS):
+            raise _LostError from error
         raise
     finally:
         _watchdog.end(watch)
@@ -335,8 +326,3 @@ def _stop_watching() -> bool:
     """Whether the connection that this thread is making, if it is, was made in time."""
     watch, _spending.connecting = _spending.connecting, None
     return watch is None or _watchdog.end(watch)
-
-
-def engine_url(url: str) -> URL:
-    """The URL as SQLAlchemy wants it: `postgres://` is `postgresql://`, and the driver is psycopg2."""
-    return make_url(url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg2")

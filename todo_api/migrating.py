@@ -10,8 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, exc
 
+from todo_api.connections import engine_url, options
 from todo_api.contract import shipped
-from todo_api.db import CONNECT_TIMEOUT, engine_url
 from todo_api.errors import Unavailable
 
 ONE_AT_A_TIME = 7_305_118_446
@@ -46,7 +46,7 @@ def migrate(url: str, progress: Callable[[str], None] = lambda _: None, *, revis
     `progress` gets a line where it has to wait. Raises SchemaTooNewError, and Unavailable where the database is out of reach, or
     another session keeps a table locked.
     """
-    engine = create_engine(engine_url(url), connect_args={"connect_timeout": CONNECT_TIMEOUT})
+    engine = create_engine(engine_url(url), connect_args=options(url))
     try:
         for attempt in range(1, LOCK_TRIES + 1):
             try:

@@ -32,7 +32,7 @@ def _listed(parts: list[str]) -> str:
 class Statement:
     """A SQLAlchemy Core statement, compiled once, with its constants written in: whole, to prepare, and to execute."""
 
-    __slots__ = ("execute", "name", "prepare", "sql")
+    __slots__ = ("execute", "name", "prepare", "reads", "sql")
 
     def __init__(self, statement: sqlalchemy.Executable) -> None:
         compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]  # every Executable of Core has it
@@ -41,6 +41,7 @@ class Statement:
             if value is not None:
                 sql = sql.replace(f"%({name})s", _literal(value))
         self.sql = sql
+        self.reads = re.search(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", sql) is None
         self.name = f"s_{sha256(sql.encode()).hexdigest()[:32]}"
         names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
         types = [compiled.binds[name].type.compile(dialect=_DIALECT) for name in names]

@@ -21,7 +21,7 @@ import requests
 
 from tests.conftest import SECRET, database_url, execute
 from tests.live import free_port
-from todo_api.db import engine_url
+from todo_api.connections import engine_url
 from todo_api.embedded import EmbeddedServer
 
 ROOT = Path(__file__).parents[2]

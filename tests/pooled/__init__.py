@@ -1,0 +1,1 @@
+"""What holds behind a pooler in transaction mode."""
