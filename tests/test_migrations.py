@@ -116,7 +116,7 @@ def test_migrations_and_models_have_the_same_constraints(url: str) -> None:
     with engine.connect() as connection, connection.begin() as transaction:
         query = made % "', '".join(metadata.tables)
         migrated = connection.exec_driver_sql(query).fetchall()
-        connection.exec_driver_sql("DROP TABLE tasks, accounts, users")
+        connection.exec_driver_sql(f"DROP TABLE {', '.join(metadata.tables)}")
         metadata.create_all(connection)
         assert connection.exec_driver_sql(query).fetchall() == migrated
         transaction.rollback()

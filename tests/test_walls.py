@@ -15,10 +15,13 @@ from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 from todo_api.scopes import Scope
 from todo_api.statements import Statement
 
-OWNER_COLUMN = {"users": "id"} | dict.fromkeys(("accounts", "tasks"), "user_id")
+OWNER_COLUMN = {"users": "id"} | dict.fromkeys(("accounts", "idempotent_replies", "tasks"), "user_id")
 """The column that says whose a row is."""
 
-TABLES = sorted(metadata.tables)
+TABLES = sorted(OWNER_COLUMN)
+
+OF_NOBODY = {"anonymous_replies"}
+"""Tables of what comes before a user is known: no user may do anything with them."""
 
 every_table = pytest.mark.parametrize("table", TABLES)
 
@@ -48,7 +51,8 @@ def world(url: str, anonymous: Client) -> Iterator[World]:
     for name in ("ada", "bob"):
         registration = {"email": f"{name}@example.com", "password": PASSWORD}
         ids.append(anonymous.post("/api/v1/auth/register", registration).json()["id"])
-        anonymous.signed_in(token(ids[-1])).post("/api/v1/me/tasks", {"title": f"The task of {name}"})
+        key = {"Idempotency-Key": "the-same"}
+        anonymous.signed_in(token(ids[-1])).post("/api/v1/me/tasks", {"title": f"The task of {name}"}, headers=key)
     database = Database(url, pool_size=2)
     database.prepares = False  # each statement here runs once
     yield World(url, database, *ids)
@@ -77,10 +81,10 @@ def test_catalogue_tables_are_those_with_a_known_owner(world: World) -> None:
         world.url,
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')",
     )
-    assert {name for (name,) in found} - {"alembic_version"} == {*OWNER_COLUMN} == {*TABLES}
+    assert {name for (name,) in found} - {"alembic_version"} == {*metadata.tables} == {*OWNER_COLUMN} | OF_NOBODY
 
 
-@every_table
+@pytest.mark.parametrize("table", sorted(metadata.tables))
 def test_catalogue_table_has_row_security_enabled_and_forced(world: World, table: str) -> None:
     found = execute(
         world.url, f"SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = '{table}'::regclass"
@@ -102,6 +106,13 @@ def test_catalogue_role_owns_nothing_and_bypasses_nothing(world: World, role: st
 def test_catalogue_functions_that_run_as_their_owner_do_not_exist(world: World) -> None:
     found = execute(world.url, "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace")
     assert found == []
+
+
+@pytest.mark.parametrize("table", sorted(OF_NOBODY))
+def test_catalogue_table_of_nobody_is_closed_to_users(world: World, table: str) -> None:
+    kinds = ("SELECT", "INSERT", "UPDATE", "REFERENCES")
+    assert [kind for kind in kinds if privilege(world.url, table, kind)] == []
+    assert execute(world.url, f"SELECT has_table_privilege('{USER_ROLE}', '{table}', 'DELETE, TRUNCATE')") == [(False,)]
 
 
 @every_table
@@ -157,8 +168,17 @@ def test_delete_tasks_without_filter_deletes_own_rows_alone(world: World, anonym
         "INSERT INTO accounts (user_id, email, password_hash) VALUES ('{bob}', 'new@example.com', 'x') RETURNING user_id",
         "UPDATE tasks SET user_id = '{bob}' RETURNING id",
         "UPDATE users SET id = 'mallory' RETURNING id",
+        "INSERT INTO idempotent_replies VALUES ('{bob}', sha256(''), sha256(''), '') RETURNING 1",
     ],
-    ids=["insert-task", "insert-user", "upsert-user", "insert-account", "give-task-away", "become-another"],
+    ids=[
+        "insert-task",
+        "insert-user",
+        "upsert-user",
+        "insert-account",
+        "give-task-away",
+        "become-another",
+        "insert-reply",
+    ],
 )
 def test_write_in_the_name_of_another_is_refused(world: World, as_ada: Scope, statement: str) -> None:
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):

@@ -34,16 +34,27 @@ from todo_api.pipeline.routing import Routing
 from todo_api.pipeline.security import BearerHandler
 from todo_api.pipeline.validation import Validation
 from todo_api.problems import INTERNAL_ERROR, KINDS, Problems
+from todo_api.purging import Purging
 from todo_api.services.cursors import CursorSigner
+from todo_api.services.replies import Replies
 
 if TYPE_CHECKING:  # an extra, which need not be there
     from todo_api.traces import Traces
 
 _CORS_EXPOSED = [
-    *("Deprecation", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Sunset"),
-    *("WWW-Authenticate", "X-Request-ID"),
+    *(
+        "Deprecation",
+        "ETag",
+        "Idempotency-Replayed",
+        "Link",
+        "Location",
+        "RateLimit",
+        "RateLimit-Policy",
+        "Retry-After",
+    ),
+    *("Sunset", "WWW-Authenticate", "X-Request-ID"),
 ]
-_CORS_ALLOWED = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID"]
+_CORS_ALLOWED = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID"]
 
 
 class Watch(NamedTuple):
@@ -75,14 +86,13 @@ def _alone() -> Watch:
 def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
     """The service as an ASGI application. `config` names the database and the secret."""
     watch = watch or _alone()
-    if not config.database_url or (config.own_accounts and not config.jwt_secret):
-        raise ConfigurationError("create_app needs DATABASE_URL and JWT_SECRET.")
     connections = config.threads_of_worker + 1  # one for readiness, which is not to wait for requests
-    database = Database(config.database_url, pool_size=connections, watch=watch.recorder.connection_used)
+    database = Database(_database_url(config), pool_size=connections, watch=watch.recorder.connection_used)
     watch.recorder.connections(connections)
     external = None if config.own_accounts else external_tokens(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
+    replies = Replies(database, cursor_secret(config))
     checks: dict[str, Callable[[], None]] = {
         "database": database.ping,
         "schema": partial(_check_schema, database, migrating.head()),
@@ -94,6 +104,7 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
         database=database,
         signer=CursorSigner(cursor_secret(config)),
         passwords=Passwords(),
+        replies=replies,
         issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.own_accounts else None,
         readiness=Readiness(checks),
         metrics=Exposition(watch.memory).text,
@@ -105,7 +116,7 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
             watch.log.begin()
         if external:
             external.start()
-        async with limit or nullcontext(), watch.traces or nullcontext():
+        async with limit or nullcontext(), watch.traces or nullcontext(), Purging(replies.purge):
             yield
         if external:
             await external.close()
@@ -122,6 +133,12 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
     app.add_api(contract.load(contract.TASK_API))
     app.add_api(contract.load(contract.OPS_API))
     return app
+
+
+def _database_url(config: Config) -> str:
+    if not config.database_url or (config.own_accounts and not config.jwt_secret):
+        raise ConfigurationError("create_app needs DATABASE_URL and JWT_SECRET.")
+    return config.database_url
 
 
 def _check_schema(database: Database, needed: str) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from todo_api.connections import Attempts, engine_url, options
 from todo_api.errors import Unavailable
-from todo_api.scopes import LOGIN_PREFIX, STATEMENT_TIMEOUT, USER_PREFIX, Scope, Transaction
+from todo_api.scopes import LOGIN_PREFIX, PURGE_PREFIX, STATEMENT_TIMEOUT, USER_PREFIX, Scope, Transaction
 from todo_api.statements import Row, Statement
 from todo_api.watchdog import Watch, Watchdog
 
@@ -116,6 +116,10 @@ class Database:
     def as_login(self, email: str) -> Scope:
         """The scope of one sign-in or registration: the account of this e-mail address, and no task."""
         return Scope(self, LOGIN_PREFIX, email)
+
+    def as_purge(self) -> Scope:
+        """The scope of the purge: when what has expired was made and whose it is, to be deleted, and nothing else."""
+        return Scope(self, PURGE_PREFIX, "expired")
 
     @contextmanager
     def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:

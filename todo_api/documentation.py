@@ -47,6 +47,14 @@ ADVICE: dict[str, Advice] = {
         "The header section of the request is larger than the service reads.",
         "Send fewer or shorter header fields; look for cookies and tokens that have grown.",
     ),
+    "idempotency_in_progress": Advice(
+        "A request with this `Idempotency-Key` has not been answered yet. Whether it will succeed is not known.",
+        "Wait for as long as `Retry-After` says, and send the same request with the same key again.",
+    ),
+    "idempotency_key_reused": Advice(
+        "This `Idempotency-Key` came with a request to another address, or with other parameters or another body, in the last 24 hours.",
+        "Make a new key, such as a UUID, for each new request; send the same key only with the very same request.",
+    ),
     "internal_error": Advice(
         "Something went wrong on our side. Nothing is wrong with your request.",
         "Try again later. If it stays, report the `request_id`: the log has the cause under it.",

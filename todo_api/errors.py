@@ -97,6 +97,19 @@ class PreconditionFailed(TaskApiError):
         self.current = current
 
 
+class IdempotencyKeyReused(TaskApiError):
+    """The `Idempotency-Key` came with another request before."""
+
+    detail = "This Idempotency-Key was sent with another request before. Make a new key for each new request."
+
+
+class IdempotencyInProgress(TaskApiError):
+    """The request with this `Idempotency-Key` is still being answered; `retry_after` is in seconds."""
+
+    detail = "A request with this Idempotency-Key is still being answered. Send it again later for its reply."
+    retry_after = 1
+
+
 class Unavailable(TaskApiError):
     """The database, or an issuer's keys, are out of reach. Nothing is wrong with the request; `retry_after` is in seconds."""
 

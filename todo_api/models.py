@@ -11,6 +11,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -25,7 +26,11 @@ USER_ROLE = "task_api_user"
 """Runs every statement of a known user. Owns nothing, and sees the rows of `app.user_id` alone."""
 
 LOGIN_ROLE = "task_api_login"
-"""Runs what comes before a user is known. Sees the account of `app.email` alone, and no task."""
+"""Runs what comes before a user is known. Sees the account of `app.email` alone, the reply of `app.request`, what the purge may delete, and
+no task."""
+
+REPLIES_KEPT = "24 hours"
+"""For how long a reply is kept for a retry, as an interval of PostgreSQL's."""
 
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
 
@@ -96,4 +101,33 @@ tasks = Table(
     Index("tasks_by_status_and_created_at", "user_id", "status", "created_at", "id"),
     Index("tasks_by_status_and_updated_at", "user_id", "status", "updated_at", "id"),
     Index("tasks_by_status_and_title", "user_id", "status", "title", "id"),
+)
+
+idempotent_replies = Table(
+    "idempotent_replies",
+    metadata,
+    Column("user_id", Text, nullable=False),
+    Column("key", LargeBinary, nullable=False, comment="a digest of the Idempotency-Key"),
+    Column("request", LargeBinary, nullable=False, comment="a digest of what was asked"),
+    Column("reply", LargeBinary, nullable=False, comment="sealed under the Idempotency-Key and what was asked"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("user_id", "key"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+    CheckConstraint("octet_length(key) = 32 AND octet_length(request) = 32", "digest_length"),
+    # What is old is so over all users: the purge asks for no user's.
+    Index("idempotent_replies_by_created_at", "created_at"),
+)
+
+anonymous_replies = Table(
+    "anonymous_replies",
+    metadata,
+    # Before a user is known, a request is known by what it asks alone, with the key.
+    Column(
+        "request", Text(collation="C"), nullable=False, comment="a digest of the Idempotency-Key and what was asked"
+    ),
+    Column("reply", LargeBinary, nullable=False, comment="sealed under the Idempotency-Key and what was asked"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("request"),
+    CheckConstraint("request ~ '^[0-9a-f]{64}$'", "digest_form"),
+    Index("anonymous_replies_by_created_at", "created_at"),
 )

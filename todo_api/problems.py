@@ -39,10 +39,12 @@ KINDS: dict[type[Exception], Kind] = {
     rejections.MethodNotAllowed: Kind(405, "method_not_allowed", "Method not allowed"),
     errors.InvalidTransition: Kind(409, "invalid_transition", "Invalid transition"),
     errors.EmailTaken: Kind(409, "email_taken", "E-mail taken"),
+    errors.IdempotencyInProgress: Kind(409, "idempotency_in_progress", "Idempotency in progress"),
     errors.PreconditionFailed: Kind(412, "precondition_failed", "Precondition failed"),
     rejections.PayloadTooLarge: Kind(413, "payload_too_large", "Payload too large"),
     rejections.UriTooLong: Kind(414, "uri_too_long", "URI too long"),
     rejections.UnsupportedMediaType: Kind(415, "unsupported_media_type", "Unsupported media type"),
+    errors.IdempotencyKeyReused: Kind(422, "idempotency_key_reused", "Idempotency key reused"),
     rejections.RateLimited: Kind(429, "rate_limited", "Rate limited"),
     rejections.HeaderFieldsTooLarge: Kind(431, "header_fields_too_large", "Header fields too large"),
     rejections.NotImplementedByServer: Kind(501, "not_implemented", "Not implemented"),
@@ -94,7 +96,7 @@ def _headers(error: Exception) -> dict[str, str]:
             return {"etag": f'"{error.current.version}"'}
         case rejections.MethodNotAllowed():
             return {"allow": error.allowed}
-        case errors.Unavailable() | rejections.RateLimited():
+        case errors.Unavailable() | errors.IdempotencyInProgress() | rejections.RateLimited():
             return {"retry-after": str(error.retry_after)}
     return {}
 

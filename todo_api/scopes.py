@@ -29,6 +29,8 @@ def _prefix(role: str, setting: str) -> str:
 
 USER_PREFIX = _prefix(USER_ROLE, "app.user_id")
 LOGIN_PREFIX = _prefix(LOGIN_ROLE, "app.email")
+REQUEST_PREFIX = _prefix(LOGIN_ROLE, "app.request")
+PURGE_PREFIX = _prefix(LOGIN_ROLE, "app.purge")
 
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED;\n"
@@ -131,6 +133,10 @@ class Transaction:
     def as_login(self, email: str) -> Scope:
         """As `Database.as_login`, within the transaction."""
         return Scope(self, LOGIN_PREFIX, email)
+
+    def as_request(self, digest: str) -> Scope:
+        """The scope of one request before a user is known: the reply that is kept for it, and nothing else."""
+        return Scope(self, REQUEST_PREFIX, digest)
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:

@@ -72,6 +72,15 @@ def _with_error_status(document: Document) -> None:
     document["paths"][TASKS]["get"]["responses"]["429"] = {"$ref": "#/components/responses/RateLimited"}
 
 
+def _with_code(document: Document) -> None:
+    """As where a status that one code had gets another, whose problems have less to say."""
+    response = document["components"]["responses"]["PreconditionFailed"]
+    response["content"]["application/problem+json"]["examples"]["reused"] = {
+        "$ref": "#/components/examples/IdempotencyKeyReusedProblem"
+    }
+    _schema(document, "PreconditionProblem")["required"].remove("current")
+
+
 def _query(name: str, *, required: bool) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": required, "schema": {"type": "boolean"}}
 
@@ -110,6 +119,11 @@ EDITS = (
     ),
     Edit("A response member is removed", MAJOR, _without_status),
     Edit("A response member may be absent", MAJOR, lambda d: _schema(d, "Task")["required"].remove("version")),
+    Edit(
+        "A problem's member may be absent",
+        MAJOR,
+        lambda d: _schema(d, "PreconditionProblem")["required"].remove("current"),
+    ),
     Edit("A response member may be null", MAJOR, lambda d: _schema(d, "TaskTitle").update(nullable=True)),
     Edit(
         "A member's type changes",
@@ -135,6 +149,7 @@ EDITS = (
     ),
     Edit("A response member is added", MINOR, _with_member),
     Edit("An open enum gains a value", MINOR, lambda d: _schema(d, "ProblemCode")["enum"].append("rate_limited")),
+    Edit("A problem's member is absent with a new code", MINOR, _with_code),
     Edit("A parameter's maximum is raised", MINOR, lambda d: _parameter(d, "Limit")["schema"].update(maximum=2000)),
     Edit("An error status is added", MINOR, _with_error_status),
     Edit(

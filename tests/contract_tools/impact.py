@@ -19,6 +19,8 @@ SETTINGS = Path(__file__).parent / "redocly-diff.yaml"
 QUIET = os.environ | {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 METHODS = ("get", "put", "post", "patch", "delete")
 
+_PROBLEM = "/content/application~1problem+json"
+
 _EDITORIAL = ("description", "summary", "title", "example", "examples", "externalDocs", "value")
 """What is for people alone."""
 
@@ -84,7 +86,8 @@ def _report(before: str, after: str) -> list[dict[str, Any]]:
 
 def _rated(change: dict[str, Any], before: Document, after: Document) -> Impact:
     """Redocly's rating. But no more than editorial is only what is for people; a value that an enum no longer has is a break in
-    replies too; and a new value of an enum that says `x-extensible` is one that clients are prepared for."""
+    replies too; a new value of an enum that says `x-extensible` is one that clients are prepared for; and so is a problem
+    without the members of another code, where the code is new under its status."""
     rating = Impact[change["impact"].upper()]
     pointer = change.get("base", {}).get("pointer", "")
     changed = change.get("property")
@@ -94,9 +97,28 @@ def _rated(change: dict[str, Any], before: Document, after: Document) -> Impact:
         if not set(old["enum"]) <= set(new["enum"]):
             return Impact.MAJOR
         return Impact.MINOR if old.get("x-extensible") else Impact.MAJOR
+    if changed == "required" and _is_of_a_new_code(change, before, after):
+        return Impact.MINOR
     if rating == Impact.PATCH and changed and changed not in _EDITORIAL and not changed.startswith("x-"):
         return Impact.MINOR
     return rating
+
+
+def _is_of_a_new_code(change: dict[str, Any], before: Document, after: Document) -> bool:
+    """Whether members of a problem may be absent with codes alone that the status did not have, going by the examples."""
+    place, found, rest = change["path"].partition(_PROBLEM)
+    if not found or rest != "/schema":
+        return False
+    had, has = ({e["code"]: e for e in _problems(document, place + found)} for document in (before, after))
+    freed = set(change["base"]["value"]) - set(change["revision"]["value"])
+    kept = all(code in has and freed <= set(has[code]) for code in had)
+    return kept and any(not freed <= set(has[code]) for code in has.keys() - had.keys())
+
+
+def _problems(document: Document, place: str) -> list[dict[str, Any]]:
+    """The example problems of a response."""
+    examples = _at(document, f"{place}/examples")
+    return [_at(document, f"{place}/examples/{name}")["value"] for name in examples]
 
 
 def _of_security(before: Document, after: Document) -> Iterator[Change]:
@@ -170,4 +192,6 @@ def _at(document: Document, pointer: str) -> Any:
     for step in pointer.removeprefix("#/").split("/"):
         name = step.replace("~1", "/").replace("~0", "~")
         found = found[int(name)] if isinstance(found, list) else found[name]
+        while isinstance(found, dict) and "$ref" in found:
+            found = _at(document, found["$ref"])
     return found

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from todo_api.handlers.retries import replayable
 from todo_api.handlers.spaces import PRIVATE, SECRET, own_issuer, owner, parts
 from todo_api.pipeline.bridge import Reply
 from todo_api.schemas import dump_account, load_registration
 from todo_api.services.accounts import AccountService, register, sign_in
 
 
+@replayable
 def register_account(body: dict[str, Any]) -> Reply:
     """201 with the new account."""
     own_issuer()
@@ -15,6 +17,7 @@ def register_account(body: dict[str, Any]) -> Reply:
     return dump_account(account), 201, SECRET | {"Location": "/api/v1/me/account"}
 
 
+@replayable
 def issue_token(body: dict[str, str]) -> Reply:
     """200 with an access token."""
     issuer = own_issuer()

@@ -8,10 +8,11 @@ import flask
 
 from todo_api.auth.passwords import Passwords
 from todo_api.auth.tokens import TokenIssuer
-from todo_api.db import Database
 from todo_api.errors import AccountsDisabled, Forbidden
 from todo_api.health import Readiness
+from todo_api.scopes import Scopes
 from todo_api.services.cursors import CursorSigner
+from todo_api.services.replies import Replies
 
 ME = "me"
 PRIVATE = {"Cache-Control": "private, no-cache"}
@@ -26,9 +27,10 @@ _VERSION = re.compile(r"[1-9][0-9]{0,17}|0")
 class Parts:
     """What the handlers are given to work with. `issuer` is None where an external one issues the tokens."""
 
-    database: Database
+    database: Scopes
     signer: CursorSigner
     passwords: Passwords
+    replies: Replies
     issuer: TokenIssuer | None
     readiness: Readiness
     metrics: Callable[[], bytes]
@@ -40,9 +42,14 @@ def install(app: flask.Flask, parts: Parts) -> None:
 
 
 def parts() -> Parts:
-    """The parts of the application that answers this request."""
-    found: Parts = flask.current_app.extensions[_EXTENSION]
+    """The parts of the application that answers this request, or those that the request was bound to."""
+    found: Parts = flask.g.get(_EXTENSION) or flask.current_app.extensions[_EXTENSION]
     return found
+
+
+def bind(parts: Parts) -> None:
+    """Has the rest of this request work with other parts."""
+    setattr(flask.g, _EXTENSION, parts)
 
 
 def own_issuer() -> TokenIssuer:

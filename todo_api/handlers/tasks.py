@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from todo_api.errors import ValidationFailed, Violation
+from todo_api.handlers.retries import replayable
 from todo_api.handlers.spaces import PRIVATE, etag, is_known, known_versions, matched_versions, owner, parts
 from todo_api.pipeline.bridge import Reply
 from todo_api.schemas import dump_task, load_task_filter, load_task_id, load_task_input, load_task_patch
@@ -40,6 +41,7 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     return {"items": items, "total": page.total, "next_cursor": page.next_cursor}, 200, headers
 
 
+@replayable
 def create_task(user_id: str, user: str, body: dict[str, Any]) -> Reply:
     """201 with the new task and its `Location`."""
     task = _service(user_id, user).create(**load_task_input(body))
@@ -68,6 +70,7 @@ def update_task(user_id: str, user: str, task_id: str, body: dict[str, Any], if_
     return dump_task(task), 200, _tagged(task)
 
 
+@replayable
 def complete_task(
     user_id: str, user: str, task_id: str, body: dict[str, bool] | None, if_match: str | None = None
 ) -> Reply:
