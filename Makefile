@@ -12,7 +12,7 @@ BETTER_AUTH := tests/better-auth/node_modules/.package-lock.json
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 
-.PHONY: serve test lint lint-contract contract-diff clients respect fuzz browser deployment bench clean
+.PHONY: serve test lint lint-contract contract-diff clients respect fuzz browser deployment faults bench clean
 
 serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_URL is set; ARGS='--port 8080' is handed on
 	@exec .venv/bin/todo-api serve $(ARGS)
@@ -52,6 +52,11 @@ browser: $(TOOLS)  ## the pages, clicked through in Chromium; needs Debian's chr
 
 deployment: $(TOOLS)  ## the examples of deploy/, judged by their tools, and the image, built and run; needs Debian's docker-compose, mmdebstrap, podman and runc
 	@.venv/bin/python -m pytest --quiet tests/deployment/check_files.py tests/deployment/check_image.py
+
+faults: $(TOOLS)  ## faults under load, for 24 minutes; the figures go to docs/reliability.md; ARGS='--minutes 2' tries it out
+	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || { apt-get update -qq && apt-get install -qq -y pgbouncer; } >/dev/null || \
+		echo "pgbouncer is missing: the pooler's fault will be told as not shown." >&2
+	@.venv/bin/python -m tests.faults $(ARGS)
 
 bench: $(TOOLS)  ## the published figures, in docs/benchmarks.md; ARGS='--help' tells of the modes
 	@.venv/bin/python benchmarks/run.py $(ARGS)
