@@ -96,10 +96,9 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
     with event_loop() as loop:
 
         def make(contract: dict[str, Any]) -> Client:
-            bridge = lambda app: Bridge(app, threads=1)  # noqa: E731  # one line in a list of middlewares
             app = FlaskApp(
                 __name__,
-                middlewares=[Envelope, Problems, Routing, SecurityMiddleware, Validation, bridge],
+                middlewares=[Envelope, Problems, Routing, SecurityMiddleware, Validation, Bridge],
                 resolver=TagResolver(),
                 security_map={"bearer": lambda: BearerHandler(verify)},
             )

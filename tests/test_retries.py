@@ -18,8 +18,8 @@ from tests.conftest import PASSWORD, SECRET, token
 from tests.rows import rows
 from todo_api import contract
 from todo_api.config import Config
+from todo_api.connections import engine_url
 from todo_api.contract import resolve
-from todo_api.db import engine_url
 from todo_api.models import anonymous_replies, idempotent_replies, metadata
 
 TASKS = "/api/v1/me/tasks"

@@ -15,7 +15,7 @@ from tests.conftest import SECRET, token
 from tests.contract_check import ContractCheck
 from tests.live import SLACK, Live
 from tests.rows import rows
-from todo_api.db import engine_url
+from todo_api.connections import engine_url
 
 TASKS = "/api/v1/me/tasks"
 BODY = b'{"title": "Only once"}'

@@ -185,10 +185,8 @@ def test_transaction_leaves_no_role_and_no_user_on_the_connection(url: str) -> N
     with database.transaction() as transaction:
         transaction.as_user("leaves").all(COUNT, {})
     with database.connection() as connection:
-        cursor = connection.cursor()
-        cursor.execute("SELECT current_user = session_user, current_setting('app.user_id', true)")
-        assert cursor.fetchall() == [(True, "")]
-        cursor.close()
+        rows = connection.run("SELECT current_user = session_user, current_setting('app.user_id', true)")
+        assert rows == [(True, "")]
     database.close()
 
 
@@ -211,9 +209,7 @@ def test_transaction_in_a_session_that_is_not_ours_alone_sends_statements_whole(
     tasks.create("Zero", None, "pending")
     database.as_user("x").all(COUNT, {})
     with database.connection() as connection:
-        cursor = connection.cursor()
-        cursor.execute("DEALLOCATE ALL")
-        cursor.close()
+        connection.run("DEALLOCATE ALL")
     with database.transaction(claim=LOCK) as transaction:
         scope = transaction.as_user(f"pooled-{at}")
         if at == "first":

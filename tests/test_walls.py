@@ -1,7 +1,6 @@
 """Row-level security alone: statements without the service's filter, as the roles that the service runs them."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any, NamedTuple
 
 import psycopg2.errors
@@ -207,9 +206,9 @@ def test_select_as_owner_of_the_tables_shows_nothing(world: World, table: str) -
 
 def test_user_scope_after_a_statement_leaves_nothing_on_the_connection(world: World, as_ada: Scope) -> None:
     run(as_ada, "SELECT 1")  # the pool gives the connection used last
-    with world.database.connection() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute("SELECT current_user = session_user, current_setting('app.user_id', true)")
-        assert cursor.fetchall() == [(True, "")]
+    with world.database.connection() as connection:
+        rows = connection.run("SELECT current_user = session_user, current_setting('app.user_id', true)")
+        assert rows == [(True, "")]
 
 
 def test_user_scope_of_password_hash_is_refused(as_ada: Scope) -> None:

@@ -11,7 +11,7 @@ from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
 from todo_api import contract, discovery, documentation, migrating
-from todo_api.auth.issuers import external_tokens
+from todo_api.auth.issuers import ExternalTokens, external_tokens
 from todo_api.auth.keys import cursor_secret
 from todo_api.auth.passwords import Passwords
 from todo_api.auth.tokens import TokenIssuer, TokenMemory, TokenVerifier
@@ -87,18 +87,14 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
     """The service as an ASGI application. `config` names the database and the secret."""
     watch = watch or _alone()
     connections = config.threads_of_worker + 1  # one for readiness, which is not to wait for requests
-    database = Database(_database_url(config), pool_size=connections, watch=watch.recorder.connection_used)
+    url = _database_url(config)
+    database = Database(url, pool_size=config.threads_of_worker, on_loop=True, watch=watch.recorder.connection_used)
+    beside = Database(url, pool_size=1, watch=watch.recorder.connection_used)
     watch.recorder.connections(connections)
     external = None if config.own_accounts else external_tokens(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
     replies = Replies(database, cursor_secret(config))
-    checks: dict[str, Callable[[], None]] = {
-        "database": database.ping,
-        "schema": partial(_check_schema, database, migrating.head()),
-    }
-    if external:
-        checks["issuer_keys"] = external.check
     limit = _limit(config)
     parts = spaces.Parts(
         database=database,
@@ -106,7 +102,7 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
         passwords=Passwords(),
         replies=replies,
         issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.own_accounts else None,
-        readiness=Readiness(checks),
+        readiness=Readiness(_checks(beside, external)),
         metrics=Exposition(watch.memory).text,
     )
 
@@ -121,6 +117,7 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
         if external:
             await external.close()
         database.close()
+        beside.close()
 
     app = FlaskApp(
         __name__,
@@ -139,6 +136,15 @@ def _database_url(config: Config) -> str:
     if not config.database_url or (config.own_accounts and not config.jwt_secret):
         raise ConfigurationError("create_app needs DATABASE_URL and JWT_SECRET.")
     return config.database_url
+
+
+def _checks(database: Database, external: ExternalTokens | None) -> dict[str, Callable[[], None]]:
+    """Of readiness, by name."""
+    checks: dict[str, Callable[[], None]] = {
+        "database": database.ping,
+        "schema": partial(_check_schema, database, migrating.head()),
+    }
+    return checks | ({"issuer_keys": external.check} if external else {})
 
 
 def _check_schema(database: Database, needed: str) -> None:
@@ -178,5 +184,5 @@ def _middlewares(config: Config, database: Database, watch: Watch, limit: Limit 
         SecurityMiddleware,
         *([partial(RateLimits, limit=limit)] if limit else []),
         Validation,
-        partial(Bridge, threads=config.threads_of_worker, spent=database.spent),
+        partial(Bridge, spent=database.spent),
     ]

@@ -1,13 +1,17 @@
-"""How the database is connected to: by which options, how long that may take, and how often it is tried."""
+"""How the database is connected to: by which options, how long that may take, how often it is tried, and what a connection is then."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any, Protocol
 
+import psycopg2
+import psycopg2.extensions
 from sqlalchemy.engine import URL, make_url
 
 from todo_api.errors import Unavailable
+from todo_api.statements import Row
 
 CONNECT_TIMEOUT = 2
 """Seconds to wait for a connection, where the URL does not say (`connect_timeout`, of libpq)."""
@@ -25,6 +29,44 @@ OPTIONS: dict[str, str | int] = {
     "tcp_user_timeout": 5000,
 }
 """libpq's, where the URL does not set them. None reaches the server but `application_name`, which poolers take."""
+
+
+POOL_TIMEOUT = 2
+"""Seconds to wait for a free connection of the pool."""
+
+UUID_TEXT = psycopg2.extensions.new_type((2950,), "UUID_TEXT", psycopg2.STRING)
+"""An id stays text: as an object it would be made in Python, only to be made text again in the reply."""
+
+IN_USE = "All connections to the database are in use."
+
+
+class SilentError(psycopg2.OperationalError):
+    """The database was given up, because there was no answer at all. What became of the statement is not known."""
+
+
+class Connection(Protocol):
+    """A connection in autocommit, for as long as it is in use."""
+
+    @property
+    def info(self) -> dict[Any, Any]:
+        """What is known of the session, for as long as it lasts."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it was not given up."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has ended, as is known after an error."""
+
+    def run(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of the last of the statements. Raises psycopg2's errors, SilentError among them."""
+
+    def invalidate(self, error: BaseException | None = None) -> None:
+        """Gives it up: nobody gets it again."""
+
+    def close(self) -> None:
+        """Gives it back."""
 
 
 def engine_url(url: str) -> URL:

@@ -10,35 +10,26 @@ first miss ends that, and statements are sent whole.
 """
 
 import logging
-import select
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from time import monotonic, perf_counter
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import perf_counter
 from typing import Any
 
 import psycopg2
 import psycopg2.errors
-import psycopg2.extensions
-import sqlalchemy
-from sqlalchemy import event, exc
-from sqlalchemy.pool import PoolProxiedConnection
 
-from todo_api.connections import Attempts, engine_url, options
+from todo_api.connections import Connection, SilentError
 from todo_api.errors import Unavailable
+from todo_api.loop_connections import LoopConnections
 from todo_api.scopes import LOGIN_PREFIX, PURGE_PREFIX, STATEMENT_TIMEOUT, USER_PREFIX, Scope, Transaction
 from todo_api.statements import Row, Statement
-from todo_api.watchdog import Watch, Watchdog
-
-POOL_TIMEOUT = 2
-"""Seconds to wait for a free connection of the pool."""
+from todo_api.thread_connections import ThreadConnections
 
 SILENCE = STATEMENT_TIMEOUT + 1
 """Seconds without an answer after which a connection is given up, because the database does not keep its own limits."""
 
 _PREPARED = "prepared"
-_MADE = "made"
-_UUID_TEXT = psycopg2.extensions.new_type((2950,), "UUID_TEXT", psycopg2.STRING)
 _LIMITS = (psycopg2.errors.IdleInTransactionSessionTimeout, psycopg2.errors.TransactionTimeout)
 _AWAY = (
     psycopg2.OperationalError,
@@ -58,24 +49,18 @@ _SHARED = (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.DuplicatePre
 _log = logging.getLogger(__name__)
 
 
-class _Spending(threading.local):
-    """What a thread has spent at the database: statements, their seconds, and seconds of waiting for a connection.
+class _Spending:
+    """What a function, or a thread, has spent at the database: statements, their seconds, and seconds of waiting for a connection."""
 
-    `connecting` watches the connection that the thread is making.
-    """
+    __slots__ = ("seconds", "statements", "waited")
 
-    statements = 0
-    seconds = 0.0
-    waited = 0.0
-    connecting: Watch | None = None
-
-
-_spending = _Spending()
-_watchdog = Watchdog()
+    def __init__(self) -> None:
+        self.statements = 0
+        self.seconds = 0.0
+        self.waited = 0.0
 
 
-class _SilentError(psycopg2.OperationalError):
-    """The database was given up, because there was no answer at all. What became of the statement is not known."""
+_spending: ContextVar[_Spending] = ContextVar("spending")
 
 
 class _LostError(psycopg2.OperationalError):
@@ -87,25 +72,18 @@ class _LostError(psycopg2.OperationalError):
 
 
 class Database:
-    """The pool of connections to one PostgreSQL, 15 or newer. Safe to share between threads, not across a fork."""
+    """The pool of connections to one PostgreSQL, 15 or newer. Not to be shared across a fork."""
 
-    def __init__(self, url: str, *, pool_size: int, watch: Callable[[int], None] = lambda _: None) -> None:
-        """`watch` is told of each connection that is taken into use, +1, and given back, -1, from any thread."""
+    def __init__(
+        self, url: str, *, pool_size: int, on_loop: bool = False, watch: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """For functions that `greenlets.spawn` runs on one event loop, or, without `on_loop`, for any threads.
+
+        `watch` is told of each connection that is taken into use, +1, and given back, -1, from any thread.
+        """
         self._watch = watch
-        self._engine = sqlalchemy.create_engine(
-            engine_url(url),
-            isolation_level="AUTOCOMMIT",
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=POOL_TIMEOUT,
-            connect_args=options(url),
-        )
-        self._attempts = Attempts()
-        self._silent_at = 0.0
-        event.listen(self._engine, "do_connect", self._connect)
-        event.listen(self._engine, "connect", _keep_uuids_as_text)
-        event.listen(self._engine, "connect", _connected)
-        event.listen(self._engine, "checkout", self._refuse_lost)
+        pool = LoopConnections if on_loop else ThreadConnections
+        self._pool = pool(url, size=pool_size, silence=SILENCE)
         self.prepares = True
         """Whether statements are prepared: until a session turns out not to be ours alone."""
 
@@ -170,60 +148,36 @@ class Database:
             return str(rows[0][0]) if rows else None
 
     def spent(self) -> tuple[int, float, float]:
-        """What this thread has spent here since it was last asked: statements, seconds, seconds of waiting for a connection."""
-        spent = (_spending.statements, _spending.seconds, _spending.waited)
-        _spending.statements, _spending.seconds, _spending.waited = 0, 0.0, 0.0
-        return spent
+        """What this function, or thread, has spent here since it was last asked: statements, their seconds, and those of waiting."""
+        spent = _spent()
+        _spending.set(_Spending())
+        return spent.statements, spent.seconds, spent.waited
 
     def close(self) -> None:
         """Closes the connections that are not in use."""
-        self._engine.dispose()
+        self._pool.close()
 
     @contextmanager
-    def connection(self) -> Iterator[PoolProxiedConnection]:
+    def connection(self) -> Iterator[Connection]:
         """A connection of the pool, in autocommit. One on which the database did not answer is not used again."""
         began = perf_counter()
         try:
-            connection = self._engine.raw_connection()
-        except exc.TimeoutError as error:
-            raise Unavailable("All connections to the database are in use.") from error
-        except (*_AWAY, exc.OperationalError, exc.InterfaceError) as error:
-            if not _stop_watching():
-                self._attempts.failed()
-            raise Unavailable from error
+            connection: Connection = self._pool.take()
         finally:
-            _spending.waited += perf_counter() - began
+            _spent().waited += perf_counter() - began
         self._watch(1)
         try:
             yield connection
-        except _SilentError as error:
-            self._silent_at = monotonic()
-            self._attempts.failed()
-            _give_up(connection, error)
+        except SilentError as error:
+            self._pool.silent()
+            connection.invalidate(error)
             raise Unavailable("The database does not answer; it is not known whether anything was changed.") from error
         except _AWAY as error:
-            _give_up(connection, error)
+            connection.invalidate(error)
             raise Unavailable(_LATE.get(type(error))) from error
         finally:
             self._watch(-1)
             connection.close()
-
-    def _connect(self, driver: Any, _: object, arguments: Any, options: Any) -> psycopg2.extensions.connection:
-        """A new connection, which is watched until it is ready for use."""
-        with self._attempts.one():
-            connection: psycopg2.extensions.connection = driver.connect(*arguments, **options)
-        _spending.connecting = _watchdog.begin(connection, SILENCE)
-        return connection
-
-    def _refuse_lost(self, connection: psycopg2.extensions.connection, record: Any, _: object) -> None:
-        """An idle connection has nothing to read, unless the server has said goodbye: then the whole pool is made anew.
-
-        So it is where another connection got no answer since this one was made.
-        """
-        poll = select.poll()
-        poll.register(connection.fileno(), select.POLLIN)
-        if poll.poll(0) or record.info[_MADE] < self._silent_at:
-            raise exc.InvalidatePoolError
 
 
 class _Line:
@@ -231,7 +185,7 @@ class _Line:
 
     __slots__ = ("_connection", "_database")
 
-    def __init__(self, database: Database, connection: PoolProxiedConnection) -> None:
+    def __init__(self, database: Database, connection: Connection) -> None:
         self._database = database
         self._connection = connection
 
@@ -272,7 +226,7 @@ class _Line:
             prepared.add(statement.name)  # it ran, and so was prepared
             raise
         except psycopg2.Error as error:
-            _give_up(connection, error)  # what is prepared there now is not known
+            connection.invalidate(error)  # what is prepared there now is not known
             raise
         prepared.add(statement.name)
         return rows
@@ -281,52 +235,34 @@ class _Line:
         return _run(self._connection, sql)
 
     def lost(self, error: Exception) -> bool:
-        if not isinstance(error, _AWAY) or isinstance(error, (*_LATE, _SilentError)):
+        if not isinstance(error, _AWAY) or isinstance(error, (*_LATE, SilentError)):
             return False
-        _give_up(self._connection, error)
+        self._connection.invalidate(error)
         return True
 
     def give_up(self, error: Exception) -> None:
-        _give_up(self._connection, error)
+        self._connection.invalidate(error)
 
 
-def _give_up(connection: PoolProxiedConnection, error: Exception) -> None:
-    """Closes a connection for good, once."""
-    if connection.is_valid:
-        connection.invalidate(error)
+def _spent() -> _Spending:
+    spent = _spending.get(None)
+    if spent is None:
+        spent = _Spending()
+        _spending.set(spent)
+    return spent
 
 
-def _run(connection: PoolProxiedConnection, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+def _run(connection: Connection, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
     began = perf_counter()
-    watch = _watchdog.begin(connection.dbapi_connection, SILENCE)
     try:
-        with closing(connection.cursor()) as cursor:
-            cursor.execute(sql, values)
-            return list(cursor.fetchall()) if cursor.description else []
+        return connection.run(sql, values)
+    except (SilentError, *_LIMITS):
+        raise
     except psycopg2.Error as error:
-        if not _watchdog.end(watch):
-            raise _SilentError from error
-        if getattr(connection.dbapi_connection, "closed", False) and not isinstance(error, _LIMITS):
+        if connection.is_lost:
             raise _LostError from error
         raise
     finally:
-        _watchdog.end(watch)
-        _spending.seconds += perf_counter() - began
-        _spending.statements += 1
-
-
-def _keep_uuids_as_text(connection: psycopg2.extensions.connection, _: object) -> None:
-    """SQLAlchemy makes each UUID an object, in Python, for it to be made text again in the reply."""
-    psycopg2.extensions.register_type(_UUID_TEXT, connection)
-
-
-def _connected(_: object, record: Any) -> None:
-    """The connection is ready: SQLAlchemy has asked what it asks of new ones."""
-    record.info[_MADE] = monotonic()
-    _stop_watching()
-
-
-def _stop_watching() -> bool:
-    """Whether the connection that this thread is making, if it is, was made in time."""
-    watch, _spending.connecting = _spending.connecting, None
-    return watch is None or _watchdog.end(watch)
+        spent = _spent()
+        spent.seconds += perf_counter() - began
+        spent.statements += 1

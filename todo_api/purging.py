@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 
 from todo_api.errors import Unavailable
+from todo_api.greenlets import spawn
 
 EVERY = 300
 """Seconds between two purges of a worker, more or less: workers that start together do not stay together."""
@@ -17,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class Purging:
-    """Calls a purge, in a thread, again and again."""
+    """Calls a purge again and again, so that it may wait."""
 
     def __init__(self, purge: Callable[[], int], every: float = EVERY) -> None:
         """`purge` deletes a bounded number of rows and says how many; it is called again at once until there are none."""
@@ -38,7 +39,7 @@ class Purging:
     async def _run(self) -> None:
         while not await self._ends_within(self._every * random.uniform(0.5, 1.5)):  # noqa: S311  # no secret
             try:
-                while await asyncio.to_thread(self._purge) and not await self._ends_within(PAUSE):
+                while await spawn(self._purge) and not await self._ends_within(PAUSE):
                     pass
             except Unavailable as error:
                 _log.warning("nothing was purged: %s", type(error.__cause__ or error).__name__)

@@ -86,5 +86,9 @@ class Watchdog:
                     end.shutdown(socket.SHUT_RDWR)  # else the server has ended it by itself
 
 
+WATCHDOG = Watchdog()
+"""That of this process."""
+
+
 def _socket(connection: Any) -> socket.socket:
     return socket.socket(fileno=os.dup(connection.fileno()))

@@ -1,9 +1,16 @@
 """Passwords: argon2id, through argon2-cffi."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
+
+from todo_api.greenlets import in_thread
+
+AT_ONCE = os.cpu_count() or 1
+"""How many passwords are hashed at once: more would take turns, with 19 MiB each."""
 
 COMMONEST = frozenset((Path(__file__).with_name("common-passwords.txt")).read_text(encoding="utf-8").splitlines())
 
@@ -12,18 +19,19 @@ class Passwords:
     """Hashes and checks with the parameters that OWASP gives as the least for argon2id: 19 MiB, 2 passes, 1 lane."""
 
     def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(AT_ONCE, "password")
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         self.decoy = self._hasher.hash("of an account that does not exist")
         """A hash to check against where there is no account, so that the check takes the same time."""
 
     def hash(self, password: str) -> str:
         """The hash to store, with its salt and parameters (RFC 9106)."""
-        return self._hasher.hash(password)
+        return in_thread(self._threads, self._hasher.hash, password)
 
     def verify(self, password_hash: str, password: str) -> bool:
         """Whether the password is the one that was hashed."""
         try:
-            return self._hasher.verify(password_hash, password)
+            return in_thread(self._threads, self._hasher.verify, password_hash, password)
         except VerifyMismatchError:
             return False
 

@@ -1,12 +1,12 @@
-"""From the event loop to the handlers, with one hand-over between threads and nothing built for a request that could be at start.
+"""From the event loop to the handlers, without a change of threads and with nothing built for a request that could be at start.
 
-A handler is a plain function of what validation found; it runs in a thread, in Flask's application context. This takes the place of
-a2wsgi, which hands each request over several times, of Flask's own routing of what is routed already, and of the decorators
-that Connexion builds for each request.
+A handler is a plain function of what validation found; it runs in a greenlet on the event loop, in Flask's application context, and
+waits for the database as if it blocked. This takes the place of a2wsgi, which hands each request over to threads several times, of
+Flask's own routing of what is routed already, and of the decorators that Connexion builds for each request.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import flask
@@ -17,6 +17,7 @@ from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import Receive, Scope, Send
 
+from todo_api.greenlets import spawn
 from todo_api.pipeline.exchange import Exchange
 from todo_api.pipeline.security import IDENTITY
 from todo_api.pipeline.threads import Threads
@@ -27,21 +28,22 @@ Reply = tuple[Any, int, dict[str, str]]
 `Content-Type` among the headers."""
 
 Spent = Callable[[], tuple[int, float, float]]
-"""What this thread has spent at the database since it was last asked: statements, seconds, seconds of waiting for a connection."""
+"""What the calling function has spent at the database since it was last asked: statements, seconds, seconds of waiting for a connection."""
 
 _Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 _Call = tuple[Callable[..., Reply], dict[str, Any], Exchange]
+_Run = Callable[[_Call], Awaitable[_Answer]]
 
 
 class HandledOperation:
     """One operation with its handler."""
 
-    def __init__(self, operation: AbstractOperation, threads: Threads[_Call, _Answer]) -> None:
+    def __init__(self, operation: AbstractOperation, run: _Run) -> None:
         self._handler: Callable[..., Reply] = operation.function
         wanted = inspect.signature(self._handler).parameters
         self._wants_user = USER in wanted
         self._wants_identity = IDENTITY in wanted
-        self._threads = threads
+        self._run = run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers the request with what the handler returns."""
@@ -51,7 +53,7 @@ class HandledOperation:
             arguments[USER] = extensions["connexion_context"][USER]
         if self._wants_identity:
             arguments[IDENTITY] = extensions["connexion_context"]["token_info"][IDENTITY]
-        status, headers, body = await self._threads.run((self._handler, arguments, scope["state"]["exchange"]))
+        status, headers, body = await self._run((self._handler, arguments, scope["state"]["exchange"]))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -59,35 +61,37 @@ class HandledOperation:
 class HandlerAPI(RoutedAPI[HandledOperation]):
     """The operations of one contract."""
 
-    def __init__(self, *args: Any, threads: Threads[_Call, _Answer], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, run: _Run, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._threads = threads
+        self._run = run
         self.add_paths()
 
     def make_operation(self, operation: AbstractOperation) -> HandledOperation:
         """The operation with its handler."""
-        return HandledOperation(operation, self._threads)
+        return HandledOperation(operation, self._run)
 
 
 class Bridge(RoutedMiddleware[HandlerAPI]):
-    """The innermost of the pipeline: runs the handlers in threads."""
+    """The innermost of the pipeline: runs the handlers."""
 
-    def __init__(self, app: FlaskASGIApp, *, threads: int, spent: Spent = lambda: (0, 0.0, 0.0)) -> None:
+    def __init__(self, app: FlaskASGIApp, *, spent: Spent = lambda: (0, 0.0, 0.0)) -> None:
         super().__init__(app)
         self._flask: flask.Flask = app.app
         self._spent = spent
-        self._threads = Threads(self._run, threads)
 
     def add_api(self, specification: Specification, **kwargs: Any) -> HandlerAPI:
         """Learns the operations of a contract.
 
-        One that says `x-own-threads` has its operations answered even when all other threads wait.
+        The handlers of one that says `x-own-threads` run in so many threads: they may block, and hold up nobody but each other.
         """
         own = specification.get("x-own-threads")
-        threads = Threads(self._run, own) if own else self._threads
-        api = HandlerAPI(specification, next_app=self.app, threads=threads, **kwargs)
+        run = Threads(self._run, own).run if own else self._spawn
+        api = HandlerAPI(specification, next_app=self.app, run=run, **kwargs)
         self.apis[api.base_path].append(api)
         return api
+
+    async def _spawn(self, call: _Call) -> _Answer:
+        return await spawn(self._run, call)
 
     def _run(self, call: _Call) -> _Answer:
         handler, arguments, exchange = call

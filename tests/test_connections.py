@@ -1,0 +1,217 @@
+"""The connections of an event loop: how many there are, who gets one, and what becomes of those that are lost."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import psycopg2
+import pytest
+
+from todo_api import loop_connections
+from todo_api.connections import CONNECT_TIMEOUT, SilentError
+from todo_api.errors import Unavailable
+from todo_api.greenlets import spawn, wait
+from todo_api.loop_connections import LoopConnection, LoopConnections
+from todo_api.watchdog import TICK
+
+SILENCE = 1
+
+
+def pool(url: str, *, size: int = 2, silence: float = SILENCE) -> LoopConnections:
+    return LoopConnections(url, size=size, silence=silence)
+
+
+@pytest.fixture(autouse=True)
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_connections, "POOL_TIMEOUT", 0.5)
+
+
+def ask(connections: LoopConnections, sql: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    connection = connections.take()
+    try:
+        return connection.run(sql, values)
+    except psycopg2.OperationalError as error:
+        connection.invalidate(error)
+        raise
+    finally:
+        connection.close()
+
+
+def run(connections: LoopConnections, *functions: Callable[[], Any]) -> list[Any]:
+    """What the functions return or raise, all at once on one loop."""
+
+    async def main() -> list[Any]:
+        try:
+            return await asyncio.gather(*(spawn(function) for function in functions), return_exceptions=True)
+        finally:
+            connections.close()
+
+    return asyncio.run(main())
+
+
+def test_statements_give_the_rows_of_the_last(url: str) -> None:
+    connections = pool(url)
+    assert run(connections, lambda: ask(connections, "SELECT 1; SELECT %(n)s, 'b'", {"n": 2})) == [[(2, "b")]]
+
+
+def test_statement_without_rows_gives_none(url: str) -> None:
+    connections = pool(url)
+    assert run(connections, lambda: ask(connections, "SET lock_timeout = 0")) == [[]]
+
+
+def test_failed_statement_raises_and_the_connection_stays_good(url: str) -> None:
+    connections = pool(url, size=1)
+
+    def function() -> list[tuple[Any, ...]]:
+        connection = connections.take()
+        with pytest.raises(psycopg2.errors.DivisionByZero):
+            connection.run("SELECT 1 / 0")
+        assert connection.is_valid
+        return connection.run("SELECT 2")
+
+    assert run(connections, function) == [[(2,)]]
+
+
+@pytest.mark.parametrize("size", [10, 100_000, 20_000_000])
+def test_text_of_any_size_goes_there_and_back(url: str, size: int) -> None:
+    connections = pool(url, silence=30)
+    assert run(connections, lambda: len(ask(connections, "SELECT %(text)s", {"text": "é" * size})[0][0])) == [size]
+
+
+def test_connections_are_no_more_than_the_size_and_are_used_again(url: str) -> None:
+    connections = pool(url)
+
+    def function() -> int:
+        return int(ask(connections, "SELECT pg_backend_pid() FROM pg_sleep(0.05)")[0][0])
+
+    assert len(set(run(connections, *[function] * 10))) == 2
+
+
+def test_no_free_connection_in_time_is_unavailable(url: str) -> None:
+    connections = pool(url, size=1)
+    began = time.monotonic()
+    answers = run(connections, *[lambda: ask(connections, "SELECT 1 FROM pg_sleep(0.9)")] * 2)
+    assert answers[0] == [(1,)]
+    assert isinstance(answers[1], Unavailable)
+    assert str(answers[1]) == "All connections to the database are in use."
+    assert time.monotonic() - began < 3
+
+
+def test_waiting_for_a_connection_is_in_turn(url: str) -> None:
+    connections = pool(url, size=1)
+    order: list[int] = []
+
+    def function(number: int) -> None:
+        ask(connections, "SELECT 1 FROM pg_sleep(0.02)")
+        order.append(number)
+
+    run(connections, *[partial(function, number) for number in range(6)])
+    assert order == [*range(6)]
+
+
+def test_silence_beyond_the_limit_gives_the_connection_up(url: str) -> None:
+    connections = pool(url, size=1)
+    began = time.monotonic()
+    answers = run(connections, lambda: ask(connections, "SELECT 1 FROM pg_sleep(20)"))
+    assert isinstance(answers[0], SilentError)
+    assert SILENCE <= time.monotonic() - began < SILENCE + TICK + 1
+
+
+def test_connection_that_the_server_ended_while_idle_is_replaced(url: str) -> None:
+    connections = pool(url, size=1)
+
+    def function() -> tuple[int, int]:
+        first = int(ask(connections, "SELECT pg_backend_pid()")[0][0])
+        with psycopg2.connect(url) as other, other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 2000)", (first,))
+        other.close()
+        wait(asyncio.sleep(0.05))
+        return first, int(ask(connections, "SELECT pg_backend_pid()")[0][0])
+
+    [(first, second)] = run(connections, function)
+    assert first != second
+
+
+def test_connection_that_is_lost_amid_a_statement_raises_and_makes_room(url: str) -> None:
+    connections = pool(url, size=1)
+
+    def function() -> list[tuple[Any, ...]]:
+        with pytest.raises(psycopg2.OperationalError):
+            ask(connections, "SELECT pg_terminate_backend(pg_backend_pid())")
+        return ask(connections, "SELECT 3")
+
+    assert run(connections, function) == [[(3,)]]
+
+
+def test_cancelled_function_gives_its_connection_up(url: str) -> None:
+    connections = pool(url, size=1)
+    taken: list[LoopConnection] = []
+
+    def function() -> None:
+        connection = connections.take()
+        taken.append(connection)
+        try:
+            connection.run("SELECT pg_sleep(20)")
+        finally:
+            connection.close()
+
+    async def main() -> list[tuple[Any, ...]]:
+        task = asyncio.create_task(spawn(function))
+        while not taken:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not taken[0].is_valid
+        rows = await spawn(ask, connections, "SELECT 4")
+        connections.close()
+        return rows
+
+    assert asyncio.run(main()) == [(4,)]
+
+
+def test_cancelled_wait_for_a_connection_takes_none(url: str) -> None:
+    connections = pool(url, size=1)
+
+    async def main() -> list[tuple[Any, ...]]:
+        holder = asyncio.create_task(spawn(ask, connections, "SELECT 1 FROM pg_sleep(0.2)"))
+        await asyncio.sleep(0.1)
+        waiting = asyncio.create_task(spawn(ask, connections, "SELECT 2"))
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        await holder
+        rows = await spawn(ask, connections, "SELECT 3")
+        connections.close()
+        return rows
+
+    assert asyncio.run(main()) == [(3,)]
+
+
+def test_server_that_is_away_is_asked_by_one_at_a_time_and_the_others_do_not_wait() -> None:
+    attempts: list[socket.socket] = []
+
+    def accept() -> None:
+        while True:
+            try:
+                attempts.append(listener.accept()[0])
+            except OSError:
+                return  # closed
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        connections = pool(f"postgresql://u@127.0.0.1:{listener.getsockname()[1]}/d", size=1)
+        began = time.monotonic()
+        answers = run(connections, *[connections.take] * 20)
+        took = time.monotonic() - began
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    assert all(isinstance(answer, Unavailable) for answer in answers)
+    assert took < CONNECT_TIMEOUT + 1
+    assert len(attempts) == 1
+    attempts[0].close()
