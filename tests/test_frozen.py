@@ -164,7 +164,7 @@ def test_database_without_a_free_connection_is_unavailable(url: str) -> None:
     with closing(Database(url, pool_size=1)) as database, database.connection(), ThreadPoolExecutor(1) as threads:
         detail, took = threads.submit(seconds_of_refusal, database.ping).result()
     assert detail == "All connections to the database are in use."
-    assert db.POOL_TIMEOUT - 0.1 < took < db.POOL_TIMEOUT + BUSY
+    assert connections.POOL_TIMEOUT - 0.1 < took < connections.POOL_TIMEOUT + BUSY
 
 
 SLOW = """
