@@ -15,6 +15,7 @@ from referencing.jsonschema import DRAFT4
 from tests.contract_check import _plain
 from todo_api import contract, handlers
 from todo_api.contract import resolve
+from todo_api.models import KEY_SCOPES, MOST_KEYS
 
 CONTRACTS = {path.stem: contract.load(path) for path in (contract.TASK_API, contract.OPS_API)}
 TYPES = {"object", "array", "string", "integer", "number", "boolean"}
@@ -186,6 +187,24 @@ def test_operation_lists_the_errors_it_can_give(operation: Operation) -> None:
     responses = operation.definition["responses"]
     assert {status for status, given in needed.items() if given} - set(responses) == set()
     assert "default" not in responses
+
+
+@Each
+def test_operation_says_which_scope_it_needs_where_it_needs_a_token(operation: Operation) -> None:
+    scope = operation.definition.get("x-required-scope")
+    if operation.is_public:
+        assert scope is None
+        return
+    known = operation.document["components"]["schemas"]["KeyScope"]["enum"]
+    assert scope in {*known, "credentials"}
+    assert f"the scope `{scope}`" in operation.definition["description"]
+
+
+def test_scopes_of_keys_are_those_of_the_database_and_each_is_needed_somewhere() -> None:
+    tasks, _ = CONTRACTS.values()
+    assert tuple(tasks["components"]["schemas"]["KeyScope"]["enum"]) == KEY_SCOPES
+    assert {*KEY_SCOPES} <= {operation.definition.get("x-required-scope") for operation in operations()}
+    assert tasks["components"]["schemas"]["ApiKeyList"]["properties"]["items"]["maxItems"] == MOST_KEYS
 
 
 def test_operations_have_names_of_their_own() -> None:

@@ -15,7 +15,7 @@ from todo_api import contract
 from todo_api.config import Config
 from todo_api.contract import resolve
 
-TASK_ID = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
+IDS = dict.fromkeys(("task_id", "key_id"), "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e")
 ORIGIN = "https://app.example.com"
 
 
@@ -34,7 +34,7 @@ class Operation(NamedTuple):
 def _operations(file: Path, base: str) -> Iterator[Operation]:
     document = contract.load(file)
     for template, item in document["paths"].items():
-        path = base + template.format(user_id="me", task_id=TASK_ID)
+        path = base + template.format(user_id="me", **IDS)
         for method in item.keys() - {"parameters"}:
             operation, body = item[method], None
             if "requestBody" in operation:

@@ -19,6 +19,7 @@ from todo_api import logs
 from todo_api.pipeline.exchange import Exchange
 
 TASKS = "/api/v1/me/tasks"
+KEYS = "/api/v1/me/keys"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
 PERSONAL = {
@@ -77,6 +78,16 @@ def test_log_of_a_request_says_how_it_went(live: Live) -> None:
     assert figures["time"].endswith("Z")
 
 
+def test_log_of_a_request_with_an_api_key_counts_its_look_up_and_names_its_user(live: Live) -> None:
+    ada = token("ada")
+    key = live.request("POST", KEYS, b'{"name": "x", "scopes": ["tasks:read"]}', token=ada).json()["key"]
+    for name, bearer in (("with-key", key), ("with-token", ada)):
+        assert live.request("GET", TASKS, b"", f"X-Request-ID: {name}", token=bearer).status == 200
+    with_key, with_token = line_of(live, "with-key"), line_of(live, "with-token")
+    assert (with_key["statements"], with_token["statements"]) == (2, 1)
+    assert with_key["user"] == with_token["user"]
+
+
 def test_log_of_a_user_has_the_same_digest_and_that_of_another_a_different_one(live: Live) -> None:
     for name, user in (("first", "ada"), ("again", "ada"), ("other", "bob")):
         live.request("GET", TASKS, b"", f"X-Request-ID: user-{name}", token=token(user))
@@ -118,8 +129,8 @@ def test_log_carries_the_trace_that_the_caller_named(
     assert (line.get("trace_id"), line.get("parent_id")) == expected
 
 
-def every_operation(service: Live) -> None:
-    """Does every operation, and what can go wrong with it, with recognisable values."""
+def every_operation(service: Live) -> list[str]:
+    """Does every operation, and what can go wrong with it, with recognisable values. Gives the secrets that were shown."""
     body = {name: PERSONAL[name] for name in ("email", "password", "name")}
     task = {name: PERSONAL[name] for name in ("title", "description")}
     ask = service.request
@@ -152,13 +163,33 @@ def every_operation(service: Live) -> None:
         ask("DELETE", one, token=bearer).status,
     ]
     assert statuses == [200, 200, 200, 200, 200, 200, 200, 412, 400, 400, 400, 404, 405, 403, 401, 204]
+    return [with_api_key(service, bearer)]
+
+
+def with_api_key(service: Live, bearer: str) -> str:
+    """Makes a key with recognisable values, uses it well and badly, and ends it."""
+    ask = service.request
+    content = json.dumps({"name": PERSONAL["title"], "scopes": ["tasks:read"]}).encode()
+    made = ask("POST", KEYS, content, token=bearer).json()
+    key = str(made["key"])
+    statuses = [
+        ask("GET", KEYS, token=bearer).status,
+        ask("GET", TASKS, token=key).status,
+        ask("GET", f"{TASKS}/{key}", token=key).status,
+        ask("POST", TASKS, b"{}", token=key).status,
+        ask("GET", TASKS, token=f"{key}x").status,
+        ask("DELETE", f"{KEYS}/{made['id']}", token=bearer).status,
+        ask("GET", TASKS, token=key).status,
+    ]
+    assert statuses == [200, 200, 400, 403, 401, 204, 401]
+    return key
 
 
 def test_log_and_metrics_of_every_operation_hold_nothing_personal(new_database: Any, tmp_path: Path) -> None:
     """Also where a fault quotes it: PostgreSQL's message names the whole row that breaks a constraint."""
     url = new_database()
     with serving(url, tmp_path, LOG_FORMAT="json", LOG_LEVEL="DEBUG") as service:
-        every_operation(service)
+        shown = every_operation(service)
         execute(url, "ALTER TABLE tasks ADD CONSTRAINT odd CHECK (title NOT LIKE 'walrus%')")
         content = json.dumps({name: PERSONAL[name] for name in ("title", "description")}).encode()
         bearer = token(PERSONAL["subject"])
@@ -170,6 +201,9 @@ def test_log_and_metrics_of_every_operation_hold_nothing_personal(new_database: 
     assert "psycopg2.errors.CheckViolation (23514) at " in written
     assert '"request_id":"fault"' in written
     assert [name for name in (*PERSONAL.values(), "walrus", bearer, SECRET) if name in written.lower() + metrics] == []
+    kept = [secret[:10] for secret in shown]  # as much of a key as its hint has
+    assert kept
+    assert [secret for secret in kept if secret in written + metrics] == []
 
 
 @pytest.fixture

@@ -16,8 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.client import Client
 from tests.conftest import SECRET, token
 from tests.live import Live
+from tests.rows import rows
 from todo_api import contract
 from todo_api.app import new_memory
+from todo_api.auth.api_keys import make
 from todo_api.metrics import Exposition, Memory, Recorder
 from todo_api.pipeline.exchange import Exchange
 
@@ -139,6 +141,24 @@ def test_get_metrics_after_a_bad_token_counts_its_cause(live: Live, changes: dic
     before = scrape(live)
     assert live.request("GET", TASKS, token=token("ada", **changes)).status == 401
     assert rise(before, scrape(live), "todo_api_tokens_refused_total") == {(cause,): 1}
+
+
+def test_get_metrics_after_bad_api_keys_counts_their_causes_and_statements(live: Live, url: str) -> None:
+    ada = token("keys-ada")
+    body = b'{"name": "x", "scopes": ["tasks:read"]}'
+    made = live.request("POST", "/api/v1/me/keys", body, token=ada).json()
+    before = scrape(live)
+    statuses = [live.request("GET", TASKS, token=key).status for key in (made["key"], f"{made['key']}x", make())]
+    rows(url, "UPDATE api_keys SET created_at = now() - interval '2 days', expires_at = now() - interval '1 day'")
+    statuses.append(live.request("GET", TASKS, token=made["key"]).status)
+    after = scrape(live)
+    assert statuses == [200, 401, 401, 401]
+    assert rise(before, after, "todo_api_tokens_refused_total") == {
+        ("key_malformed",): 1,
+        ("key_unknown",): 1,
+        ("key_expired",): 1,
+    }
+    assert rise(before, after, "todo_api_database_statements_total") == {("listTasks",): 4}
 
 
 def test_get_metrics_after_a_request_that_is_no_http_counts_it(live: Live) -> None:

@@ -17,7 +17,7 @@ from todo_api.pipeline.bridge import Bridge
 from todo_api.pipeline.envelope import Envelope
 from todo_api.pipeline.routing import Routing
 from todo_api.pipeline.rules import json_schema
-from todo_api.pipeline.security import BearerHandler
+from todo_api.pipeline.security import BearerHandler, Lookups
 from todo_api.pipeline.validation import Validation
 from todo_api.problems import Problems
 
@@ -31,6 +31,7 @@ CONTRACT: dict[str, Any] = {
             "put": {
                 "operationId": "paintBoat",
                 "tags": ["boats"],
+                "x-required-scope": "paint",
                 "parameters": [
                     {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "maxLength": 5}},
                     {"name": "coats", "in": "query", "schema": {"type": "integer", "maximum": 3, "default": 1}},
@@ -67,6 +68,7 @@ class NoCheck:
 class Sailor(NamedTuple):
     subject: str
     rank: str
+    scopes: frozenset[str] | None = None
 
 
 def paint_boat(
@@ -85,6 +87,11 @@ def verify(token: str) -> Sailor:
     return Sailor("skipper", "captain")
 
 
+def tattooed(token: str) -> Sailor:
+    """Of a token that is looked up: it names its scopes."""
+    return Sailor("mate", "sailor", frozenset(token.split("-")[1:]))
+
+
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
     """Makes a client of a service with a contract; the changes name a place in it, with `.` between, and what stands there."""
@@ -96,11 +103,12 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
     with event_loop() as loop:
 
         def make(contract: dict[str, Any]) -> Client:
+            tattoos = Lookups("ink-", str, tattooed, at_once=1, spent=lambda: (1, 0.5, 0.25))
             app = FlaskApp(
                 __name__,
                 middlewares=[Envelope, Problems, Routing, SecurityMiddleware, Validation, Bridge],
                 resolver=TagResolver(),
-                security_map={"bearer": lambda: BearerHandler(verify)},
+                security_map={"bearer": lambda: BearerHandler(verify, tattoos)},
             )
             app.add_api(copy.deepcopy(contract))
             return Client(app, NoCheck(), loop, "good")  # type: ignore[arg-type]  # see NoCheck
@@ -115,6 +123,13 @@ def changed(*path: str | int, value: Any) -> dict[str, Any]:
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
+    return contract
+
+
+def public() -> dict[str, Any]:
+    """The contract with an operation that needs no token, and so no scope."""
+    contract = changed("security", value=[])
+    del contract["paths"]["/boats/{name}"]["put"]["x-required-scope"]
     return contract
 
 
@@ -170,9 +185,34 @@ def test_pipeline_token_missing_or_bad_is_refused(serve: Callable[..., Client]) 
     assert client.signed_in("bad").put("/v9/boats/ann", {"colour": "red"}).status == 401
 
 
+def test_pipeline_token_with_the_scope_gets_through_and_one_without_is_told_which(serve: Callable[..., Client]) -> None:
+    client = serve(CONTRACT)
+    reply = client.signed_in("ink-sail-paint").put("/v9/boats/ann", {"colour": "red"})
+    assert (reply.status, reply.json()["user"], reply.json()["rank"]) == (200, "mate", "sailor")
+    for scopes in ("", "sail", "paint:all"):
+        reply = client.signed_in(f"ink-{scopes}").put("/v9/boats/annabel?x=1", content=b"{")
+        assert (reply.status, reply.code) == (403, "insufficient_scope")
+        challenge = 'Bearer realm="task-api", error="insufficient_scope", scope="paint"'
+        assert reply.headers["www-authenticate"] == challenge
+
+
+def test_pipeline_scope_renamed_in_contract_is_the_one_asked_for(serve: Callable[..., Client]) -> None:
+    client = serve(changed("x-required-scope", value="sail"))
+    statuses = [
+        client.signed_in(f"ink-{scope}").put("/v9/boats/ann", {"colour": "red"}).status for scope in ("paint", "sail")
+    ]
+    assert statuses == [403, 200]
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_pipeline_secured_operation_without_a_scope_stops_the_start(serve: Callable[..., Client], value: Any) -> None:
+    with pytest.raises(ValueError, match="paintBoat: x-required-scope"):
+        serve(changed("x-required-scope", value=value)).put("/v9/boats/ann", {"colour": "red"})
+
+
 def test_pipeline_public_operation_whose_handler_wants_the_user_stops_the_start(serve: Callable[..., Client]) -> None:
     with pytest.raises(TypeError, match="paintBoat: the contract hands the handler"):
-        serve(changed("security", value=[])).put("/v9/boats/ann", {"colour": "red"})
+        serve(public()).put("/v9/boats/ann", {"colour": "red"})
 
 
 def test_pipeline_operation_made_public_needs_no_token(
@@ -182,7 +222,7 @@ def test_pipeline_operation_made_public_needs_no_token(
         return {"name": name}, 200, {}
 
     monkeypatch.setattr(sys.modules["todo_api.handlers.boats"], "paint_boat", paint_boat_for_anybody)
-    client = serve(changed("security", value=[])).signed_in(None)
+    client = serve(public()).signed_in(None)
     assert client.put("/v9/boats/ann", {"colour": "red"}).json() == {"name": "ann"}
 
 

@@ -5,8 +5,10 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import SECRET
 from tests.live import Live
@@ -43,12 +45,18 @@ def names(title: str) -> list[str]:
     return [cells[0].strip("`") for cells in rows(title)]
 
 
-def test_walk_as_written_ends_with_a_completed_task(url: str, tmp_path: Path) -> None:
-    (walk,) = re.findall(r"^```bash\n(.*?)^```", section("A walk with curl"), re.MULTILINE | re.DOTALL)
-    assert ADDRESS in walk
-    with Live(tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET).ready() as live:
+def shell_of(title: str) -> str:
+    """The shell commands under a heading."""
+    (commands,) = re.findall(r"^```bash\n(.*?)^```", section(title), re.MULTILINE | re.DOTALL)
+    return str(commands)
+
+
+def printed(folder: Path, url: str, commands: str) -> list[Any]:
+    """The lines, each a JSON document, that the commands print against a service of their own."""
+    assert ADDRESS in commands
+    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET).ready() as live:
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", walk.replace(ADDRESS, live.origin)],
+            ["bash", "-euo", "pipefail", "-c", commands.replace(ADDRESS, live.origin)],
             env={"PATH": os.environ["PATH"]},
             capture_output=True,
             text=True,
@@ -56,7 +64,11 @@ def test_walk_as_written_ends_with_a_completed_task(url: str, tmp_path: Path) ->
             timeout=30,
         )
     assert done.stderr == ""
-    account, page, changed, refused, completed = [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_walk_as_written_ends_with_a_completed_task(new_database: Callable[[], str], tmp_path: Path) -> None:
+    account, page, changed, refused, completed = printed(tmp_path, new_database(), shell_of("A walk with curl"))
     assert account["email"] == "ada@example.com"
     (created,) = page["items"]
     assert (page["total"], created["title"], created["status"], created["version"]) == (1, "Buy milk", "pending", 1)
@@ -66,6 +78,12 @@ def test_walk_as_written_ends_with_a_completed_task(url: str, tmp_path: Path) ->
     times = {name: completed[name] for name in ("updated_at", "completed_at")}
     assert completed == changed | times | {"status": "completed", "completed": True, "version": 3}
     assert completed["completed_at"] is not None
+
+
+def test_api_keys_as_written_after_the_walk_read_its_task(new_database: Callable[[], str], tmp_path: Path) -> None:
+    commands = shell_of("A walk with curl") + shell_of("API keys")
+    *_, completed, page = printed(tmp_path, new_database(), commands)
+    assert page["items"] == [completed]
 
 
 def test_settings_table_has_every_setting_with_its_default() -> None:

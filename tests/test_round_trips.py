@@ -15,6 +15,7 @@ from tests.conftest import SECRET
 from todo_api.config import Config
 
 TASKS = "/api/v1/me/tasks"
+KEYS = "/api/v1/me/keys"
 
 
 class Wire:
@@ -133,6 +134,8 @@ REQUESTS: dict[str, tuple[Callable[[Client, str], int], int]] = {
     "listTasks": (lambda ada, _: ada.get(TASKS).status, 200),
     "listTasks-filters": (lambda ada, _: ada.get(f"{TASKS}?status=pending&q=count&sort=title").status, 200),
     "listTasks-known": (lambda ada, _: ada.get(TASKS, headers={"If-None-Match": '"1"'}).status, 304),
+    "createApiKey": (lambda ada, _: ada.post(KEYS, {"name": "x", "scopes": ["account"]}).status, 201),
+    "listApiKeys": (lambda ada, _: ada.get(KEYS).status, 200),
     "getAccount": (lambda ada, _: ada.get("/api/v1/me/account").status, 200),
 }
 
@@ -145,6 +148,31 @@ def test_operation_on_its_happy_path_is_one_message(
     assert request_(ada, task) == status
     assert [kind for kind, _ in wire.messages] == [b"Q"]
     assert {b"BEGIN", b"COMMIT", b"ROLLBACK"} & {*wire.messages[0][1].upper().split()} == set()
+
+
+WITH_A_KEY = [name for name in REQUESTS if name not in ("createApiKey", "listApiKeys", "listTasks-known")]
+"""No key can do the first two; to make one moves the list's tag, so that the last is no longer known."""
+
+
+@pytest.mark.parametrize("name", WITH_A_KEY)
+def test_operation_with_an_api_key_is_one_message_more(ada: Client, wire: Wire, task: str, name: str) -> None:
+    request, status = REQUESTS[name]
+    made = ada.post(KEYS, {"name": "Count me", "scopes": ["tasks:read", "tasks:write", "account"]})
+    key = ada.signed_in(made.json()["key"])
+    wire.messages.clear()
+    assert request(key, task) == status
+    assert [(kind, b"api_keys" in text or b"app.key_digest" in text) for kind, text in wire.messages] == [
+        (b"Q", True),
+        (b"Q", False),
+    ]
+
+
+def test_get_task_with_a_mistyped_key_asks_the_database_nothing(ada: Client, wire: Wire, task: str) -> None:
+    key = ada.post(KEYS, {"name": "Mistype me", "scopes": ["tasks:read"]}).json()["key"]
+    wire.messages.clear()
+    mistyped = key[:20] + ("A" if key[20] != "A" else "B") + key[21:]
+    assert [ada.signed_in(each).get(task).status for each in (mistyped, key[:-1], f"{key}A", "tdk_")] == [401] * 4
+    assert wire.messages == []
 
 
 def test_get_task_for_the_first_time_on_a_connection_is_one_message(

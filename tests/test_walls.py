@@ -9,13 +9,17 @@ import sqlalchemy
 
 from tests.client import Client
 from tests.conftest import PASSWORD, execute, token
+from tests.rows import rows
 from todo_api.db import Database
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 from todo_api.scopes import Scope
 from todo_api.statements import Statement
 
-OWNER_COLUMN = {"users": "id"} | dict.fromkeys(("accounts", "idempotent_replies", "tasks"), "user_id")
+OWNER_COLUMN = {"users": "id"} | dict.fromkeys(("accounts", "api_keys", "idempotent_replies", "tasks"), "user_id")
 """The column that says whose a row is."""
+
+KEPT_FROM_USERS = {"accounts": {"password_hash"}, "api_keys": {"digest"}}
+"""Columns that the user's role cannot read."""
 
 TABLES = sorted(OWNER_COLUMN)
 
@@ -35,7 +39,10 @@ class World(NamedTuple):
 
     def rows_of(self, user_id: str, table: str) -> list[Any]:
         """As JSON, whatever the user may read of them."""
-        columns = "*" if table != "accounts" else "user_id, email"
+        readable = [
+            column.name for column in metadata.tables[table].c if column.name not in KEPT_FROM_USERS.get(table, ())
+        ]
+        columns = ", ".join(readable)
         scope = self.database.as_user(user_id)
         return run(scope, f"SELECT to_jsonb(row)::text FROM (SELECT {columns} FROM {table} ORDER BY 1, 2) row")
 
@@ -50,8 +57,9 @@ def world(url: str, anonymous: Client) -> Iterator[World]:
     for name in ("ada", "bob"):
         registration = {"email": f"{name}@example.com", "password": PASSWORD}
         ids.append(anonymous.post("/api/v1/auth/register", registration).json()["id"])
-        key = {"Idempotency-Key": "the-same"}
-        anonymous.signed_in(token(ids[-1])).post("/api/v1/me/tasks", {"title": f"The task of {name}"}, headers=key)
+        client = anonymous.signed_in(token(ids[-1]))
+        client.post("/api/v1/me/tasks", {"title": f"The task of {name}"}, headers={"Idempotency-Key": "the-same"})
+        client.post("/api/v1/me/keys", {"name": f"The key of {name}", "scopes": ["tasks:read"]})
     database = Database(url, pool_size=2)
     database.prepares = False  # each statement here runs once
     yield World(url, database, *ids)
@@ -165,6 +173,8 @@ def test_delete_tasks_without_filter_deletes_own_rows_alone(world: World, anonym
         "INSERT INTO users (id) VALUES ('mallory') RETURNING id",
         "INSERT INTO users (id) VALUES ('{bob}') ON CONFLICT (id) DO UPDATE SET seq = 0 RETURNING id",
         "INSERT INTO accounts (user_id, email, password_hash) VALUES ('{bob}', 'new@example.com', 'x') RETURNING user_id",
+        "INSERT INTO api_keys (user_id, id, name, scopes, hint, digest, created_at)"
+        " VALUES ('{bob}', gen_random_uuid(), 'Not yours', '{{account}}', 'tdk_', repeat('0', 64), now()) RETURNING id",
         "UPDATE tasks SET user_id = '{bob}' RETURNING id",
         "UPDATE users SET id = 'mallory' RETURNING id",
         "INSERT INTO idempotent_replies VALUES ('{bob}', sha256(''), sha256(''), '') RETURNING 1",
@@ -174,6 +184,7 @@ def test_delete_tasks_without_filter_deletes_own_rows_alone(world: World, anonym
         "insert-user",
         "upsert-user",
         "insert-account",
+        "insert-key",
         "give-task-away",
         "become-another",
         "insert-reply",
@@ -211,15 +222,39 @@ def test_user_scope_after_a_statement_leaves_nothing_on_the_connection(world: Wo
         assert rows == [(True, "")]
 
 
-def test_user_scope_of_password_hash_is_refused(as_ada: Scope) -> None:
+@pytest.mark.parametrize(("table", "column"), [(table, one) for table, kept in KEPT_FROM_USERS.items() for one in kept])
+def test_user_scope_of_what_opens_the_account_is_refused(as_ada: Scope, table: str, column: str) -> None:
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        run(as_ada, "SELECT password_hash FROM accounts")
+        run(as_ada, f"SELECT {column} FROM {table}")
 
 
 @pytest.mark.parametrize("table", ["tasks", "users"])
 def test_login_scope_of_tasks_and_users_is_refused(world: World, table: str) -> None:
-    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        run(world.database.as_login("ada@example.com"), f"SELECT * FROM {table}")
+    for scope in (world.database.as_login("ada@example.com"), world.database.as_key("0" * 64)):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            run(scope, f"SELECT * FROM {table}")
+
+
+def test_key_scope_shows_the_key_of_its_digest_alone_and_no_account(world: World) -> None:
+    ((digest,),) = rows(world.url, f"SELECT digest FROM api_keys WHERE user_id = '{world.ada}'")
+    assert run(world.database.as_key(digest), "SELECT user_id FROM api_keys") == [(world.ada,)]
+    assert run(world.database.as_key(digest), "SELECT user_id FROM accounts") == []
+    for other in ("", "0" * 64, "%"):
+        assert run(world.database.as_key(other), "SELECT user_id FROM api_keys") == []
+    assert run(world.database.as_login("ada@example.com"), "SELECT user_id FROM api_keys") == []
+
+
+def test_key_scope_change_of_anything_but_the_last_use_is_refused(world: World) -> None:
+    ((digest,),) = rows(world.url, f"SELECT digest FROM api_keys WHERE user_id = '{world.ada}'")
+    scope = world.database.as_key(digest)
+    for statement in (
+        "UPDATE api_keys SET scopes = '{account}' RETURNING id",
+        f"UPDATE api_keys SET user_id = '{world.bob}' RETURNING id",
+        "UPDATE api_keys SET expires_at = NULL RETURNING id",
+        "DELETE FROM api_keys RETURNING id",
+    ):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            run(scope, statement)
 
 
 def test_login_scope_shows_the_account_of_its_email_alone(world: World) -> None:

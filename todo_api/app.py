@@ -11,6 +11,7 @@ from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
 from todo_api import contract, discovery, documentation, migrating
+from todo_api.auth import api_keys
 from todo_api.auth.issuers import ExternalTokens, external_tokens
 from todo_api.auth.keys import cursor_secret
 from todo_api.auth.passwords import Passwords
@@ -31,10 +32,11 @@ from todo_api.pipeline.envelope import Envelope
 from todo_api.pipeline.exchange import Watcher
 from todo_api.pipeline.ratelimits import Limit, Rate, RateLimits, RefusedLimits
 from todo_api.pipeline.routing import Routing
-from todo_api.pipeline.security import BearerHandler
+from todo_api.pipeline.security import BearerHandler, Lookups
 from todo_api.pipeline.validation import Validation
 from todo_api.problems import INTERNAL_ERROR, KINDS, Problems
 from todo_api.purging import Purging
+from todo_api.services import keys
 from todo_api.services.cursors import CursorSigner
 from todo_api.services.replies import Replies
 
@@ -119,12 +121,13 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
         database.close()
         beside.close()
 
+    bearer = BearerHandler(external.identity if external else own.identity, _key_lookups(config, database))
     app = FlaskApp(
         __name__,
         lifespan=lifespan,
         middlewares=_middlewares(config, database, watch, limit),
         resolver=contract.TagResolver(),
-        security_map={"bearer": lambda: BearerHandler(external.identity if external else own.identity)},
+        security_map={"bearer": lambda: bearer},
     )
     spaces.install(app.app, parts)
     app.add_api(contract.load(contract.TASK_API))
@@ -145,6 +148,14 @@ def _checks(database: Database, external: ExternalTokens | None) -> dict[str, Ca
         "schema": partial(_check_schema, database, migrating.head()),
     }
     return checks | ({"issuer_keys": external.check} if external else {})
+
+
+def _key_lookups(config: Config, database: Database) -> Lookups:
+    """Nothing is kept of API keys between requests, so that a revoked one is refused on the next, by every worker."""
+    half = max(1, config.threads_of_worker // 2)  # the other half of the connections stays for who is known already
+    return Lookups(
+        api_keys.PREFIX, api_keys.digest, partial(keys.find, database.as_key), at_once=half, spent=database.spent
+    )
 
 
 def _check_schema(database: Database, needed: str) -> None:

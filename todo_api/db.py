@@ -22,7 +22,7 @@ import psycopg2.errors
 from todo_api.connections import Connection, SilentError
 from todo_api.errors import Unavailable
 from todo_api.loop_connections import LoopConnections
-from todo_api.scopes import LOGIN_PREFIX, PURGE_PREFIX, STATEMENT_TIMEOUT, USER_PREFIX, Scope, Transaction
+from todo_api.scopes import KEY_PREFIX, LOGIN_PREFIX, PURGE_PREFIX, STATEMENT_TIMEOUT, USER_PREFIX, Scope, Transaction
 from todo_api.statements import Row, Statement
 from todo_api.thread_connections import ThreadConnections
 
@@ -98,6 +98,10 @@ class Database:
     def as_purge(self) -> Scope:
         """The scope of the purge: when what has expired was made and whose it is, to be deleted, and nothing else."""
         return Scope(self, PURGE_PREFIX, "expired")
+
+    def as_key(self, digest: str) -> Scope:
+        """The scope of one look-up: the API key with this digest, and no task."""
+        return Scope(self, KEY_PREFIX, digest)
 
     @contextmanager
     def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:

@@ -55,6 +55,10 @@ ADVICE: dict[str, Advice] = {
         "This `Idempotency-Key` came with a request to another address, or with other parameters or another body, in the last 24 hours.",
         "Make a new key, such as a UUID, for each new request; send the same key only with the very same request.",
     ),
+    "insufficient_scope": Advice(
+        "The API key is good, and was made without the scope that this operation needs. `WWW-Authenticate` names it.",
+        "Use a key that has the scope. What needs `credentials` takes a token of the issuer: no key has that.",
+    ),
     "internal_error": Advice(
         "Something went wrong on our side. Nothing is wrong with your request.",
         "Try again later. If it stays, report the `request_id`: the log has the cause under it.",
@@ -99,6 +103,10 @@ ADVICE: dict[str, Advice] = {
         "You have sent more requests than the limit has room for, or others at your address have, or sign-ins have failed too often.",
         "Wait for `Retry-After` seconds, then send it again: it was not done. Spread your requests by what `RateLimit` says is left.",
     ),
+    "too_many_keys": Advice(
+        "There are as many API keys as a user can have. Expired ones count until they are revoked.",
+        "List the keys, and revoke those that are used no more: `last_used_at` tells.",
+    ),
     "unauthorized": Advice(
         "There was no bearer token, or it does not hold: it has expired, or was made by or for somebody else.",
         "Get a new token. `WWW-Authenticate` has `error` where a token was sent.",
@@ -130,8 +138,8 @@ def pages(document: dict[str, Any]) -> dict[str, Page]:
         "/static/pages.css": page((_FOLDER / "static" / "pages.css").read_bytes(), "text/css; charset=utf-8"),
     }
     for kind in kinds:
-        example = _example(document, kind)
-        found[PROBLEMS + kind.code] = render("problem.html", kind=kind, advice=ADVICE[kind.code], example=example)
+        examples = _examples(document, kind)
+        found[PROBLEMS + kind.code] = render("problem.html", kind=kind, advice=ADVICE[kind.code], examples=examples)
     return found
 
 
@@ -212,13 +220,10 @@ def _rules(document: dict[str, Any], schema: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _example(document: dict[str, Any], kind: Kind) -> dict[str, Any]:
-    """The contract's example of a problem, or one made up where no operation can answer with it."""
-    for example in document["components"]["examples"].values():
-        if isinstance(example["value"], dict) and example["value"].get("code") == kind.code:
-            value: dict[str, Any] = example["value"]
-            return value
-    return {
+def _examples(document: dict[str, Any], kind: Kind) -> list[dict[str, Any]]:
+    """The contract's examples of a problem, or one made up where no operation can answer with it."""
+    values = [example["value"] for example in document["components"]["examples"].values()]
+    made_up = {
         "type": f"{PROBLEMS}{kind.code}",
         "title": kind.title,
         "status": kind.status,
@@ -226,3 +231,4 @@ def _example(document: dict[str, Any], kind: Kind) -> dict[str, Any]:
         "code": kind.code,
         "request_id": "01932c079f7a7c1db6a15a2f0f5d1c3e",
     }
+    return [value for value in values if isinstance(value, dict) and value.get("code") == kind.code] or [made_up]

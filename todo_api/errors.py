@@ -59,8 +59,16 @@ class Forbidden(TaskApiError):
     detail = "The token does not open this user's space."
 
 
+class InsufficientScope(TaskApiError):
+    """The token is good, but not for this operation: it lacks `scope`."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"The API key does not have the scope that this operation needs: {scope}.")
+        self.scope = scope
+
+
 class NotFound(TaskApiError):
-    """No such task for this user, whether another has one or not."""
+    """No such task, or other thing, for this user, whether another has one or not."""
 
     detail = "There is no such task in your space."
 
@@ -75,6 +83,12 @@ class EmailTaken(TaskApiError):
     """The e-mail address has an account."""
 
     detail = "This e-mail address has an account already."
+
+
+class TooManyKeys(TaskApiError):
+    """The user has as many API keys as there can be."""
+
+    detail = "You have 100 API keys, which is all there can be. Revoke one first."
 
 
 class InvalidTransition(TaskApiError):

@@ -46,7 +46,10 @@ CAUSES = {
 }
 """Why a token is refused, by the error of PyJWT behind the refusal, where the refusal does not say it itself."""
 
-_CAUSES = frozenset(CAUSES.values())
+KEY_CAUSES = ("key_malformed", "key_unknown", "key_expired")
+"""Why an API key is refused. One that was revoked is unknown."""
+
+_CAUSES = frozenset((*CAUSES.values(), *KEY_CAUSES))
 _MISSING = "missing"
 _WIDTH = len(BUCKETS) + 2  # one more bucket for what is slower than all, and the sum
 

@@ -21,16 +21,23 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 USER_ROLE = "task_api_user"
 """Runs every statement of a known user. Owns nothing, and sees the rows of `app.user_id` alone."""
 
 LOGIN_ROLE = "task_api_login"
-"""Runs what comes before a user is known. Sees the account of `app.email` alone, the reply of `app.request`, what the purge may delete, and
-no task."""
+"""Runs what comes before a user is known. Sees the account of `app.email` alone, the API key of `app.key_digest`, the reply of
+`app.request`, what the purge may delete, and no task."""
 
 REPLIES_KEPT = "24 hours"
 """For how long a reply is kept for a retry, as an interval of PostgreSQL's."""
+
+KEY_SCOPES = ("tasks:read", "tasks:write", "account")
+"""What an API key can be good for."""
+
+MOST_KEYS = 100
+"""How many API keys a user can have."""
 
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
 
@@ -58,6 +65,7 @@ users = Table(
     Column("name", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("api_keys", BigInteger, nullable=False, server_default=text("0"), comment="how many there are"),
     PrimaryKeyConstraint("id"),
     CheckConstraint("char_length(id) BETWEEN 1 AND 255", "id_length"),
     CheckConstraint("char_length(name) BETWEEN 1 AND 200", "name_length"),
@@ -74,6 +82,31 @@ accounts = Table(
     # An e-mail address is unique over all users by its nature: the one key that does not begin with the user.
     UniqueConstraint("email"),
     CheckConstraint("email = lower(email) AND char_length(email) <= 254", "email_form"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("user_id", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("hint", Text, nullable=False, comment="what the key begins with"),
+    Column("digest", Text(collation="C"), nullable=False, comment="SHA-256 of the key, in hexadecimal"),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("user_id", "id"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+    CheckConstraint("char_length(name) BETWEEN 1 AND 100", "name_length"),
+    CheckConstraint(f"name ~ '[^{INVISIBLE}]' AND name !~ '[{CONTROL}]'", "name_characters"),
+    CheckConstraint(
+        f"cardinality(scopes) > 0 AND scopes <@ ARRAY[{', '.join(repr(scope) for scope in KEY_SCOPES)}]", "scopes_known"
+    ),
+    CheckConstraint("digest ~ '^[0-9a-f]{64}$'", "digest_form"),
+    CheckConstraint("expires_at > created_at", "expiry_later"),
+    # Not unique, for a unique key would have to begin with the user, and a look-up does not know whom it will find.
+    Index("api_keys_by_digest", "digest"),
 )
 
 tasks = Table(

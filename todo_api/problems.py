@@ -33,6 +33,7 @@ KINDS: dict[type[Exception], Kind] = {
     errors.Unauthorized: Kind(401, "unauthorized", "Unauthorized"),
     errors.InvalidCredentials: Kind(401, "invalid_credentials", "Invalid credentials"),
     errors.Forbidden: Kind(403, "forbidden", "Forbidden"),
+    errors.InsufficientScope: Kind(403, "insufficient_scope", "Insufficient scope"),
     errors.NotFound: Kind(404, "not_found", "Not found"),
     rejections.RouteNotFound: Kind(404, "not_found", "Not found"),
     errors.AccountsDisabled: Kind(404, "accounts_disabled", "Accounts disabled"),
@@ -40,6 +41,7 @@ KINDS: dict[type[Exception], Kind] = {
     errors.InvalidTransition: Kind(409, "invalid_transition", "Invalid transition"),
     errors.EmailTaken: Kind(409, "email_taken", "E-mail taken"),
     errors.IdempotencyInProgress: Kind(409, "idempotency_in_progress", "Idempotency in progress"),
+    errors.TooManyKeys: Kind(409, "too_many_keys", "Too many keys"),
     errors.PreconditionFailed: Kind(412, "precondition_failed", "Precondition failed"),
     rejections.PayloadTooLarge: Kind(413, "payload_too_large", "Payload too large"),
     rejections.UriTooLong: Kind(414, "uri_too_long", "URI too long"),
@@ -87,11 +89,8 @@ def _members(error: Exception) -> dict[str, Any]:
 
 def _headers(error: Exception) -> dict[str, str]:
     match error:
-        case errors.Unauthorized() if error.token_sent:
-            challenge = f'Bearer realm="{REALM}", error="invalid_token", error_description="{error}"'
-            return {"www-authenticate": challenge}
-        case errors.Unauthorized() | errors.InvalidCredentials():
-            return {"www-authenticate": f'Bearer realm="{REALM}"'}
+        case errors.Unauthorized() | errors.InvalidCredentials() | errors.InsufficientScope():
+            return {"www-authenticate": f'Bearer realm="{REALM}"{_what_lacks(error)}'}
         case errors.PreconditionFailed():
             return {"etag": f'"{error.current.version}"'}
         case rejections.MethodNotAllowed():
@@ -99,6 +98,16 @@ def _headers(error: Exception) -> dict[str, str]:
         case errors.Unavailable() | errors.IdempotencyInProgress() | rejections.RateLimited():
             return {"retry-after": str(error.retry_after)}
     return {}
+
+
+def _what_lacks(error: Exception) -> str:
+    """The rest of a challenge (RFC 6750, section 3.1)."""
+    match error:
+        case errors.Unauthorized() if error.token_sent:
+            return f', error="invalid_token", error_description="{error}"'
+        case errors.InsufficientScope():
+            return f', error="insufficient_scope", scope="{error.scope}"'
+    return ""
 
 
 class Problems:

@@ -12,6 +12,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from todo_api.services.accounts import Account
+from todo_api.services.keys import ApiKey
 from todo_api.services.tasks import Task, TaskFilter
 
 
@@ -40,6 +41,18 @@ class AccountSchema(Schema):
     updated_at = fields.AwareDateTime()
 
 
+class ApiKeySchema(Schema):
+    """An API key as it is told, but for its secret."""
+
+    id = fields.String()
+    name = fields.String()
+    scopes = fields.List(fields.String())
+    hint = fields.String()
+    created_at = fields.AwareDateTime()
+    expires_at = fields.AwareDateTime(allow_none=True)
+    last_used_at = fields.AwareDateTime(allow_none=True)
+
+
 class TaskInputSchema(Schema):
     """A task as a client creates or replaces it; what is absent takes its default."""
 
@@ -64,6 +77,14 @@ class RegistrationSchema(Schema):
     name = fields.String(load_default=None)
 
 
+class ApiKeyInputSchema(Schema):
+    """A new API key; without `expires_at` it has no end."""
+
+    name = fields.String(required=True)
+    scopes = fields.List(fields.String(), required=True)
+    expires_at = fields.AwareDateTime(load_default=None, allow_none=True)
+
+
 def _dump_of(schema: type[Schema]) -> Callable[[Any], dict[str, Any]]:
     names = tuple(schema().fields)
     values = attrgetter(*names)
@@ -76,10 +97,12 @@ def _dump_of(schema: type[Schema]) -> Callable[[Any], dict[str, Any]]:
 
 dump_task: Callable[[Task], dict[str, Any]] = _dump_of(TaskSchema)
 dump_account: Callable[[Account], dict[str, Any]] = _dump_of(AccountSchema)
+dump_api_key: Callable[[ApiKey], dict[str, Any]] = _dump_of(ApiKeySchema)
 
 load_task_input = TaskInputSchema().load
 load_task_patch = TaskPatchSchema().load
 load_registration = RegistrationSchema().load
+load_api_key_input = ApiKeyInputSchema().load
 
 
 def load_task_filter(status: list[str] | None, completed: bool | None, q: str | None, sort: str) -> TaskFilter:
@@ -88,6 +111,6 @@ def load_task_filter(status: list[str] | None, completed: bool | None, q: str | 
     return TaskFilter(statuses, completed, " ".join(q.split()) if q else None, sort)
 
 
-def load_task_id(text: str) -> uuid.UUID:
+def load_id(text: str) -> uuid.UUID:
     """The id that a path segment names."""
     return uuid.UUID(text)

@@ -31,6 +31,7 @@ USER_PREFIX = _prefix(USER_ROLE, "app.user_id")
 LOGIN_PREFIX = _prefix(LOGIN_ROLE, "app.email")
 REQUEST_PREFIX = _prefix(LOGIN_ROLE, "app.request")
 PURGE_PREFIX = _prefix(LOGIN_ROLE, "app.purge")
+KEY_PREFIX = _prefix(LOGIN_ROLE, "app.key_digest")
 
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED;\n"

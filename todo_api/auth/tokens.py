@@ -47,6 +47,8 @@ class Identity(NamedTuple):
     subject: str
     issued_at: float
     expires_at: float
+    scopes: frozenset[str] | None = None
+    """All that it may do; None for everything, as with every JWT."""
 
 
 class Terms(NamedTuple):

@@ -18,7 +18,7 @@ from connexion.spec import Specification
 from starlette.types import Receive, Scope, Send
 
 from todo_api.greenlets import spawn
-from todo_api.pipeline.exchange import Exchange
+from todo_api.pipeline.exchange import Exchange, Spent
 from todo_api.pipeline.security import IDENTITY
 from todo_api.pipeline.threads import Threads
 from todo_api.pipeline.validation import ARGUMENTS, USER
@@ -26,9 +26,6 @@ from todo_api.pipeline.validation import ARGUMENTS, USER
 Reply = tuple[Any, int, dict[str, str]]
 """What a handler returns: the body, the status code, and headers. None is no body; bytes are sent as they are, with the
 `Content-Type` among the headers."""
-
-Spent = Callable[[], tuple[int, float, float]]
-"""What the calling function has spent at the database since it was last asked: statements, seconds, seconds of waiting for a connection."""
 
 _Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 _Call = tuple[Callable[..., Reply], dict[str, Any], Exchange]
@@ -99,7 +96,7 @@ class Bridge(RoutedMiddleware[HandlerAPI]):
             with self._flask.app_context():
                 return _answer(*handler(**arguments))
         finally:
-            exchange.statements, exchange.database_seconds, exchange.waited = self._spent()
+            exchange.spend(self._spent())
 
 
 def _answer(body: Any, status: int, headers: dict[str, str]) -> _Answer:

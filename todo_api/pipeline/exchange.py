@@ -1,6 +1,7 @@
 """One request and its reply, as those see it who watch the service: how it went, and nothing of what was sent."""
 
 import re
+from collections.abc import Callable
 from time import perf_counter, time
 from typing import Protocol
 
@@ -12,6 +13,9 @@ PAGE = "page"
 
 ABANDONED = 499
 """The status, for those who watch, of a request whose sender left before the reply began; no reply has it."""
+
+Spent = Callable[[], tuple[int, float, float]]
+"""What the calling function has spent at the database since it was last asked: statements, seconds, seconds of waiting for a connection."""
 
 _SAMPLED = 1
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -82,6 +86,13 @@ class Exchange:
         self.operation, self.route, self.entered = operation, route, True
         for watcher in self.watchers:
             watcher.entered(self)
+
+    def spend(self, spent: tuple[int, float, float]) -> None:
+        """Adds what a function has spent on it at the database."""
+        statements, seconds, waited = spent
+        self.statements += statements
+        self.database_seconds += seconds
+        self.waited += waited
 
     def end(self) -> None:
         """The reply is on its way, or there will be none."""

@@ -115,6 +115,8 @@ def _rule(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C901, PLR0911 
             return "too_many", f"Must have at most {kind.limit} items."
         case ValidationErrorKind.MinItems():
             return "too_few", f"Must have at least {kind.limit} items."
+        case ValidationErrorKind.UniqueItems():
+            return "duplicate", "Must have each item once."
         case ValidationErrorKind.MinProperties():
             return "too_few", f"Must have at least {kind.limit} members."
         case ValidationErrorKind.Format():

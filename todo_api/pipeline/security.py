@@ -1,5 +1,6 @@
 """Bearer authentication (RFC 6750), in the place that Connexion's security map has for it."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -7,6 +8,8 @@ from connexion.lifecycle import ConnexionRequest
 from connexion.security import AbstractSecurityHandler
 
 from todo_api.errors import Unauthorized
+from todo_api.greenlets import spawn
+from todo_api.pipeline.exchange import Exchange, Spent
 
 IDENTITY = "identity"
 """Where in what Connexion keeps of a token its identity is, and the argument under which a handler that wants it gets it."""
@@ -19,16 +22,60 @@ class Identified(Protocol):
     def subject(self) -> str:
         """The user it speaks for."""
 
+    @property
+    def scopes(self) -> frozenset[str] | None:
+        """All that it may do; None for everything."""
+
 
 Verify = Callable[[str], Identified | Coroutine[Any, Any, Identified]]
 """The identity in a token, or what to await for it. Raises Unauthorized. Runs on the event loop: it must not block."""
 
 
+class Lookups:
+    """Tokens with a prefix that only the database knows, each looked up anew for each request: what has ended ends with the next."""
+
+    def __init__(
+        self,
+        prefix: str,
+        read: Callable[[str], str],
+        find: Callable[[str], Identified],
+        *,
+        at_once: int,
+        spent: Spent,
+    ) -> None:
+        """`read` is what to look a token up by, at once; `find` is whom it speaks for, and may wait. Either raises Unauthorized.
+
+        No more than `at_once` are looked up at once: what a stranger makes up takes no more connections than that.
+        """
+        self._prefix = prefix
+        self._read = read
+        self._find = find
+        self._spent = spent
+        self._turn = asyncio.Semaphore(at_once)
+
+    def claims(self, token: str) -> bool:
+        """Whether the token is one of these."""
+        return token.startswith(self._prefix)
+
+    async def identity(self, token: str, exchange: Exchange) -> Identified:
+        """Whom the token speaks for. What `read` and `find` raise is raised here, and what they spend put down to the exchange."""
+        key = self._read(token)
+        async with self._turn:
+            return await spawn(self._look_up, key, exchange)
+
+    def _look_up(self, key: str, exchange: Exchange) -> Identified:
+        try:
+            return self._find(key)
+        finally:
+            exchange.spend(self._spent())
+
+
 class BearerHandler(AbstractSecurityHandler):
     """Checks the one Authorization field of a request."""
 
-    def __init__(self, verify: Verify) -> None:
+    def __init__(self, verify: Verify, lookups: Lookups | None = None) -> None:
         self._verify = verify
+        self._lookups = lookups
 
     def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Callable[[ConnexionRequest], Any]:
         """The check of one operation. It gives Connexion the token's subject and identity."""
@@ -41,7 +88,10 @@ class BearerHandler(AbstractSecurityHandler):
         scheme, _, token = fields[0].decode("latin-1").partition(" ")
         if len(fields) > 1 or scheme.lower() != "bearer" or not token:
             raise Unauthorized("Send one Authorization field: Bearer, a space, the token.", token_sent=True)
-        identity = self._verify(token.strip(" "))
+        token = token.strip(" ")
+        if self._lookups is not None and self._lookups.claims(token):
+            return _awaited(request, self._lookups.identity(token, request.scope["state"]["exchange"]))
+        identity = self._verify(token)
         return _awaited(request, identity) if isinstance(identity, Coroutine) else _identified(request, identity)
 
 

@@ -1,5 +1,5 @@
-"""Validation: the contract's rules on path, query, headers and body, compiled at start. A handler never sees a request
-that breaks one of them."""
+"""Validation: the contract's rules on the token's scope, and on path, query, headers and body, compiled at start. A handler never
+sees a request that breaks one of them."""
 
 import inspect
 from typing import Any
@@ -12,6 +12,7 @@ from todo_api.errors import ValidationFailed, Violation
 from todo_api.pipeline.bodies import Body
 from todo_api.pipeline.deprecation import App, announced
 from todo_api.pipeline.parameters import Parameters
+from todo_api.pipeline.scopes import RequiredScope
 from todo_api.pipeline.security import IDENTITY
 
 ARGUMENTS = "task_api_arguments"
@@ -22,17 +23,22 @@ USER = "user"
 
 
 class ValidatedOperation:
-    """One operation with its parameters and its body."""
+    """One operation with its scope, its parameters and its body."""
 
     def __init__(self, next_app: ASGIApp, operation: AbstractOperation) -> None:
         self._next_app = next_app
+        self._required_scope = RequiredScope(operation)
         self._parameters = Parameters(operation.parameters)
         definition = operation.request_body
         self._body = Body(definition, operation._operation.get("x-accept-patch", [])) if definition else None
         _check_signature(operation, self._parameters.arguments | ({"body"} if definition else set()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on with the arguments of its handler, or raises ValidationFailed with every violation."""
+        """Hands the request on with the arguments of its handler.
+
+        Raises InsufficientScope, and ValidationFailed with every violation.
+        """
+        self._required_scope.check(scope)
         arguments: dict[str, Any] = {}
         violations: list[Violation] = []
         self._parameters.read(scope, arguments, violations)

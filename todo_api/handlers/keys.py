@@ -1,0 +1,33 @@
+"""The API keys of a user: each function is the operation of the same name in `openapi/task-api.yaml`."""
+
+from typing import Any
+from urllib.parse import quote
+
+from todo_api.handlers.retries import replayable
+from todo_api.handlers.spaces import PRIVATE, SECRET, owner, parts
+from todo_api.pipeline.bridge import Reply
+from todo_api.schemas import dump_api_key, load_api_key_input, load_id
+from todo_api.services.keys import KeyService
+
+
+@replayable
+def create_api_key(user_id: str, user: str, body: dict[str, Any]) -> Reply:
+    """201 with the new key, its secret and its `Location`."""
+    key, secret = _service(user_id, user).create(**load_api_key_input(body))
+    location = f"/api/v1/{quote(user_id, safe='')}/keys/{key.id}"
+    return dump_api_key(key) | {"key": secret}, 201, SECRET | {"Location": location}
+
+
+def list_api_keys(user_id: str, user: str) -> Reply:
+    """200 with every key."""
+    return {"items": [dump_api_key(key) for key in _service(user_id, user).list()]}, 200, PRIVATE
+
+
+def revoke_api_key(user_id: str, user: str, key_id: str) -> Reply:
+    """204."""
+    _service(user_id, user).revoke(load_id(key_id))
+    return None, 204, PRIVATE
+
+
+def _service(user_id: str, user: str) -> KeyService:
+    return KeyService(parts().database, owner(user_id, user))

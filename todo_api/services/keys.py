@@ -1,0 +1,183 @@
+"""API keys: those of one user, and whom a key that was sent speaks for."""
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg2.errors
+from sqlalchemy import DateTime, Double, Text, Uuid, cast, delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from uuid_utils.compat import uuid7
+
+from todo_api.auth import api_keys as secrets
+from todo_api.auth.tokens import Identity
+from todo_api.errors import NotFound, TooManyKeys, Unauthorized, ValidationFailed, Violation
+from todo_api.models import KEY_SCOPES, MOST_KEYS, api_keys, users
+from todo_api.scopes import Scope, Scopes
+from todo_api.statements import Statement, given
+
+USER_ID = given("user_id", Text)
+KEY_ID = given("key_id", Uuid)
+DIGEST = given("digest", Text)
+
+_COLUMNS = (
+    api_keys.c.id,
+    api_keys.c.name,
+    api_keys.c.scopes,
+    api_keys.c.hint,
+    api_keys.c.created_at,
+    api_keys.c.expires_at,
+    api_keys.c.last_used_at,
+)
+
+
+class ApiKey(NamedTuple):
+    """A key without its secret: its id as the text of a UUID, times in UTC. `last_used_at` is right to a minute."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    hint: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+def _create() -> Statement:
+    """Counts the user's keys under the lock of the user's row, so that no two requests at once make one too many."""
+    owner = (
+        insert(users)
+        .values(id=USER_ID, seq=1, api_keys=1)
+        .on_conflict_do_update(
+            index_elements=[users.c.id],
+            set_={"seq": users.c.seq + 1, "api_keys": users.c.api_keys + 1},
+            where=users.c.api_keys < MOST_KEYS,
+        )
+        .returning(func.clock_timestamp().label("at"))
+        .cte("owner")
+    )
+    values = {
+        api_keys.c.user_id: USER_ID,
+        api_keys.c.id: KEY_ID,
+        api_keys.c.name: given("name", Text),
+        api_keys.c.scopes: given("scopes", ARRAY(Text)),
+        api_keys.c.hint: given("hint", Text),
+        api_keys.c.digest: DIGEST,
+        api_keys.c.created_at: owner.c.at,
+        api_keys.c.expires_at: given("expires_at", DateTime(timezone=True)),
+    }
+    return Statement(insert(api_keys).from_select(list(values), select(*values.values())).returning(*_COLUMNS))
+
+
+def _revoke() -> Statement:
+    """Locks the user's row first, as whatever else writes there does."""
+    owner = select(users.c.id).where(users.c.id == USER_ID).with_for_update().cte("owner")
+    gone = (
+        delete(api_keys)
+        .where(api_keys.c.user_id == owner.c.id, api_keys.c.id == KEY_ID)
+        .returning(api_keys.c.user_id)
+        .cte("gone")
+    )
+    counted = (
+        update(users)
+        .values(seq=users.c.seq + 1, api_keys=users.c.api_keys - 1)
+        .where(users.c.id == USER_ID, users.c.id == gone.c.user_id)
+    )
+    return Statement(counted.returning(users.c.seq))
+
+
+def _find() -> Statement:
+    """Notes the use where a minute has passed since the last one. Waits for nobody who is at the same row."""
+    now = func.clock_timestamp()
+    due = (
+        select(api_keys.c.user_id, api_keys.c.id)
+        .where(
+            api_keys.c.digest == DIGEST,
+            or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < now - text("interval '1 minute'")),
+            or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now),
+        )
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    noted = (
+        update(api_keys)
+        .values(last_used_at=now)
+        .where(api_keys.c.user_id == due.c.user_id, api_keys.c.id == due.c.id)
+        .cte("noted")
+    )
+    return Statement(
+        select(
+            api_keys.c.user_id,
+            cast(func.extract("epoch", api_keys.c.created_at), Double),
+            cast(func.extract("epoch", api_keys.c.expires_at), Double),
+            api_keys.c.expires_at <= now,
+            api_keys.c.scopes,
+        )
+        .where(api_keys.c.digest == DIGEST)
+        .add_cte(noted)
+    )
+
+
+_CREATE = _create()
+_LIST = Statement(
+    select(*_COLUMNS)
+    .where(api_keys.c.user_id == USER_ID)
+    .order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc())
+    .limit(MOST_KEYS)
+)
+_REVOKE = _revoke()
+_FIND = _find()
+
+
+def find(as_key: Callable[[str], Scope], digest: str) -> Identity:
+    """Whom the key with this digest speaks for, and its scopes. Raises Unauthorized where it was revoked, has expired or never was."""
+    row = as_key(digest).first(_FIND, {"digest": digest})
+    if row is None:
+        raise Unauthorized("The API key is unknown, or was revoked.", token_sent=True, cause="key_unknown")
+    user_id, created, expires, expired, scopes = row
+    if expired:
+        raise Unauthorized("The API key has expired.", token_sent=True, cause="key_expired")
+    return Identity(user_id, created, math.inf if expires is None else expires, frozenset(scopes))
+
+
+class KeyService:
+    """The API keys of one user."""
+
+    def __init__(self, database: Scopes, user_id: str) -> None:
+        self._scope = database.as_user(user_id)
+        self._user_id = user_id
+
+    def create(self, name: str, scopes: list[str], expires_at: datetime | None) -> tuple[ApiKey, str]:
+        """The new key and its secret, which nobody can have again. Raises TooManyKeys, and ValidationFailed for an end that is past."""
+        secret = secrets.make()
+        parameters: dict[str, Any] = {
+            "user_id": self._user_id,
+            "key_id": str(uuid7()),
+            "name": name,
+            "scopes": [scope for scope in KEY_SCOPES if scope in scopes],
+            "hint": secrets.hint(secret),
+            "digest": secrets.digest(secret),
+            "expires_at": expires_at,
+        }
+        try:
+            row = self._scope.first(_CREATE, parameters)
+        except psycopg2.errors.CheckViolation as error:
+            if error.diag.constraint_name == "api_keys_expiry_later_check":
+                raise ValidationFailed(
+                    [Violation("body", "/expires_at", "too_small", "Must be later than now.")]
+                ) from error
+            raise
+        if row is None:
+            raise TooManyKeys
+        return ApiKey._make(row), secret
+
+    def list(self) -> list[ApiKey]:
+        """Every key, the newest first."""
+        return [ApiKey._make(row) for row in self._scope.all(_LIST, {"user_id": self._user_id})]
+
+    def revoke(self, key_id: UUID) -> None:
+        """Ends a key for good. Raises NotFound."""
+        if self._scope.first(_REVOKE, {"user_id": self._user_id, "key_id": str(key_id)}) is None:
+            raise NotFound("There is no such API key in your space.")
