@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import SECRET, token
 from tests.live import SLACK, Live
 from tests.redis_server import RedisServer
+from todo_api.pipeline.attempts import Allowance, Attempts, FamiliarPairs, Key
 from todo_api.pipeline.counters import PAUSE, TIMEOUT, Shared
 
 TASKS = "/api/v1/me/tasks"
@@ -132,3 +133,28 @@ def test_serve_redis_away_from_the_start_serves_limits_per_worker_and_takes_redi
         redis.start()
         _until_said(live, BACK)
         assert [live.request("GET", TASKS, token=ada).status for _ in range(7)] == [200] * 5 + [429] * 2
+
+
+def test_attempts_of_two_workers_are_counted_together_and_familiar_pairs_known_to_both(redis: RedisServer) -> None:
+    redis.start()
+    key = Key("account", Allowance(free=4, longest=60))
+
+    async def run() -> tuple[list[int], bool, list[int]]:
+        shared = [Shared(redis.url, b"secret"), Shared(redis.url, b"secret")]
+        one, two = (Attempts(FamiliarPairs(64), counters) for counters in shared)
+        waits = [await worker.begin([key, Key("address", Allowance(100, 60))]) for worker in (one, two, one, two, one)]
+        await one.give_back([key])
+        waits.append(await two.begin([key]))
+        await one.learn("somebody@example.com from 192.0.2.1")
+        known = await two.is_familiar("somebody@example.com from 192.0.2.1")
+        await two.forget(key)
+        after = [await one.begin([key]) for _ in range(4)]
+        for counters in shared:
+            await counters.close()
+        return waits, known, after
+
+    waits, known, after = asyncio.run(run())
+    assert waits == [0, 0, 0, 0, 1, 0]
+    assert known
+    assert after == [0] * 4
+    assert b"example.com" not in redis.command(b"KEYS *")

@@ -1,6 +1,5 @@
 """Wires everything together, and decides nothing."""
 
-import ipaddress
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
@@ -21,16 +20,15 @@ from todo_api.db import Database
 from todo_api.errors import Unavailable
 from todo_api.handlers import spaces
 from todo_api.health import Readiness
+from todo_api.limiting import Limits
 from todo_api.logs import RequestLog
 from todo_api.metrics import Exposition, Layout, Memory, Recorder, vocabulary
 from todo_api.pages import Pages, published
-from todo_api.pipeline.addresses import Addresses
+from todo_api.pipeline.attempts import FamiliarPairs
 from todo_api.pipeline.bridge import Bridge
 from todo_api.pipeline.cors import Cors
-from todo_api.pipeline.counters import Shared
 from todo_api.pipeline.envelope import Envelope
 from todo_api.pipeline.exchange import Watcher
-from todo_api.pipeline.ratelimits import Limit, Rate, RateLimits, RefusedLimits
 from todo_api.pipeline.routing import Routing
 from todo_api.pipeline.security import BearerHandler, Lookups
 from todo_api.pipeline.validation import Validation
@@ -85,7 +83,7 @@ def _alone() -> Watch:
     return Watch(memory, Recorder(memory, memory.take()), None)
 
 
-def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
+def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPairs | None = None) -> FlaskApp:
     """The service as an ASGI application. `config` names the database and the secret."""
     watch = watch or _alone()
     connections = config.threads_of_worker + 1  # one for readiness, which is not to wait for requests
@@ -97,7 +95,7 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
     replies = Replies(database, cursor_secret(config))
-    limit = _limit(config)
+    limits = Limits(config, familiar or FamiliarPairs())
     parts = spaces.Parts(
         database=database,
         signer=CursorSigner(cursor_secret(config)),
@@ -114,7 +112,7 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
             watch.log.begin()
         if external:
             external.start()
-        async with limit or nullcontext(), watch.traces or nullcontext(), Purging(replies.purge):
+        async with limits, watch.traces or nullcontext(), Purging(replies.purge):
             yield
         if external:
             await external.close()
@@ -125,7 +123,7 @@ def create_app(config: Config, watch: Watch | None = None) -> FlaskApp:
     app = FlaskApp(
         __name__,
         lifespan=lifespan,
-        middlewares=_middlewares(config, database, watch, limit),
+        middlewares=_middlewares(config, database, watch, limits),
         resolver=contract.TagResolver(),
         security_map={"bearer": lambda: bearer},
     )
@@ -165,15 +163,7 @@ def _check_schema(database: Database, needed: str) -> None:
         raise Unavailable("The schema of the database is older than the one that this release needs.")
 
 
-def _limit(config: Config) -> Limit | None:
-    if config.rate is None:
-        return None
-    url = config.rate_limit_storage_url
-    shared = Shared(url, cursor_secret(config)) if url else None
-    return Limit(Rate(*config.rate), Addresses(map(ipaddress.ip_network, config.trusted_proxies)), shared)
-
-
-def _middlewares(config: Config, database: Database, watch: Watch, limit: Limit | None) -> list[Any]:
+def _middlewares(config: Config, database: Database, watch: Watch, limits: Limits) -> list[Any]:
     """From the outside in."""
     cors = partial(
         Cors,
@@ -191,9 +181,10 @@ def _middlewares(config: Config, database: Database, watch: Watch, limit: Limit 
             Pages, pages=published() | documentation.pages(contract.load(contract.TASK_API)) | discovery.pages(config)
         ),
         Routing,
-        *([partial(RefusedLimits, limit=limit)] if limit else []),
+        *limits.around_security,
         SecurityMiddleware,
-        *([partial(RateLimits, limit=limit)] if limit else []),
+        *limits.of_users,
         Validation,
+        *limits.of_attempts,
         partial(Bridge, spent=database.spent),
     ]

@@ -18,6 +18,7 @@ from todo_api.auth.keys import cursor_secret
 from todo_api.config import Config
 from todo_api.logs import Logging, RequestLog
 from todo_api.metrics import Recorder
+from todo_api.pipeline.attempts import FamiliarPairs
 from todo_api.protocol import Protocol, Worker
 
 if TYPE_CHECKING:  # an extra, which need not be there
@@ -94,6 +95,7 @@ class Server(BaseApplication):
         self._ready = ready
         self._memory = new_memory(max(16, 4 * config.workers))
         self._slot = 0
+        self._familiar = FamiliarPairs()
         super().__init__()
 
     def load_config(self) -> None:
@@ -126,7 +128,7 @@ class Server(BaseApplication):
         recorder = Recorder(self._memory, self._slot, self._log.sink.dropped)
         watch = Watch(self._memory, recorder, requests, _traces(self._config))
         Protocol.watchers = watch.watchers
-        return create_app(self._config, watch)
+        return create_app(self._config, watch, self._familiar)
 
     def run(self) -> None:
         """Serves until told to stop, and raises SystemExit then."""

@@ -2,6 +2,6 @@
 
 The classes stand in Connexion's own places: its list of middlewares, its security map, its resolver. They hold for any contract
 and know no task. From the outside in: `Envelope`, `Problems`, `Pages`, `Routing`, Connexion's own security between `RefusedLimits` and
-`RateLimits`, `Validation`, `Bridge`.
+`RateLimits`, `Validation`, `Guesses`, `Bridge`.
 `Exchange` is what those who watch are told of a request.
 """

@@ -6,13 +6,14 @@ them, which whoever sends from many addresses would turn against the service.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from time import time
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from zlib import crc32
 
 from limits.aio.storage import RedisStorage
-from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -28,6 +29,8 @@ PAUSE = 1.0
 
 CONNECTIONS = 16
 """To Redis, of each worker."""
+
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +97,8 @@ class Shared:
             key_prefix="todo-api",
             connection_pool=self._pool,  # type: ignore[arg-type]  # documented, and left out of the annotation
         )
+        self.client = Redis(connection_pool=self._pool)
+        """For what the library does not do."""
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -106,15 +111,27 @@ class Shared:
 
     async def hit(self, key: str, seconds: int) -> Count:
         """Counts the key once."""
+        number, left = window(key, seconds, time())
+        name = self.digest(f"{key}/{seconds}/{number}")
+
+        async def count() -> Count:
+            return Count(await self._storage.incr(name, seconds), left)
+
+        return await self.ask(count, lambda: self._memory.hit(key, seconds))
+
+    async def ask(self, question: Callable[[], Awaitable[Answer]], otherwise: Callable[[], Answer]) -> Answer:
+        """What Redis answers; where it is away, what `otherwise` does."""
         if self._looking is None:
-            number, left = window(key, seconds, time())
-            digest = blake2b(f"{key}/{seconds}/{number}".encode(), key=self._secret, digest_size=16).hexdigest()
             try:
                 async with asyncio.timeout(TIMEOUT):
-                    return Count(await self._storage.incr(digest, seconds), left)
+                    return await question()
             except (RedisError, OSError, TimeoutError) as error:
                 self._lost(error)
-        return self._memory.hit(key, seconds)
+        return otherwise()
+
+    def digest(self, name: str) -> str:
+        """The name of a key, for those who can read Redis to make nothing of."""
+        return blake2b(name.encode(), key=self._secret, digest_size=16).hexdigest()
 
     async def close(self) -> None:
         """Ends its connections."""

@@ -22,7 +22,7 @@ class Rate(NamedTuple):
 
 
 class Limit:
-    """The limit of one deployment. `async with` it while requests are counted."""
+    """The limit of one deployment."""
 
     def __init__(self, rate: Rate, addresses: Addresses, shared: Shared | None = None) -> None:
         """Counts in `shared` where that is given, else in this process."""
@@ -49,14 +49,6 @@ class Limit:
         state["headers"] += (self._policy, (b"ratelimit", b'"default";r=%d;t=%d' % (max(0, remaining), left)))
         if remaining < 0:
             raise RateLimited(left)
-
-    async def __aenter__(self) -> None:
-        if self._shared is not None:
-            await self._shared.start()
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._shared is not None:
-            await self._shared.close()
 
 
 class RateLimits(SpecMiddleware):

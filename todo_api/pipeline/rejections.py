@@ -39,8 +39,8 @@ class RateLimited(TaskApiError):
 
     detail = "Too many requests. Retry-After says how many seconds to wait."
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__()
+    def __init__(self, retry_after: int, detail: str | None = None) -> None:
+        super().__init__(detail)
         self.retry_after = retry_after
 
 

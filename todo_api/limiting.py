@@ -1,0 +1,40 @@
+"""The limits of one deployment, put together: who counts, whom, and where in the pipeline."""
+
+import ipaddress
+from functools import partial
+from typing import Any
+
+from todo_api.auth.keys import cursor_secret
+from todo_api.config import Config
+from todo_api.pipeline.addresses import Addresses
+from todo_api.pipeline.attempts import Attempts, FamiliarPairs
+from todo_api.pipeline.counters import Shared
+from todo_api.pipeline.guesses import Guesses
+from todo_api.pipeline.ratelimits import Limit, Rate, RateLimits, RefusedLimits
+
+
+class Limits:
+    """Middlewares for three places of the pipeline. `async with` it while requests are answered."""
+
+    def __init__(self, config: Config, familiar: FamiliarPairs) -> None:
+        """`familiar` is shared by the workers of this machine."""
+        addresses = Addresses(map(ipaddress.ip_network, config.trusted_proxies))
+        url = config.rate_limit_storage_url
+        self._shared = Shared(url, cursor_secret(config)) if url and config.rate else None
+        self.around_security: list[Any] = []
+        self.of_users: list[Any] = []
+        attempts = None
+        if config.rate is not None:
+            limit = Limit(Rate(*config.rate), addresses, self._shared)
+            self.around_security = [partial(RefusedLimits, limit=limit)]
+            self.of_users = [partial(RateLimits, limit=limit)]
+            attempts = Attempts(familiar, self._shared)
+        self.of_attempts = [partial(Guesses, attempts=attempts, addresses=addresses)]
+
+    async def __aenter__(self) -> None:
+        if self._shared is not None:
+            await self._shared.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._shared is not None:
+            await self._shared.close()
