@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from todo_api.contract import resolve
-from todo_api.pages import Page, page
+from todo_api.pages import Page, html, page
 from todo_api.pipeline.routing import METHODS
 from todo_api.problems import INTERNAL_ERROR, KINDS, Kind
 
@@ -158,8 +158,7 @@ def _renderer(document: dict[str, Any]) -> Any:
     environment.globals.update(document=document, reference=REFERENCE, rules=_rules)
 
     def render(template: str, **values: Any) -> Page:
-        html = environment.get_template(template).render(**values)
-        return page(html.encode(), "text/html; charset=utf-8", content_security_policy=_POLICY)
+        return html(environment.get_template(template).render(**values).encode(), _POLICY)
 
     return render
 

@@ -18,7 +18,7 @@ _OWN = Path(__file__).parent / "static"
 _SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
 _UI = "/api/v1/ui/"
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
@@ -40,13 +40,25 @@ def page(body: bytes, media_type: str, status: int = 200, **headers: str) -> Pag
     return Page(status, [*encoded, (b"etag", tag)], body, tag)
 
 
+def html(body: bytes, policy: str) -> Page:
+    """A page for people, with its Content-Security-Policy. No other page may show it in a frame or reach into it, and where it leads
+    does not learn of it."""
+    return page(
+        body,
+        "text/html; charset=utf-8",
+        content_security_policy=policy,
+        cross_origin_opener_policy="same-origin",
+        referrer_policy="no-referrer",
+        x_frame_options="DENY",
+    )
+
+
 def _swagger_ui() -> dict[str, Page]:
     """Swagger UI's own files, and our page and settings for it, which have no inline script."""
     names = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "favicon-16x16.png")
     files = {name: _SWAGGER_UI / name for name in names} | {"initializer.js": _OWN / "initializer.js"}
     pages = {_UI + name: page(path.read_bytes(), mimetypes.types_map[path.suffix]) for name, path in files.items()}
-    html = (_OWN / "ui.html").read_bytes()
-    return pages | {_UI: page(html, "text/html; charset=utf-8", content_security_policy=_POLICY)}
+    return pages | {_UI: html((_OWN / "ui.html").read_bytes(), _POLICY)}
 
 
 def published() -> dict[str, Page]:

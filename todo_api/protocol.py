@@ -146,7 +146,11 @@ class Protocol(ASGIProtocol):
         exchange = Exchange(OTHER, request_id, None, self.watchers)
         exchange.status, exchange.code = told, KINDS.get(type(error), INTERNAL_ERROR).code
         exchange.end()
-        headers += [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
+        headers += [
+            (b"x-request-id", request_id.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"connection", b"close"),
+        ]
         head = b"".join(b"%s: %s\r\n" % header for header in headers)
         reason = HTTPStatus(told).phrase.encode()
         self._safe_write(b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (told, reason, head, body))
