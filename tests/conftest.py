@@ -147,8 +147,8 @@ def new_client(check: ContractCheck) -> Iterator[Callable[[Config], Client]]:
 
 @pytest.fixture(scope="module")
 def anonymous(url: str, new_client: Callable[[Config], Client]) -> Client:
-    """A client without a token."""
-    return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off"))
+    """A client without a token. However slow the machine, no request of it is turned away for having to wait."""
+    return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000))
 
 
 @pytest.fixture

@@ -23,7 +23,9 @@ STATUSES = ("pending", "in_progress", "completed", "cancelled")
 @pytest.fixture(scope="module")
 def anonymous(url: str, new_client: Callable[[Config], Client]) -> Client:
     """A client of a service with many threads, and as many connections."""
-    return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", threads=TOGETHER))
+    return new_client(
+        Config(database_url=url, jwt_secret=SECRET, rate_limit="off", threads=TOGETHER, queue_limit=60_000)
+    )
 
 
 def at_once(calls: list[Callable[[], Reply]]) -> list[Reply]:

@@ -31,6 +31,7 @@ from todo_api.pipeline.envelope import Envelope
 from todo_api.pipeline.exchange import Watcher
 from todo_api.pipeline.routing import Routing
 from todo_api.pipeline.security import BearerHandler, Lookups
+from todo_api.pipeline.turns import Load, Turns
 from todo_api.pipeline.validation import Validation
 from todo_api.problems import INTERNAL_ERROR, KINDS, Problems
 from todo_api.purging import Purging
@@ -86,16 +87,17 @@ def _alone() -> Watch:
 def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPairs | None = None) -> FlaskApp:
     """The service as an ASGI application. `config` names the database and the secret."""
     watch = watch or _alone()
-    connections = config.threads_of_worker + 1  # one for readiness, which is not to wait for requests
+    connections = config.threads_of_worker + 1  # one for the purge, which is not to wait for requests
     url = _database_url(config)
-    database = Database(url, pool_size=config.threads_of_worker, on_loop=True, watch=watch.recorder.connection_used)
+    database = Database(url, pool_size=connections, on_loop=True, watch=watch.recorder.connection_used)
     beside = Database(url, pool_size=1, watch=watch.recorder.connection_used)
-    watch.recorder.connections(connections)
+    watch.recorder.connections(connections + 1)
     external = None if config.own_accounts else external_tokens(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
     replies = Replies(database, cursor_secret(config))
     limits = Limits(config, familiar or FamiliarPairs())
+    turns = Turns(config.threads_of_worker, Load(config.queue_limit / 1000))
     parts = spaces.Parts(
         database=database,
         signer=CursorSigner(cursor_secret(config)),
@@ -112,7 +114,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
             watch.log.begin()
         if external:
             external.start()
-        async with limits, watch.traces or nullcontext(), Purging(replies.purge):
+        async with turns.load, limits, watch.traces or nullcontext(), Purging(replies.purge):
             yield
         if external:
             await external.close()
@@ -123,7 +125,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
     app = FlaskApp(
         __name__,
         lifespan=lifespan,
-        middlewares=_middlewares(config, database, watch, limits),
+        middlewares=_middlewares(config, database, watch, limits, turns),
         resolver=contract.TagResolver(),
         security_map={"bearer": lambda: bearer},
     )
@@ -163,7 +165,7 @@ def _check_schema(database: Database, needed: str) -> None:
         raise Unavailable("The schema of the database is older than the one that this release needs.")
 
 
-def _middlewares(config: Config, database: Database, watch: Watch, limits: Limits) -> list[Any]:
+def _middlewares(config: Config, database: Database, watch: Watch, limits: Limits, turns: Turns) -> list[Any]:
     """From the outside in."""
     cors = partial(
         Cors,
@@ -180,11 +182,11 @@ def _middlewares(config: Config, database: Database, watch: Watch, limits: Limit
         partial(
             Pages, pages=published() | documentation.pages(contract.load(contract.TASK_API)) | discovery.pages(config)
         ),
-        Routing,
+        partial(Routing, load=turns.load),
         *limits.around_security,
         SecurityMiddleware,
         *limits.of_users,
-        Validation,
+        partial(Validation, body_timeout=config.body_timeout),
         *limits.of_attempts,
-        partial(Bridge, spent=database.spent),
+        partial(Bridge, turns=turns, spent=database.spent),
     ]

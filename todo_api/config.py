@@ -32,9 +32,11 @@ MINIMUM_SECRET_BYTES = 32
 MINIMUM_SECRET_CHARACTERS = 8
 KNOWN_SECRETS = ("secret", "changeme", "change-me", "password", "better-auth-secret", "your-secret", "example")
 
-_NUMBERS = {"PORT", "WEB_CONCURRENCY", "THREADS", "JWT_LIFETIME", "JWT_LEEWAY", "JWT_MAX_LIFETIME"} | {
-    f"JWT_KEYS_{name}" for name in ("TTL", "MAX_STALE", "COOLDOWN", "TIMEOUT")
-}
+_NUMBERS = (
+    {"PORT", "WEB_CONCURRENCY", "THREADS", "CLIENT_CONNECTIONS", "HEAD_TIMEOUT", "BODY_TIMEOUT", "IDLE_TIMEOUT"}
+    | {"QUEUE_LIMIT", "JWT_LIFETIME", "JWT_LEEWAY", "JWT_MAX_LIFETIME"}
+    | {f"JWT_KEYS_{name}" for name in ("TTL", "MAX_STALE", "COOLDOWN", "TIMEOUT")}
+)
 _LISTS = {"CORS_ORIGINS", "TRUSTED_PROXIES"} | {
     f"JWT_{name}" for name in ("AUDIENCE", "AUTHORIZED_PARTIES", "ALGORITHMS", "REQUIRED_CLAIMS")
 }
@@ -56,6 +58,11 @@ class Config:
     port: int = 8000
     web_concurrency: int | None = None
     threads: int | None = None
+    queue_limit: int = 50
+    client_connections: int = 2048
+    head_timeout: int = 10
+    body_timeout: int = 30
+    idle_timeout: int = 75
     jwt_secret: str = ""
     jwt_issuer: str | None = None
     jwt_jwks_url: str | None = None
@@ -91,6 +98,11 @@ class Config:
         _within("PORT", self.port, 0, 65535)
         _within("WEB_CONCURRENCY", self.workers, 1, 1024)
         _within("THREADS", self.threads_of_worker, 1, 256)
+        _within("QUEUE_LIMIT", self.queue_limit, 1, 60000)
+        _within("CLIENT_CONNECTIONS", self.client_connections, 1, 65536)
+        _within("HEAD_TIMEOUT", self.head_timeout, 1, 300)
+        _within("BODY_TIMEOUT", self.body_timeout, 1, 300)
+        _within("IDLE_TIMEOUT", self.idle_timeout, 1, 3600)
         _within("JWT_LIFETIME", self.jwt_lifetime, 1, 86400)
         _within("JWT_LEEWAY", self.jwt_leeway, 0, 300)
         if self.jwt_max_lifetime is not None:

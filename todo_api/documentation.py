@@ -91,6 +91,10 @@ ADVICE: dict[str, Advice] = {
         "The request uses a transfer coding that the service does not have.",
         "Send the body with `Content-Length`, or as `chunked` alone.",
     ),
+    "overloaded": Advice(
+        "More is asked of the service than it can answer in time, so that it turned this request away before it began.",
+        "Wait for `Retry-After` seconds, and longer after each further refusal, then try again. Nothing was done.",
+    ),
     "payload_too_large": Advice(
         "The body is larger than any body may be.",
         "Send less. The longest task fits many times over.",
@@ -102,6 +106,10 @@ ADVICE: dict[str, Advice] = {
     "rate_limited": Advice(
         "You have sent more requests than the limit has room for, or others at your address have, or sign-ins have failed too often.",
         "Wait for `Retry-After` seconds, then send it again: it was not done. Spread your requests by what `RateLimit` says is left.",
+    ),
+    "request_timeout": Advice(
+        "The request began to arrive, and its end did not come in time.",
+        "Send the request without pauses. Nothing was done, so that it may be sent again.",
     ),
     "too_many_keys": Advice(
         "There are as many API keys as a user can have. Expired ones count until they are revoked.",

@@ -38,6 +38,7 @@ KINDS: dict[type[Exception], Kind] = {
     rejections.RouteNotFound: Kind(404, "not_found", "Not found"),
     errors.AccountsDisabled: Kind(404, "accounts_disabled", "Accounts disabled"),
     rejections.MethodNotAllowed: Kind(405, "method_not_allowed", "Method not allowed"),
+    rejections.RequestTimeout: Kind(408, "request_timeout", "Request timeout"),
     errors.InvalidTransition: Kind(409, "invalid_transition", "Invalid transition"),
     errors.EmailTaken: Kind(409, "email_taken", "E-mail taken"),
     errors.IdempotencyInProgress: Kind(409, "idempotency_in_progress", "Idempotency in progress"),
@@ -50,6 +51,7 @@ KINDS: dict[type[Exception], Kind] = {
     rejections.RateLimited: Kind(429, "rate_limited", "Rate limited"),
     rejections.HeaderFieldsTooLarge: Kind(431, "header_fields_too_large", "Header fields too large"),
     rejections.NotImplementedByServer: Kind(501, "not_implemented", "Not implemented"),
+    rejections.Overloaded: Kind(503, "overloaded", "Overloaded"),
     errors.Unavailable: Kind(503, "unavailable", "Unavailable"),
     errors.NotReady: Kind(503, "unavailable", "Unavailable"),
 }
@@ -95,7 +97,7 @@ def _headers(error: Exception) -> dict[str, str]:
             return {"etag": f'"{error.current.version}"'}
         case rejections.MethodNotAllowed():
             return {"allow": error.allowed}
-        case errors.Unavailable() | errors.IdempotencyInProgress() | rejections.RateLimited():
+        case errors.Unavailable() | errors.IdempotencyInProgress() | rejections.RateLimited() | rejections.Overloaded():
             return {"retry-after": str(error.retry_after)}
     return {}
 

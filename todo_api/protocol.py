@@ -10,8 +10,9 @@ import mmap
 import re
 import select
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import unquote
 from uuid import uuid4
 from weakref import WeakSet
@@ -21,7 +22,14 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
 from todo_api.pipeline.exchange import OTHER, Exchange, Watcher
-from todo_api.pipeline.rejections import BadRequest, HeaderFieldsTooLarge, NotImplementedByServer, UriTooLong
+from todo_api.pipeline.rejections import (
+    BadRequest,
+    HeaderFieldsTooLarge,
+    NotImplementedByServer,
+    Overloaded,
+    RequestTimeout,
+    UriTooLong,
+)
 from todo_api.problems import INTERNAL_ERROR, KINDS, problem
 
 DISCARDED_BYTES = 16 * 1024 * 1024
@@ -40,8 +48,47 @@ Only a reply can tell the client to send no more on it (RFC 9112, section 9.6). 
 CUT = 1
 """Seconds before a stopping worker's time is over in which it ends in order: what is still not answered then has its connection cut."""
 
+LEAVING_SECONDS = 30
+"""Seconds that a request goes on after its sender has left: longer than any takes, so that the log has all that it has done."""
+
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){0,31}\.?)?)(:[0-9]{0,5})?")
-_REFUSALS = {400: BadRequest, 414: UriTooLong, 431: HeaderFieldsTooLarge, 501: NotImplementedByServer}
+_REFUSALS = {
+    400: BadRequest,
+    408: RequestTimeout,
+    414: UriTooLong,
+    431: HeaderFieldsTooLarge,
+    501: NotImplementedByServer,
+    503: Overloaded,
+}
+
+
+class Limits(NamedTuple):
+    """What a client may use: seconds for the head of a request, and connections of one worker."""
+
+    head_seconds: float
+    connections: int
+
+
+class _Places:
+    """Connections without a whole request, those that have had the chance to send one for longest first."""
+
+    def __init__(self) -> None:
+        self.slow: dict[Protocol, None] = {}
+        """Those that have begun a request, or have never made one."""
+        self.idle: dict[Protocol, None] = {}
+
+    def leave(self, protocol: "Protocol") -> None:
+        self.slow.pop(protocol, None)
+        self.idle.pop(protocol, None)
+
+    def make(self, newcomer: "Protocol") -> bool:
+        """Ends one of them. False where every other connection has a request that is being answered."""
+        for places in (self.slow, self.idle):
+            for protocol in places:
+                if protocol is not newcomer:
+                    protocol.give_up()
+                    return True
+        return False
 
 
 class Protocol(ASGIProtocol):
@@ -54,10 +101,95 @@ class Protocol(ASGIProtocol):
     _decided: tuple[Any, bool] | None = None
     """Whether the connection ends with the reply to a request, and to which."""
 
+    limits: ClassVar[Limits]
+    places: ClassVar[_Places] = _Places()
+    _head_timer: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
+    _begun = False
+    """Whether a part of a request's head is there, and not all of it."""
+    _state: ClassVar[dict[str, Any]] = {}
+    """The state of the last request, with its exchange."""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins."""
+        """Begins. Where there are too many connections, one that has kept a request waiting makes room, else this one is refused."""
         self.open.add(self)
         super().connection_made(transport)
+        self._await_head()
+        if self.worker.nr_conns > self.limits.connections and not self.places.make(self):
+            self._send_error_response(503, "")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends, and says so to the request that is being answered."""
+        self.places.leave(self)
+        self._stop_awaiting_head()
+        self.resume_writing()  # nothing waits any more for the client to read
+        if "exchange" in self._state:
+            self._state["exchange"].left = True
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is sent to."""
+        super().pause_writing()
+        if self._unread_timer is None:
+            self._await_reading(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+    def _await_reading(self, unread: int) -> None:
+        """Gives it as long to take some of that as a connection may be idle."""
+        self._unread_timer = self.worker.loop.call_later(self._keepalive, self._check_reading, unread)
+
+    def _check_reading(self, unread: int) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left >= unread:
+            self.transport.abort()
+        else:
+            self._await_reading(left)
+
+    def _build_http_scope(self, *about: Any) -> Any:
+        scope = super()._build_http_scope(*about)
+        self._state = scope["state"]  # type: ignore[misc]  # each connection's own from here on
+        return scope
+
+    def _await_head(self) -> None:
+        self._head_timer = self.worker.loop.call_later(self.limits.head_seconds, self._head_is_late)
+        self.places.slow[self] = None
+
+    def _stop_awaiting_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+            self._begun = False
+            self.places.slow.pop(self, None)
+
+    def _head_is_late(self) -> None:
+        if self._begun:
+            self._send_error_response(408, "")
+        else:
+            self.give_up()
+
+    def _arm_keepalive_timer(self) -> None:
+        super()._arm_keepalive_timer()
+        self.places.idle[self] = None
+
+    def _cancel_keepalive_timer(self) -> None:
+        super()._cancel_keepalive_timer()
+        self.places.idle.pop(self, None)
+
+    def give_up(self) -> None:
+        """Ends a connection without a whole request, without a word: whoever kept it open is not waiting for one."""
+        self.places.leave(self)
+        self._keepalive_timeout()
+
+    def _close_transport(self) -> None:
+        super()._close_transport()
+        if self.transport is not None and self.transport.get_write_buffer_size():
+            self.worker.loop.call_later(self._keepalive, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Takes what arrives; after a refusal, throws it away."""
@@ -85,10 +217,17 @@ class Protocol(ASGIProtocol):
         except ValueError:  # a Content-Length of more digits than Python converts
             self._send_error_response(400, "")
             return False
+        if self._current_request is None and not self._closed:
+            self._begun = True
+            if self._head_timer is None:
+                self._cancel_keepalive_timer()
+                self._await_head()
         return fed
 
     def _on_headers_complete(self) -> bool:
         held_back: bool = super()._on_headers_complete()
+        if self._head_timer is not None:
+            self._stop_awaiting_head()
         request = self._current_request
         target: str = request.uri
         if not target.startswith("/"):
@@ -195,6 +334,11 @@ class Worker(gasgi.ASGIWorker):
         """Tells the master that all is well, once a second from the moment when connections are taken."""
         self._serving[0] = 1
         super().notify()
+
+    def _setup_event_loop(self) -> None:
+        """As gunicorn's, which leaves the queue of new connections at the 100 of the event loop: the next would wait a second and more."""
+        super()._setup_event_loop()
+        self.loop.create_server = partial(self.loop.create_server, backlog=self.cfg.backlog)
 
     def handle_exit_signal(self) -> None:
         """SIGTERM: takes no more connections, and finishes those there are.

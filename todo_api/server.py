@@ -4,6 +4,7 @@
 
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable
 from operator import attrgetter
@@ -19,7 +20,10 @@ from todo_api.config import Config
 from todo_api.logs import Logging, RequestLog
 from todo_api.metrics import Recorder
 from todo_api.pipeline.attempts import FamiliarPairs
-from todo_api.protocol import Protocol, Worker
+from todo_api.protocol import LEAVING_SECONDS, Limits, Protocol, Worker
+
+OWN_FILES = 128
+"""How many of the files that a process may open a worker keeps for itself: database connections, logs, key servers."""
 
 if TYPE_CHECKING:  # an extra, which need not be there
     from todo_api.traces import Traces
@@ -107,7 +111,8 @@ class Server(BaseApplication):
             "worker_class": Worker,
             "asgi_lifespan": "on",
             "graceful_timeout": STOP_SECONDS,
-            "keepalive": 75,
+            "keepalive": self._config.idle_timeout,
+            "asgi_disconnect_grace_period": LEAVING_SECONDS,
             "limit_request_field_size": 17 * 1024,  # the longest token, and the rest of its field
             "limit_request_fields": 64,
             "logger_class": ServerLog,
@@ -128,6 +133,7 @@ class Server(BaseApplication):
         recorder = Recorder(self._memory, self._slot, self._log.sink.dropped)
         watch = Watch(self._memory, recorder, requests, _traces(self._config))
         Protocol.watchers = watch.watchers
+        Protocol.limits = Limits(self._config.head_timeout, _connections(self._config.client_connections))
         return create_app(self._config, watch, self._familiar)
 
     def run(self) -> None:
@@ -140,6 +146,15 @@ class Server(BaseApplication):
 
     def _take_slot(self, _: Any, worker: Any) -> None:
         self._memory.give_back(worker.slot)
+
+
+def _connections(wanted: int) -> int:
+    """How many of so many connections this process may hold: it asks the system for the files that they need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = wanted + OWN_FILES if hard == resource.RLIM_INFINITY else min(wanted + OWN_FILES, hard)
+    if resource.RLIM_INFINITY != soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return max(1, files - OWN_FILES)
 
 
 def _traces(config: Config) -> "Traces | None":

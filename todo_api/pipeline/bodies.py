@@ -1,5 +1,6 @@
 """JSON bodies: read up to a limit, parsed strictly, judged as the contract says."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -7,7 +8,7 @@ import orjson
 from starlette.types import Receive, Scope
 
 from todo_api.errors import Violation
-from todo_api.pipeline.rejections import MalformedJson, PayloadTooLarge, UnsupportedMediaType
+from todo_api.pipeline.rejections import MalformedJson, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
 from todo_api.pipeline.rules import Rules
 
 MAX_BODY = 65536
@@ -19,17 +20,19 @@ _CHARSETS = ("", "charset=utf-8", 'charset="utf-8"')
 class Body:
     """The body of one operation: JSON, of one schema."""
 
-    def __init__(self, definition: dict[str, Any], also: list[str]) -> None:
-        """`definition` is the contract's `requestBody`; `also` are further names that its media type goes by."""
+    def __init__(self, definition: dict[str, Any], also: list[str], seconds: float) -> None:
+        """`definition` is the contract's `requestBody`; `also` are further names that its media type goes by; a body has so many
+        seconds to arrive."""
         ((media_type, content),) = definition["content"].items()
         self._media_types = tuple(dict.fromkeys([media_type, *also]))
         self._required = definition.get("required", False)
         self._rules = Rules(content["schema"])
+        self._seconds = seconds
 
     async def read(self, scope: Scope, receive: Receive, violations: list[Violation]) -> Any:
         """The parsed body, None where there is none. Violations go into `violations`.
 
-        Raises UnsupportedMediaType, PayloadTooLarge, MalformedJson.
+        Raises UnsupportedMediaType, PayloadTooLarge, MalformedJson, RequestTimeout.
         """
         lengths, types = [], []
         for name, value in scope["headers"]:
@@ -37,7 +40,11 @@ class Body:
                 types.append(value)
             elif name == b"content-length":
                 lengths.append(value)
-        content = await _receive(receive, lengths)
+        try:
+            async with asyncio.timeout(self._seconds):
+                content = await _receive(receive, lengths)
+        except TimeoutError as error:
+            raise RequestTimeout from error
         if not content and not types:
             self._check_absent(violations)
             return None

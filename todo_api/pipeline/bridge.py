@@ -5,6 +5,7 @@ waits for the database as if it blocked. This takes the place of a2wsgi, which h
 Flask's own routing of what is routed already, and of the decorators that Connexion builds for each request.
 """
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -21,6 +22,7 @@ from todo_api.greenlets import spawn
 from todo_api.pipeline.exchange import Exchange, Spent
 from todo_api.pipeline.security import IDENTITY
 from todo_api.pipeline.threads import Threads
+from todo_api.pipeline.turns import Turns
 from todo_api.pipeline.validation import ARGUMENTS, USER
 
 Reply = tuple[Any, int, dict[str, str]]
@@ -71,10 +73,12 @@ class HandlerAPI(RoutedAPI[HandledOperation]):
 class Bridge(RoutedMiddleware[HandlerAPI]):
     """The innermost of the pipeline: runs the handlers."""
 
-    def __init__(self, app: FlaskASGIApp, *, spent: Spent = lambda: (0, 0.0, 0.0)) -> None:
+    def __init__(self, app: FlaskASGIApp, *, turns: Turns | None = None, spent: Spent = lambda: (0, 0.0, 0.0)) -> None:
+        """`turns` are those of all handlers that have no threads of their own."""
         super().__init__(app)
         self._flask: flask.Flask = app.app
         self._spent = spent
+        self._turns = turns or Turns()
 
     def add_api(self, specification: Specification, **kwargs: Any) -> HandlerAPI:
         """Learns the operations of a contract.
@@ -88,7 +92,10 @@ class Bridge(RoutedMiddleware[HandlerAPI]):
         return api
 
     async def _spawn(self, call: _Call) -> _Answer:
-        return await spawn(self._run, call)
+        async with self._turns:
+            if call[2].left:
+                raise asyncio.CancelledError  # its sender left while it waited for its turn
+            return await spawn(self._run, call)
 
     def _run(self, call: _Call) -> _Answer:
         handler, arguments, exchange = call

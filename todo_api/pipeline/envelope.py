@@ -30,7 +30,10 @@ class Envelope:
 
         async def finish(message: Message) -> None:
             if message["type"] == "http.response.start":
-                exchange.status = message["status"]
+                if exchange.left:
+                    exchange.code = exchange.error = None  # nobody is told
+                else:
+                    exchange.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *headers]
             elif is_head:
                 message["body"] = b""

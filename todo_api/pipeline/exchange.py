@@ -31,6 +31,7 @@ class Exchange:
         "ended_at",
         "entered",
         "error",
+        "left",
         "method",
         "operation",
         "parent_id",
@@ -61,6 +62,8 @@ class Exchange:
         self.watchers = watchers
         self.operation = self.route = NONE
         self.entered = False
+        self.left = False
+        """Whether the sender has closed the connection: nobody will get the reply."""
         self.status = ABANDONED
         self.seconds = 0.0
         self.ended_at = 0.0

@@ -44,6 +44,19 @@ class RateLimited(TaskApiError):
         self.retry_after = retry_after
 
 
+class RequestTimeout(TaskApiError):
+    """The head or the body of the request took too long to arrive (RFC 9110, section 15.5.9)."""
+
+    detail = "The request did not arrive in time."
+
+
+class Overloaded(TaskApiError):
+    """More is asked than can be answered in time: this request was not begun, so that others are. `retry_after` is in seconds."""
+
+    detail = "The service has more to do than it can; nothing was done. Try again."
+    retry_after = 1
+
+
 class HeaderFieldsTooLarge(TaskApiError):
     """The header section is larger than any may be."""
 

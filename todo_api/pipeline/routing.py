@@ -12,7 +12,8 @@ from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.pipeline.exchange import Exchange
-from todo_api.pipeline.rejections import MethodNotAllowed, RouteNotFound
+from todo_api.pipeline.rejections import MethodNotAllowed, Overloaded, RouteNotFound
+from todo_api.pipeline.turns import Load
 
 METHODS = ("get", "put", "post", "patch", "delete")
 """The methods of operations. HEAD and OPTIONS follow from them."""
@@ -28,26 +29,30 @@ class Resource(NamedTuple):
     operation_ids: dict[str, str]
     allowed: str
     options: list[tuple[bytes, bytes]]
+    has_own_threads: bool
 
 
 class Routing(SpecMiddleware):
-    """Finds the operation of a request, and tells Connexion's middlewares further in."""
+    """Finds the operation of a request, and tells Connexion's middlewares further in. Turns it away where there is too much to do:
+    here it has cost next to nothing."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, load: Load | None = None) -> None:
+        """`load` is that of all operations whose handlers have no threads of their own."""
         self._app = app
+        self._load = load or Load()
         self._resources: dict[int, list[Resource]] = {}
 
     def add_api(self, specification: Specification, *, base_path: str | None = None, **_: Any) -> None:
         """Learns the paths of a contract. Those with more fixed segments are tried first."""
         base = specification.base_path if base_path is None else base_path
         for path, item in specification["paths"].items():
-            resource, length = _resource(base, path, item)
+            resource, length = _resource(base, path, item, bool(specification.get("x-own-threads")))
             self._resources.setdefault(length, []).append(resource)
         for resources in self._resources.values():
             resources.sort(key=lambda resource: -len(resource.fixed))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on with its operation, or raises RouteNotFound or MethodNotAllowed."""
+        """Hands the request on with its operation, or raises RouteNotFound, MethodNotAllowed or Overloaded."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -63,17 +68,24 @@ class Routing(SpecMiddleware):
         if operation_id is None:
             raise MethodNotAllowed(resource.allowed)
         exchange.enter(operation_id, resource.template)
+        if not resource.has_own_threads and self._load.is_too_much():
+            raise Overloaded
         routing = {"api_base_path": resource.base_path, "operation_id": operation_id}
-        await self._app(
-            {
-                **scope,
-                "method": "GET" if method == "HEAD" else method,
-                "path_params": parameters,
-                "extensions": {**(scope.get("extensions") or {}), ROUTING_CONTEXT: routing},
-            },
-            receive,
-            send,
-        )
+        scope = {
+            **scope,
+            "method": "GET" if method == "HEAD" else method,
+            "path_params": parameters,
+            "extensions": {**(scope.get("extensions") or {}), ROUTING_CONTEXT: routing},
+        }
+        if resource.has_own_threads:
+            await self._app(scope, receive, send)
+            return
+        load = self._load
+        load.answering += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            load.answering -= 1
 
     def _match(self, raw_path: bytes) -> tuple[Resource, dict[str, str | None]]:
         if not raw_path.isascii():
@@ -85,7 +97,7 @@ class Routing(SpecMiddleware):
         raise RouteNotFound
 
 
-def _resource(base_path: str, path: str, item: dict[str, Any]) -> tuple[Resource, int]:
+def _resource(base_path: str, path: str, item: dict[str, Any], has_own_threads: bool) -> tuple[Resource, int]:
     segments = f"{base_path}{path}".split("/")
     methods = {method.upper(): item[method] for method in METHODS if method in item}
     ids = {method: operation["operationId"] for method, operation in methods.items()}
@@ -98,7 +110,8 @@ def _resource(base_path: str, path: str, item: dict[str, Any]) -> tuple[Resource
         options.append((b"accept-patch", accepted.encode()))
     variable = tuple((index, text[1:-1]) for index, text in enumerate(segments) if text.startswith("{"))
     fixed = tuple((index, text) for index, text in enumerate(segments) if not text.startswith("{"))
-    return Resource(base_path, f"{base_path}{path}", fixed, variable, ids, allowed, options), len(segments)
+    template = f"{base_path}{path}"
+    return Resource(base_path, template, fixed, variable, ids, allowed, options, has_own_threads), len(segments)
 
 
 def _decode(segment: str) -> str | None:

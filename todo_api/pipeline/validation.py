@@ -6,6 +6,7 @@ from typing import Any
 
 from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
 from connexion.operations import AbstractOperation
+from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.errors import ValidationFailed, Violation
@@ -25,12 +26,13 @@ USER = "user"
 class ValidatedOperation:
     """One operation with its scope, its parameters and its body."""
 
-    def __init__(self, next_app: ASGIApp, operation: AbstractOperation) -> None:
+    def __init__(self, next_app: ASGIApp, operation: AbstractOperation, body_timeout: float) -> None:
         self._next_app = next_app
         self._required_scope = RequiredScope(operation)
         self._parameters = Parameters(operation.parameters)
         definition = operation.request_body
-        self._body = Body(definition, operation._operation.get("x-accept-patch", [])) if definition else None
+        also = operation._operation.get("x-accept-patch", [])
+        self._body = Body(definition, also, body_timeout) if definition else None
         _check_signature(operation, self._parameters.arguments | ({"body"} if definition else set()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,16 +66,26 @@ def _check_signature(operation: AbstractOperation, offered: set[str]) -> None:
 class ValidationAPI(RoutedAPI[App]):
     """The operations of one contract."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, body_timeout: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._body_timeout = body_timeout
         self.add_paths()
 
     def make_operation(self, operation: AbstractOperation) -> App:
         """The operation, compiled."""
-        return announced(ValidatedOperation(self.next_app, operation), operation._operation)
+        return announced(ValidatedOperation(self.next_app, operation, self._body_timeout), operation._operation)
 
 
 class Validation(RoutedMiddleware[ValidationAPI]):
     """Takes the place of Connexion's RequestValidationMiddleware, which builds its validators anew for each request."""
 
-    api_cls = ValidationAPI
+    def __init__(self, app: ASGIApp, *, body_timeout: float = 30) -> None:
+        """A body has so many seconds to arrive."""
+        super().__init__(app)
+        self._body_timeout = body_timeout
+
+    def add_api(self, specification: Specification, **kwargs: Any) -> ValidationAPI:
+        """Compiles the operations of a contract."""
+        api = ValidationAPI(specification, next_app=self.app, body_timeout=self._body_timeout, **kwargs)
+        self.apis[api.base_path].append(api)
+        return api

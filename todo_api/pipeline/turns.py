@@ -1,0 +1,104 @@
+"""Turns: so many requests are answered at once, and the others wait, in order, and not for long.
+
+The queue is kept short by turning away what comes while it is long; `Load` says when. Its rule is that of CoDel (RFC 8289), as
+Maurer's "Fail at Scale" (ACM Queue 13, 8) has it for servers: a burst may make a queue, and a queue that stays is not let grow.
+"""
+
+import asyncio
+from collections import deque
+from time import perf_counter
+
+BURST = 4
+"""How many times as long as usual requests may wait in a burst. It is none any more, but overload, when they wait for too long for all of
+that time; and over when they did not for as long."""
+
+BEAT = 0.01
+"""Seconds between two looks at how late the event loop is."""
+
+
+class Load:
+    """How long requests wait: for the event loop to read them, and for their turn."""
+
+    def __init__(self, limit: float = 0.05) -> None:
+        """`limit` is for how many seconds requests may wait. One that comes alone is never turned away."""
+        self._limit = limit
+        self._burst = limit * BURST
+        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._late = 0.0
+        self._overloaded = False
+        self._short_at = perf_counter()
+        self._long_at = 0.0
+        self.answering = 0
+        """How many requests are being answered, or wait for it."""
+
+    def add(self, turn: "asyncio.Future[None]") -> None:
+        """Somebody begins to wait for a turn, and ends when that is done."""
+        self._waiting.append((perf_counter(), turn))
+
+    def is_too_much(self) -> bool:
+        """Whether another request would wait for too long."""
+        if not self.answering:
+            return False
+        now = perf_counter()
+        while self._waiting and self._waiting[0][1].done():
+            self._waiting.popleft()
+        wait = self._late + (now - self._waiting[0][0] if self._waiting else 0.0)
+        if wait < self._limit:
+            self._short_at = now
+            if now - self._long_at > self._burst:
+                self._overloaded = False
+            return False
+        self._long_at = now
+        if wait > self._burst or now - self._short_at > self._burst:
+            self._overloaded = True
+        return self._overloaded
+
+    async def __aenter__(self) -> None:
+        """Watches the event loop from here on."""
+        self._watching = asyncio.create_task(self._watch())
+
+    async def __aexit__(self, *_: object) -> None:
+        self._watching.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            due = perf_counter() + BEAT
+            await asyncio.sleep(BEAT)
+            self._late = perf_counter() - due
+            self.is_too_much()
+
+
+class Turns:
+    """At most `count` at once. For one event loop."""
+
+    def __init__(self, count: int = 8, load: Load | None = None) -> None:
+        self.load = load or Load()
+        """How long requests wait for theirs."""
+        self._free = count
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        """Waits for a turn, behind those who came before."""
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self.load.add(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self._hand_on()  # it came at the very moment
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
