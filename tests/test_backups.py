@@ -95,7 +95,7 @@ def test_backup_while_the_service_writes_restores_one_moment_elsewhere(folder: P
     before, after = folder / "before", folder / "after"
     before.mkdir()
     after.mkdir()
-    with Live(before) as service:
+    with Live(before, RATE_LIMIT="off") as service:
         service.ready()
         assert service.request("POST", "/api/v1/auth/register", ACCOUNT).status == 201
         ada = token("ada", secret=kept_secret(before / "data"))
@@ -119,7 +119,7 @@ def test_backup_while_the_service_writes_restores_one_moment_elsewhere(folder: P
         writer.join()
         assert done.returncode == 0, done
     restored(after, after / "tasks.backup")
-    with Live(after) as service:
+    with Live(after, RATE_LIMIT="off") as service:
         service.ready()
         assert service.request("POST", "/api/v1/auth/token", ACCOUNT).status == 200
         ada = token("ada", secret=kept_secret(after / "data"))

@@ -16,6 +16,8 @@ from tests.conftest import PASSWORD, SECRET, execute
 from todo_api.config import Config
 
 TASKS = "/api/v1/me/tasks"
+MANY = 16
+"""As many registrations as may wait for their turn at once."""
 TOGETHER = 20
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
 
@@ -144,7 +146,7 @@ def test_list_tasks_by_cursor_while_others_insert_and_delete_neither_skips_nor_r
         assert max(times.values()) == 1
 
 
-def test_register_account_of_one_email_a_hundred_times_at_once_gives_one(url: str, anonymous: Client) -> None:
+def test_register_account_of_one_email_many_times_at_once_gives_one(url: str, anonymous: Client) -> None:
     email = f"{secrets.token_hex(4)}@example.com"
     registration = {"email": email, "password": PASSWORD}
 
@@ -155,8 +157,8 @@ def test_register_account_of_one_email_a_hundred_times_at_once_gives_one(url: st
 
     anonymous.post("/api/v1/auth/register", {"email": f"other-{email}", "password": PASSWORD})
     (accounts,), (users,) = rows()
-    replies = at_once([lambda: anonymous.post("/api/v1/auth/register", registration)] * 100)
-    assert Counter(reply.status for reply in replies) == {201: 1, 409: 99}
+    replies = at_once([lambda: anonymous.post("/api/v1/auth/register", registration)] * MANY)
+    assert Counter(reply.status for reply in replies) == {201: 1, 409: MANY - 1}
     assert {reply.code for reply in replies if reply.status == 409} == {"email_taken"}
     assert rows() == [(accounts + 1,), (users + 1,)]
     assert anonymous.post("/api/v1/auth/token", registration).status == 200

@@ -1,6 +1,5 @@
 """Passwords: argon2id, through argon2-cffi."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,8 +8,8 @@ from argon2.exceptions import VerifyMismatchError
 
 from todo_api.greenlets import in_thread
 
-AT_ONCE = os.cpu_count() or 1
-"""How many passwords are hashed at once: more would take turns, with 19 MiB each."""
+AT_ONCE = 1
+"""How many passwords a worker hashes at once: each takes a processor for 20 ms, and the requests are to have the others."""
 
 COMMONEST = frozenset((Path(__file__).with_name("common-passwords.txt")).read_text(encoding="utf-8").splitlines())
 

@@ -24,6 +24,9 @@ OF_ACCOUNT = Allowance(free=5, longest=300)
 OF_ADDRESS = {"sign-in": Allowance(free=20, longest=300), "register": Allowance(free=50, longest=300)}
 """More, since many people may share one. Of registrations those count that succeed, too."""
 
+AT_ONCE = 2
+"""How many check a password at once. With one, a request that is sent again would wait for itself and not learn that it runs."""
+
 WAITING = 16
 """How many wait for their turn at most."""
 
@@ -106,10 +109,10 @@ class Guesses(SpecMiddleware):
 
 
 class Turns:
-    """One at a time; a hash takes a processor for 20 ms, and the common requests are to have the others."""
+    """Few at a time: of the handlers that may run at once, most are for the common requests."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Semaphore(1)
+        self._turn = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
     @asynccontextmanager
