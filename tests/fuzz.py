@@ -44,7 +44,7 @@ def fuzz(service: Live, folder: Path, *options: str, any_user: bool = False, **s
     done = subprocess.run(
         [COMMAND, "--no-color", "run", contract.TASK_API, *options],
         cwd=folder,
-        env={**os.environ, "API_URL": f"{service.origin}/api/v1", "COLUMNS": "120"},
+        env={**os.environ, "PYTHONPATH": str(HERE), "API_URL": f"{service.origin}/api/v1", "COLUMNS": "120"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
