@@ -84,7 +84,7 @@ def _is_misread(problem: dict[str, Any]) -> bool:
 
 def main() -> int:
     """0 where both find nothing, 1 where not."""
-    with tempfile.TemporaryDirectory(prefix="second-judge-") as above, Live(Path(above)) as service:
+    with tempfile.TemporaryDirectory(prefix="second-judge-") as above, Live(Path(above), RATE_LIMIT="off") as service:
         service.ready()
         verdicts = [respect(service), drift(service, Path(above))]
     return 0 if all(verdicts) else 1
