@@ -87,11 +87,11 @@ def _alone() -> Watch:
 def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPairs | None = None) -> FlaskApp:
     """The service as an ASGI application. `config` names the database and the secret."""
     watch = watch or _alone()
-    connections = config.threads_of_worker + 1  # one for the purge, which is not to wait for requests
+    connections = config.threads_of_worker + 1  # one for readiness, which is not to wait for requests
     url = _database_url(config)
-    database = Database(url, pool_size=connections, on_loop=True, watch=watch.recorder.connection_used)
+    database = Database(url, pool_size=config.threads_of_worker, on_loop=True, watch=watch.recorder.connection_used)
     beside = Database(url, pool_size=1, watch=watch.recorder.connection_used)
-    watch.recorder.connections(connections + 1)
+    watch.recorder.connections(connections)
     external = None if config.own_accounts else external_tokens(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
