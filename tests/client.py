@@ -99,7 +99,9 @@ class Client:
         status, reply_headers, body = 0, [], b""
 
         async def receive() -> dict[str, Any]:
-            return messages.pop(0) if messages else {"type": "http.disconnect"}
+            if not messages:
+                await asyncio.Event().wait()  # it stays until it has the reply
+            return messages.pop(0)
 
         async def send(message: Any) -> None:
             nonlocal status, reply_headers, body

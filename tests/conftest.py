@@ -5,7 +5,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from zlib import crc32
 
 import psycopg2
 import pytest
@@ -80,6 +81,12 @@ def new_database(server: EmbeddedServer) -> Callable[[], str]:
 def url(new_database: Callable[[], str]) -> str:
     """The URL of the module's database."""
     return new_database()
+
+
+@pytest.fixture(scope="module")
+def direct(url: str) -> str:
+    """The same, past whatever the service reaches it through."""
+    return url
 
 
 CHECK = pytest.StashKey[ContractCheck]()
@@ -167,6 +174,34 @@ def ada(new_user: Callable[[], Client]) -> Client:
 def bob(new_user: Callable[[], Client]) -> Client:
     """Another user's client."""
     return new_user()
+
+
+class User(NamedTuple):
+    """A user with an account, signed in."""
+
+    client: Client
+    id: str
+    email: str
+    tokens: dict[str, Any]
+
+
+@pytest.fixture
+def new_account(anonymous: Client, request: pytest.FixtureRequest) -> Callable[[], User]:
+    """Registers and signs in."""
+    count = iter(range(100))
+
+    def make() -> User:
+        email = f"life{crc32(request.node.nodeid.encode())}-{next(count)}@example.com"
+        account = anonymous.post("/api/v1/auth/register", {"email": email, "password": PASSWORD, "name": "Ada"})
+        tokens = anonymous.post("/api/v1/auth/token", {"email": email, "password": PASSWORD}).json()
+        return User(anonymous.signed_in(tokens["access_token"]), account.json()["id"], email, tokens)
+
+    return make
+
+
+@pytest.fixture
+def user(new_account: Callable[[], User]) -> User:
+    return new_account()
 
 
 def token(user_id: str, **changes: Any) -> str:

@@ -18,3 +18,14 @@ def counts(url: str) -> tuple[int, int, int]:
         url, "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM accounts), (SELECT count(*) FROM tasks)"
     )
     return users, accounts, tasks
+
+
+def tables_of_users(url: str) -> dict[str, set[str]]:
+    """The columns of every table that a user has rows in, from the catalogue."""
+    found = rows(
+        url,
+        "SELECT table_name, array_agg(column_name::text) FROM information_schema.columns"
+        " WHERE table_schema = 'public' GROUP BY table_name"
+        " HAVING bool_or(column_name = 'user_id') OR table_name = 'users'",
+    )
+    return {table: set(columns) for table, columns in found}

@@ -45,6 +45,7 @@ def test_register_account_with_name_gives_account(anonymous: Client, email: str)
         "name": "Ada Ω",
         "created_at": account["created_at"],
         "updated_at": account["created_at"],
+        "version": 0,
     }
     assert (reply.headers["location"], reply.headers["cache-control"]) == ("/api/v1/me/account", "no-store")
     assert sign_in(anonymous, email).get("/api/v1/me/account").json() == account
@@ -199,18 +200,31 @@ def test_issue_token_for_account_gives_token_that_opens_its_space(anonymous: Cli
     reply = anonymous.post(TOKEN, {"email": email, "password": PASSWORD})
     access_token = reply.json()["access_token"]
     assert reply.status == 200
-    assert reply.json() == {"access_token": access_token, "token_type": "Bearer", "expires_in": 3600}
+    assert reply.json() == {
+        "access_token": access_token,
+        "token_type": "Bearer",
+        "expires_in": 900,
+        "refresh_token": reply.json()["refresh_token"],
+        "refresh_expires_in": 2592000,
+    }
     assert reply.headers["cache-control"] == "no-store"
     assert anonymous.signed_in(access_token).get(f"/api/v1/{account['id']}/tasks").status == 200
 
 
-def test_issue_token_for_account_has_the_claims_of_an_hour(anonymous: Client, email: str) -> None:
+def test_issue_token_for_account_has_the_claims_of_a_quarter_of_an_hour(anonymous: Client, email: str) -> None:
     account = register(anonymous, email)
     now = time.time()
     access_token = anonymous.post(TOKEN, {"email": email, "password": PASSWORD}).json()["access_token"]
     claims = jwt.decode(access_token, SECRET, algorithms=["HS256"], audience="task-api")
     iat = claims["iat"]
-    assert claims == {"iss": "task-api", "aud": "task-api", "sub": account["id"], "iat": iat, "exp": iat + 3600}
+    assert claims == {
+        "iss": "task-api",
+        "aud": "task-api",
+        "sub": account["id"],
+        "iat": iat,
+        "exp": iat + 900,
+        "sid": claims["sid"],
+    }
     assert now - 1 <= iat <= time.time()
 
 
@@ -269,6 +283,7 @@ def test_get_account_of_user_not_met_before_makes_a_row_once(url: str, ada: Clie
         "name": None,
         "created_at": account["created_at"],
         "updated_at": account["created_at"],
+        "version": 0,
     }
     assert first.headers["cache-control"] == "private, no-cache"
     assert ada.get(f"/api/v1/{account['id']}/account").json() == account

@@ -11,6 +11,7 @@ from tests.rows import counts
 from tests.test_tasks import create, path
 
 TASKS = "/api/v1/me/tasks"
+AUTH = ["/api/v1/auth/register", "/api/v1/auth/token", "/api/v1/auth/refresh", "/api/v1/auth/sign-out"]
 JSON = {"Content-Type": "application/json"}
 
 MALFORMED = {
@@ -131,7 +132,7 @@ def test_task_write_with_malformed_json_is_refused(ada: Client, url: str, operat
     assert ada.get(path(task)).json() == task
 
 
-@pytest.mark.parametrize("address", ["/api/v1/auth/register", "/api/v1/auth/token"])
+@pytest.mark.parametrize("address", AUTH)
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
 def test_auth_operation_with_malformed_json_is_refused(
     anonymous: Client, url: str, address: str, content: bytes
@@ -208,7 +209,7 @@ def test_create_task_with_description_within_bounds_returns_it_exactly(ada: Clie
 
 
 @pytest.mark.parametrize("size", [65_537, 10 * 1024 * 1024])
-@pytest.mark.parametrize("address", [TASKS, "/api/v1/auth/register", "/api/v1/auth/token"])
+@pytest.mark.parametrize("address", [TASKS, *AUTH])
 def test_post_with_body_over_the_limit_is_refused(ada: Client, url: str, address: str, size: int) -> None:
     before = counts(url)
     content = b'{"title": "' + b"x" * (size - 13) + b'"}'

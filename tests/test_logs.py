@@ -129,8 +129,20 @@ def test_log_carries_the_trace_that_the_caller_named(
     assert (line.get("trace_id"), line.get("parent_id")) == expected
 
 
+def sessions(service: Live, credentials: bytes) -> list[str]:
+    """The tokens of a session that is refreshed, replayed and ended."""
+    ask = service.request
+    first = ask("POST", "/api/v1/auth/token", credentials).json()
+    body = json.dumps({"refresh_token": first["refresh_token"]}).encode()
+    second = ask("POST", "/api/v1/auth/refresh", body).json()
+    assert ask("POST", "/api/v1/auth/refresh", body).status == 401
+    assert ask("POST", "/api/v1/auth/refresh", body[:-3]).status == 400
+    assert ask("POST", "/api/v1/auth/sign-out", body).status == 204
+    return [tokens[name] for tokens in (first, second) for name in ("access_token", "refresh_token")]
+
+
 def every_operation(service: Live) -> list[str]:
-    """Does every operation, and what can go wrong with it, with recognisable values. Gives the secrets that were shown."""
+    """Does every operation, and what can go wrong with it, with recognisable values. Gives the tokens that were issued."""
     body = {name: PERSONAL[name] for name in ("email", "password", "name")}
     task = {name: PERSONAL[name] for name in ("title", "description")}
     ask = service.request
@@ -163,7 +175,7 @@ def every_operation(service: Live) -> list[str]:
         ask("DELETE", one, token=bearer).status,
     ]
     assert statuses == [200, 200, 200, 200, 200, 200, 200, 412, 400, 400, 400, 404, 405, 403, 401, 204]
-    return [with_api_key(service, bearer)]
+    return [with_api_key(service, bearer), *sessions(service, json.dumps(credentials).encode())]
 
 
 def with_api_key(service: Live, bearer: str) -> str:
@@ -189,7 +201,7 @@ def test_log_and_metrics_of_every_operation_hold_nothing_personal(new_database: 
     """Also where a fault quotes it: PostgreSQL's message names the whole row that breaks a constraint."""
     url = new_database()
     with serving(url, tmp_path, LOG_FORMAT="json", LOG_LEVEL="DEBUG") as service:
-        shown = every_operation(service)
+        issued = every_operation(service)
         execute(url, "ALTER TABLE tasks ADD CONSTRAINT odd CHECK (title NOT LIKE 'walrus%')")
         content = json.dumps({name: PERSONAL[name] for name in ("title", "description")}).encode()
         bearer = token(PERSONAL["subject"])
@@ -200,10 +212,10 @@ def test_log_and_metrics_of_every_operation_hold_nothing_personal(new_database: 
         written = service.output()
     assert "psycopg2.errors.CheckViolation (23514) at " in written
     assert '"request_id":"fault"' in written
-    assert [name for name in (*PERSONAL.values(), "walrus", bearer, SECRET) if name in written.lower() + metrics] == []
-    kept = [secret[:10] for secret in shown]  # as much of a key as its hint has
-    assert kept
-    assert [secret for secret in kept if secret in written + metrics] == []
+    secrets = [bearer, SECRET, *issued, *(token[4:47] for token in issued if token.startswith("tdr_"))]
+    assert len(secrets) == 9
+    assert [name for name in (*PERSONAL.values(), "walrus") if name in written.lower() + metrics] == []
+    assert [secret for secret in secrets if secret in written + metrics] == []
 
 
 @pytest.fixture

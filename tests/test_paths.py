@@ -9,6 +9,7 @@ from tests.rows import counts
 from tests.test_tasks import create, path
 
 TASKS = "/api/v1/me/tasks"
+AUTH = ["/api/v1/auth/register", "/api/v1/auth/token", "/api/v1/auth/refresh", "/api/v1/auth/sign-out"]
 ID = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
 JSON = {"Content-Type": "application/json"}
 
@@ -168,7 +169,7 @@ TYPES_TAKEN = [
 
 
 @pytest.mark.parametrize("content_type", [*TYPES_REFUSED, "application/merge-patch+json"])
-@pytest.mark.parametrize("address", [TASKS, "/api/v1/auth/register", "/api/v1/auth/token"])
+@pytest.mark.parametrize("address", [TASKS, *AUTH])
 def test_post_with_other_content_type_is_refused(ada: Client, url: str, address: str, content_type: str) -> None:
     before = counts(url)
     reply = ada.post(address, {"title": "x"}, headers={"Content-Type": content_type})
@@ -242,9 +243,13 @@ ALLOW = {
     TASKS: "GET, HEAD, OPTIONS, POST",
     f"{TASKS}/{ID}": ONE,
     f"{TASKS}/{ID}/complete": "OPTIONS, PATCH",
-    "/api/v1/me/account": READ,
+    "/api/v1/me/account": "GET, HEAD, OPTIONS, PATCH",
+    "/api/v1/me/account/export": READ,
+    **dict.fromkeys([f"/api/v1/me/account/{name}" for name in ("email", "password", "deletion")], "OPTIONS, POST"),
     "/api/v1/auth/register": "OPTIONS, POST",
     "/api/v1/auth/token": "OPTIONS, POST",
+    "/api/v1/auth/refresh": "OPTIONS, POST",
+    "/api/v1/auth/sign-out": "OPTIONS, POST",
     **dict.fromkeys(
         ["/health/live", "/health/ready", "/", "/api/v1/openapi.json", "/api/v1/openapi.yaml", "/api/v1/ui/"], READ
     ),

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.client import Client, Reply
-from tests.conftest import PASSWORD, SECRET, token
+from tests.conftest import PASSWORD, SECRET, User, token
 from tests.rows import rows
 from todo_api import contract
 from todo_api.config import Config
@@ -27,6 +27,11 @@ KEEPING = {idempotent_replies.name, anonymous_replies.name}
 ACTING = sorted(set(metadata.tables) - KEEPING)
 PARAMETER = {"$ref": "#/components/parameters/Idempotency-Key"}
 TOGETHER = 20
+LAST = "deleteAccount"
+"""The operation after which the token holds no more: a retry is told that, and the reply is gone with all else."""
+
+OF_SESSIONS = {"refreshToken", "signOut"}
+"""The operations whose body has the caller's own refresh token."""
 
 
 class Operation(NamedTuple):
@@ -38,9 +43,19 @@ class Operation(NamedTuple):
     body: Any
     is_public: bool
 
-    def call(self, client: Client, task: dict[str, Any], key: str) -> Reply:
-        path = "/api/v1" + self.template.format(user_id="me", task_id=task["id"])
-        return client.request(self.method, path, json_body=self.body, headers={"Idempotency-Key": key})
+    def call(self, client: Client, space: "Space", key: str) -> Reply:
+        path = "/api/v1" + self.template.format(user_id="me", task_id=space.task["id"])
+        own = {"refresh_token": space.refresh_token} if self.name in OF_SESSIONS else {}
+        body = {**self.body, **own} if own else self.body
+        return client.request(self.method, path, json_body=body, headers={"Idempotency-Key": key})
+
+
+class Space(NamedTuple):
+    """What a user has: an account, a session and a task."""
+
+    client: Client
+    refresh_token: str
+    task: dict[str, Any]
 
 
 def _operations() -> Iterator[Operation]:
@@ -91,13 +106,15 @@ def task(ada: Client) -> dict[str, Any]:
 
 
 @pytest.fixture
-def prepared(anonymous: Client, url: str, operation: Operation) -> None:
-    """An account to sign in to, and none in the way of registering."""
-    rows(url, "DELETE FROM users USING accounts WHERE user_id = id AND email = 'ada@example.com'")
+def space(anonymous: Client, url: str, operation: Operation, new_account: Callable[[], User]) -> Space:
+    """The user of the examples: with an account to sign in to, and none in the way of registering or of the new address."""
+    rows(url, "DELETE FROM users USING accounts WHERE user_id = id AND email LIKE 'ada%@example.com'")
     rows(url, "DELETE FROM anonymous_replies")
     if operation.name != "registerAccount":
         body = {"email": "ada@example.com", "password": PASSWORD}
         assert anonymous.post("/api/v1/auth/register", body).status == 201
+    user = new_account()
+    return Space(user.client, user.tokens["refresh_token"], user.client.post(TASKS, {"title": "Once"}).json())
 
 
 def state(url: str) -> list[Any]:
@@ -138,18 +155,20 @@ def test_every_post_and_complete_task_take_a_key_and_nothing_else_does() -> None
 
 
 @every
-@pytest.mark.usefixtures("prepared")
 def test_every_replayable_operation_sent_again_replies_the_same_and_acts_once(
-    url: str, ada: Client, task: dict[str, Any], operation: Operation
+    url: str, space: Space, operation: Operation
 ) -> None:
-    client, key = ada.signed_in(None) if operation.is_public else ada, new_key()
-    first = operation.call(client, task, key)
+    client, key = space.client.signed_in(None) if operation.is_public else space.client, new_key()
+    first = operation.call(client, space, key)
     assert 200 <= first.status < 300
     assert not is_replay(first)
     before = state(url)
-    again = operation.call(client, task, key)
-    assert (again.status, again.body, is_replay(again)) == (first.status, first.body, True)
+    again = operation.call(client, space, key)
     assert state(url) == before
+    if operation.name == LAST:
+        assert (again.status, again.code) == (401, "unauthorized")
+        return
+    assert (again.status, again.body, is_replay(again)) == (first.status, first.body, True)
     own = {"x-request-id", "idempotency-replayed", "ratelimit", "ratelimit-policy"}
     assert {name: value for name, value in again.headers.items() if name not in own} == {
         name: value for name, value in first.headers.items() if name not in own
@@ -157,50 +176,49 @@ def test_every_replayable_operation_sent_again_replies_the_same_and_acts_once(
 
 
 @every
-@pytest.mark.usefixtures("prepared")
-def test_every_replayable_operation_while_it_runs_is_in_progress(
-    url: str, ada: Client, task: dict[str, Any], operation: Operation
-) -> None:
-    client, key = ada.signed_in(None) if operation.is_public else ada, new_key()
+def test_every_replayable_operation_while_it_runs_is_in_progress(url: str, space: Space, operation: Operation) -> None:
+    client, key = space.client.signed_in(None) if operation.is_public else space.client, new_key()
     with ThreadPoolExecutor(1) as pool:
         with locked(url, ACTING, "ACCESS EXCLUSIVE"):
-            first = pool.submit(operation.call, client, task, key)
+            first = pool.submit(operation.call, client, space, key)
             waiting(url)
-            second = operation.call(client, task, key)
+            second = operation.call(client, space, key)
         assert (second.status, second.code, second.headers["retry-after"]) == (409, "idempotency_in_progress", "1")
         done = first.result()
     assert 200 <= done.status < 300
-    third = operation.call(client, task, key)
+    third = operation.call(client, space, key)
+    if operation.name == LAST:
+        assert (third.status, third.code) == (401, "unauthorized")
+        return
     assert (third.status, third.body, is_replay(third)) == (done.status, done.body, True)
 
 
 @secured
-@pytest.mark.usefixtures("prepared")
 def test_every_replayable_operation_with_the_key_of_another_request_is_refused(
-    url: str, ada: Client, task: dict[str, Any], operation: Operation
+    url: str, space: Space, operation: Operation
 ) -> None:
     headers = keyed()
-    assert ada.post(TASKS, {"title": "Another request"}, headers=headers).status == 201
+    assert space.client.post(TASKS, {"title": "Another request"}, headers=headers).status == 201
     before = state(url)
-    reply = operation.call(ada, task, headers["Idempotency-Key"])
+    reply = operation.call(space.client, space, headers["Idempotency-Key"])
     assert (reply.status, reply.code) == (422, "idempotency_key_reused")
     assert state(url) == before
 
 
 @secured
 def test_every_replayable_operation_with_the_key_of_another_user_acts_by_itself(
-    ada: Client, bob: Client, task: dict[str, Any], operation: Operation
+    bob: Client, space: Space, operation: Operation
 ) -> None:
     key = new_key()
     theirs = bob.post(TASKS, {"title": "Theirs"}, headers=keyed(key))
-    mine = operation.call(ada, task, key)
+    mine = operation.call(space.client, space, key)
     assert (theirs.status, 200 <= mine.status < 300, is_replay(mine)) == (201, True, False)
     assert bob.post(TASKS, {"title": "Theirs"}, headers=keyed(key)).json() == theirs.json()
 
 
 @secured
 def test_every_replayable_operation_with_a_key_at_another_users_address_is_forbidden(
-    ada: Client, bob: Client, task: dict[str, Any], operation: Operation
+    bob: Client, task: dict[str, Any], operation: Operation
 ) -> None:
     path = "/api/v1" + operation.template.format(user_id=task["user_id"], task_id=task["id"])
     for _ in range(2):

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.client import Client
-from tests.conftest import SECRET
+from tests.conftest import PASSWORD, SECRET
 from todo_api.config import Config
 
 TASKS = "/api/v1/me/tasks"
@@ -137,6 +137,11 @@ REQUESTS: dict[str, tuple[Callable[[Client, str], int], int]] = {
     "createApiKey": (lambda ada, _: ada.post(KEYS, {"name": "x", "scopes": ["account"]}).status, 201),
     "listApiKeys": (lambda ada, _: ada.get(KEYS).status, 200),
     "getAccount": (lambda ada, _: ada.get("/api/v1/me/account").status, 200),
+    "updateAccount": (lambda ada, _: ada.patch("/api/v1/me/account", {"name": "Ada"}).status, 200),
+    "updateAccount-condition": (
+        lambda ada, _: ada.patch("/api/v1/me/account", {"name": "Ada"}, headers={"If-Match": '"0"'}).status,
+        200,
+    ),
 }
 
 
@@ -198,3 +203,18 @@ def test_update_task_that_fails_asks_once_more_why(ada: Client, wire: Wire, task
     wire.messages.clear()
     assert ada.patch(task, {"title": "Lost"}, headers={"If-Match": '"0"'}).status == 412
     assert [kind for kind, _ in wire.messages] == [b"Q", b"Q"]
+
+
+@pytest.mark.parametrize(
+    "name", ["getTask", "createTask", "updateTask", "completeTask-toggle", "deleteTask", "listTasks"]
+)
+def test_operation_of_a_registered_user_is_one_message(anonymous: Client, wire: Wire, name: str) -> None:
+    """Though its token is refused once the account is gone."""
+    body = {"email": f"{name.lower()}@example.com", "password": PASSWORD}
+    assert anonymous.post("/api/v1/auth/register", body).status == 201
+    user = anonymous.signed_in(anonymous.post("/api/v1/auth/token", body).json()["access_token"])
+    task = user.post(TASKS, {"title": "Count me"}).headers["location"]
+    wire.messages.clear()
+    request, status = REQUESTS[name]
+    assert request(user, task) == status
+    assert [kind for kind, _ in wire.messages] == [b"Q"]

@@ -15,16 +15,18 @@ from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 from todo_api.scopes import Scope
 from todo_api.statements import Statement
 
-OWNER_COLUMN = {"users": "id"} | dict.fromkeys(("accounts", "api_keys", "idempotent_replies", "tasks"), "user_id")
+OWNER_COLUMN = {"users": "id"} | dict.fromkeys(
+    ("accounts", "api_keys", "idempotent_replies", "sessions", "tasks"), "user_id"
+)
 """The column that says whose a row is."""
-
-KEPT_FROM_USERS = {"accounts": {"password_hash"}, "api_keys": {"digest"}}
-"""Columns that the user's role cannot read."""
 
 TABLES = sorted(OWNER_COLUMN)
 
 OF_NOBODY = {"anonymous_replies"}
 """Tables of what comes before a user is known: no user may do anything with them."""
+
+KEPT_FROM_USERS = {"accounts": {"password_hash"}, "api_keys": {"digest"}, "sessions": {"family", "digest"}}
+"""Columns that the user's role cannot read."""
 
 every_table = pytest.mark.parametrize("table", TABLES)
 
@@ -39,10 +41,8 @@ class World(NamedTuple):
 
     def rows_of(self, user_id: str, table: str) -> list[Any]:
         """As JSON, whatever the user may read of them."""
-        readable = [
-            column.name for column in metadata.tables[table].c if column.name not in KEPT_FROM_USERS.get(table, ())
-        ]
-        columns = ", ".join(readable)
+        kept = KEPT_FROM_USERS.get(table, ())
+        columns = ", ".join(column.name for column in metadata.tables[table].c if column.name not in kept)
         scope = self.database.as_user(user_id)
         return run(scope, f"SELECT to_jsonb(row)::text FROM (SELECT {columns} FROM {table} ORDER BY 1, 2) row")
 
@@ -60,6 +60,7 @@ def world(url: str, anonymous: Client) -> Iterator[World]:
         client = anonymous.signed_in(token(ids[-1]))
         client.post("/api/v1/me/tasks", {"title": f"The task of {name}"}, headers={"Idempotency-Key": "the-same"})
         client.post("/api/v1/me/keys", {"name": f"The key of {name}", "scopes": ["tasks:read"]})
+        assert anonymous.post("/api/v1/auth/token", registration).status == 200
     database = Database(url, pool_size=2)
     database.prepares = False  # each statement here runs once
     yield World(url, database, *ids)
@@ -130,8 +131,8 @@ def test_select_without_filter_shows_own_rows_alone(world: World, as_ada: Scope,
 @every_table
 @pytest.mark.usefixtures("unchanged")
 def test_update_without_filter_reaches_no_row_of_another(world: World, as_ada: Scope, table: str) -> None:
-    column = OWNER_COLUMN[table]
-    statement = f"UPDATE {table} SET {column} = {column} WHERE {column} <> '{world.ada}' RETURNING {column}"
+    column, written = OWNER_COLUMN[table], {"accounts": "email"}.get(table, OWNER_COLUMN[table])
+    statement = f"UPDATE {table} SET {written} = {written} WHERE {column} <> '{world.ada}' RETURNING {column}"
     if privilege(world.url, table, "UPDATE"):
         assert run(as_ada, statement) == []
     else:
@@ -175,6 +176,8 @@ def test_delete_tasks_without_filter_deletes_own_rows_alone(world: World, anonym
         "INSERT INTO accounts (user_id, email, password_hash) VALUES ('{bob}', 'new@example.com', 'x') RETURNING user_id",
         "INSERT INTO api_keys (user_id, id, name, scopes, hint, digest, created_at)"
         " VALUES ('{bob}', gen_random_uuid(), 'Not yours', '{{account}}', 'tdk_', repeat('0', 64), now()) RETURNING id",
+        "INSERT INTO sessions (user_id, id, family, digest, created_at, refreshed_at, expires_at)"
+        " VALUES ('{bob}', gen_random_uuid(), repeat('0', 64), repeat('0', 64), now(), now(), 'infinity') RETURNING id",
         "UPDATE tasks SET user_id = '{bob}' RETURNING id",
         "UPDATE users SET id = 'mallory' RETURNING id",
         "INSERT INTO idempotent_replies VALUES ('{bob}', sha256(''), sha256(''), '') RETURNING 1",
@@ -185,6 +188,7 @@ def test_delete_tasks_without_filter_deletes_own_rows_alone(world: World, anonym
         "upsert-user",
         "insert-account",
         "insert-key",
+        "insert-session",
         "give-task-away",
         "become-another",
         "insert-reply",
@@ -222,7 +226,9 @@ def test_user_scope_after_a_statement_leaves_nothing_on_the_connection(world: Wo
         assert rows == [(True, "")]
 
 
-@pytest.mark.parametrize(("table", "column"), [(table, one) for table, kept in KEPT_FROM_USERS.items() for one in kept])
+@pytest.mark.parametrize(
+    ("table", "column"), [(table, one) for table, kept in KEPT_FROM_USERS.items() for one in sorted(kept)]
+)
 def test_user_scope_of_what_opens_the_account_is_refused(as_ada: Scope, table: str, column: str) -> None:
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         run(as_ada, f"SELECT {column} FROM {table}")
@@ -230,7 +236,11 @@ def test_user_scope_of_what_opens_the_account_is_refused(as_ada: Scope, table: s
 
 @pytest.mark.parametrize("table", ["tasks", "users"])
 def test_login_scope_of_tasks_and_users_is_refused(world: World, table: str) -> None:
-    for scope in (world.database.as_login("ada@example.com"), world.database.as_key("0" * 64)):
+    for scope in (
+        world.database.as_login("ada@example.com"),
+        world.database.as_key("0" * 64),
+        world.database.as_session("0" * 64),
+    ):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             run(scope, f"SELECT * FROM {table}")
 
@@ -255,6 +265,33 @@ def test_key_scope_change_of_anything_but_the_last_use_is_refused(world: World) 
     ):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             run(scope, statement)
+
+
+def test_session_scope_shows_the_session_of_its_family_alone_and_no_account(world: World) -> None:
+    ((family,),) = rows(world.url, f"SELECT family FROM sessions WHERE user_id = '{world.ada}'")
+    assert run(world.database.as_session(family), "SELECT user_id FROM sessions") == [(world.ada,)]
+    assert run(world.database.as_session(family), "SELECT user_id FROM accounts") == []
+    for other in ("", "0" * 64, "%"):
+        assert run(world.database.as_session(other), "SELECT user_id FROM sessions") == []
+    assert run(world.database.as_login("ada@example.com"), "SELECT user_id FROM sessions") == []
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_session_scope_change_of_anything_but_the_refresh_is_refused(world: World) -> None:
+    ((family,),) = rows(world.url, f"SELECT family FROM sessions WHERE user_id = '{world.ada}'")
+    for statement in (
+        f"UPDATE sessions SET user_id = '{world.bob}' RETURNING id",
+        "UPDATE sessions SET family = repeat('0', 64) RETURNING id",
+        "UPDATE sessions SET created_at = now() RETURNING id",
+        f"INSERT INTO sessions SELECT '{world.bob}', id, family, digest, now(), now(), expires_at FROM sessions RETURNING id",
+    ):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            run(world.database.as_session(family), statement)
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_session_scope_delete_without_filter_reaches_no_session_of_another(world: World) -> None:
+    run(world.database.as_session("0" * 64), "WITH gone AS (DELETE FROM sessions) SELECT 1")
 
 
 def test_login_scope_shows_the_account_of_its_email_alone(world: World) -> None:

@@ -35,7 +35,7 @@ from todo_api.pipeline.turns import Load, Turns
 from todo_api.pipeline.validation import Validation
 from todo_api.problems import INTERNAL_ERROR, KINDS, Problems
 from todo_api.purging import Purging
-from todo_api.services import keys
+from todo_api.services import keys, sessions
 from todo_api.services.cursors import CursorSigner
 from todo_api.services.replies import Replies
 
@@ -87,11 +87,10 @@ def _alone() -> Watch:
 def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPairs | None = None) -> FlaskApp:
     """The service as an ASGI application. `config` names the database and the secret."""
     watch = watch or _alone()
-    connections = config.threads_of_worker + 1  # one for readiness, which is not to wait for requests
     url = _database_url(config)
     database = Database(url, pool_size=config.threads_of_worker, on_loop=True, watch=watch.recorder.connection_used)
-    beside = Database(url, pool_size=1, watch=watch.recorder.connection_used)
-    watch.recorder.connections(connections)
+    beside = Database(url, pool_size=1, watch=watch.recorder.connection_used)  # readiness does not wait for requests
+    watch.recorder.connections(config.threads_of_worker + 1)
     external = None if config.own_accounts else external_tokens(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
@@ -104,6 +103,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
         passwords=Passwords(),
         replies=replies,
         issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.own_accounts else None,
+        session_lifetime=config.session_lifetime,
         readiness=Readiness(_checks(beside, external)),
         metrics=Exposition(watch.memory).text,
     )
@@ -114,7 +114,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
             watch.log.begin()
         if external:
             external.start()
-        async with turns.load, limits, watch.traces or nullcontext(), Purging(replies.purge):
+        async with turns.load, limits, watch.traces or nullcontext(), Purging(partial(_purge, replies, database)):
             yield
         if external:
             await external.close()
@@ -156,6 +156,11 @@ def _key_lookups(config: Config, database: Database) -> Lookups:
     return Lookups(
         api_keys.PREFIX, api_keys.digest, partial(keys.find, database.as_key), at_once=half, spent=database.spent
     )
+
+
+def _purge(replies: Replies, database: Database) -> int:
+    """Deletes some of what has expired, and says how much of it."""
+    return replies.purge() + sessions.purge(database)
 
 
 def _check_schema(database: Database, needed: str) -> None:

@@ -34,7 +34,7 @@ KNOWN_SECRETS = ("secret", "changeme", "change-me", "password", "better-auth-sec
 
 _NUMBERS = (
     {"PORT", "WEB_CONCURRENCY", "THREADS", "CLIENT_CONNECTIONS", "HEAD_TIMEOUT", "BODY_TIMEOUT", "IDLE_TIMEOUT"}
-    | {"QUEUE_LIMIT", "JWT_LIFETIME", "JWT_LEEWAY", "JWT_MAX_LIFETIME"}
+    | {"QUEUE_LIMIT", "JWT_LIFETIME", "SESSION_LIFETIME", "JWT_LEEWAY", "JWT_MAX_LIFETIME"}
     | {f"JWT_KEYS_{name}" for name in ("TTL", "MAX_STALE", "COOLDOWN", "TIMEOUT")}
 )
 _LISTS = {"CORS_ORIGINS", "TRUSTED_PROXIES"} | {
@@ -79,7 +79,8 @@ class Config:
     jwt_keys_cooldown: float = 5
     jwt_keys_timeout: float = 3
     jwt_ca_file: Path | None = None
-    jwt_lifetime: int = 3600
+    jwt_lifetime: int = 900
+    session_lifetime: int = 2592000
     cursor_secret: str = ""
     cors_origins: tuple[str, ...] = ()
     rate_limit: str = "600/minute"
@@ -104,6 +105,7 @@ class Config:
         _within("BODY_TIMEOUT", self.body_timeout, 1, 300)
         _within("IDLE_TIMEOUT", self.idle_timeout, 1, 3600)
         _within("JWT_LIFETIME", self.jwt_lifetime, 1, 86400)
+        _within("SESSION_LIFETIME", self.session_lifetime, 60, 31536000)
         _within("JWT_LEEWAY", self.jwt_leeway, 0, 300)
         if self.jwt_max_lifetime is not None:
             _within("JWT_MAX_LIFETIME", self.jwt_max_lifetime, 1, 31536000)

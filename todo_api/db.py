@@ -22,7 +22,16 @@ import psycopg2.errors
 from todo_api.connections import Connection, SilentError
 from todo_api.errors import Unavailable
 from todo_api.loop_connections import LoopConnections
-from todo_api.scopes import KEY_PREFIX, LOGIN_PREFIX, PURGE_PREFIX, STATEMENT_TIMEOUT, USER_PREFIX, Scope, Transaction
+from todo_api.scopes import (
+    KEY_PREFIX,
+    LOGIN_PREFIX,
+    PURGE_PREFIX,
+    SESSION_PREFIX,
+    STATEMENT_TIMEOUT,
+    USER_PREFIX,
+    Scope,
+    Transaction,
+)
 from todo_api.statements import Row, Statement
 from todo_api.thread_connections import ThreadConnections
 
@@ -136,6 +145,10 @@ class Database:
     def _once(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         with self.connection() as connection:
             return _Line(self, connection).answer((prefix, prefix), statement, values)
+
+    def as_session(self, family: str) -> Scope:
+        """The scope of one refresh or sign-out: the session of this family of refresh tokens, and no task."""
+        return Scope(self, SESSION_PREFIX, family)
 
     def ping(self) -> None:
         """Asks for an answer. Raises Unavailable where there is none."""

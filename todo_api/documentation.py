@@ -43,6 +43,10 @@ ADVICE: dict[str, Advice] = {
         "The address names a user other than the one the token speaks for. Whether that user exists is not told.",
         "Use `me` in the path, or the `sub` of your token.",
     ),
+    "fresh_token_required": Advice(
+        "What you asked for cannot be undone, and your token is not from the last five minutes: it may have been left lying about.",
+        "Sign in with your issuer again, and send the request with the new token at once.",
+    ),
     "header_fields_too_large": Advice(
         "The header section of the request is larger than the service reads.",
         "Send fewer or shorter header fields; look for cookies and tokens that have grown.",
@@ -70,6 +74,11 @@ ADVICE: dict[str, Advice] = {
     "invalid_cursor": Advice(
         "The cursor was not made for this list: it belongs to another user, other filters or another sort, or was altered.",
         "Start again without a cursor. Keep filters and sort the same from page to page; the limit may change.",
+    ),
+    "invalid_refresh_token": Advice(
+        "The session of this refresh token has ended: by signing out, by a change of the password, by time, or because one of its "
+        "refresh tokens was sent a second time.",
+        "Sign in again. Keep the refresh token of every reply in place of the one before, and refresh from one place at a time.",
     ),
     "invalid_transition": Advice(
         "The status of a task cannot change this way. `from` is what it is, `to` what was asked for.",
@@ -100,8 +109,8 @@ ADVICE: dict[str, Advice] = {
         "Send less. The longest task fits many times over.",
     ),
     "precondition_failed": Advice(
-        "The task has changed since you read it, and your change would have overwritten that. Nothing was stored.",
-        "`current` is the task as it stands. Make your change to it, and send it again with its `ETag` in `If-Match`.",
+        "The task or account has changed since you read it, and your change would have overwritten that. Nothing was stored.",
+        "`current` is how it stands. Make your change to it, and send it again with its `ETag` in `If-Match`.",
     ),
     "rate_limited": Advice(
         "You have sent more requests than the limit has room for, or others at your address have, or sign-ins have failed too often.",
@@ -131,6 +140,10 @@ ADVICE: dict[str, Advice] = {
     "validation_failed": Advice(
         "The request breaks the contract. `errors` lists every place, with the rule that it breaks.",
         "Mend each of them. `location` and `pointer` say where, `code` which rule, `detail` how.",
+    ),
+    "wrong_password": Advice(
+        "The token holds, but the password that was sent to confirm the request is not the account's.",
+        "Send the present password of the account. A new token makes no difference.",
     ),
 }
 

@@ -16,6 +16,8 @@ class TaskApiError(Exception):
     """Anything that is told to the caller. `str()` is the detail for people, and holds nothing that was sent."""
 
     detail = "The request could not be done."
+    changes_hold = False
+    """Whether what the request changed before it failed is to hold all the same."""
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.detail)
@@ -51,6 +53,25 @@ class InvalidCredentials(TaskApiError):
     """Unknown e-mail address or wrong password: the caller cannot tell which."""
 
     detail = "The e-mail address or the password is wrong."
+
+
+class InvalidRefreshToken(TaskApiError):
+    """The session of the refresh token has ended, by this very request perhaps, or there never was one."""
+
+    detail = "The session has ended. Sign in again."
+    changes_hold = True
+
+
+class WrongPassword(TaskApiError):
+    """The token holds, and the password that was to confirm the request is not the account's."""
+
+    detail = "The password is wrong."
+
+
+class StaleToken(TaskApiError):
+    """The token holds, and is too old for what cannot be undone (RFC 9470)."""
+
+    detail = "This operation needs a token that was issued in the last 5 minutes."
 
 
 class Forbidden(TaskApiError):
@@ -102,12 +123,12 @@ class InvalidTransition(TaskApiError):
 
 
 class PreconditionFailed(TaskApiError):
-    """The task is at none of the versions that the caller named; `current` is the task as it stands."""
+    """What was to be written is at none of the versions that the caller named; `current` is the task or account as it stands."""
 
     detail = "The task has changed since you read it."
 
-    def __init__(self, current: Any) -> None:
-        super().__init__()
+    def __init__(self, current: Any, detail: str | None = None) -> None:
+        super().__init__(detail)
         self.current = current
 
 

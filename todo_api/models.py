@@ -27,7 +27,8 @@ USER_ROLE = "task_api_user"
 """Runs every statement of a known user. Owns nothing, and sees the rows of `app.user_id` alone."""
 
 LOGIN_ROLE = "task_api_login"
-"""Runs what comes before a user is known. Sees the account of `app.email` alone, the API key of `app.key_digest`, the reply of
+"""Runs what comes before a user is known. Sees the account of `app.email` alone, the API key of `app.key_digest`, the session of
+`app.session`, the reply of
 `app.request`, what the purge may delete, and no task."""
 
 REPLIES_KEPT = "24 hours"
@@ -63,6 +64,7 @@ users = Table(
     # How many tasks have each status, so that a list's total costs the same for ten tasks as for a million.
     *(Column(status, BigInteger, nullable=False, server_default=text("0")) for status in STATUSES),
     Column("name", Text),
+    Column("version", BigInteger, nullable=False, server_default=text("0"), comment="seq at the account's last write"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("api_keys", BigInteger, nullable=False, server_default=text("0"), comment="how many there are"),
@@ -77,6 +79,7 @@ accounts = Table(
     Column("user_id", Text, nullable=False),
     Column("email", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
+    Column("passwords", BigInteger, nullable=False, server_default=text("1"), comment="how many there have been"),
     PrimaryKeyConstraint("user_id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
     # An e-mail address is unique over all users by its nature: the one key that does not begin with the user.
@@ -107,6 +110,24 @@ api_keys = Table(
     CheckConstraint("expires_at > created_at", "expiry_later"),
     # Not unique, for a unique key would have to begin with the user, and a look-up does not know whom it will find.
     Index("api_keys_by_digest", "digest"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("user_id", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("family", Text(collation="C"), nullable=False, comment="SHA-256 of what all its refresh tokens begin with"),
+    Column("digest", Text(collation="C"), nullable=False, comment="SHA-256 of the refresh token that holds"),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("refreshed_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("user_id", "id"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+    CheckConstraint("family ~ '^[0-9a-f]{64}$' AND digest ~ '^[0-9a-f]{64}$'", "digest_form"),
+    CheckConstraint("expires_at > refreshed_at AND refreshed_at >= created_at", "time_order"),
+    # Not unique: a unique key would have to begin with the user, whom a look-up does not know yet.
+    Index("sessions_by_family", "family"),
 )
 
 tasks = Table(

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from todo_api import errors
 from todo_api.pipeline import rejections
 from todo_api.pipeline.exchange import Exchange
-from todo_api.schemas import dump_task
+from todo_api.schemas import dump_current
 
 MEDIA_TYPE = "application/problem+json"
 REALM = "task-api"
@@ -32,6 +32,9 @@ KINDS: dict[type[Exception], Kind] = {
     errors.InvalidCursor: Kind(400, "invalid_cursor", "Invalid cursor"),
     errors.Unauthorized: Kind(401, "unauthorized", "Unauthorized"),
     errors.InvalidCredentials: Kind(401, "invalid_credentials", "Invalid credentials"),
+    errors.InvalidRefreshToken: Kind(401, "invalid_refresh_token", "Invalid refresh token"),
+    errors.StaleToken: Kind(401, "fresh_token_required", "Fresh token required"),
+    errors.WrongPassword: Kind(403, "wrong_password", "Wrong password"),
     errors.Forbidden: Kind(403, "forbidden", "Forbidden"),
     errors.InsufficientScope: Kind(403, "insufficient_scope", "Insufficient scope"),
     errors.NotFound: Kind(404, "not_found", "Not found"),
@@ -83,7 +86,7 @@ def _members(error: Exception) -> dict[str, Any]:
         case errors.InvalidTransition():
             return {"from": error.source, "to": error.target, "allowed": error.allowed}
         case errors.PreconditionFailed():
-            return {"current": dump_task(error.current)}
+            return {"current": dump_current(error.current)}
         case errors.NotReady():
             return {"checks": error.checks}
     return {}
@@ -91,7 +94,13 @@ def _members(error: Exception) -> dict[str, Any]:
 
 def _headers(error: Exception) -> dict[str, str]:
     match error:
-        case errors.Unauthorized() | errors.InvalidCredentials() | errors.InsufficientScope():
+        case (
+            errors.Unauthorized()
+            | errors.InvalidCredentials()
+            | errors.InvalidRefreshToken()
+            | errors.StaleToken()
+            | errors.InsufficientScope()
+        ):
             return {"www-authenticate": f'Bearer realm="{REALM}"{_what_lacks(error)}'}
         case errors.PreconditionFailed():
             return {"etag": f'"{error.current.version}"'}
@@ -103,10 +112,12 @@ def _headers(error: Exception) -> dict[str, str]:
 
 
 def _what_lacks(error: Exception) -> str:
-    """The rest of a challenge (RFC 6750, section 3.1)."""
+    """The rest of a challenge (RFC 6750, section 3.1; RFC 9470, section 3)."""
     match error:
         case errors.Unauthorized() if error.token_sent:
             return f', error="invalid_token", error_description="{error}"'
+        case errors.StaleToken():
+            return f', error="insufficient_user_authentication", error_description="{error}"'
         case errors.InsufficientScope():
             return f', error="insufficient_scope", scope="{error.scope}"'
     return ""

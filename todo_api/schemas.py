@@ -12,6 +12,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from todo_api.services.accounts import Account
+from todo_api.services.exports import SessionRecord
 from todo_api.services.keys import ApiKey
 from todo_api.services.tasks import Task, TaskFilter
 
@@ -39,6 +40,16 @@ class AccountSchema(Schema):
     name = fields.String(allow_none=True)
     created_at = fields.AwareDateTime()
     updated_at = fields.AwareDateTime()
+    version = fields.Integer()
+
+
+class SessionSchema(Schema):
+    """A session as it is told."""
+
+    id = fields.String()
+    created_at = fields.AwareDateTime()
+    refreshed_at = fields.AwareDateTime()
+    expires_at = fields.AwareDateTime()
 
 
 class ApiKeySchema(Schema):
@@ -98,6 +109,13 @@ def _dump_of(schema: type[Schema]) -> Callable[[Any], dict[str, Any]]:
 dump_task: Callable[[Task], dict[str, Any]] = _dump_of(TaskSchema)
 dump_account: Callable[[Account], dict[str, Any]] = _dump_of(AccountSchema)
 dump_api_key: Callable[[ApiKey], dict[str, Any]] = _dump_of(ApiKeySchema)
+dump_session: Callable[[SessionRecord], dict[str, Any]] = _dump_of(SessionSchema)
+
+
+def dump_current(value: Task | Account) -> dict[str, Any]:
+    """What stands in the way of a conditional write, as it is told."""
+    return dump_account(value) if isinstance(value, Account) else dump_task(value)
+
 
 load_task_input = TaskInputSchema().load
 load_task_patch = TaskPatchSchema().load

@@ -32,6 +32,7 @@ LOGIN_PREFIX = _prefix(LOGIN_ROLE, "app.email")
 REQUEST_PREFIX = _prefix(LOGIN_ROLE, "app.request")
 PURGE_PREFIX = _prefix(LOGIN_ROLE, "app.purge")
 KEY_PREFIX = _prefix(LOGIN_ROLE, "app.key_digest")
+SESSION_PREFIX = _prefix(LOGIN_ROLE, "app.session")
 
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED;\n"
@@ -111,6 +112,9 @@ class Scopes(Protocol):
     def as_login(self, email: str) -> Scope:
         """The scope of one sign-in or registration."""
 
+    def as_session(self, family: str) -> Scope:
+        """The scope of one refresh or sign-out."""
+
     def transaction(self) -> "AbstractContextManager[Transaction]":
         """Statements that hold together."""
 
@@ -138,6 +142,10 @@ class Transaction:
     def as_request(self, digest: str) -> Scope:
         """The scope of one request before a user is known: the reply that is kept for it, and nothing else."""
         return Scope(self, REQUEST_PREFIX, digest)
+
+    def as_session(self, family: str) -> Scope:
+        """As `Database.as_session`, within the transaction."""
+        return Scope(self, SESSION_PREFIX, family)
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:

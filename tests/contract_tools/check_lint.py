@@ -66,6 +66,7 @@ def broken(document: Document) -> Document:
     schemas["TaskPage"]["properties"]["items"]["nullable"] = True
     schemas["Task"]["properties"]["completed"]["nullable"] = True
     document["components"]["parameters"]["Limit"]["name"] = "pageLimit"
+    document["components"]["parameters"]["Unused"] = document["components"]["parameters"]["Skip"]
     del document["components"]["headers"]["ETag"]["required"]
     task = document["components"]["responses"]["Task"]["content"]
     task["text/html"] = {"schema": {"type": "string"}}

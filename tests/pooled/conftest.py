@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from tests.conftest import new_databases
 from tests.pooler import Pooler
@@ -20,3 +21,9 @@ def new_database(server: EmbeddedServer, pooler: Pooler) -> Callable[[], str]:
     """Makes a migrated, empty database and gives its URL, by way of the pooler."""
     make = new_databases(server)
     return lambda: pooler.url(make())
+
+
+@pytest.fixture(scope="module")
+def direct(server: EmbeddedServer, url: str) -> str:
+    """The module's database, past the pooler."""
+    return make_url(server.url).set(database=make_url(url).database).render_as_string(hide_password=False)

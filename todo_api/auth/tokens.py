@@ -47,6 +47,8 @@ class Identity(NamedTuple):
     subject: str
     issued_at: float
     expires_at: float
+    session: str | None = None
+    """The id of the session it was issued in, where it has one (`sid`, as OpenID Connect's log-out specifications name it)."""
     scopes: frozenset[str] | None = None
     """All that it may do; None for everything, as with every JWT."""
 
@@ -132,8 +134,8 @@ class TokenIssuer:
         self.lifetime = lifetime
         """Seconds that a token is valid."""
 
-    def issue(self, user_id: str) -> str:
-        """A token whose subject is the user."""
+    def issue(self, user_id: str, session: str | None = None) -> str:
+        """A token whose subject is the user, issued in a session, where there is one."""
         now = int(time.time())
         claims: dict[str, Any] = {
             "iss": self._issuer,
@@ -142,6 +144,8 @@ class TokenIssuer:
             "iat": now,
             "exp": now + self.lifetime,
         }
+        if session is not None:
+            claims["sid"] = session
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
 
@@ -182,7 +186,11 @@ def read(token: str, terms: Terms) -> Reading:
     _check_types(header, claims)
     _check_terms(claims, terms)
     algorithm = "EdDSA" if header["alg"] == "Ed25519" else header["alg"]
-    return Reading(algorithm, header.get("kid"), Identity(claims["sub"], claims["iat"], claims["exp"]))
+    session = claims.get("sid")
+    identity = Identity(
+        claims["sub"], claims["iat"], claims["exp"], session=session if isinstance(session, str) else None
+    )
+    return Reading(algorithm, header.get("kid"), identity)
 
 
 def is_signed(token: str, key: Any, algorithm: str) -> bool:

@@ -1,12 +1,34 @@
 """Accounts: each function is the operation of the same name in `openapi/task-api.yaml`."""
 
+import time
+from collections.abc import Iterator
 from typing import Any
 
+import orjson
+
+from todo_api.auth.tokens import Identity, TokenIssuer
+from todo_api.errors import StaleToken, ValidationFailed, Violation
 from todo_api.handlers.retries import replayable
-from todo_api.handlers.spaces import PRIVATE, SECRET, own_issuer, owner, parts
+from todo_api.handlers.spaces import (
+    PRIVATE,
+    SECRET,
+    etag,
+    is_known,
+    is_registered,
+    matched_versions,
+    own_issuer,
+    owner,
+    parts,
+)
 from todo_api.pipeline.bridge import Reply
-from todo_api.schemas import dump_account, load_registration
-from todo_api.services.accounts import AccountService, register, sign_in
+from todo_api.schemas import dump_account, dump_api_key, dump_session, dump_task, load_registration
+from todo_api.services import sessions
+from todo_api.services.accounts import Account, AccountService, register, sign_in
+from todo_api.services.exports import Export, export
+from todo_api.services.sessions import Session
+
+FRESH = 300
+"""Seconds for which a token is good for what cannot be undone, where there is no password to ask for."""
 
 
 @replayable
@@ -19,14 +41,110 @@ def register_account(body: dict[str, Any]) -> Reply:
 
 @replayable
 def issue_token(body: dict[str, str]) -> Reply:
-    """200 with an access token."""
+    """200 with an access token and a refresh token."""
     issuer = own_issuer()
-    user_id = sign_in(parts().database, parts().passwords, body["email"], body["password"])
-    token = {"access_token": issuer.issue(user_id), "token_type": "Bearer", "expires_in": issuer.lifetime}
-    return token, 200, SECRET
+    session = sign_in(parts().database, parts().passwords, body["email"], body["password"], parts().session_lifetime)
+    return _tokens(issuer, session), 200, SECRET
 
 
-def get_account(user_id: str, user: str) -> Reply:
+@replayable
+def refresh_token(body: dict[str, str]) -> Reply:
+    """200 with an access token and the next refresh token."""
+    issuer = own_issuer()
+    session = sessions.refresh(parts().database, body["refresh_token"], parts().session_lifetime)
+    return _tokens(issuer, session), 200, SECRET
+
+
+@replayable
+def sign_out(body: dict[str, Any]) -> Reply:
+    """204."""
+    own_issuer()
+    sessions.end(parts().database, body["refresh_token"], body.get("everywhere", False))
+    return None, 204, SECRET
+
+
+def get_account(user_id: str, identity: Identity, if_none_match: str | None = None) -> Reply:
+    """200 with the account, 304 where the caller has it."""
+    account = _service(user_id, identity).get()
+    if is_known(if_none_match, account.version):
+        return None, 304, _tagged(account)
+    return dump_account(account), 200, _tagged(account)
+
+
+def update_account(user_id: str, identity: Identity, body: dict[str, Any], if_match: str | None = None) -> Reply:
+    """200 with the account, the members of the merge patch set."""
+    account = _service(user_id, identity).rename(body["name"], matched_versions(if_match))
+    return dump_account(account), 200, _tagged(account)
+
+
+@replayable
+def change_email(user_id: str, identity: Identity, body: dict[str, str], if_match: str | None = None) -> Reply:
     """200 with the account."""
-    account = AccountService(parts().database, owner(user_id, user)).get()
-    return dump_account(account), 200, PRIVATE
+    service = _service(user_id, identity)
+    own_issuer()
+    versions = matched_versions(if_match)
+    account = service.change_email(parts().passwords, body["password"], body["email"], versions)
+    return dump_account(account), 200, _tagged(account)
+
+
+@replayable
+def change_password(user_id: str, identity: Identity, body: dict[str, str]) -> Reply:
+    """204."""
+    service = _service(user_id, identity)
+    own_issuer()
+    service.change_password(parts().passwords, body["current_password"], body["new_password"], identity.session)
+    return None, 204, SECRET
+
+
+def export_account(user_id: str, identity: Identity) -> Reply:
+    """200 with everything, written while it is read."""
+    found = export(parts().database, owner(user_id, identity.subject), registered=is_registered(identity))
+    return _document(found), 200, SECRET | {"Content-Type": "application/json"}
+
+
+@replayable
+def delete_account(user_id: str, identity: Identity, body: dict[str, str]) -> Reply:
+    """204."""
+    service = _service(user_id, identity)
+    if parts().issuer is not None and service.has_password():
+        if "password" not in body:
+            raise ValidationFailed([Violation("body", "/password", "required", "Is required.")])
+        service.delete(parts().passwords, body["password"])
+    elif time.time() - identity.issued_at > FRESH:
+        raise StaleToken
+    else:
+        service.delete_unasked()
+    return None, 204, SECRET
+
+
+def _document(found: Export) -> Iterator[bytes]:
+    head = {
+        "exported_at": found.exported_at,
+        "account": dump_account(found.account),
+        "sessions": [dump_session(session) for session in found.sessions],
+        "api_keys": [dump_api_key(key) for key in found.keys],
+    }
+    yield orjson.dumps(head, option=orjson.OPT_UTC_Z)[:-1] + b',"tasks":['
+    separator = b""
+    for batch in found.batches:
+        yield separator + orjson.dumps([dump_task(task) for task in batch], option=orjson.OPT_UTC_Z)[1:-1]
+        separator = b","
+    yield b"]}"
+
+
+def _service(user_id: str, identity: Identity) -> AccountService:
+    return AccountService(parts().database, owner(user_id, identity.subject), registered=is_registered(identity))
+
+
+def _tagged(account: Account) -> dict[str, str]:
+    return PRIVATE | {"ETag": etag(account.version)}
+
+
+def _tokens(issuer: TokenIssuer, session: Session) -> dict[str, Any]:
+    return {
+        "access_token": issuer.issue(session.user_id, session.id),
+        "token_type": "Bearer",
+        "expires_in": issuer.lifetime,
+        "refresh_token": session.refresh_token,
+        "refresh_expires_in": parts().session_lifetime,
+    }

@@ -3,17 +3,20 @@
 from typing import Any
 from urllib.parse import quote
 
+from todo_api.auth.tokens import Identity
 from todo_api.handlers.retries import replayable
-from todo_api.handlers.spaces import PRIVATE, SECRET, owner, parts
+from todo_api.handlers.spaces import PRIVATE, SECRET, is_registered, owner, parts
 from todo_api.pipeline.bridge import Reply
 from todo_api.schemas import dump_api_key, load_api_key_input, load_id
 from todo_api.services.keys import KeyService
 
 
 @replayable
-def create_api_key(user_id: str, user: str, body: dict[str, Any]) -> Reply:
+def create_api_key(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply:
     """201 with the new key, its secret and its `Location`."""
-    key, secret = _service(user_id, user).create(**load_api_key_input(body))
+    key, secret = KeyService(
+        parts().database, owner(user_id, identity.subject), registered=is_registered(identity)
+    ).create(**load_api_key_input(body))
     location = f"/api/v1/{quote(user_id, safe='')}/keys/{key.id}"
     return dump_api_key(key) | {"key": secret}, 201, SECRET | {"Location": location}
 

@@ -20,8 +20,9 @@ REPLAYED = "Idempotency-Replayed"
 def replayable(handler: Callable[..., Reply]) -> Callable[..., Reply]:
     """The handler, for a contract with the parameter `Idempotency-Key`. Without the header it is called as it is.
 
-    With it, all it asks of the database is one transaction, which keeps a 2xx reply as well; an error undoes it. A retry gets
-    the reply with `Idempotency-Replayed: true`. The same request is one with the same values of every parameter and the body.
+    With it, all it asks of the database is one transaction, which keeps a 2xx reply as well; an error undoes it, but for one whose
+    `changes_hold`. A retry gets the reply with `Idempotency-Replayed: true`. The same request is one with the same values of every
+    parameter and the body.
     """
     signature = inspect.signature(handler)
     key = inspect.Parameter(KEY, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=str | None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import flask
 
 from todo_api.auth.passwords import Passwords
-from todo_api.auth.tokens import TokenIssuer
+from todo_api.auth.tokens import Identity, TokenIssuer
 from todo_api.errors import AccountsDisabled, Forbidden
 from todo_api.health import Readiness
 from todo_api.scopes import Scopes
@@ -25,13 +25,14 @@ _VERSION = re.compile(r"[1-9][0-9]{0,17}|0")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the handlers are given to work with. `issuer` is None where an external one issues the tokens."""
+    """What the handlers are given to work with. `issuer` is None where an external one issues the tokens; lifetimes are in seconds."""
 
     database: Scopes
     signer: CursorSigner
     passwords: Passwords
     replies: Replies
     issuer: TokenIssuer | None
+    session_lifetime: int
     readiness: Readiness
     metrics: Callable[[], bytes]
 
@@ -58,6 +59,14 @@ def own_issuer() -> TokenIssuer:
     if issuer is None:
         raise AccountsDisabled
     return issuer
+
+
+def is_registered(identity: Identity) -> bool:
+    """Whether the user must have a row: a token that was issued in a session of ours is dead without its account.
+
+    Users of an external issuer get a row with their first write, and so do those whom an operator makes a token for.
+    """
+    return parts().issuer is not None and identity.session is not None
 
 
 def owner(user_id: str, user: str) -> str:

@@ -3,9 +3,19 @@
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from todo_api.auth.tokens import Identity
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.handlers.retries import replayable
-from todo_api.handlers.spaces import PRIVATE, etag, is_known, known_versions, matched_versions, owner, parts
+from todo_api.handlers.spaces import (
+    PRIVATE,
+    etag,
+    is_known,
+    is_registered,
+    known_versions,
+    matched_versions,
+    owner,
+    parts,
+)
 from todo_api.pipeline.bridge import Reply
 from todo_api.schemas import dump_task, load_id, load_task_filter, load_task_input, load_task_patch
 from todo_api.services.tasks import Place, Task, TaskService
@@ -13,7 +23,7 @@ from todo_api.services.tasks import Place, Task, TaskService
 
 def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of the contract
     user_id: str,
-    user: str,
+    identity: Identity,
     sort: str,
     limit: int,
     skip: int | None = None,
@@ -24,7 +34,7 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     if_none_match: str | None = None,
 ) -> Reply:
     """200 with a page of tasks, 304 where the caller has it."""
-    tasks = _service(user_id, user)
+    tasks = _service(user_id, identity)
     if cursor is not None and skip is not None:
         raise ValidationFailed([Violation("query", "/skip", "conflicting", "Send skip or cursor, not both.")])
     wanted = load_task_filter(status, completed, q, sort)
@@ -42,52 +52,56 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
 
 
 @replayable
-def create_task(user_id: str, user: str, body: dict[str, Any]) -> Reply:
+def create_task(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply:
     """201 with the new task and its `Location`."""
-    task = _service(user_id, user).create(**load_task_input(body))
+    task = _service(user_id, identity).create(**load_task_input(body))
     return dump_task(task), 201, _tagged(task) | {"Location": f"{_path(user_id)}/{task.id}"}
 
 
-def get_task(user_id: str, user: str, task_id: str, if_none_match: str | None = None) -> Reply:
+def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str | None = None) -> Reply:
     """200 with the task, 304 where the caller has it."""
-    task = _service(user_id, user).get(load_id(task_id))
+    task = _service(user_id, identity).get(load_id(task_id))
     if is_known(if_none_match, task.version):
         return None, 304, _tagged(task)
     return dump_task(task), 200, _tagged(task)
 
 
-def replace_task(user_id: str, user: str, task_id: str, body: dict[str, Any], if_match: str | None = None) -> Reply:
+def replace_task(
+    user_id: str, identity: Identity, task_id: str, body: dict[str, Any], if_match: str | None = None
+) -> Reply:
     """200 with the task, every member set."""
     changes = load_task_input(body)
-    task = _service(user_id, user).change(load_id(task_id), changes, matched_versions(if_match))
+    task = _service(user_id, identity).change(load_id(task_id), changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
-def update_task(user_id: str, user: str, task_id: str, body: dict[str, Any], if_match: str | None = None) -> Reply:
+def update_task(
+    user_id: str, identity: Identity, task_id: str, body: dict[str, Any], if_match: str | None = None
+) -> Reply:
     """200 with the task, the members of the merge patch set."""
     changes = load_task_patch(body)
-    task = _service(user_id, user).change(load_id(task_id), changes, matched_versions(if_match))
+    task = _service(user_id, identity).change(load_id(task_id), changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
 @replayable
 def complete_task(
-    user_id: str, user: str, task_id: str, body: dict[str, bool] | None, if_match: str | None = None
+    user_id: str, identity: Identity, task_id: str, body: dict[str, bool] | None, if_match: str | None = None
 ) -> Reply:
     """200 with the task, completed or reopened."""
     completed = None if body is None else body["completed"]
-    task = _service(user_id, user).complete(load_id(task_id), completed, matched_versions(if_match))
+    task = _service(user_id, identity).complete(load_id(task_id), completed, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
-def delete_task(user_id: str, user: str, task_id: str, if_match: str | None = None) -> Reply:
+def delete_task(user_id: str, identity: Identity, task_id: str, if_match: str | None = None) -> Reply:
     """204."""
-    _service(user_id, user).delete(load_id(task_id), matched_versions(if_match))
+    _service(user_id, identity).delete(load_id(task_id), matched_versions(if_match))
     return None, 204, PRIVATE
 
 
-def _service(user_id: str, user: str) -> TaskService:
-    return TaskService(parts().database, owner(user_id, user))
+def _service(user_id: str, identity: Identity) -> TaskService:
+    return TaskService(parts().database, owner(user_id, identity.subject), registered=is_registered(identity))
 
 
 def _tagged(task: Task) -> dict[str, str]:

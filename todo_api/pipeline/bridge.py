@@ -7,7 +7,7 @@ Flask's own routing of what is routed already, and of the decorators that Connex
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import flask
@@ -27,9 +27,9 @@ from todo_api.pipeline.validation import ARGUMENTS, USER
 
 Reply = tuple[Any, int, dict[str, str]]
 """What a handler returns: the body, the status code, and headers. None is no body; bytes are sent as they are, with the
-`Content-Type` among the headers."""
+`Content-Type` among the headers, and so is each piece of an iterator of bytes, which is asked for it when the one before is sent."""
 
-_Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+_Answer = tuple[int, list[tuple[bytes, bytes]], bytes | Iterator[bytes]]
 _Call = tuple[Callable[..., Reply], dict[str, Any], Exchange]
 _Run = Callable[[_Call], Awaitable[_Answer]]
 
@@ -52,9 +52,30 @@ class HandledOperation:
             arguments[USER] = extensions["connexion_context"][USER]
         if self._wants_identity:
             arguments[IDENTITY] = extensions["connexion_context"]["token_info"][IDENTITY]
-        status, headers, body = await self._run((self._handler, arguments, scope["state"]["exchange"]))
+        exchange = scope["state"]["exchange"]
+        status, headers, body = await self._run((self._handler, arguments, exchange))
         await send({"type": "http.response.start", "status": status, "headers": headers})
+        if isinstance(body, Iterator):
+            body = b"" if scope["method"] == "HEAD" else await self._send_pieces(body, exchange, receive, send)
         await send({"type": "http.response.body", "body": body})
+
+    async def _send_pieces(self, pieces: Iterator[bytes], exchange: Exchange, receive: Receive, send: Send) -> bytes:
+        """Sends all pieces but the last, which is returned. Each is made as the reply was, and none for a client that has left."""
+        left = asyncio.ensure_future(
+            _left(receive)
+        )  # sending would not tell: what nobody is there for, the server throws away
+        last = b""
+        try:
+            while not left.done():
+                _, _, piece = await self._run((_next, {"pieces": pieces}, exchange))
+                if not isinstance(piece, bytes) or not piece:
+                    break
+                if last:
+                    await send({"type": "http.response.body", "body": last, "more_body": True})
+                last = piece
+        finally:
+            left.cancel()
+        return last
 
 
 class HandlerAPI(RoutedAPI[HandledOperation]):
@@ -106,10 +127,23 @@ class Bridge(RoutedMiddleware[HandlerAPI]):
             exchange.spend(self._spent())
 
 
+async def _left(receive: Receive) -> None:
+    """Ends when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _next(pieces: Iterator[bytes]) -> Reply:
+    """The next piece as a body, empty after the last."""
+    return next(pieces, b""), 200, {}
+
+
 def _answer(body: Any, status: int, headers: dict[str, str]) -> _Answer:
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     if body is None:
         return status, encoded, b""
+    if isinstance(body, Iterator):
+        return status, encoded, body
     if not isinstance(body, bytes):
         body = orjson.dumps(body, option=orjson.OPT_UTC_Z)
         encoded.append((b"content-type", b"application/json"))

@@ -1,7 +1,7 @@
 """Guessing of passwords, held off: by account, by address, and by what a processor can stand.
 
 It holds for the operations that say `x-password-attempt` in their contract: `sign-in` where a password is checked, `register` where an
-account is made. Whose account it is says the body's `email`, else the token.
+account is made. Whose account it is says the token, else the body's `email`.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from todo_api.errors import EmailTaken, InvalidCredentials, Unavailable
+from todo_api.errors import EmailTaken, InvalidCredentials, Unavailable, WrongPassword
 from todo_api.pipeline.addresses import Addresses
 from todo_api.pipeline.attempts import Allowance, Attempts, Key
 from todo_api.pipeline.rejections import RateLimited
@@ -81,8 +81,8 @@ class Guesses(SpecMiddleware):
             await self._guarded(self._attempts, await self._guard(self._attempts, kind, scope), scope, receive, send)
 
     async def _guard(self, attempts: Attempts, kind: str, scope: Scope) -> Guard:
-        email = scope["extensions"][ARGUMENTS]["body"].get("email")
-        account = f"e-mail {email.lower()}" if email else f"user {scope['state']['exchange'].subject}"
+        user = scope["state"]["exchange"].subject
+        account = f"user {user}" if user else f"e-mail {scope['extensions'][ARGUMENTS]['body']['email'].lower()}"
         address = self._addresses.of(scope)
         pair = f"{account} from {address}"
         if kind == "sign-in" and await attempts.is_familiar(pair):
@@ -98,7 +98,7 @@ class Guesses(SpecMiddleware):
         try:
             async with self._turns[guard.is_familiar].one():
                 await self._app(scope, receive, send)
-        except (InvalidCredentials, EmailTaken):
+        except (InvalidCredentials, EmailTaken, WrongPassword):
             raise
         except Exception:  # no guess, whatever it was
             await attempts.give_back(guard.keys)

@@ -16,6 +16,7 @@ from todo_api.auth.tokens import Identity
 from todo_api.errors import NotFound, TooManyKeys, Unauthorized, ValidationFailed, Violation
 from todo_api.models import KEY_SCOPES, MOST_KEYS, api_keys, users
 from todo_api.scopes import Scope, Scopes
+from todo_api.services.accounts import AccountService
 from todo_api.statements import Statement, given
 
 USER_ID = given("user_id", Text)
@@ -45,9 +46,19 @@ class ApiKey(NamedTuple):
     last_used_at: datetime | None
 
 
-def _create() -> Statement:
-    """Counts the user's keys under the lock of the user's row, so that no two requests at once make one too many."""
-    owner = (
+def _create(*, registered: bool) -> Statement:
+    """Counts the user's keys under the lock of the user's row, so that no two requests at once make one too many.
+
+    Who must have a row gets none here: the token of a deleted account makes no key, and no user.
+    """
+    counted = (
+        update(users)
+        .where(users.c.id == USER_ID, users.c.api_keys < MOST_KEYS)
+        .values(seq=users.c.seq + 1, api_keys=users.c.api_keys + 1)
+        .returning(func.clock_timestamp().label("at"))
+        .cte("owner")
+    )
+    met = (
         insert(users)
         .values(id=USER_ID, seq=1, api_keys=1)
         .on_conflict_do_update(
@@ -58,6 +69,7 @@ def _create() -> Statement:
         .returning(func.clock_timestamp().label("at"))
         .cte("owner")
     )
+    owner = counted if registered else met
     values = {
         api_keys.c.user_id: USER_ID,
         api_keys.c.id: KEY_ID,
@@ -120,7 +132,7 @@ def _find() -> Statement:
     )
 
 
-_CREATE = _create()
+_CREATE = {registered: _create(registered=registered) for registered in (True, False)}
 _LIST = Statement(
     select(*_COLUMNS)
     .where(api_keys.c.user_id == USER_ID)
@@ -139,13 +151,15 @@ def find(as_key: Callable[[str], Scope], digest: str) -> Identity:
     user_id, created, expires, expired, scopes = row
     if expired:
         raise Unauthorized("The API key has expired.", token_sent=True, cause="key_expired")
-    return Identity(user_id, created, math.inf if expires is None else expires, frozenset(scopes))
+    return Identity(user_id, created, math.inf if expires is None else expires, scopes=frozenset(scopes))
 
 
 class KeyService:
     """The API keys of one user."""
 
-    def __init__(self, database: Scopes, user_id: str) -> None:
+    def __init__(self, database: Scopes, user_id: str, *, registered: bool = False) -> None:
+        self._database = database
+        self._registered = registered
         self._scope = database.as_user(user_id)
         self._user_id = user_id
 
@@ -162,7 +176,7 @@ class KeyService:
             "expires_at": expires_at,
         }
         try:
-            row = self._scope.first(_CREATE, parameters)
+            row = self._scope.first(_CREATE[self._registered], parameters)
         except psycopg2.errors.CheckViolation as error:
             if error.diag.constraint_name == "api_keys_expiry_later_check":
                 raise ValidationFailed(
@@ -170,6 +184,7 @@ class KeyService:
                 ) from error
             raise
         if row is None:
+            AccountService(self._database, self._user_id, registered=self._registered).get()
             raise TooManyKeys
         return ApiKey._make(row), secret
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from todo_api.db import Database
-from todo_api.errors import IdempotencyInProgress, IdempotencyKeyReused
+from todo_api.errors import IdempotencyInProgress, IdempotencyKeyReused, TaskApiError
 from todo_api.models import REPLIES_KEPT, anonymous_replies, idempotent_replies, users
 from todo_api.scopes import Scope, Transaction
 from todo_api.statements import Statement, given
@@ -142,7 +142,8 @@ class Replies:
     def once(self, request: Request, act: Callable[[Transaction], bytes]) -> tuple[bytes, bool]:
         """What `act` replied to this request before, and True; else what it replies now, and False.
 
-        `act` runs in a transaction that keeps the reply as well; where it raises, nothing is kept, and a retry runs anew.
+        `act` runs in a transaction that keeps the reply as well; where it raises, nothing is kept, and a retry runs anew. What it
+        has changed is undone then, unless the error says that it holds.
         Raises IdempotencyInProgress while it runs, and IdempotencyKeyReused where the key came with another request.
         Before a user is known, another request is another one, whatever its key.
         """
@@ -164,9 +165,16 @@ class Replies:
                 scope.all(statements.forget, row)
             if is_known and key[-1] % TRIMMED_BY == 0:
                 scope.all(_TRIM, row)
-            answer = act(transaction)
-            scope.last(statements.keep, {**row, "reply": self._sealed(answer, content, key)})
-        return answer, False
+            try:
+                answer = act(transaction)
+            except TaskApiError as error:
+                if not error.changes_hold:
+                    raise
+                refused = error
+            else:
+                scope.last(statements.keep, {**row, "reply": self._sealed(answer, content, key)})
+                return answer, False
+        raise refused
 
     def purge(self) -> int:
         """Deletes replies that are too old, some thousand at most, and says how many. Zero also where another process is at it.

@@ -77,20 +77,20 @@ def _from_source() -> ColumnElement[bool]:
 get = Statement(select(*TASK_COLUMNS).where(MINE))
 
 
-def _create() -> Statement:
-    owner = (
-        insert(users)
-        .values(id=USER_ID, seq=1, **{status: _number(status == STATUS) for status in STATUSES})
-        .on_conflict_do_update(
-            index_elements=[users.c.id],
-            set_={
-                "seq": users.c.seq + 1,
-                **{status: users.c[status] + _number(status == STATUS) for status in STATUSES},
-            },
-        )
-        .returning(users.c.seq, func.clock_timestamp().label("at"))
-        .cte("owner")
+def _create(registered: bool) -> Statement:
+    """A new task. Where the user is registered, only if their row is there; else it is made with the first task."""
+    counted: dict[str, Any] = {
+        "seq": users.c.seq + 1,
+        **{status: users.c[status] + _number(status == STATUS) for status in STATUSES},
+    }
+    first = {status: _number(status == STATUS) for status in STATUSES}
+    met = insert(users).values(id=USER_ID, seq=1, **first)
+    numbered = (
+        update(users).where(users.c.id == USER_ID).values(**counted)
+        if registered
+        else met.on_conflict_do_update(index_elements=[users.c.id], set_=counted)
     )
+    owner = numbered.returning(users.c.seq, func.clock_timestamp().label("at")).cte("owner")
     values = {
         tasks.c.id: TASK_ID,
         tasks.c.user_id: USER_ID,
@@ -105,7 +105,8 @@ def _create() -> Statement:
     return Statement(insert(tasks).from_select(list(values), select(*values.values())).returning(*TASK_COLUMNS))
 
 
-create = _create()
+create = _create(registered=False)
+create_registered = _create(registered=True)
 
 
 def _locked(*conditions: ColumnElement[bool]) -> CTE:

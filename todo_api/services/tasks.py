@@ -11,7 +11,9 @@ from uuid_utils.compat import uuid7
 from todo_api.errors import InvalidTransition, NotFound, PreconditionFailed, Unavailable
 from todo_api.models import STATUSES
 from todo_api.scopes import Scopes
+from todo_api.services import account_statements
 from todo_api.services import task_statements as statements
+from todo_api.services.accounts import gone
 from todo_api.services.cursors import CursorSigner
 from todo_api.services.transitions import TRANSITIONS, sources
 from todo_api.statements import Row, Statement
@@ -79,16 +81,20 @@ class TaskPage(NamedTuple):
 
 
 class TaskService:
-    """The tasks of one user. Every method is one statement where all goes well."""
+    """The tasks of one user. Every method is one statement where all goes well.
 
-    def __init__(self, database: Scopes, user_id: str) -> None:
+    `registered`: whether there must be a row of the user. Where it is gone, every method raises Unauthorized.
+    """
+
+    def __init__(self, database: Scopes, user_id: str, *, registered: bool = False) -> None:
+        self._registered = registered
         self._scope = database.as_user(user_id)
         self._user_id = user_id
 
     def create(self, title: str, description: str | None, status: str) -> Task:
-        """The new task. The user's first write makes their row as well."""
+        """The new task. Where the user need not be registered, their first write makes their row as well."""
         row = self._scope.first(
-            statements.create,
+            statements.create_registered if self._registered else statements.create,
             {
                 "user_id": self._user_id,
                 "task_id": str(uuid7()),
@@ -97,14 +103,15 @@ class TaskService:
                 "status": status,
             },
         )
-        assert row is not None  # noqa: S101  # an INSERT ... RETURNING returns
+        if row is None:
+            raise gone()
         return Task._make(row)
 
     def get(self, task_id: UUID) -> Task:
         """The task. Raises NotFound."""
         row = self._scope.first(statements.get, self._named(task_id))
         if row is None:
-            raise NotFound
+            raise self._missing()
         return Task._make(row)
 
     def list(self, wanted: TaskFilter, place: Place, signer: CursorSigner, known: Sequence[int] = ()) -> TaskPage:
@@ -127,8 +134,11 @@ class TaskService:
             parameters["after_key"], parameters["after_id"] = signer.read(place.cursor, scope, is_time=is_time)
         statement = statements.page(wanted.sort, statuses, bool(wanted.words), place.cursor is not None)
         key = attrgetter(wanted.sort.lstrip("-"))
+        rows = self._scope.all(statement, parameters)
+        if not rows and self._registered:
+            raise gone()
         return _page(
-            self._scope.all(statement, parameters),
+            rows,
             place.limit,
             known,
             lambda task: signer.sign(key(task), UUID(task.id), scope),
@@ -177,6 +187,12 @@ class TaskService:
                 return
             _at(self.get(task_id), versions)
         raise Unavailable("The task keeps changing.")
+
+    def _missing(self) -> Exception:
+        """Why there is no such task: because there is none, or because the user is gone with all of them."""
+        if self._registered and self._scope.first(account_statements.EXISTS, {"user_id": self._user_id}) is None:
+            return gone()
+        return NotFound()
 
     def _named(self, task_id: UUID) -> dict[str, Any]:
         return {"user_id": self._user_id, "task_id": str(task_id)}

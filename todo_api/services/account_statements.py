@@ -1,0 +1,102 @@
+"""The statements on users and their accounts. Each write takes the user's next number and stamps it on the account as its version."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Text, any_, delete, func, literal_column, null, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from todo_api.models import accounts, users
+from todo_api.statements import Statement, given
+
+USER_ID = given("user_id", Text)
+EMAIL = given("email", Text)
+_NAME = given("name", Text)
+_PASSWORD_HASH = given("password_hash", Text)
+_CHECKED = accounts.c.passwords == given("passwords", BigInteger)
+_ROW = (users.c.name, users.c.created_at, users.c.updated_at, users.c.version)
+_STAMP: dict[str, Any] = {
+    "seq": users.c.seq + 1,
+    "version": users.c.seq + 1,
+    "updated_at": func.clock_timestamp(),
+}
+
+
+def _register() -> Statement:
+    moment = select(func.clock_timestamp().label("at")).cte("moment")
+    user = (
+        insert(users)
+        .from_select(["id", "name", "created_at", "updated_at"], select(USER_ID, _NAME, moment.c.at, moment.c.at))
+        .cte("new_user")
+    )
+    account = insert(accounts).values(user_id=USER_ID, email=EMAIL, password_hash=_PASSWORD_HASH).cte("new_account")
+    first: ColumnElement[int] = literal_column("0")  # the version that the column begins with
+    return Statement(select(USER_ID, EMAIL, _NAME, moment.c.at, moment.c.at, first).add_cte(user, account))
+
+
+REGISTER = _register()
+GET = Statement(
+    select(users.c.id, accounts.c.email, *_ROW)
+    .select_from(users.outerjoin(accounts, accounts.c.user_id == users.c.id))
+    .where(users.c.id == USER_ID)
+)
+MEET = Statement(
+    insert(users)
+    .values(id=USER_ID)
+    .on_conflict_do_update(index_elements=[users.c.id], set_={"name": users.c.name})
+    .returning(users.c.id, null(), *_ROW)
+)
+EXISTS = Statement(select(users.c.id).where(users.c.id == USER_ID))
+DELETE = Statement(delete(users).where(users.c.id == USER_ID).returning(users.c.id))
+DELETE_AT = Statement(
+    delete(users)
+    .where(users.c.id == USER_ID, select(accounts.c.user_id).where(accounts.c.user_id == USER_ID, _CHECKED).exists())
+    .returning(users.c.id)
+)
+
+
+def _at(conditional: bool) -> list[ColumnElement[bool]]:
+    return [users.c.version == any_(given("versions", ARRAY(BigInteger)))] if conditional else []
+
+
+@cache
+def rename(conditional: bool) -> Statement:
+    """Sets the name; where conditional, only at `versions`."""
+    email = select(accounts.c.email).where(accounts.c.user_id == USER_ID).scalar_subquery()
+    return Statement(
+        update(users)
+        .where(users.c.id == USER_ID, *_at(conditional))
+        .values(name=_NAME, **_STAMP)
+        .returning(users.c.id, email, *_ROW)
+    )
+
+
+def _rewrite(conditional: bool, values: dict[str, Any]) -> Statement:
+    """Sets columns of `accounts`, where the password is still that which was checked. The user's row is locked first, as by every
+    write, but not against the references to it that a sign-in makes under the lock of the account.
+    """
+    owner = (
+        select(users.c.id).where(users.c.id == USER_ID, *_at(conditional)).with_for_update(key_share=True).cte("owner")
+    )
+    account = (
+        update(accounts)
+        .where(accounts.c.user_id == owner.c.id, accounts.c.user_id == USER_ID, _CHECKED)
+        .values(**values)
+        .returning(accounts.c.user_id, accounts.c.email)
+        .cte("account")
+    )
+    return Statement(
+        update(users)
+        .where(users.c.id == account.c.user_id, users.c.id == USER_ID)
+        .values(**_STAMP)
+        .returning(users.c.id, account.c.email, *_ROW)
+    )
+
+
+@cache
+def change_email(conditional: bool) -> Statement:
+    """Sets the e-mail address; where conditional, only at `versions`."""
+    return _rewrite(conditional, {"email": EMAIL})
+
+
+CHANGE_PASSWORD = _rewrite(False, {"password_hash": _PASSWORD_HASH, "passwords": accounts.c.passwords + 1})
