@@ -1,46 +1,36 @@
-"""The floor: a bare ASGI application on psycopg2 that runs the service's own statements.
+"""The floor: a bare ASGI application that runs the service's own statements over the service's own connections.
 
-No framework and no validation: what is left is HTTP, the token (PyJWT, each time), one hand-over to a thread, PostgreSQL and orjson.
+No framework and no validation: what is left is HTTP, the token (PyJWT, each time), PostgreSQL and orjson.
 """
 
-import asyncio
 import base64
 import hmac
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jwt
 import orjson
-import psycopg2
 from uuid_utils.compat import uuid7
 
-from todo_api.scopes import USER_PREFIX
+from todo_api.db import Database
+from todo_api.greenlets import spawn
 from todo_api.services import task_statements as statements
 from todo_api.services.transitions import sources
+from todo_api.statements import Statement
 
 SECRET = os.environ["JWT_SECRET"]
-URL = os.environ["DATABASE_URL"]
-THREADS = int(os.environ.get("BENCH_POOL_SIZE", "8"))
 CLAIMS = ["iss", "aud", "sub", "iat", "exp"]
 NAMES = ("id", "user_id", "title", "description", "status", "completed_at", "created_at", "updated_at", "version")
 START, JSON = "/api/v1/me/tasks", (b"content-type", b"application/json")
-PAGE = statements.page("-created_at", None, False, False).sql
+PAGE = statements.page("-created_at", None, False, False)
 
-pool = ThreadPoolExecutor(THREADS)
-local = threading.local()
+database = Database(os.environ["DATABASE_URL"], pool_size=int(os.environ.get("BENCH_POOL_SIZE", "8")), on_loop=True)
 Answer = tuple[int, Any, int]
 
 
-def rows(user: str, sql: str, **values: Any) -> list[tuple[Any, ...]]:
-    """The rows of one statement, on this thread's own connection."""
-    if not hasattr(local, "cursor"):
-        connection = psycopg2.connect(URL)
-        connection.autocommit = True
-        local.cursor = connection.cursor()
-    local.cursor.execute(USER_PREFIX + sql, {"scope": user, "user_id": user, **values})
-    return local.cursor.fetchall()
+def rows(user: str, statement: Statement, **values: Any) -> list[tuple[Any, ...]]:
+    """The rows of one statement."""
+    return database.as_user(user).all(statement, {"user_id": user, **values})
 
 
 def told(row: tuple[Any, ...]) -> dict[str, Any]:
@@ -66,12 +56,12 @@ def listed(user: str, query: str) -> Answer:
 
 def created(user: str, body: dict[str, Any]) -> Answer:
     values = {"task_id": str(uuid7()), "description": None, "status": "pending", **body}
-    task = told(rows(user, statements.create.sql, **values)[0])
+    task = told(rows(user, statements.create, **values)[0])
     return 201, task, task["version"]
 
 
-def one(user: str, sql: str, **values: Any) -> Answer:
-    found = rows(user, sql, **values)
+def one(user: str, statement: Statement, **values: Any) -> Answer:
+    found = rows(user, statement, **values)
     if not found:
         return 404, {"status": 404}, 0
     task = told(found[0])
@@ -85,14 +75,16 @@ def answer(method: str, path: str, query: str, token: str, body: bytes) -> tuple
     if not rest:
         status, told_, version = listed(user, query) if method == "GET" else created(user, orjson.loads(body))
     elif method == "GET":
-        status, told_, version = one(user, statements.get.sql, task_id=rest)
+        status, told_, version = one(user, statements.get, task_id=rest)
     elif rest.endswith("/complete"):
-        sql = statements.complete(True, False).sql
-        status, told_, version = one(user, sql, task_id=rest.removesuffix("/complete"), sources=sources("completed"))
+        statement = statements.complete(True, False)
+        status, told_, version = one(
+            user, statement, task_id=rest.removesuffix("/complete"), sources=sources("completed")
+        )
     else:
         changes = orjson.loads(body)
-        sql = statements.change(frozenset(changes), False).sql
-        status, told_, version = one(user, sql, task_id=rest, **changes)
+        statement = statements.change(frozenset(changes), False)
+        status, told_, version = one(user, statement, task_id=rest, **changes)
     return status, orjson.dumps(told_, option=orjson.OPT_UTC_Z), b'"%d"' % version
 
 
@@ -111,8 +103,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
             more = message.get("more_body", False)
     token = next(value for name, value in scope["headers"] if name == b"authorization")[7:].decode()
     query = scope["query_string"].decode()
-    loop = asyncio.get_running_loop()
-    status, reply, tag = await loop.run_in_executor(pool, answer, scope["method"], scope["path"], query, token, body)
+    status, reply, tag = await spawn(answer, scope["method"], scope["path"], query, token, body)
     headers = [JSON, (b"content-length", b"%d" % len(reply)), (b"etag", tag)]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": reply})

@@ -24,8 +24,11 @@ SECONDS = 15
 PORT = 8471
 USER = "layers"
 LAYERS = (
-    ("psycopg2 and PostgreSQL's answer", r"_run \(todo_api/db\.py|psycopg2|do_execute \(sqlalchemy/engine/default"),
-    ("SQLAlchemy", r"sqlalchemy/|todo_api/db\.py"),
+    (
+        "psycopg2 and PostgreSQL's answer",
+        r"todo_api/loop_connections|todo_api/connections|psycopg2|do_execute \(sqlalchemy/engine/default",
+    ),
+    ("SQLAlchemy", r"sqlalchemy/|todo_api/(db|scopes|statements)\.py"),
     ("serialization", r"orjson|marshmallow/|todo_api/schemas\.py|jsonifier|json/(encoder|__init__)"),
     ("handler and service", r"todo_api/(handlers|services)/|get_task \(.*plain_connexion"),
     ("Flask and werkzeug", r"flask/|werkzeug/|todo_api/pipeline/bridge\.py|view \("),
@@ -39,7 +42,10 @@ LAYERS = (
         "routing",
         r"starlette/(routing|_utils|convertors)|connexion/middleware/routing|todo_api/(pipeline/routing|pages)",
     ),
-    ("hand-over between threads", r"a2wsgi|concurrent/futures|todo_api/pipeline/threads|threading\.py|queue"),
+    (
+        "hand-over to the handler",
+        r"todo_api/greenlets|todo_api/pipeline/turns|a2wsgi|concurrent/futures|todo_api/pipeline/threads|threading\.py|queue",
+    ),
     ("other middlewares and decorators", r"connexion/|starlette/|todo_api/(pipeline|problems)|inflection"),
     ("server (gunicorn, event loop)", r"gunicorn|asyncio|uvloop|."),
 )
