@@ -360,3 +360,18 @@ def test_revoked_key_is_refused_on_the_next_request_by_every_worker(url: str, tm
         assert asked_of_both("before") == {(worker, 200) for worker in workers}
         assert service.request("DELETE", f"{KEYS}/{made['id']}", token=ada).status == 204
         assert asked_of_both("after") == {(worker, 401) for worker in workers}
+
+
+def test_create_api_key_with_a_body_too_large_is_413(ada: Client) -> None:
+    reply = ada.post(KEYS, {"name": "x" * 70_000, "scopes": ["tasks:read"]})
+    assert (reply.status, reply.code) == (413, "payload_too_large")
+
+
+def test_create_api_key_with_a_body_of_another_type_is_415(ada: Client) -> None:
+    reply = ada.request("POST", KEYS, content=b"name=x", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert (reply.status, reply.code) == (415, "unsupported_media_type")
+
+
+def test_list_api_keys_with_an_unknown_query_parameter_is_400(ada: Client) -> None:
+    reply = ada.get(f"{KEYS}?limit=1")
+    assert (reply.status, reply.code) == (400, "validation_failed")
