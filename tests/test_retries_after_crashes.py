@@ -3,9 +3,10 @@
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests.client import Reply
 from tests.conftest import SECRET, token
 from tests.contract_check import ContractCheck
-from tests.live import SLACK, Live
+from tests.live import SLACK, Live, Wire
 from tests.rows import rows
 from todo_api.connections import engine_url
 
@@ -60,19 +61,26 @@ def test_create_task_sent_again_after_a_restart_replies_the_same(
     assert titles(url) == [("Only once",)]
 
 
+@contextmanager
+def sent_and_held(service: Live, url: str, table: str) -> Iterator[tuple[Wire, Any]]:
+    """A creation that waits in PostgreSQL for a table, and the connection that holds that."""
+    superuser = engine_url(url).set(username="postgres", drivername="postgresql").render_as_string(False)
+    with closing(psycopg2.connect(superuser)) as holder, service.wire() as wire:
+        holder.cursor().execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+        head = f"POST {TASKS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token('ada')}\r\n"
+        head += 'Idempotency-Key: "across-crashes"\r\nContent-Type: application/json\r\n'
+        wire.send(f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
+        until(lambda: rows(url, "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'") != [])
+        yield wire, holder
+
+
 def test_create_task_whose_worker_is_killed_between_commit_and_reply_replies_to_the_retry(
     tmp_path: Path, url: str, check: ContractCheck
 ) -> None:
     """PostgreSQL has the last statement and the COMMIT already, and waits for a lock, when the worker is stopped for ever."""
-    superuser = engine_url(url).set(username="postgres", drivername="postgresql").render_as_string(False)
-    with start(tmp_path, url) as service, closing(psycopg2.connect(superuser)) as holder:
+    with start(tmp_path, url) as service:
         (worker,) = service.ready().workers()
-        holder.cursor().execute("LOCK TABLE idempotent_replies IN EXCLUSIVE MODE")
-        with service.wire() as wire:
-            head = f"POST {TASKS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token('ada')}\r\n"
-            head += 'Idempotency-Key: "across-crashes"\r\nContent-Type: application/json\r\n'
-            wire.send(f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
-            until(lambda: rows(url, "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'") != [])
+        with sent_and_held(service, url, "idempotent_replies") as (wire, holder):
             assert titles(url) == []
             os.kill(worker, signal.SIGSTOP)
             holder.rollback()
@@ -90,15 +98,9 @@ def test_create_task_whose_worker_is_killed_between_commit_and_reply_replies_to_
 def test_create_task_whose_worker_is_killed_before_the_commit_is_made_once_by_the_retry(
     tmp_path: Path, url: str, check: ContractCheck
 ) -> None:
-    superuser = engine_url(url).set(username="postgres", drivername="postgresql").render_as_string(False)
-    with start(tmp_path, url) as service, closing(psycopg2.connect(superuser)) as holder:
+    with start(tmp_path, url) as service:
         (worker,) = service.ready().workers()
-        holder.cursor().execute("LOCK TABLE tasks IN EXCLUSIVE MODE")
-        with service.wire() as wire:
-            head = f"POST {TASKS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token('ada')}\r\n"
-            head += 'Idempotency-Key: "across-crashes"\r\nContent-Type: application/json\r\n'
-            wire.send(f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
-            until(lambda: rows(url, "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'") != [])
+        with sent_and_held(service, url, "tasks") as (wire, holder):
             os.kill(worker, signal.SIGKILL)
             with pytest.raises(ConnectionError):
                 wire.reply("POST")
