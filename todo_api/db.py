@@ -1,8 +1,8 @@
 """The database: the engine, the scope a statement runs in, and nothing of the business.
 
 A statement is compiled once, at start. It travels with the role and the user it runs as in one round trip: psycopg2 sends
-`SELECT set_config(...); <statement>` as one simple query, which PostgreSQL runs as one implicit transaction. `set_config`
-with `is_local` ends with that transaction.
+`SET LOCAL ...; <statement>` as one simple query, which PostgreSQL runs as one implicit transaction. What is set so ends with
+that transaction.
 
 Each connection prepares a statement the first time it runs there, in that same round trip, and executes it from then on: planning is
 up to six times the work of running. Behind a transaction-mode pooler, where the next statement may meet another session, the

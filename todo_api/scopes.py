@@ -20,10 +20,10 @@ Values = Mapping[str, Any]
 
 
 def _prefix(role: str, setting: str) -> str:
+    """`SET LOCAL` is run as it is read; `set_config` would be planned and answered with a row, for more than all the rest of a get."""
     return (
-        f"SELECT set_config('role', '{role}', true), set_config('{setting}', %(scope)s, true), "
-        f"set_config('TimeZone', 'UTC', true), set_config('lock_timeout', '{LOCK_TIMEOUT}s', true), "
-        f"set_config('statement_timeout', '{STATEMENT_TIMEOUT}s', true);\n"
+        f"SET LOCAL ROLE {role}; SET LOCAL {setting} = %(scope)s; SET LOCAL TimeZone = 'UTC'; "
+        f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'; SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}s';\n"
     )
 
 
@@ -35,8 +35,7 @@ KEY_PREFIX = _prefix(LOGIN_ROLE, "app.key_digest")
 SESSION_PREFIX = _prefix(LOGIN_ROLE, "app.session")
 
 _BEGIN = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED;\n"
-    f"SELECT set_config('idle_in_transaction_session_timeout', '{STATEMENT_TIMEOUT}s', true);\n"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT}s';\n"
 )
 _CLAIM = "SELECT set_config('app.claimed', pg_try_advisory_xact_lock({})::text, true);\n"
 _SAVEPOINT = "SAVEPOINT statement;\n"
