@@ -24,12 +24,23 @@ class Resource(NamedTuple):
 
     base_path: str
     template: str
-    fixed: tuple[tuple[int, str], ...]
     variable: tuple[tuple[int, str], ...]
     operation_ids: dict[str, str]
     allowed: str
     options: list[tuple[bytes, bytes]]
     has_own_threads: bool
+
+
+class Shape:
+    """Paths of one length whose fixed segments stand at the same places: one look tells them apart."""
+
+    def __init__(self, places: tuple[int, ...]) -> None:
+        self.places = places
+        self.resources: dict[tuple[str, ...], Resource] = {}
+
+    def find(self, segments: list[str]) -> Resource | None:
+        """The path that the segments are of."""
+        return self.resources.get(tuple([segments[place] for place in self.places]))
 
 
 class Routing(SpecMiddleware):
@@ -40,16 +51,27 @@ class Routing(SpecMiddleware):
         """`load` is that of all operations whose handlers have no threads of their own."""
         self._app = app
         self._load = load or Load()
-        self._resources: dict[int, list[Resource]] = {}
+        self._shapes: dict[int, list[Shape]] = {}
 
     def add_api(self, specification: Specification, *, base_path: str | None = None, **_: Any) -> None:
         """Learns the paths of a contract. Those with more fixed segments are tried first."""
         base = specification.base_path if base_path is None else base_path
         for path, item in specification["paths"].items():
-            resource, length = _resource(base, path, item, bool(specification.get("x-own-threads")))
-            self._resources.setdefault(length, []).append(resource)
-        for resources in self._resources.values():
-            resources.sort(key=lambda resource: -len(resource.fixed))
+            template = f"{base}{path}"
+            segments = template.split("/")
+            fixed = tuple(place for place, text in enumerate(segments) if not text.startswith("{"))
+            shape = self._shape(len(segments), fixed)
+            resource = _resource(base, template, item, bool(specification.get("x-own-threads")))
+            shape.resources[tuple(segments[place] for place in fixed)] = resource
+
+    def _shape(self, length: int, fixed: tuple[int, ...]) -> Shape:
+        shapes = self._shapes.setdefault(length, [])
+        known = [shape for shape in shapes if shape.places == fixed]
+        if not known:
+            known = [Shape(fixed)]
+            shapes += known
+            shapes.sort(key=lambda shape: -len(shape.places))
+        return known[0]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands the request on with its operation, or raises RouteNotFound, MethodNotAllowed or Overloaded."""
@@ -91,14 +113,14 @@ class Routing(SpecMiddleware):
         if not raw_path.isascii():
             raise RouteNotFound
         segments = raw_path.decode("ascii").split("/")
-        for resource in self._resources.get(len(segments), ()):
-            if all(segments[index] == text for index, text in resource.fixed):
-                return resource, {name: _decode(segments[index]) for index, name in resource.variable}
+        for shape in self._shapes.get(len(segments), ()):
+            resource = shape.find(segments)
+            if resource is not None:
+                return resource, {name: _decode(segments[place]) for place, name in resource.variable}
         raise RouteNotFound
 
 
-def _resource(base_path: str, path: str, item: dict[str, Any], has_own_threads: bool) -> tuple[Resource, int]:
-    segments = f"{base_path}{path}".split("/")
+def _resource(base_path: str, template: str, item: dict[str, Any], has_own_threads: bool) -> Resource:
     methods = {method.upper(): item[method] for method in METHODS if method in item}
     ids = {method: operation["operationId"] for method, operation in methods.items()}
     if "GET" in ids:
@@ -108,10 +130,9 @@ def _resource(base_path: str, path: str, item: dict[str, Any], has_own_threads: 
     if "PATCH" in methods:
         accepted = ", ".join(methods["PATCH"].get("x-accept-patch") or methods["PATCH"]["requestBody"]["content"])
         options.append((b"accept-patch", accepted.encode()))
-    variable = tuple((index, text[1:-1]) for index, text in enumerate(segments) if text.startswith("{"))
-    fixed = tuple((index, text) for index, text in enumerate(segments) if not text.startswith("{"))
-    template = f"{base_path}{path}"
-    return Resource(base_path, template, fixed, variable, ids, allowed, options, has_own_threads), len(segments)
+    segments = enumerate(template.split("/"))
+    variable = tuple((place, text[1:-1]) for place, text in segments if text.startswith("{"))
+    return Resource(base_path, template, variable, ids, allowed, options, has_own_threads)
 
 
 def _decode(segment: str) -> str | None:
