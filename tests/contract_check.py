@@ -11,6 +11,8 @@ from referencing.jsonschema import DRAFT4
 from todo_api import contract
 from todo_api.contract import resolve
 
+FORMATS = FormatChecker()
+
 ALWAYS = (405,)
 """Statuses that no operation can list, because the operation does not exist."""
 
@@ -34,6 +36,7 @@ class ContractCheck:
         self.seen: Counter[tuple[str, int]] = Counter()
         self.headers_seen: Counter[tuple[str, str]] = Counter()
         self._operations: list[tuple[re.Pattern[str], dict[str, Any], dict[str, Any], Registry[Any]]] = []
+        self._validators: dict[int, Draft4Validator] = {}
         for path, base in ((contract.TASK_API, "/api/v1"), (contract.OPS_API, "")):
             document = contract.load(path)
             registry: Registry[Any] = Registry().with_resource("contract:", Resource(_plain(document), DRAFT4))
@@ -111,6 +114,9 @@ class ContractCheck:
         self._judge(f"{name} {header}", definition["schema"], registry, value)
 
     def _judge(self, name: str, schema: dict[str, Any], registry: "Registry[Any]", value: Any) -> None:
-        validator = Draft4Validator(_plain(schema), registry=registry, format_checker=FormatChecker())
+        validator = self._validators.get(id(schema))  # the contracts live as long as this does, and so do the ids
+        if validator is None:
+            validator = Draft4Validator(_plain(schema), registry=registry, format_checker=FORMATS)
+            self._validators[id(schema)] = validator
         broken = [f"{list(error.absolute_path)}: {error.message}" for error in validator.iter_errors(value)]
         assert not broken, f"{name}: {broken}"

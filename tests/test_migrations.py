@@ -228,3 +228,9 @@ def test_get_account_before_and_after_a_column_changes_its_type_is_answered(
     assert user.get("/api/v1/me/account").json() == before
     as_superuser(own, "ALTER TABLE users ALTER COLUMN name TYPE varchar(200)")
     assert [user.get("/api/v1/me/account").json() for _ in range(2)] == [before, before]
+
+
+def test_head_and_known_without_alembic_are_those_of_alembic() -> None:
+    scripts = ScriptDirectory.from_config(migrating._alembic())
+    assert migrating.head() == scripts.get_current_head()
+    assert migrating.known() == [script.revision for script in scripts.walk_revisions()][::-1]

@@ -11,7 +11,6 @@ from connexion import FlaskApp
 from connexion.middleware.security import SecurityMiddleware
 
 from tests.client import Client, Reply, event_loop
-from todo_api.contract import TagResolver
 from todo_api.errors import Unauthorized
 from todo_api.pipeline.bridge import Bridge
 from todo_api.pipeline.envelope import Envelope
@@ -20,6 +19,7 @@ from todo_api.pipeline.rules import json_schema
 from todo_api.pipeline.security import BearerHandler, Lookups
 from todo_api.pipeline.validation import Validation
 from todo_api.problems import Problems
+from todo_api.resolver import TagResolver
 
 CONTRACT: dict[str, Any] = {
     "openapi": "3.0.3",

@@ -35,6 +35,7 @@ from todo_api.pipeline.turns import Load, Turns
 from todo_api.pipeline.validation import Validation
 from todo_api.problems import INTERNAL_ERROR, KINDS, Problems
 from todo_api.purging import Purging
+from todo_api.resolver import TagResolver
 from todo_api.services import keys, sessions
 from todo_api.services.cursors import CursorSigner
 from todo_api.services.replies import Replies
@@ -126,7 +127,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
         __name__,
         lifespan=lifespan,
         middlewares=_middlewares(config, database, watch, limits, turns),
-        resolver=contract.TagResolver(),
+        resolver=TagResolver(),
         security_map={"bearer": lambda: bearer},
     )
     spaces.install(app.app, parts)

@@ -1,16 +1,13 @@
 """The contracts: where they are, what they say, and how an operation finds its handler."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-from connexion.operations import AbstractOperation
-from connexion.resolver import Resolution, Resolver
+import orjson
 
 HANDLERS = "todo_api.handlers"
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # seven times as fast, where libyaml is there
 
 
 def shipped(folder: str) -> Path:
@@ -25,9 +22,18 @@ OPS_API = shipped("openapi") / "ops-api.yaml"
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The contract as written: with its `$ref`s, and never run through a template engine."""
-    document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  # both are the safe one
+    """The contract as written: with its `$ref`s, and never run through a template engine. It is the caller's own."""
+    document: dict[str, Any] = orjson.loads(as_json(path))
     return document
+
+
+@cache
+def as_json(path: Path) -> bytes:
+    """The contract in JSON. Read once by a process, and so before the workers are forked from it."""
+    import yaml  # noqa: PLC0415  # not for a command that needs no contract
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # seven times as fast, where libyaml is there
+    return orjson.dumps(yaml.load(path.read_text(encoding="utf-8"), Loader=loader))  # noqa: S506  # both are the safe one
 
 
 def resolve(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
@@ -43,19 +49,3 @@ def resolve(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
 def snake_case(name: str) -> str:
     """`listTasks` as `list_tasks`."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
-
-
-class TagResolver(Resolver):
-    """Finds an operation's handler by its only tag and its operationId: `tasks`, `listTasks` is
-    `handlers/tasks.py: list_tasks`. A missing handler stops the start."""
-
-    def resolve_operation_id(self, operation: AbstractOperation) -> str:
-        """The operationId as the contract has it; the contract names no Python."""
-        return str(operation.operation_id)
-
-    def resolve(self, operation: AbstractOperation) -> Resolution:
-        """The handler of the operation; ResolverError where there is none."""
-        operation_id = self.resolve_operation_id(operation)
-        (tag,) = operation._operation["tags"]
-        function = self.resolve_function_from_operation_id(f"{HANDLERS}.{tag}.{snake_case(operation_id)}")  # type: ignore[no-untyped-call]  # Connexion's
-        return Resolution(function, operation_id)
