@@ -12,7 +12,7 @@ from tests.conftest import SECRET, token
 from tests.live import SLACK, Live
 from tests.redis_server import RedisServer
 from todo_api.pipeline.attempts import Allowance, Attempts, FamiliarPairs, Key
-from todo_api.pipeline.counters import PAUSE, TIMEOUT, Shared
+from todo_api.pipeline.shared_counters import PAUSE, TIMEOUT, Shared
 
 TASKS = "/api/v1/me/tasks"
 AWAY = "Redis is away"

@@ -186,7 +186,8 @@ def _middlewares(config: Config, database: Database, watch: Watch, limits: Limit
         *([cors] if config.cors_origins else []),
         Problems,
         partial(
-            Pages, pages=published() | documentation.pages(contract.load(contract.TASK_API)) | discovery.pages(config)
+            Pages,
+            pages=published(contract.TASK_API) | documentation.pages(contract.TASK_API) | discovery.pages(config),
         ),
         partial(Routing, load=turns.load),
         *limits.around_security,

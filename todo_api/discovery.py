@@ -1,9 +1,11 @@
 """How a program that knows only the host finds its way: well-known addresses (RFC 8615) and the links of the API's root."""
 
+from functools import partial
+
 import orjson
 
 from todo_api.config import Config
-from todo_api.pages import Page, page
+from todo_api.pages import Makers, page
 
 ROOT = "/api/v1"
 CATALOG = "/.well-known/api-catalog"
@@ -21,18 +23,18 @@ _LINKS = {
 """What belongs to the API, by relation (RFC 8631). Relative, since the service does not know under which name it is reached."""
 
 
-def pages(config: Config) -> dict[str, Page]:
+def pages(config: Config) -> Makers:
     """The pages of discovery by their paths. The root and the catalog (RFC 9727) say the same, one in headers as well."""
     linkset = orjson.dumps({"linkset": [{"anchor": ROOT, **_LINKS}]})
     media_type = 'application/linkset+json; profile="https://www.rfc-editor.org/info/rfc9727"'
-    root = page(linkset, "application/linkset+json", link=link_header())
-    found = {
-        CATALOG: page(linkset, media_type, link=f'<{CATALOG}>; rel="api-catalog"'),
+    root = partial(page, linkset, "application/linkset+json", link=link_header())
+    found: Makers = {
+        CATALOG: partial(page, linkset, media_type, link=f'<{CATALOG}>; rel="api-catalog"'),
         ROOT: root,
         f"{ROOT}/": root,
     }
     if config.security_contact:
-        found[SECURITY] = page(_security_txt(config), "text/plain; charset=utf-8")
+        found[SECURITY] = partial(page, _security_txt(config), "text/plain; charset=utf-8")
     return found
 
 

@@ -1,15 +1,15 @@
-"""Pages to read, made at start: the front page, a reference of the contract, and a page for each kind of problem."""
+"""Pages to read: the front page, a reference of the contract, and a page for each kind of problem."""
 
 import json
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from todo_api.contract import resolve
-from todo_api.pages import Page, html, page
+from todo_api.contract import load, resolve
+from todo_api.pages import Makers, Page, html, page
 from todo_api.pipeline.routing import METHODS
 from todo_api.problems import INTERNAL_ERROR, KINDS, Kind
 
@@ -148,23 +148,37 @@ ADVICE: dict[str, Advice] = {
 }
 
 
-def pages(document: dict[str, Any]) -> dict[str, Page]:
-    """The pages of a contract, by their paths."""
-    render = _renderer(document)
-    kinds = sorted({kind.code: kind for kind in [*KINDS.values(), INTERNAL_ERROR]}.values(), key=lambda kind: kind.code)
-    found = {
-        "/": render("front.html"),
-        REFERENCE: render("reference.html", operations=_operations(document)),
-        PROBLEMS: render("problems.html", kinds=kinds, advice=ADVICE),
-        "/static/pages.css": page((_FOLDER / "static" / "pages.css").read_bytes(), "text/css; charset=utf-8"),
+def pages(path: Path) -> Makers:
+    """The pages of the contract in that file."""
+    found: Makers = {
+        "/": partial(_render, path, "front.html"),
+        REFERENCE: lambda: _render(path, "reference.html", operations=_operations(load(path))),
+        PROBLEMS: lambda: _render(path, "problems.html", kinds=_kinds(), advice=ADVICE),
+        "/static/pages.css": lambda: page((_FOLDER / "static" / "pages.css").read_bytes(), "text/css; charset=utf-8"),
     }
-    for kind in kinds:
-        examples = _examples(document, kind)
-        found[PROBLEMS + kind.code] = render("problem.html", kind=kind, advice=ADVICE[kind.code], examples=examples)
-    return found
+    return found | {PROBLEMS + kind.code: partial(_problem, path, kind) for kind in _kinds()}
 
 
-def _renderer(document: dict[str, Any]) -> Any:
+def _kinds() -> list[Kind]:
+    """One of each code, in their order."""
+    return sorted({kind.code: kind for kind in [*KINDS.values(), INTERNAL_ERROR]}.values(), key=lambda kind: kind.code)
+
+
+def _problem(path: Path, kind: Kind) -> Page:
+    examples = _examples(load(path), kind)
+    return _render(path, "problem.html", kind=kind, advice=ADVICE[kind.code], examples=examples)
+
+
+def _render(path: Path, template: str, **values: Any) -> Page:
+    return html(_templates(path)(template).render(**values).encode(), _POLICY)
+
+
+@cache
+def _templates(path: Path) -> Callable[[str], Any]:
+    """Finds a template, which then tells of the contract in that file."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # only to make a page
+    from markdown_it import MarkdownIt  # noqa: PLC0415  # only to make a page
+
     environment = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
         autoescape=True,
@@ -176,12 +190,8 @@ def _renderer(document: dict[str, Any]) -> Any:
     environment.filters["markdown"] = lambda text: Markup(markdown.render(text or ""))  # noqa: S704  # html is off
     environment.filters["inline"] = lambda text: Markup(markdown.renderInline(text or ""))  # noqa: S704  # html is off
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
-    environment.globals.update(document=document, reference=REFERENCE, rules=_rules)
-
-    def render(template: str, **values: Any) -> Page:
-        return html(environment.get_template(template).render(**values).encode(), _POLICY)
-
-    return render
+    environment.globals.update(document=load(path), reference=REFERENCE, rules=_rules)
+    return environment.get_template
 
 
 def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,15 +2,17 @@
 
 import ipaddress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from todo_api.auth.keys import cursor_secret
 from todo_api.config import Config
 from todo_api.pipeline.addresses import Addresses
 from todo_api.pipeline.attempts import Attempts, FamiliarPairs
-from todo_api.pipeline.counters import Shared
 from todo_api.pipeline.guesses import Guesses
 from todo_api.pipeline.ratelimits import Limit, Rate, RateLimits, RefusedLimits
+
+if TYPE_CHECKING:  # needed only where there is a Redis
+    from todo_api.pipeline.shared_counters import Shared
 
 
 class Limits:
@@ -19,8 +21,7 @@ class Limits:
     def __init__(self, config: Config, familiar: FamiliarPairs) -> None:
         """`familiar` is shared by the workers of this machine."""
         addresses = Addresses(map(ipaddress.ip_network, config.trusted_proxies))
-        url = config.rate_limit_storage_url
-        self._shared = Shared(url, cursor_secret(config)) if url and config.rate else None
+        self._shared = _shared(config)
         self.around_security: list[Any] = []
         self.of_users: list[Any] = []
         attempts = None
@@ -38,3 +39,12 @@ class Limits:
     async def __aexit__(self, *_: object) -> None:
         if self._shared is not None:
             await self._shared.close()
+
+
+def _shared(config: Config) -> "Shared | None":
+    """The counts of all workers, where they count together."""
+    if not config.rate_limit_storage_url or config.rate is None:
+        return None
+    from todo_api.pipeline.shared_counters import Shared  # noqa: PLC0415  # needed only where there is a Redis
+
+    return Shared(config.rate_limit_storage_url, cursor_secret(config))

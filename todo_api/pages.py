@@ -1,7 +1,13 @@
-"""What the service publishes besides its operations: the contract as written, and Swagger UI, without the internet."""
+"""What the service publishes besides its operations: the contract as written, and Swagger UI, without the internet.
 
+Each worker makes a page when it is first asked for: few are, and to make them all would take longer than the rest of the start.
+"""
+
+import asyncio
 import hashlib
 import mimetypes
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +38,10 @@ class Page(NamedTuple):
     tag: bytes
 
 
+Makers = dict[str, Callable[[], Page]]
+"""What makes each page, by its path."""
+
+
 def page(body: bytes, media_type: str, status: int = 200, **headers: str) -> Page:
     """A page with its strong `ETag`, to be asked for again each time it is used."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
@@ -53,23 +63,27 @@ def html(body: bytes, policy: str) -> Page:
     )
 
 
-def _swagger_ui() -> dict[str, Page]:
+def _swagger_ui() -> Makers:
     """Swagger UI's own files, and our page and settings for it, which have no inline script."""
     names = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "favicon-16x16.png")
     files = {name: _SWAGGER_UI / name for name in names} | {"initializer.js": _OWN / "initializer.js"}
-    pages = {_UI + name: page(path.read_bytes(), mimetypes.types_map[path.suffix]) for name, path in files.items()}
-    return pages | {_UI: html((_OWN / "ui.html").read_bytes(), _POLICY)}
+    pages: Makers = {_UI + name: partial(_file, path) for name, path in files.items()}
+    return pages | {_UI: lambda: html((_OWN / "ui.html").read_bytes(), _POLICY)}
 
 
-def published() -> dict[str, Page]:
-    """Every page by its path."""
-    text = contract.TASK_API.read_bytes()
-    document = contract.load(contract.TASK_API)
+def _file(path: Path) -> Page:
+    return page(path.read_bytes(), mimetypes.types_map[path.suffix])
+
+
+def published(path: Path) -> Makers:
+    """The pages of the contract in that file, and of Swagger UI."""
     return {
-        _UI.rstrip("/"): page(b"", "text/plain", 307, location=_UI),
-        "/api/v1/openapi.yaml": page(text, "application/yaml"),
-        "/api/v1/openapi.json": page(orjson.dumps(document), "application/json"),
-        "/api/v1/openapi-3.1.json": page(orjson.dumps(contract31.convert(document)), "application/json"),
+        _UI.rstrip("/"): lambda: page(b"", "text/plain", 307, location=_UI),
+        "/api/v1/openapi.yaml": lambda: page(path.read_bytes(), "application/yaml"),
+        "/api/v1/openapi.json": lambda: page(contract.as_json(path), "application/json"),
+        "/api/v1/openapi-3.1.json": lambda: page(
+            orjson.dumps(contract31.convert(contract.load(path))), "application/json"
+        ),
         **_swagger_ui(),
     }
 
@@ -77,18 +91,22 @@ def published() -> dict[str, Page]:
 class Pages:
     """Answers for the published pages, and hands every other request on."""
 
-    def __init__(self, app: ASGIApp, pages: dict[str, Page]) -> None:
+    def __init__(self, app: ASGIApp, pages: Makers) -> None:
         self._app = app
-        self._pages = {path.encode(): page for path, page in pages.items()}
+        self._makers = {path.encode(): make for path, make in pages.items()}
+        self._made: dict[bytes, Page] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The page; 304 where the caller has it."""
-        found = self._pages.get(scope["raw_path"]) if scope["type"] == "http" else None
-        if found is None:
+        make = self._makers.get(scope["raw_path"]) if scope["type"] == "http" else None
+        if make is None:
             await self._app(scope, receive, send)
             return
         exchange: Exchange = scope["state"]["exchange"]
         exchange.operation, exchange.route = PAGE, scope["raw_path"].decode()
+        found = self._made.get(scope["raw_path"])
+        if found is None:
+            found = self._made[scope["raw_path"]] = await asyncio.to_thread(make)
         status, headers, body, tag = found
         if scope["method"] == "OPTIONS":
             status, headers, body = 204, [(b"allow", b"GET, HEAD, OPTIONS")], b""

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from math import ceil
 from time import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from todo_api.pipeline.counters import MOST_KEYS, Shared
+from todo_api.pipeline.counters import MOST_KEYS
+
+if TYPE_CHECKING:  # needed only where there is a Redis
+    from todo_api.pipeline.shared_counters import Shared
 
 FORGOTTEN = 86400
 """Seconds after the latest attempt for which they are remembered."""
@@ -93,7 +96,7 @@ class FamiliarPairs:
 class Attempts:
     """Attempts of all workers, where Redis is there; else of this process."""
 
-    def __init__(self, familiar: FamiliarPairs, shared: Shared | None = None) -> None:
+    def __init__(self, familiar: FamiliarPairs, shared: "Shared | None" = None) -> None:
         self._familiar = familiar
         self._local = _Local()
         self._shared = shared

@@ -1,7 +1,7 @@
 """How often a user, or an address without one, may ask: 429 beyond that, and on every reply how much is left
 (draft-ietf-httpapi-ratelimit-headers-10)."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from connexion.spec import Specification
@@ -9,9 +9,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.errors import TaskApiError
 from todo_api.pipeline.addresses import Addresses
-from todo_api.pipeline.counters import Memory, Shared
+from todo_api.pipeline.counters import Memory
 from todo_api.pipeline.exchange import Exchange
 from todo_api.pipeline.rejections import RateLimited
+
+if TYPE_CHECKING:  # needed only where there is a Redis
+    from todo_api.pipeline.shared_counters import Shared
 
 
 class Rate(NamedTuple):
@@ -24,7 +27,7 @@ class Rate(NamedTuple):
 class Limit:
     """The limit of one deployment."""
 
-    def __init__(self, rate: Rate, addresses: Addresses, shared: Shared | None = None) -> None:
+    def __init__(self, rate: Rate, addresses: Addresses, shared: "Shared | None" = None) -> None:
         """Counts in `shared` where that is given, else in this process."""
         self._requests, self._seconds = rate
         self._memory = Memory()
