@@ -3,11 +3,14 @@
 import importlib
 import inspect
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from connexion.exceptions import InvalidSpecification
+from connexion.spec import OpenAPISpecification
 from jsonschema import Draft4Validator, FormatChecker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
@@ -16,6 +19,7 @@ from tests.contract_check import _plain
 from todo_api import contract, handlers
 from todo_api.contract import resolve
 from todo_api.models import KEY_SCOPES, MOST_KEYS
+from todo_api.specification import CompiledSpecification
 
 CONTRACTS = {path.stem: contract.load(path) for path in (contract.TASK_API, contract.OPS_API)}
 TYPES = {"object", "array", "string", "integer", "number", "boolean"}
@@ -261,3 +265,15 @@ def test_problem_codes_of_operators_are_among_the_public_ones() -> None:
 
     tasks, ops = CONTRACTS.values()
     assert codes(ops) <= codes(tasks)
+
+
+@Contract
+def test_contract_passes_what_connexion_itself_asks_of_one(document: dict[str, Any]) -> None:
+    OpenAPISpecification(deepcopy(document))  # it adds to it
+
+
+def test_contract_that_is_no_openapi_is_refused_with_its_place() -> None:
+    document = contract.load(contract.OPS_API)
+    document["paths"]["/metrics"]["get"]["responses"] = []
+    with pytest.raises(InvalidSpecification, match=r"^paths//metrics/get/responses: "):
+        CompiledSpecification(document)

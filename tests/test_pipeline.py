@@ -19,7 +19,7 @@ from todo_api.pipeline.rules import json_schema
 from todo_api.pipeline.security import BearerHandler, Lookups
 from todo_api.pipeline.validation import Validation
 from todo_api.problems import Problems
-from todo_api.resolver import TagResolver
+from todo_api.specification import TagResolver
 
 CONTRACT: dict[str, Any] = {
     "openapi": "3.0.3",

@@ -35,10 +35,10 @@ from todo_api.pipeline.turns import Load, Turns
 from todo_api.pipeline.validation import Validation
 from todo_api.problems import INTERNAL_ERROR, KINDS, Problems
 from todo_api.purging import Purging
-from todo_api.resolver import TagResolver
 from todo_api.services import keys, sessions
 from todo_api.services.cursors import CursorSigner
 from todo_api.services.replies import Replies
+from todo_api.specification import ContractApp, TagResolver
 
 if TYPE_CHECKING:  # an extra, which need not be there
     from todo_api.traces import Traces
@@ -123,7 +123,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
         beside.close()
 
     bearer = BearerHandler(external.identity if external else own.identity, _key_lookups(config, database))
-    app = FlaskApp(
+    app = ContractApp(
         __name__,
         lifespan=lifespan,
         middlewares=_middlewares(config, database, watch, limits, turns),
@@ -131,8 +131,8 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
         security_map={"bearer": lambda: bearer},
     )
     spaces.install(app.app, parts)
-    app.add_api(contract.load(contract.TASK_API))
-    app.add_api(contract.load(contract.OPS_API))
+    app.add_contract(contract.load(contract.TASK_API))
+    app.add_contract(contract.load(contract.OPS_API))
     return app
 
 

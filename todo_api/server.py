@@ -2,6 +2,7 @@
 # gunicorn's methods have no annotations:
 # mypy: disable-error-code="no-untyped-call"
 
+import gc
 import logging
 import os
 import resource
@@ -134,10 +135,13 @@ class Server(BaseApplication):
         watch = Watch(self._memory, recorder, requests, _traces(self._config))
         Protocol.watchers = watch.watchers
         Protocol.limits = Limits(self._config.head_timeout, _connections(self._config.client_connections))
-        return create_app(self._config, watch, self._familiar)
+        app = create_app(self._config, watch, self._familiar)
+        _keep_for_good()
+        return app
 
     def run(self) -> None:
         """Serves until told to stop, and raises SystemExit then."""
+        _keep_for_good()
         Master(self, self._keep).run()
 
     def _give_slot(self, _: Any, worker: Any) -> None:
@@ -146,6 +150,12 @@ class Server(BaseApplication):
 
     def _take_slot(self, _: Any, worker: Any) -> None:
         self._memory.give_back(worker.slot)
+
+
+def _keep_for_good() -> None:
+    """What is there stays: no look for garbage goes through it, nor writes into the memory that workers share for it."""
+    gc.freeze()
+    gc.enable()
 
 
 def _connections(wanted: int) -> int:
