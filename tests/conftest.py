@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from tests import contract_coverage, pooler, redis_server
 from tests.client import Client, event_loop
 from tests.contract_check import ContractCheck
+from tests.rows import rows
 from todo_api import migrating
 from todo_api.app import create_app
 from todo_api.auth.tokens import TokenIssuer
@@ -53,6 +54,9 @@ def server() -> Iterator[EmbeddedServer]:
     with tempfile.TemporaryDirectory(prefix="task-api-", ignore_cleanup_errors=True) as folder:
         embedded = EmbeddedServer.start(Path(folder) / "postgresql")
         try:
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # the data need not outlive the run
+                rows(embedded.url, f"ALTER SYSTEM SET {setting} = off")
+            rows(embedded.url, "SELECT pg_reload_conf()")
             execute(embedded.url, "CREATE DATABASE template_tasks")
             migrating.migrate(database_url(embedded.url, "template_tasks"))
             yield embedded

@@ -1,15 +1,26 @@
 """What is in the database, whatever row-level security shows to whom."""
 
+from contextlib import closing
+from functools import lru_cache
 from typing import Any
 
+import psycopg2
 from sqlalchemy.engine import make_url
 
-from tests.conftest import execute
+
+@lru_cache(maxsize=1)  # a module asks one database, and a connection takes longer than what is asked
+def _connection(url: str) -> Any:
+    superuser = make_url(url).set(username="postgres", drivername="postgresql")
+    connection = psycopg2.connect(superuser.render_as_string(hide_password=False))
+    connection.autocommit = True
+    return connection
 
 
 def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
     """Runs a statement as the superuser of the embedded server, whom the service never is."""
-    return execute(make_url(url).set(username="postgres").render_as_string(hide_password=False), statement)
+    with closing(_connection(url).cursor()) as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
 
 
 def counts(url: str) -> tuple[int, int, int]:
