@@ -244,35 +244,6 @@ def counted(table: str, user_id: str) -> str:
 
 
 ID = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
-AFTER: dict[str, Callable[[Client], Reply]] = {
-    "listTasks": lambda client: client.get(TASKS),
-    "createTask": lambda client: client.post(TASKS, {"title": "Back again"}),
-    "getTask": lambda client: client.get(f"{TASKS}/{ID}"),
-    "replaceTask": lambda client: client.put(f"{TASKS}/{ID}", {"title": "x"}),
-    "updateTask": lambda client: client.patch(f"{TASKS}/{ID}", {"title": "x"}),
-    "completeTask": lambda client: client.patch(f"{TASKS}/{ID}/complete"),
-    "deleteTask": lambda client: client.delete(f"{TASKS}/{ID}"),
-    "getAccount": lambda client: client.get(ACCOUNT),
-    "updateAccount": lambda client: client.patch(ACCOUNT, {"name": "Back again"}),
-    "changeEmail": lambda client: client.post(f"{ACCOUNT}/email", {"password": PASSWORD, "email": "b@example.com"}),
-    "changePassword": lambda client: client.post(
-        f"{ACCOUNT}/password", {"current_password": PASSWORD, "new_password": OTHER}
-    ),
-    "createApiKey": lambda client: client.post("/api/v1/me/keys", {"name": "Too late", "scopes": ["tasks:read"]}),
-    "exportAccount": lambda client: client.get(f"{ACCOUNT}/export"),
-    "deleteAccount": lambda client: client.post(f"{ACCOUNT}/deletion", {"password": PASSWORD}),
-}
-
-
-@pytest.mark.parametrize("operation", AFTER.values(), ids=AFTER)
-def test_operation_after_delete_account_is_unauthorized_and_makes_no_row(
-    user: User, url: str, operation: Callable[[Client], Reply]
-) -> None:
-    assert user.client.post(f"{ACCOUNT}/deletion", {"password": PASSWORD}).status == 204
-    reply = operation(user.client)
-    assert (reply.status, reply.code) == (401, "unauthorized")
-    assert 'error="invalid_token"' in reply.headers["www-authenticate"]
-    assert rows(url, counted("users", user.id)) == [(0,)]
 
 
 def test_delete_account_ends_sessions_and_frees_the_address(user: User, anonymous: Client) -> None:

@@ -206,7 +206,17 @@ def test_update_task_that_fails_asks_once_more_why(ada: Client, wire: Wire, task
 
 
 @pytest.mark.parametrize(
-    "name", ["getTask", "createTask", "updateTask", "completeTask-toggle", "deleteTask", "listTasks"]
+    "name",
+    [
+        "getTask",
+        "createTask",
+        "updateTask",
+        "completeTask-toggle",
+        "deleteTask",
+        "listTasks",
+        "createApiKey",
+        "listApiKeys",
+    ],
 )
 def test_operation_of_a_registered_user_is_one_message(anonymous: Client, wire: Wire, name: str) -> None:
     """Though its token is refused once the account is gone."""
@@ -217,4 +227,14 @@ def test_operation_of_a_registered_user_is_one_message(anonymous: Client, wire: 
     wire.messages.clear()
     request, status = REQUESTS[name]
     assert request(user, task) == status
+    assert [kind for kind, _ in wire.messages] == [b"Q"]
+
+
+def test_revoke_api_key_of_a_registered_user_is_one_message(anonymous: Client, wire: Wire) -> None:
+    body = {"email": "revoker@example.com", "password": PASSWORD}
+    assert anonymous.post("/api/v1/auth/register", body).status == 201
+    user = anonymous.signed_in(anonymous.post("/api/v1/auth/token", body).json()["access_token"])
+    key = user.post(KEYS, {"name": "Count me", "scopes": ["tasks:read"]}).json()["id"]
+    wire.messages.clear()
+    assert user.delete(f"{KEYS}/{key}").status == 204
     assert [kind for kind, _ in wire.messages] == [b"Q"]

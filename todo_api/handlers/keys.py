@@ -14,23 +14,21 @@ from todo_api.services.keys import KeyService
 @replayable
 def create_api_key(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply:
     """201 with the new key, its secret and its `Location`."""
-    key, secret = KeyService(
-        parts().database, owner(user_id, identity.subject), registered=is_registered(identity)
-    ).create(**load_api_key_input(body))
+    key, secret = _service(user_id, identity).create(**load_api_key_input(body))
     location = f"/api/v1/{quote(user_id, safe='')}/keys/{key.id}"
     return dump_api_key(key) | {"key": secret}, 201, SECRET | {"Location": location}
 
 
-def list_api_keys(user_id: str, user: str) -> Reply:
+def list_api_keys(user_id: str, identity: Identity) -> Reply:
     """200 with every key."""
-    return {"items": [dump_api_key(key) for key in _service(user_id, user).list()]}, 200, PRIVATE
+    return {"items": [dump_api_key(key) for key in _service(user_id, identity).list()]}, 200, PRIVATE
 
 
-def revoke_api_key(user_id: str, user: str, key_id: str) -> Reply:
+def revoke_api_key(user_id: str, identity: Identity, key_id: str) -> Reply:
     """204."""
-    _service(user_id, user).revoke(load_id(key_id))
+    _service(user_id, identity).revoke(load_id(key_id))
     return None, 204, PRIVATE
 
 
-def _service(user_id: str, user: str) -> KeyService:
-    return KeyService(parts().database, owner(user_id, user))
+def _service(user_id: str, identity: Identity) -> KeyService:
+    return KeyService(parts().database, owner(user_id, identity.subject), registered=is_registered(identity))

@@ -57,7 +57,7 @@ def export(database: Scopes, user_id: str, *, registered: bool) -> Export:
     account = AccountService(database, user_id, registered=registered).get()
     rows = database.as_user(user_id).all(_SESSIONS, {"user_id": user_id})
     records = [SessionRecord._make(row) for row in rows]
-    keys = KeyService(database, user_id).list()
+    keys = KeyService(database, user_id, registered=registered).list()
     return Export(datetime.now(UTC), account, records, keys, _batches(database, user_id))
 
 

@@ -16,7 +16,8 @@ from todo_api.auth.tokens import Identity
 from todo_api.errors import NotFound, TooManyKeys, Unauthorized, ValidationFailed, Violation
 from todo_api.models import KEY_SCOPES, MOST_KEYS, api_keys, users
 from todo_api.scopes import Scope, Scopes
-from todo_api.services.accounts import AccountService
+from todo_api.services.account_statements import EXISTS
+from todo_api.services.accounts import gone
 from todo_api.statements import Statement, given
 
 USER_ID = given("user_id", Text)
@@ -135,10 +136,13 @@ def _find() -> Statement:
 _CREATE = {registered: _create(registered=registered) for registered in (True, False)}
 _LIST = Statement(
     select(*_COLUMNS)
-    .where(api_keys.c.user_id == USER_ID)
+    .select_from(users.outerjoin(api_keys, api_keys.c.user_id == users.c.id))
+    .where(users.c.id == USER_ID)
     .order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc())
     .limit(MOST_KEYS)
 )
+"""One row of nothing where the user has no keys, and none where there is no user."""
+
 _REVOKE = _revoke()
 _FIND = _find()
 
@@ -155,12 +159,14 @@ def find(as_key: Callable[[str], Scope], digest: str) -> Identity:
 
 
 class KeyService:
-    """The API keys of one user."""
+    """The API keys of one user.
 
-    def __init__(self, database: Scopes, user_id: str, *, registered: bool = False) -> None:
-        self._database = database
-        self._registered = registered
+    `registered`: whether there must be a row of the user. Where it is gone, every method raises Unauthorized.
+    """
+
+    def __init__(self, database: Scopes, user_id: str, *, registered: bool) -> None:
         self._scope = database.as_user(user_id)
+        self._registered = registered
         self._user_id = user_id
 
     def create(self, name: str, scopes: list[str], expires_at: datetime | None) -> tuple[ApiKey, str]:
@@ -184,15 +190,23 @@ class KeyService:
                 ) from error
             raise
         if row is None:
-            AccountService(self._database, self._user_id, registered=self._registered).get()
+            self._refuse_deleted()
             raise TooManyKeys
         return ApiKey._make(row), secret
 
     def list(self) -> list[ApiKey]:
         """Every key, the newest first."""
-        return [ApiKey._make(row) for row in self._scope.all(_LIST, {"user_id": self._user_id})]
+        rows = self._scope.all(_LIST, {"user_id": self._user_id})
+        if not rows and self._registered:
+            raise gone()
+        return [ApiKey._make(row) for row in rows if row[0] is not None]
 
     def revoke(self, key_id: UUID) -> None:
         """Ends a key for good. Raises NotFound."""
         if self._scope.first(_REVOKE, {"user_id": self._user_id, "key_id": str(key_id)}) is None:
+            self._refuse_deleted()
             raise NotFound("There is no such API key in your space.")
+
+    def _refuse_deleted(self) -> None:
+        if self._registered and self._scope.first(EXISTS, {"user_id": self._user_id}) is None:
+            raise gone()
