@@ -10,6 +10,7 @@ EXCEPTIONS = {
     # What has expired is purged for all users at once. No unique key: each server of several has its own.
     "anonymous_replies_by_created_at",
     "idempotent_replies_by_created_at",
+    "sessions_by_expires_at",
     # Not unique, and asked by the digest of a secret, before it is known whose.
     "api_keys_by_digest",
     "sessions_by_family",

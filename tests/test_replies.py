@@ -19,6 +19,7 @@ from todo_api.config import Config
 from todo_api.db import Database
 from todo_api.purging import Purging
 from todo_api.scopes import Scopes
+from todo_api.services import purges
 from todo_api.services import replies as kept
 from todo_api.services.replies import Replies, Request
 from todo_api.services.tasks import TaskService
@@ -100,7 +101,7 @@ def test_purge_deletes_a_thousand_at_a_time(url: str, replies: Replies) -> None:
 def test_purge_while_another_is_at_it_deletes_nothing(url: str, database: Database, replies: Replies) -> None:
     ask(replies, "ada", "old")
     age(url, 25)
-    with database.transaction(claim=kept._PURGE_LOCK) as transaction:
+    with database.transaction(claim=purges.LOCK) as transaction:
         transaction.as_user("ada").all(FIND_ANY, {})
         assert replies.purge() == 0
     assert replies.purge() == 1

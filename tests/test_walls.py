@@ -294,6 +294,26 @@ def test_session_scope_delete_without_filter_reaches_no_session_of_another(world
     run(world.database.as_session("0" * 64), "WITH gone AS (DELETE FROM sessions) SELECT 1")
 
 
+def test_purge_scope_shows_expired_sessions_alone_and_may_change_none(world: World) -> None:
+    purge, begun = (
+        world.database.as_purge(),
+        "created_at = now() - interval '9 days', refreshed_at = now() - interval '8 days'",
+    )
+    assert run(purge, "SELECT user_id FROM sessions") == []
+    expired = f"UPDATE sessions SET {begun}, expires_at = now() - interval '1 day' WHERE user_id = '{world.ada}'"
+    before = rows(world.url, f"SELECT created_at, refreshed_at, expires_at FROM sessions WHERE user_id = '{world.ada}'")
+    rows(world.url, expired)
+    try:
+        assert run(purge, "SELECT user_id FROM sessions") == [(world.ada,)]
+        for other in (world.database.as_login("ada@example.com"), world.database.as_session("")):
+            assert run(other, "SELECT user_id FROM sessions") == []
+        assert run(purge, "UPDATE sessions SET digest = repeat('0', 64) RETURNING id") == []
+    finally:
+        created, refreshed, expires = before[0]
+        told = f"created_at = '{created}', refreshed_at = '{refreshed}', expires_at = '{expires}'"
+        rows(world.url, f"UPDATE sessions SET {told} WHERE user_id = '{world.ada}'")
+
+
 def test_login_scope_shows_the_account_of_its_email_alone(world: World) -> None:
     scope = world.database.as_login("ada@example.com")
     assert run(scope, "SELECT user_id, email FROM accounts") == [(world.ada, "ada@example.com")]

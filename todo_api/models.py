@@ -128,6 +128,8 @@ sessions = Table(
     CheckConstraint("expires_at > refreshed_at AND refreshed_at >= created_at", "time_order"),
     # Not unique: a unique key would have to begin with the user, whom a look-up does not know yet.
     Index("sessions_by_family", "family"),
+    # What has expired has done so over all users: the purge asks for no user's.
+    Index("sessions_by_expires_at", "expires_at"),
 )
 
 tasks = Table(

@@ -14,12 +14,10 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import (
     ColumnElement,
-    Integer,
     LargeBinary,
     Table,
     Text,
     and_,
-    cast,
     delete,
     exists,
     func,
@@ -32,6 +30,7 @@ from todo_api.db import Database
 from todo_api.errors import IdempotencyInProgress, IdempotencyKeyReused, TaskApiError
 from todo_api.models import REPLIES_KEPT, anonymous_replies, idempotent_replies, users
 from todo_api.scopes import Scope, Transaction
+from todo_api.services import purges
 from todo_api.statements import Statement, given
 
 MOST_REPLIES = 10000
@@ -40,11 +39,7 @@ MOST_REPLIES = 10000
 TRIMMED_BY = 256
 """One reply in so many, by chance, has its user's oldest ones counted."""
 
-PURGED_AT_ONCE = 1000
-"""Rows that the purge deletes in one statement."""
-
 _NONCE_BYTES = 12
-_PURGE_LOCK = 0x7461736B70757267
 _OLD = func.now() - literal_column(f"interval '{REPLIES_KEPT}'")
 
 _USER_ID = given("user_id", Text)
@@ -78,21 +73,6 @@ def _trim() -> Statement:
     )
 
 
-def _purge(table: Table) -> Statement:
-    """Deletes some of what is too old, unless another process is at it. One row: how many."""
-    turn = select(func.pg_try_advisory_xact_lock(literal_column(str(_PURGE_LOCK))).label("mine")).cte("turn")
-    names = [column.name for column in table.primary_key]
-    old = (
-        select(*(table.c[name] for name in names))
-        .where(turn.c.mine, table.c.created_at < _OLD)
-        .limit(PURGED_AT_ONCE)
-        .cte("old")
-    )
-    mine = (table.c[name] == old.c[name] for name in names)
-    gone = delete(table).where(*mine).returning(literal_column("1").label("one")).cte("gone")
-    return Statement(select(cast(func.count(), Integer)).select_from(gone))
-
-
 _MINE = (idempotent_replies.c.user_id == _USER_ID, idempotent_replies.c.key == _KEY)
 _FIND = _find(idempotent_replies, idempotent_replies.c.request == _REQUEST, *_MINE)
 _FORGET = Statement(delete(idempotent_replies).where(*_MINE).returning(literal_column("1")))
@@ -110,7 +90,7 @@ _FIND_ANONYMOUS = _find(anonymous_replies, _ASKED, _ASKED)
 _FORGET_ANONYMOUS = Statement(delete(anonymous_replies).where(_ASKED).returning(literal_column("1")))
 _KEEP_ANONYMOUS = Statement(insert(anonymous_replies).values(request=_DIGEST, reply=_REPLY))
 
-_PURGES = tuple(_purge(table) for table in (idempotent_replies, anonymous_replies))
+_PURGES = tuple(purges.purge(table, table.c.created_at < _OLD) for table in (idempotent_replies, anonymous_replies))
 
 
 class _Statements(NamedTuple):
