@@ -1,7 +1,8 @@
 """The tables, their constraints and the roles that may touch them.
 
 Each user-owned table has the user's id as the first column of every key, so that it can be spread by user over several
-PostgreSQL servers. `migrations/` makes all this, row-level security included; `alembic check` compares.
+PostgreSQL servers. `migrations/` makes all this, row-level security and the functions of check constraints included;
+`alembic check` compares.
 """
 
 from sqlalchemy import (
@@ -69,8 +70,7 @@ users = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("api_keys", BigInteger, nullable=False, server_default=text("0"), comment="how many there are"),
     PrimaryKeyConstraint("id"),
-    CheckConstraint("char_length(id) BETWEEN 1 AND 255", "id_length"),
-    CheckConstraint("char_length(name) BETWEEN 1 AND 200", "name_length"),
+    CheckConstraint("is_valid_user(id, name)", "valid"),
 )
 
 accounts = Table(
@@ -146,13 +146,7 @@ tasks = Table(
     Column("version", BigInteger, nullable=False, comment="the user's seq at the last write"),
     PrimaryKeyConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
-    CheckConstraint("char_length(title) BETWEEN 1 AND 255", "title_length"),
-    CheckConstraint(f"title ~ '[^{INVISIBLE}]' AND title !~ '[{CONTROL}]'", "title_characters"),
-    CheckConstraint("char_length(description) <= 5000", "description_length"),
-    CheckConstraint(r"description !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]'", "description_characters"),
-    CheckConstraint(f"status IN ({', '.join(repr(status) for status in STATUSES)})", "status_known"),
-    CheckConstraint("(status = 'completed') = (completed_at IS NOT NULL)", "completion_time"),
-    CheckConstraint("version > 0", "version_positive"),
+    CheckConstraint("is_valid_task(title, description, status, completed_at, version)", "valid"),
     Index("tasks_by_created_at", "user_id", "created_at", "id"),
     Index("tasks_by_status_and_created_at", "user_id", "status", "created_at", "id"),
     Index("tasks_by_status_and_updated_at", "user_id", "status", "updated_at", "id"),
