@@ -10,7 +10,7 @@ from typing import Any
 
 import jwt
 import orjson
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from todo_api.db import Database
 from todo_api.greenlets import spawn

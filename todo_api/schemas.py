@@ -5,7 +5,6 @@ since marshmallow's own dump is most of the cost of a list; orjson writes times 
 marshmallow's own load takes as long as all of validation.
 """
 
-import uuid
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
@@ -144,8 +143,3 @@ def load_task_filter(status: list[str] | None, completed: bool | None, q: str | 
     """The filter of a list, the same for every order in which the statuses were named."""
     statuses = None if status is None else tuple(sorted(set(status)))
     return TaskFilter(statuses, completed, " ".join(q.split()) if q else None, sort)
-
-
-def load_id(text: str) -> uuid.UUID:
-    """The id that a path segment names."""
-    return uuid.UUID(text)

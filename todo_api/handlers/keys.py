@@ -7,7 +7,7 @@ from todo_api.auth.tokens import Identity
 from todo_api.handlers.retries import replayable
 from todo_api.handlers.spaces import PRIVATE, SECRET, is_registered, owner, parts
 from todo_api.pipeline.bridge import Reply
-from todo_api.schemas import dump_api_key, load_api_key_input, load_id
+from todo_api.schemas import dump_api_key, load_api_key_input
 from todo_api.services.keys import KeyService
 
 
@@ -26,7 +26,7 @@ def list_api_keys(user_id: str, identity: Identity) -> Reply:
 
 def revoke_api_key(user_id: str, identity: Identity, key_id: str) -> Reply:
     """204."""
-    _service(user_id, identity).revoke(load_id(key_id))
+    _service(user_id, identity).revoke(key_id)
     return None, 204, PRIVATE
 
 

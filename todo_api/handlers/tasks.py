@@ -17,7 +17,7 @@ from todo_api.handlers.spaces import (
     parts,
 )
 from todo_api.pipeline.bridge import Reply
-from todo_api.schemas import dump_task, load_id, load_task_filter, load_task_input, load_task_patch
+from todo_api.schemas import dump_task, load_task_filter, load_task_input, load_task_patch
 from todo_api.services.tasks import Place, Task, TaskService
 
 
@@ -60,7 +60,7 @@ def create_task(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply
 
 def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str | None = None) -> Reply:
     """200 with the task, 304 where the caller has it."""
-    task = _service(user_id, identity).get(load_id(task_id))
+    task = _service(user_id, identity).get(task_id)
     if is_known(if_none_match, task.version):
         return None, 304, _tagged(task)
     return dump_task(task), 200, _tagged(task)
@@ -71,7 +71,7 @@ def replace_task(
 ) -> Reply:
     """200 with the task, every member set."""
     changes = load_task_input(body)
-    task = _service(user_id, identity).change(load_id(task_id), changes, matched_versions(if_match))
+    task = _service(user_id, identity).change(task_id, changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
@@ -80,7 +80,7 @@ def update_task(
 ) -> Reply:
     """200 with the task, the members of the merge patch set."""
     changes = load_task_patch(body)
-    task = _service(user_id, identity).change(load_id(task_id), changes, matched_versions(if_match))
+    task = _service(user_id, identity).change(task_id, changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
@@ -90,13 +90,13 @@ def complete_task(
 ) -> Reply:
     """200 with the task, completed or reopened."""
     completed = None if body is None else body["completed"]
-    task = _service(user_id, identity).complete(load_id(task_id), completed, matched_versions(if_match))
+    task = _service(user_id, identity).complete(task_id, completed, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
 def delete_task(user_id: str, identity: Identity, task_id: str, if_match: str | None = None) -> Reply:
     """204."""
-    _service(user_id, identity).delete(load_id(task_id), matched_versions(if_match))
+    _service(user_id, identity).delete(task_id, matched_versions(if_match))
     return None, 204, PRIVATE
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import psycopg2.errors
 from sqlalchemy import select
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from todo_api.auth.passwords import Passwords
 from todo_api.errors import (

@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import psycopg2.errors
 from sqlalchemy import DateTime, Double, Text, Uuid, cast, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from todo_api.auth import api_keys as secrets
 from todo_api.auth.tokens import Identity
@@ -201,9 +200,9 @@ class KeyService:
             raise gone()
         return [ApiKey._make(row) for row in rows if row[0] is not None]
 
-    def revoke(self, key_id: UUID) -> None:
+    def revoke(self, key_id: str) -> None:
         """Ends a key for good. Raises NotFound."""
-        if self._scope.first(_REVOKE, {"user_id": self._user_id, "key_id": str(key_id)}) is None:
+        if self._scope.first(_REVOKE, {"user_id": self._user_id, "key_id": key_id}) is None:
             self._refuse_deleted()
             raise NotFound("There is no such API key in your space.")
 

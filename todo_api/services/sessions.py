@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Integer, Text, and_, delete, func, literal_column, not_, select, update
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import insert
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from todo_api.db import Database
 from todo_api.errors import InvalidRefreshToken

@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from todo_api.errors import InvalidTransition, NotFound, PreconditionFailed, Unavailable
 from todo_api.models import STATUSES
@@ -107,7 +107,7 @@ class TaskService:
             raise gone()
         return Task._make(row)
 
-    def get(self, task_id: UUID) -> Task:
+    def get(self, task_id: str) -> Task:
         """The task. Raises NotFound."""
         row = self._scope.first(statements.get, self._named(task_id))
         if row is None:
@@ -144,7 +144,7 @@ class TaskService:
             lambda task: signer.sign(key(task), UUID(task.id), scope),
         )
 
-    def change(self, task_id: UUID, changes: dict[str, str | None], versions: Versions) -> Task:
+    def change(self, task_id: str, changes: dict[str, str | None], versions: Versions) -> Task:
         """The task with `changes` made: any of title, description and status.
 
         Raises NotFound, PreconditionFailed where it is at none of `versions`, InvalidTransition.
@@ -154,7 +154,7 @@ class TaskService:
         allowed = {} if target is None else {"sources": sources(target)}
         return self._written(statement, task_id, versions, {**changes, **allowed}, lambda _: target)
 
-    def complete(self, task_id: UUID, completed: bool | None, versions: Versions) -> Task:
+    def complete(self, task_id: str, completed: bool | None, versions: Versions) -> Task:
         """The task completed (True), reopened (False) or toggled (None). One that is as wished already is not touched.
 
         Raises NotFound, PreconditionFailed where it is at none of `versions`, InvalidTransition.
@@ -179,7 +179,7 @@ class TaskService:
             lambda task: completed is not None and task.completed == completed,
         )
 
-    def delete(self, task_id: UUID, versions: Versions) -> None:
+    def delete(self, task_id: str, versions: Versions) -> None:
         """Deletes the task. Raises NotFound, PreconditionFailed where it is at none of `versions`."""
         parameters = {**self._named(task_id), "versions": versions}
         for _ in range(_ATTEMPTS):
@@ -194,13 +194,13 @@ class TaskService:
             return gone()
         return NotFound()
 
-    def _named(self, task_id: UUID) -> dict[str, Any]:
-        return {"user_id": self._user_id, "task_id": str(task_id)}
+    def _named(self, task_id: str) -> dict[str, Any]:
+        return {"user_id": self._user_id, "task_id": task_id}
 
     def _written(
         self,
         statement: Statement,
-        task_id: UUID,
+        task_id: str,
         versions: Versions,
         parameters: dict[str, Any],
         target: Callable[[Task], str | None],
