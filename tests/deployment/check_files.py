@@ -31,8 +31,9 @@ def compose(text: str, folder: Path, **secrets: str) -> "subprocess.CompletedPro
 
 
 def unit(text: str, folder: Path) -> Path:
-    """The unit with a program that is there."""
+    """The unit with a program that is there, beside its socket."""
     path = folder / "todo-api.service"
+    (folder / "todo-api.socket").write_text((DEPLOY / "todo-api.socket").read_text())
     path.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE))
     return path
 
@@ -70,6 +71,20 @@ def test_compose_file_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
 def test_unit_is_verified_by_systemd(tmp_path: Path) -> None:
     done = judged("systemd-analyze", "verify", "--man=no", unit((DEPLOY / "todo-api.service").read_text(), tmp_path))
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_socket_unit_is_verified_by_systemd(tmp_path: Path) -> None:
+    path = unit((DEPLOY / "todo-api.service").read_text(), tmp_path).with_suffix(".socket")
+    done = judged("systemd-analyze", "verify", "--man=no", path)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_unit_without_its_socket_is_not(tmp_path: Path) -> None:
+    path = unit((DEPLOY / "todo-api.service").read_text(), tmp_path)
+    path.with_suffix(".socket").unlink()
+    done = judged("systemd-analyze", "verify", "--man=no", path)
+    assert "todo-api.socket" in done.stderr
+    assert done.returncode != 0
 
 
 def test_unit_with_an_unknown_setting_is_not(tmp_path: Path) -> None:
