@@ -91,6 +91,7 @@ def running(name: str, database: str, workers: int, floor: str = "uvicorn") -> I
         "JWT_SECRET": SECRET,
         "WEB_CONCURRENCY": str(workers),
         "RATE_LIMIT": "off",
+        "QUEUE_LIMIT": "10000",  # nothing is turned away: the others turn nothing away either
         "BENCH_ISOLATION": "AUTOCOMMIT" if name in AUTOCOMMIT else "READ COMMITTED",
         "PYTHONPATH": str(HERE.parent) if name == "floor" else "",
     }
