@@ -19,7 +19,7 @@ serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_U
 
 test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' is handed on
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(BETTER_AUTH) || true; fi
-	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@echo "Left out: the long fuzz run (make fuzz), the pages in a browser (make browser), the generated clients (make clients)."
 
 lint: $(TOOLS) lint-contract  ## style, types, and the contracts

@@ -40,6 +40,20 @@ LEFT_OUT = {
 collect_ignore = [file for file, (is_there, _) in LEFT_OUT.items() if not is_there]
 
 
+LONG = (
+    *("test_backups.py", "test_serve.py", "test_stopping.py", "test_issuers.py", "test_cli.py", "test_fuzz.py"),
+    *("test_embedded.py", "test_traces.py", "test_limits.py", "test_frozen.py", "test_guesses.py", "test_mcp.py"),
+    *("test_concurrency.py", "test_retries_after_crashes.py", "test_isolation.py", "test_guide.py", "test_wheel.py"),
+)
+"""The files that take longest. They come first: of several processes none is then left alone with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take longest first, as they stand in LONG."""
+    places = {file: place for place, file in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+
+
 def pytest_report_header() -> list[str]:
     """Says what the run cannot do."""
     return [f"Left out: {what}" for is_there, what in LEFT_OUT.values() if not is_there]

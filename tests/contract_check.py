@@ -1,10 +1,15 @@
 """Holds replies to the contracts: status, headers and body. Written apart from the service's own validation, on jsonschema."""
 
+import json
 import re
 from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft4Validator, FormatChecker
+from jsonschema import Draft4Validator, FormatChecker, ValidationError
+from jsonschema.validators import extend
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
@@ -12,6 +17,8 @@ from todo_api import contract
 from todo_api.contract import resolve
 
 FORMATS = FormatChecker()
+REMEMBERED = 100_000
+"""How many good values are remembered at most."""
 
 ALWAYS = (405,)
 """Statuses that no operation can list, because the operation does not exist."""
@@ -29,6 +36,34 @@ def _plain(schema: Any) -> Any:
     return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") is True else plain
 
 
+@cache
+def _read(path: Path) -> tuple[dict[str, Any], "Registry[Any]"]:
+    """A contract, and what its `$ref`s are looked up in. It stays for good, and so nothing else will have its id."""
+    document = contract.load(path)
+    return document, Registry().with_resource("contract:", Resource(_plain(document), DRAFT4))
+
+
+_good: set[tuple[int, str, str]] = set()
+
+
+def _reference(validator: Any, target: str, value: Any, schema: Any) -> Iterator[ValidationError]:
+    """What a `$ref` finds. A value in which it has found nothing is not judged again: tests read the same task in page after page."""
+    key = (id(validator._registry), target, json.dumps(value))
+    if key in _good:
+        return
+    broken = False
+    for error in Draft4Validator.VALIDATORS["$ref"](validator, target, value, schema):
+        broken = True
+        yield error
+    if not broken:
+        if len(_good) >= REMEMBERED:
+            _good.clear()
+        _good.add(key)
+
+
+Validator = extend(Draft4Validator, {"$ref": _reference})
+
+
 class ContractCheck:
     """The two contracts as a judge of replies. `seen` counts operation and status, `headers_seen` operation and header."""
 
@@ -36,10 +71,9 @@ class ContractCheck:
         self.seen: Counter[tuple[str, int]] = Counter()
         self.headers_seen: Counter[tuple[str, str]] = Counter()
         self._operations: list[tuple[re.Pattern[str], dict[str, Any], dict[str, Any], Registry[Any]]] = []
-        self._validators: dict[int, Draft4Validator] = {}
+        self._validators: dict[int, Any] = {}
         for path, base in ((contract.TASK_API, "/api/v1"), (contract.OPS_API, "")):
-            document = contract.load(path)
-            registry: Registry[Any] = Registry().with_resource("contract:", Resource(_plain(document), DRAFT4))
+            document, registry = _read(path)
             for template, item in document["paths"].items():
                 pattern = re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(base + template)))
                 self._operations.append((pattern, item, document, registry))
@@ -116,7 +150,7 @@ class ContractCheck:
     def _judge(self, name: str, schema: dict[str, Any], registry: "Registry[Any]", value: Any) -> None:
         validator = self._validators.get(id(schema))  # the contracts live as long as this does, and so do the ids
         if validator is None:
-            validator = Draft4Validator(_plain(schema), registry=registry, format_checker=FORMATS)
+            validator = Validator(_plain(schema), registry=registry, format_checker=FORMATS)
             self._validators[id(schema)] = validator
         broken = [f"{list(error.absolute_path)}: {error.message}" for error in validator.iter_errors(value)]
         assert not broken, f"{name}: {broken}"
