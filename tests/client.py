@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.contract_check import ContractCheck
+from tests.discretion import RUN
 
 Headers = dict[str, str] | Iterable[tuple[str, str]]
 
@@ -61,6 +62,8 @@ class Client:
         if content is not None and not names & {"content-length", "transfer-encoding"}:
             sent.append(("content-length", str(len(content))))
         reply = asyncio.run_coroutine_threadsafe(self._call(method, path, sent, content or b""), self._loop).result(60)
+        RUN.sent(sent, content or b"")
+        RUN.received(reply.status, reply.header_list, reply.body)
         self._check.reply(method, path, reply)
         return reply
 

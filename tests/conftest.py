@@ -1,5 +1,6 @@
 """One PostgreSQL for the whole run, a database for each module, the application in process, and users to act as."""
 
+import logging
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from sqlalchemy.engine import make_url
 from tests import contract_coverage, pooler, redis_server
 from tests.client import Client, event_loop
 from tests.contract_check import ContractCheck
+from tests.discretion import RUN, Listener
 from tests.rows import rows
 from todo_api import migrating
 from todo_api.app import create_app
@@ -110,22 +112,30 @@ def direct(url: str) -> str:
 CHECK = pytest.StashKey[ContractCheck]()
 DESELECTED = pytest.StashKey[bool]()
 COVERAGE = pytest.StashKey[list[str]]()
+INDISCREET = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[CHECK] = ContractCheck()
+    config.stash[INDISCREET] = []
+    logging.getLogger().addHandler(Listener(RUN))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A whole run that has not seen everything that the contracts document fails, though each test passed.
+    """A run that has seen a secret where none may be fails, and a whole run that has not seen everything that the contracts
+    document, though each test passed.
 
     Where the tests run in several processes (pytest-xdist), each hands over what it saw, and the one that started them judges.
     """
+    session.config.stash[INDISCREET] += RUN.complaints()
     if hasattr(session.config, "workeroutput"):
         seen = session.config.stash[CHECK]
         deselected = session.config.stash.get(DESELECTED, False)
         session.config.workeroutput["saw"] = (list(seen.seen.items()), list(seen.headers_seen), deselected)
+        session.config.workeroutput["indiscreet"] = session.config.stash[INDISCREET]
         return
+    if session.config.stash[INDISCREET] and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not session.shouldfail
     if ended and contract_coverage.is_whole(session.config, session.config.stash.get(DESELECTED, False)):
         session.config.stash[COVERAGE] = contract_coverage.complaints(session.config.stash[CHECK])
@@ -140,6 +150,7 @@ def pytest_testnodedown(node: Any) -> None:
     check = node.config.stash[CHECK]
     check.seen.update(dict(statuses))
     check.headers_seen.update(headers)
+    node.config.stash[INDISCREET] += getattr(node, "workeroutput", {}).get("indiscreet", ())
     if deselected:
         node.config.stash[DESELECTED] = True
 
@@ -150,6 +161,10 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[INDISCREET]:
+        terminalreporter.section("secrets in logs, errors or metrics")
+        for complaint in sorted(set(config.stash[INDISCREET])):
+            terminalreporter.line(complaint)
     if COVERAGE in config.stash:
         terminalreporter.section("contract coverage")
         terminalreporter.line(contract_coverage.summary(config.stash[CHECK]))

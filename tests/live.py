@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.client import Reply
+from tests.discretion import RUN
 
 COMMAND = Path(sys.executable).with_name("todo-api")
 SLACK = 20
@@ -26,7 +27,8 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 
 def run(*arguments: str, cwd: Path, command: Path = COMMAND, **settings: str) -> "subprocess.CompletedProcess[str]":
     """A command of the command line that ends by itself."""
-    return subprocess.run(
+    RUN.given(settings)
+    done = subprocess.run(
         [command, *arguments],
         cwd=cwd,
         env=environment(cwd, **settings),
@@ -36,6 +38,10 @@ def run(*arguments: str, cwd: Path, command: Path = COMMAND, **settings: str) ->
         timeout=SLACK,
         stdin=subprocess.DEVNULL,
     )
+    if arguments[0] == "token":
+        RUN.secret("authorization", done.stdout.strip())
+    RUN.text("stderr", done.stderr)
+    return done
 
 
 def refusal(*arguments: str, cwd: Path, **settings: str) -> str:
@@ -66,6 +72,7 @@ class Live:
         **settings: str,
     ) -> None:
         """Starts in `folder`; does not wait."""
+        RUN.given(settings)
         self.port = free_port()
         self.began = time.monotonic()
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115  # closed by __exit__
@@ -133,6 +140,9 @@ class Live:
             self.end(signal.SIGKILL)
             raise
         finally:
+            RUN.text(
+                "log", os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode(errors="replace")
+            )
             self._log.close()
 
 
@@ -144,6 +154,7 @@ class Wire:
         self._read = b""
 
     def send(self, content: bytes) -> None:
+        RUN.sent_bytes(content)
         self.socket.sendall(content)
 
     def reply(self, method: str = "GET") -> Reply:
@@ -162,7 +173,9 @@ class Wire:
             self._until(b"\r\n")
         else:
             body = self._take(int(named[b"content-length"]))
-        return Reply(status, headers, body)
+        reply = Reply(status, headers, body)
+        RUN.received(status, reply.header_list, body)
+        return reply
 
     def is_closed(self) -> bool:
         """Whether the server ends the connection without another byte."""

@@ -4,6 +4,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -59,7 +60,7 @@ class Owner(NamedTuple):
 def service(url: str, new_client: Callable[[Config], Client]) -> Client:
     """A service behind a proxy, with the usual limits of attempts."""
     config = Config(database_url=url, jwt_secret=SECRET, rate_limit="1000000/minute", trusted_proxies=("127.0.0.1",))
-    return new_client(config)
+    return new_client(replace(config, queue_limit=60_000))  # however slow the machine
 
 
 @pytest.fixture

@@ -55,7 +55,10 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
     task = user.post("/api/v1/me/tasks", {"title": "Soon gone"}, headers={"Idempotency-Key": '"before-the-end"'}).json()
     key = user.post("/api/v1/me/keys", {"name": "Soon gone", "scopes": ["tasks:read"]}).json()
     keys = {scope: new_key(user, [scope]) for scope in KEY_SCOPES}
-    services = (anonymous, new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off")))
+    services = (
+        anonymous,
+        new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000)),
+    )
     made = Deleted(url, services, user_id, token, keys, {"task_id": task["id"], "key_id": key["id"]})
     assert set(map(tuple, made.rows().values())) & {((0,),)} == set()
     for service in services:
