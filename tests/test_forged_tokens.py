@@ -247,6 +247,7 @@ def judged(url: str, check: ContractCheck) -> Iterator[dict[str, Reply]]:
             jwt_jwks_url=server.url,
             jwt_audience=(AUDIENCE,),
             jwt_keys_cooldown=1,
+            queue_limit=60_000,  # however slow the machine
         )
         forgeries = [*confused(), *pointing(thief.url), *mistaken(), *misshapen()]
         with serving(config, check) as client, ThreadPoolExecutor(40) as pool:

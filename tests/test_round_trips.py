@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 from tests.client import Client
 from tests.conftest import PASSWORD, SECRET
+from tests.test_isolation import SECURED
 from todo_api.config import Config
 
 TASKS = "/api/v1/me/tasks"
@@ -143,6 +144,23 @@ REQUESTS: dict[str, tuple[Callable[[Client, str], int], int]] = {
         200,
     ),
 }
+
+
+SEVERAL = {
+    "changeEmail": "the password is read, then checked, then the address is written",
+    "changePassword": "the password is read, then checked, then the new one is written, and sessions are ended",
+    "deleteAccount": "the password is read, then checked, then the user is deleted",
+    "exportAccount": "it reads what there is piece by piece",
+    "revokeApiKey": "one; the key to revoke is made first: it has a test of its own",
+}
+"""Operations with a token that are not among the requests, with the reason. The list may only shrink."""
+
+
+def test_every_operation_with_a_token_is_counted_or_has_a_reason() -> None:
+    assert {name.partition("-")[0] for name in REQUESTS} | {*SEVERAL} == {
+        each.name for each in SECURED if each.method != "HEAD"
+    }
+    assert {*SEVERAL} & {*REQUESTS} == set()
 
 
 @pytest.mark.parametrize(("request_", "status"), REQUESTS.values(), ids=REQUESTS)
