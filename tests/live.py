@@ -38,7 +38,7 @@ def run(*arguments: str, cwd: Path, command: Path = COMMAND, **settings: str) ->
         timeout=SLACK,
         stdin=subprocess.DEVNULL,
     )
-    if arguments[0] == "token":
+    if arguments[:1] == ("token",):
         RUN.secret("authorization", done.stdout.strip())
     RUN.text("stderr", done.stderr)
     return done
