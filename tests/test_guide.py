@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
-from fastmcp import Client
 
 from tests.conftest import SECRET
 from tests.live import COMMAND, Live
@@ -135,6 +134,8 @@ def test_agents_settings_as_written_start_the_tools(run: Run, tmp_path: Path) ->
     settings["mcpServers"]["tasks"] |= {"cwd": str(tmp_path), "keep_alive": False}
 
     async def pending() -> Any:
+        from fastmcp import Client  # noqa: PLC0415  # two seconds, which the other processes of a run need not wait
+
         async with Client(settings) as client:
             return (await client.call_tool("listTasks", {"q": "compiler"})).structured_content
 

@@ -8,28 +8,29 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
-from fastmcp import Client
-from fastmcp.client.transports import ClientTransport, StdioTransport, StreamableHttpTransport
 
 from tests.client import event_loop
 from tests.conftest import SECRET, token
 from tests.live import COMMAND, SLACK, Live, environment, free_port, refusal
 from todo_api import contract
-from todo_api.mcp import tool_server
+
+if TYPE_CHECKING:  # two seconds to import, which the other processes of a run need not wait
+    from fastmcp import Client
+    from fastmcp.client.transports import ClientTransport
 
 MISSING = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
 
-Open = Callable[[ClientTransport], "Agent"]
+Open = Callable[["ClientTransport"], "Agent"]
 
 
 class Agent:
     """A client of one MCP server."""
 
-    def __init__(self, client: Client[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, client: "Client[Any]", loop: asyncio.AbstractEventLoop) -> None:
         self._client = client
         self._loop = loop
 
@@ -62,10 +63,12 @@ def live(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 @pytest.fixture(scope="module")
 def open_agent() -> Iterator[Open]:
     """Opens a client, which is closed with the module."""
+    from fastmcp import Client  # noqa: PLC0415  # as said above
+
     opened: list[Client[Any]] = []
     with event_loop() as loop:
 
-        def make(transport: ClientTransport) -> Agent:
+        def make(transport: "ClientTransport") -> Agent:
             client: Client[Any] = Client(transport, timeout=SLACK)
             asyncio.run_coroutine_threadsafe(client.__aenter__(), loop).result(SLACK)
             opened.append(client)
@@ -79,6 +82,8 @@ def open_agent() -> Iterator[Open]:
 @pytest.fixture(scope="module")
 def agent(live: Live, open_agent: Open, tmp_path_factory: pytest.TempPathFactory) -> Agent:
     """An agent that starts the command itself, with Ada's token in its environment."""
+    from fastmcp.client.transports import StdioTransport  # noqa: PLC0415  # as said above
+
     folder = tmp_path_factory.mktemp("stdio")
     settings = environment(folder, MCP_URL=live.origin, MCP_TOKEN=token("ada"))
     return open_agent(
@@ -127,6 +132,8 @@ def address(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 @pytest.fixture(scope="module")
 def caller(address: str, open_agent: Open) -> Callable[[str | None], Agent]:
     """Opens an agent that sends this bearer token with every request, or none."""
+    from fastmcp.client.transports import StreamableHttpTransport  # noqa: PLC0415  # as said above
+
     agents: dict[str | None, Agent] = {}
 
     def make(bearer: str | None) -> Agent:
@@ -300,6 +307,10 @@ def test_server_called_by_another_name_refuses(address: str) -> None:
 
 
 def test_tool_while_the_service_is_away_says_so() -> None:
+    from fastmcp import Client  # noqa: PLC0415  # as said above
+
+    from todo_api.mcp import tool_server  # noqa: PLC0415  # as said above
+
     async def call() -> Any:
         async with Client(tool_server(f"http://127.0.0.1:{free_port()}", token("ada"))) as client:
             return await client.call_tool("listTasks", {}, raise_on_error=False)

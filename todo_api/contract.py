@@ -1,4 +1,4 @@
-"""The contracts: where they are, what they say, and how an operation finds its handler."""
+"""The contracts: where they are, what they say, and what an operation's handler is called."""
 
 import re
 from functools import cache
