@@ -226,3 +226,18 @@ def test_any_wrong_command_line_shows_the_usage(tmp_path: Path, arguments: tuple
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("usage: todo-api")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("modules", "needless"),
+    [
+        ("todo_api.cli", "sqlalchemy psycopg2 connexion cryptography yaml"),
+        ("todo_api.database_commands, todo_api.server", "alembic redis limits markdown_it opentelemetry fastmcp"),
+    ],
+    ids=["a small command", "serve"],
+)
+def test_start_imports_nothing_that_it_has_no_use_for(tmp_path: Path, modules: str, needless: str) -> None:
+    """A start of the one or the other would take twice as long."""
+    told = f"import sys, {modules}; print(*{{*{needless.split()}}} & {{*sys.modules}})"
+    done = run("-c", told, cwd=tmp_path, command=Path(sys.executable))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
