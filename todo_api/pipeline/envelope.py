@@ -35,8 +35,11 @@ class Envelope:
                 else:
                     exchange.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *headers]
-            elif is_head:
-                message["body"] = b""
+            else:
+                if is_head:
+                    message["body"] = b""
+                if not message.get("more_body", False):
+                    exchange.end()  # before the last of it is sent: whoever has the reply finds it counted
             await send(message)
 
         try:

@@ -98,7 +98,9 @@ class Exchange:
         self.waited += waited
 
     def end(self) -> None:
-        """The reply is on its way, or there will be none."""
+        """The reply is on its way, or there will be none. Only the first call counts."""
+        if self.ended_at:
+            return
         self.seconds = perf_counter() - self.began
         self.ended_at = time()
         for watcher in self.watchers:
