@@ -8,6 +8,8 @@ import pytest
 
 from tests.faults import journal
 from tests.faults.journal import Journal, State
+from tests.faults.load import Sent
+from tests.faults.observation import is_good
 
 
 def task(number: int, version: int = 1, title: str = "Made", status: str = "pending") -> dict[str, Any]:
@@ -86,3 +88,10 @@ def test_journal_of_a_creation_without_an_answer_that_was_done_twice_complains(k
     kept.unsure_of_create("Made 4")
     kept.check([task(1), task(2), task(4), {**task(4), "id": "task-5"}])
     assert any("is there twice" in told for told in kept.complaints)
+
+
+def test_reply_to_a_look_after_a_doubtful_deletion_may_be_not_found_and_no_other() -> None:
+    looked = Sent(0.0, 0.1, "getTask", "ada-1", 404, looked_for=True)
+    assert is_good(looked)
+    assert not is_good(looked._replace(looked_for=False))
+    assert not is_good(looked._replace(outcome=503))

@@ -36,6 +36,8 @@ class Sent(NamedTuple):
     operation: str
     request_id: str
     outcome: int | str
+    looked_for: bool = False
+    """Whether it asked for a task whose deletion had no answer: then 404 is as good an answer as 200."""
 
 
 class User:
@@ -52,7 +54,14 @@ class User:
         self._pages = 0
 
     async def ask(
-        self, operation: str, method: str, path: str, content: Any = None, more: dict[str, str] | None = None
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        content: Any = None,
+        more: dict[str, str] | None = None,
+        *,
+        looked_for: bool = False,
     ) -> Reply:
         """The reply. Raises RefusedError, ClosedError or LateError."""
         self._number += 1
@@ -71,7 +80,7 @@ class User:
             outcome = "closed"
             raise
         finally:
-            self._sent.append(Sent(at, time.monotonic() - at, operation, request_id, outcome))
+            self._sent.append(Sent(at, time.monotonic() - at, operation, request_id, outcome, looked_for))
         return reply
 
     async def step(self) -> None:
@@ -98,7 +107,9 @@ class User:
         return reply.status in statuses
 
     async def _look(self, task_id: str) -> None:
-        reply = await self.ask("getTask", "GET", f"{TASKS}/{task_id}")
+        doubt = self.journal.doubts.get(task_id)
+        looked_for = doubt is not None and doubt.wanted is None
+        reply = await self.ask("getTask", "GET", f"{TASKS}/{task_id}", looked_for=looked_for)
         if reply.status in (200, 404):
             self.journal.saw(task_id, json.loads(reply.body) if reply.status == 200 else None)
         else:

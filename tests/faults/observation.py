@@ -11,13 +11,15 @@ from tests.faults.load import IN_PROGRESS, UNAVAILABLE, Load, Sent
 RECOVERY = 3.0
 """Seconds from a fault's end after which no request fails."""
 
+NOT_FOUND = 404
+
 EXCUSED = {UNAVAILABLE, IN_PROGRESS, "closed", "refused"}
 """What a fault may make of a request. 409 is that of a creation sent again while the first is under way; the load minds any other."""
 
 
 def is_good(sent: Sent) -> bool:
     """Whether the request was answered, as it should be."""
-    return isinstance(sent.outcome, int) and sent.outcome < 300
+    return isinstance(sent.outcome, int) and (sent.outcome < 300 or (sent.looked_for and sent.outcome == NOT_FOUND))
 
 
 def percentile_95(seconds: list[float]) -> float:
@@ -39,13 +41,6 @@ class Row:
     strict: bool = False
     """Whether no request at all may fail."""
     complaints: list[str] = field(default_factory=list)
-
-    @property
-    def failed(self) -> int:
-        """Requests that were not answered as they should be."""
-        return sum(
-            count for outcome, count in self.outcomes.items() if not (isinstance(outcome, int) and outcome < 300)
-        )
 
     @property
     def holds(self) -> bool:
