@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from todo_api.pipeline import turns as rule
 from todo_api.pipeline.turns import BURST, Load, Turns
 
 
@@ -58,32 +59,69 @@ def test_turn_given_up_at_the_moment_it_comes_is_handed_on() -> None:
     assert asyncio.run(main()) == ["last"]
 
 
-def test_load_turns_away_what_would_wait_for_longer_than_a_burst_and_ends_with_the_queue() -> None:
+def waiter() -> "asyncio.Future[None]":
+    return asyncio.get_running_loop().create_future()
+
+
+def overloaded(limit: float) -> tuple[Load, "asyncio.Future[None]"]:
+    """A load that turns requests away, and the one who waits."""
+    load, turn = Load(limit), waiter()
+    load.answering = 1
+    load.add(turn)
+    time.sleep(limit * (BURST + 1))
+    assert load.is_too_much()
+    return load, turn
+
+
+def test_load_lets_a_burst_wait_and_turns_away_what_would_wait_for_longer() -> None:
     async def main() -> None:
         load = Load(limit=0.02)
         load.answering = 1
         assert not load.is_too_much()
-        turn = asyncio.get_running_loop().create_future()
-        load.add(turn)
+        load.add(waiter())
         time.sleep(0.03)
         assert not load.is_too_much()  # a burst
         time.sleep(0.02 * BURST)
         assert load.is_too_much()
         load.answering = 0
         assert not load.is_too_much()  # one that comes alone
-        load.answering = 1
+
+    asyncio.run(main())
+
+
+def test_load_in_overload_lets_nobody_in_to_wait_and_ends_when_none_was_turned_away_for_as_long_as_a_burst() -> None:
+    async def main() -> None:
+        load, turn = overloaded(0.02)
         turn.set_result(None)
         assert not load.is_too_much()  # none waits
-        turn = asyncio.get_running_loop().create_future()
+        turn = waiter()
         load.add(turn)
-        time.sleep(0.03)
-        assert load.is_too_much()  # still overloaded: no second burst so soon
+        assert load.is_too_much()  # however short the wait
         turn.set_result(None)
-        time.sleep(0.02 * BURST)
+        time.sleep(0.02 * BURST + 0.01)
         assert not load.is_too_much()
-        load.add(asyncio.get_running_loop().create_future())
+        load.add(waiter())
         time.sleep(0.03)
-        assert not load.is_too_much()
+        assert not load.is_too_much()  # a burst again
+
+    asyncio.run(main())
+
+
+def test_load_in_overload_is_tried_again_after_a_while_though_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule, "TRIAL", 0.1)
+
+    async def main() -> None:
+        load, turn = overloaded(0.02)
+        time.sleep(0.1)
+        assert load.is_too_much()  # the same one waits, and has for too long
+        turn.set_result(None)
+        turn = waiter()
+        load.add(turn)
+        assert load.is_too_much()
+        time.sleep(0.1)
+        turn.set_result(None)
+        load.add(waiter())
+        assert not load.is_too_much()  # another waits, and not for long
 
     asyncio.run(main())
 

@@ -1,7 +1,8 @@
 """Turns: so many requests are answered at once, and the others wait, in order, and not for long.
 
 The queue is kept short by turning away what comes while it is long; `Load` says when. Its rule is that of CoDel (RFC 8289), as
-Maurer's "Fail at Scale" (ACM Queue 13, 8) has it for servers: a burst may make a queue, and a queue that stays is not let grow.
+Maurer's "Fail at Scale" (ACM Queue 13, 8) has it for servers: a burst may make a queue, and one that stays is not overcome by
+waiting. So in overload nobody is let in to wait: who is let in is answered about as fast as ever, and the others know at once.
 """
 
 import asyncio
@@ -10,7 +11,11 @@ from time import perf_counter
 
 BURST = 4
 """How many times as long as usual requests may wait in a burst. It is none any more, but overload, when they wait for too long for all of
-that time; and over when they did not for as long."""
+that time; and over when none had to be turned away for as long."""
+
+TRIAL = 1.0
+"""Seconds of overload after which it is tried whether it has passed, though some are still turned away: those who come again at once
+would else keep it up by themselves."""
 
 BEAT = 0.01
 """Seconds between two looks at how late the event loop is."""
@@ -27,7 +32,8 @@ class Load:
         self._late = 0.0
         self._overloaded = False
         self._short_at = perf_counter()
-        self._long_at = 0.0
+        self._refused_at = 0.0
+        self._trial_at = 0.0
         self.answering = 0
         """How many requests are being answered, or wait for it."""
 
@@ -42,16 +48,36 @@ class Load:
         now = perf_counter()
         while self._waiting and self._waiting[0][1].done():
             self._waiting.popleft()
-        wait = self._late + (now - self._waiting[0][0] if self._waiting else 0.0)
-        if wait < self._limit:
+        if self._overloaded:
+            return self._is_refused(now)
+        if self._wait(now) < self._limit:
             self._short_at = now
-            if now - self._long_at > self._burst:
-                self._overloaded = False
-            return False
-        self._long_at = now
-        if wait > self._burst or now - self._short_at > self._burst:
-            self._overloaded = True
+        elif self._wait(now) > self._burst or now - self._short_at > self._burst:
+            self._begin(now)
         return self._overloaded
+
+    def _wait(self, now: float) -> float:
+        """Seconds that whoever is next has waited."""
+        return self._late + (now - self._waiting[0][0] if self._waiting else 0.0)
+
+    def _begin(self, now: float) -> None:
+        self._overloaded, self._refused_at, self._trial_at = True, now, now + TRIAL
+
+    def _is_refused(self, now: float) -> bool:
+        """Whether, in overload, a request is. Ends it where that was not so for long enough, or a trial succeeds."""
+        if now >= self._trial_at:
+            if self._wait(now) >= self._limit:
+                self._begin(now)
+                return True
+            self._overloaded = now < self._trial_at + self._burst
+            self._short_at = now
+            return False
+        if self._waiting or self._late > self._limit / BURST:
+            self._refused_at = now
+            return True
+        self._overloaded = now - self._refused_at <= self._burst
+        self._short_at = now
+        return False
 
     async def __aenter__(self) -> None:
         """Watches the event loop from here on."""
