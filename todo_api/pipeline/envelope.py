@@ -35,11 +35,8 @@ class Envelope:
                 else:
                     exchange.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *headers]
-            else:
-                if is_head:
-                    message["body"] = b""
-                if not message.get("more_body", False):
-                    exchange.end()  # before the last of it is sent: whoever has the reply finds it counted
+            elif is_head:
+                message["body"] = b""
             await send(message)
 
         try:

@@ -98,9 +98,7 @@ class Exchange:
         self.waited += waited
 
     def end(self) -> None:
-        """The reply is on its way, or there will be none. Only the first call counts."""
-        if self.ended_at:
-            return
+        """The reply is on its way, or there will be none."""
         self.seconds = perf_counter() - self.began
         self.ended_at = time()
         for watcher in self.watchers:

@@ -13,7 +13,7 @@ BURST = 4
 """How many times as long as usual requests may wait in a burst. It is none any more, but overload, when they wait for too long for all of
 that time; and over when none had to be turned away for as long."""
 
-TRIAL = 1.0
+TRIAL = 2.0
 """Seconds of overload after which it is tried whether it has passed, though some are still turned away: those who come again at once
 would else keep it up by themselves."""
 
@@ -66,7 +66,7 @@ class Load:
     def _is_refused(self, now: float) -> bool:
         """Whether, in overload, a request is. Ends it where that was not so for long enough, or a trial succeeds."""
         if now >= self._trial_at:
-            if self._wait(now) >= self._limit:
+            if self._wait(now) >= self._limit / BURST:
                 self._begin(now)
                 return True
             self._overloaded = now < self._trial_at + self._burst
