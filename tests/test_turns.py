@@ -117,7 +117,8 @@ def test_load_in_overload_is_tried_again_after_a_while_though_somebody_waits(mon
         turn.set_result(None)
         turn = waiter()
         load.add(turn)
-        assert load.is_too_much()
+        time.sleep(0.1)
+        assert load.is_too_much()  # the next trial is after twice the time
         time.sleep(0.1)
         turn.set_result(None)
         load.add(waiter())
@@ -141,3 +142,18 @@ def test_load_knows_how_late_the_event_loop_is() -> None:
             return [before, late, load.is_too_much()]
 
     assert asyncio.run(block()) == [False, True, False]
+
+
+def test_load_in_overload_lets_in_who_finds_half_of_the_turns_free() -> None:
+    async def main() -> list[bool]:
+        load, turn = overloaded(0.02)
+        turn.set_result(None)
+        turns, found = Turns(4, load), []
+        for _ in range(4):
+            found.append(load.is_too_much())
+            await turns.__aenter__()
+        for _ in range(2):
+            await turns.__aexit__()
+        return [*found, load.is_too_much()]
+
+    assert asyncio.run(main()) == [False, False, False, True, False]

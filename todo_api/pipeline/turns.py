@@ -13,9 +13,9 @@ BURST = 4
 """How many times as long as usual requests may wait in a burst. It is none any more, but overload, when they wait for too long for all of
 that time; and over when none had to be turned away for as long."""
 
-TRIAL = 2.0
+TRIAL, LAST_TRIAL = 2.0, 8.0
 """Seconds of overload after which it is tried whether it has passed, though some are still turned away: those who come again at once
-would else keep it up by themselves."""
+would else keep it up by themselves. After each trial that fails it is twice as long, up to the second."""
 
 BEAT = 0.01
 """Seconds between two looks at how late the event loop is."""
@@ -33,7 +33,11 @@ class Load:
         self._overloaded = False
         self._short_at = perf_counter()
         self._refused_at = 0.0
+        self._pause = TRIAL
         self._trial_at = 0.0
+        self.turns = 0
+        """How many turns there are, and `taken`, how many of them somebody has."""
+        self.taken = 0
         self.answering = 0
         """How many requests are being answered, or wait for it."""
 
@@ -53,26 +57,28 @@ class Load:
         if self._wait(now) < self._limit:
             self._short_at = now
         elif self._wait(now) > self._burst or now - self._short_at > self._burst:
-            self._begin(now)
+            self._begin(now, TRIAL)
         return self._overloaded
 
     def _wait(self, now: float) -> float:
         """Seconds that whoever is next has waited."""
         return self._late + (now - self._waiting[0][0] if self._waiting else 0.0)
 
-    def _begin(self, now: float) -> None:
-        self._overloaded, self._refused_at, self._trial_at = True, now, now + TRIAL
+    def _begin(self, now: float, pause: float) -> None:
+        self._overloaded, self._refused_at = True, now
+        self._pause, self._trial_at = pause, now + pause
 
     def _is_refused(self, now: float) -> bool:
         """Whether, in overload, a request is. Ends it where that was not so for long enough, or a trial succeeds."""
         if now >= self._trial_at:
             if self._wait(now) >= self._limit / BURST:
-                self._begin(now)
+                self._begin(now, min(2 * self._pause, LAST_TRIAL))
                 return True
             self._overloaded = now < self._trial_at + self._burst
             self._short_at = now
             return False
-        if self._waiting or self._late > self._limit / BURST:
+        # With half of the turns the database does as much, and each request takes half as long.
+        if self._waiting or 2 * self.taken > self.turns or self._late > self._limit / BURST:
             self._refused_at = now
             return True
         self._overloaded = now - self._refused_at <= self._burst
@@ -100,13 +106,14 @@ class Turns:
     def __init__(self, count: int = 8, load: Load | None = None) -> None:
         self.load = load or Load()
         """How long requests wait for theirs."""
-        self._free = count
+        self._free = self.load.turns = count
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
         """Waits for a turn, behind those who came before."""
         if self._free:
             self._free -= 1
+            self.load.taken += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -128,3 +135,4 @@ class Turns:
                 turn.set_result(None)
                 return
         self._free += 1
+        self.load.taken -= 1
