@@ -52,6 +52,8 @@ SEEN_BY = {
     "app": ("server",),
     "server": ("database_commands",),
     "database_commands": ("cli",),
+    "commands": ("cli", "database_commands"),
+    "specification": ("app",),
     "cli": (),
 }
 """Who may import what stands at the top."""

@@ -1,6 +1,7 @@
 """The commands on the database: `todo-api serve | migrate | backup | restore`."""
 
 import argparse
+import gc
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ def serve(options: argparse.Namespace) -> None:
         say(description(config))
     with _database(config) as (ready, keep):
         migrating.migrate(ready.database_url or "", say)
+        gc.disable()  # until there is an application, for the same reason as in cli.py
         from todo_api import server  # noqa: PLC0415  # gunicorn and Connexion take a second to import
 
         address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"

@@ -87,13 +87,26 @@ def _upgrade(engine: Engine, revision: str) -> None:
         current = _current(connection)
         if current is not None:
             refuse_unknown(current, "The database")
-        if current == (head() if revision == "head" else revision):
+        steps = _steps(current, head() if revision == "head" else revision)
+        if not steps:
             return
         from alembic import command  # noqa: PLC0415  # only where there is something to migrate
 
         config = _alembic()
         config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        for step in steps:
+            command.upgrade(config, step)
+
+
+def _steps(current: str | None, target: str) -> list[str]:
+    """The revisions to go to, each in a transaction of its own, so that no lock is held for longer than one needs it.
+
+    An empty database gets there in one: nobody waits for its tables.
+    """
+    if current is None:
+        return [target]
+    revisions = known()
+    return revisions[revisions.index(current) + 1 : revisions.index(target) + 1]
 
 
 def _current(connection: Connection) -> str | None:

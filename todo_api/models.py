@@ -1,8 +1,8 @@
 """The tables, their constraints and the roles that may touch them.
 
 Each user-owned table has the user's id as the first column of every key, so that it can be spread by user over several
-PostgreSQL servers. `migrations/` makes all this, row-level security and the functions of check constraints included;
-`alembic check` compares.
+PostgreSQL servers. `migrations/` makes all this, and row-level security and the functions of check constraints as
+well; `alembic check` compares the tables.
 """
 
 from sqlalchemy import (

@@ -1,7 +1,7 @@
 """JSON values to Python values and back. Which values are allowed is the contract's business, and was checked before.
 
 The fields are declared once, with marshmallow. Replies are dumped by a function made from those fields at start,
-since marshmallow's own dump is most of the cost of a list; orjson writes times itself. What is loaded is so for the same reason:
+since marshmallow's own dump is most of the cost of a list; orjson writes times itself. Bodies are loaded by such a function too:
 marshmallow's own load takes as long as all of validation.
 """
 
@@ -107,10 +107,10 @@ def _dump_of(schema: type[Schema]) -> Callable[[Any], dict[str, Any]]:
 
 
 def _load_of(schema: type[Schema]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Strings are what they are; all else is converted by its field. Members that are absent take their defaults."""
+    """Strings and null are what they are; all else is converted by its field. Members that are absent take their defaults."""
     declared = schema().fields
     defaults = {name: field.load_default for name, field in declared.items() if field.load_default is not missing}
-    converters = {name: field.deserialize for name, field in declared.items() if not isinstance(field, fields.String)}
+    converters = {name: field.deserialize for name, field in declared.items() if type(field) is not fields.String}
 
     def load(value: dict[str, Any]) -> dict[str, Any]:
         loaded = {**defaults, **value}

@@ -1,7 +1,7 @@
 """The purge finds sessions that have expired by an index, and may look for some of them at a time.
 
-The index is built under a lock that lets readers go on. It keeps nobody waiting for long: no release before this one has sessions but
-such as are being tried out. The previous release's purge, which asks for none in particular, deletes what it did.
+The index is built under a lock that lets readers go on, and the policy made under one that lets nobody, for a moment at the end. Sessions
+are few beside tasks. The previous release's purge, which asks for none in particular, deletes what it did.
 """
 
 from alembic import op

@@ -85,7 +85,8 @@ def parse(content: bytes) -> Any:
     """The value of a JSON text (RFC 8259). Raises MalformedJson.
 
     orjson refuses invalid UTF-8, NaN, lone surrogates and deep nesting; a second reading refuses repeated names (RFC 7493,
-    section 2.3), of which orjson would take the last. It is spared where a flat object has as many members as the text has colons.
+    section 2.3), of which orjson would take the last. It is spared where an object has as many members as
+    the text has colons: each name comes with one, so that a name twice, or one further in, would make more of them.
     """
     try:
         value = orjson.loads(content)

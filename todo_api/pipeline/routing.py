@@ -62,7 +62,8 @@ class Routing(SpecMiddleware):
             fixed = tuple(place for place, text in enumerate(segments) if not text.startswith("{"))
             shape = self._shape(len(segments), fixed)
             resource = _resource(base, template, item, bool(specification.get("x-own-threads")))
-            shape.resources[tuple(segments[place] for place in fixed)] = resource
+            if shape.resources.setdefault(tuple(segments[place] for place in fixed), resource) is not resource:
+                raise ValueError(f"The path {template} stands twice, with other names for what is variable.")
 
     def _shape(self, length: int, fixed: tuple[int, ...]) -> Shape:
         shapes = self._shapes.setdefault(length, [])

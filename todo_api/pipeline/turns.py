@@ -2,7 +2,8 @@
 
 The queue is kept short by turning away what comes while it is long; `Load` says when. Its rule is that of CoDel (RFC 8289), as
 Maurer's "Fail at Scale" (ACM Queue 13, 8) has it for servers: a burst may make a queue, and one that stays is not overcome by
-waiting. So in overload nobody is let in to wait: who is let in is answered about as fast as ever, and the others know at once.
+waiting. So in overload nobody is let in who does not find half of the turns free: who is let in is answered about as fast as ever, and
+the others know at once.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ class Load:
         """`limit` is for how many seconds requests may wait. One that comes alone is never turned away."""
         self._limit = limit
         self._burst = limit * BURST
+        self._slack = max(limit / BURST, BEAT)
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._late = 0.0
         self._overloaded = False
@@ -36,8 +38,9 @@ class Load:
         self._pause = TRIAL
         self._trial_at = 0.0
         self.turns = 0
-        """How many turns there are, and `taken`, how many of them somebody has."""
+        """How many turns there are."""
         self.taken = 0
+        """How many of them somebody has."""
         self.answering = 0
         """How many requests are being answered, or wait for it."""
 
@@ -46,10 +49,11 @@ class Load:
         self._waiting.append((perf_counter(), turn))
 
     def is_too_much(self) -> bool:
-        """Whether another request would wait for too long."""
-        if not self.answering:
-            return False
+        """Whether another request is to be turned away."""
         now = perf_counter()
+        if not self.answering:
+            self._short_at = now
+            return False
         while self._waiting and self._waiting[0][1].done():
             self._waiting.popleft()
         if self._overloaded:
@@ -71,14 +75,14 @@ class Load:
     def _is_refused(self, now: float) -> bool:
         """Whether, in overload, a request is. Ends it where that was not so for long enough, or a trial succeeds."""
         if now >= self._trial_at:
-            if self._wait(now) >= self._limit / BURST:
+            if self._wait(now) >= self._slack:
                 self._begin(now, min(2 * self._pause, LAST_TRIAL))
                 return True
             self._overloaded = now < self._trial_at + self._burst
             self._short_at = now
             return False
         # With half of the turns the database does as much, and each request takes half as long.
-        if self._waiting or 2 * self.taken > self.turns or self._late > self._limit / BURST:
+        if self._waiting or 2 * self.taken > self.turns or self._late > self._slack:
             self._refused_at = now
             return True
         self._overloaded = now - self._refused_at <= self._burst
@@ -106,13 +110,12 @@ class Turns:
     def __init__(self, count: int = 8, load: Load | None = None) -> None:
         self.load = load or Load()
         """How long requests wait for theirs."""
-        self._free = self.load.turns = count
+        self.load.turns = count
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
         """Waits for a turn, behind those who came before."""
-        if self._free:
-            self._free -= 1
+        if self.load.taken < self.load.turns:
             self.load.taken += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -134,5 +137,4 @@ class Turns:
             if not turn.done():
                 turn.set_result(None)
                 return
-        self._free += 1
         self.load.taken -= 1

@@ -143,7 +143,7 @@ class Replies:
                 raise IdempotencyInProgress
             if is_old:
                 scope.all(statements.forget, row)
-            if is_known and key[-1] % TRIMMED_BY == TRIMMED_BY - 1:
+            if is_known and key[-1] % TRIMMED_BY == 0:
                 scope.all(_TRIM, row)
             try:
                 answer = act(transaction)

@@ -156,11 +156,12 @@ def end_others(database: Scopes, user_id: str, session_id: str | None) -> None:
 
 
 def purge(database: Database) -> int:
-    """Deletes sessions that have expired, some thousand at most, and says how many. Zero also where another process is at it.
+    """Deletes sessions that have expired, a thousand at most, and says how many. Zero also where another process is at it.
 
     Raises Unavailable.
     """
-    return sum(count for (count,) in database.as_purge().all(_PURGE, {}))
+    ((count,),) = database.as_purge().all(_PURGE, {})
+    return int(count)
 
 
 def _digests(token: str) -> dict[str, Any]:
