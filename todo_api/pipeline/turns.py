@@ -18,6 +18,9 @@ TRIAL, LAST_TRIAL = 2.0, 8.0
 """Seconds of overload after which it is tried whether it has passed, though some are still turned away: those who come again at once
 would else keep it up by themselves. After each trial that fails it is twice as long, up to the second."""
 
+TRIED = 1.0
+"""Seconds for which nobody may have to wait for long in a trial: then overload is over."""
+
 BEAT = 0.01
 """Seconds between two looks at how late the event loop is."""
 
@@ -78,7 +81,7 @@ class Load:
             if self._wait(now) >= self._slack:
                 self._begin(now, min(2 * self._pause, LAST_TRIAL))
                 return True
-            self._overloaded = now < self._trial_at + self._burst
+            self._overloaded = now < self._trial_at + TRIED
             self._short_at = now
             return False
         # With half of the turns the database does as much, and each request takes half as long.
