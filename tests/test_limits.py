@@ -37,7 +37,7 @@ TIMED = [
 def live(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A service with short limits, and one thread."""
     limits = dict.fromkeys(("HEAD_TIMEOUT", "BODY_TIMEOUT", "IDLE_TIMEOUT"), "1")
-    turns = {"THREADS": "1", "QUEUE_LIMIT": "5", "CLIENT_CONNECTIONS": str(MANY), "LOG_FORMAT": "json"}
+    turns = {"THREADS": "1", "CLIENT_CONNECTIONS": str(MANY), "LOG_FORMAT": "json"}
     folder = tmp_path_factory.mktemp("limits")
     with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET, **limits, **turns) as service:
         yield service.ready()

@@ -55,7 +55,7 @@ class Load:
         """Whether another request is to be turned away."""
         now = perf_counter()
         if not self.answering:
-            self._short_at = now
+            self._short_at, self._overloaded = now, False
             return False
         while self._waiting and self._waiting[0][1].done():
             self._waiting.popleft()
