@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 
 import pytest
+from greenlet import getcurrent
 
 from todo_api.greenlets import can_wait, in_thread, spawn, wait
 
@@ -87,6 +89,45 @@ def test_context_of_each_call_is_its_own() -> None:
         return await asyncio.gather(spawn(function, "a"), spawn(function, "b"))
 
     assert asyncio.run(main()) == ["a", "b"]
+
+
+def test_greenlet_is_used_again_whatever_became_of_its_function() -> None:
+    name: ContextVar[str] = ContextVar("name")
+
+    def function(fails: bool) -> object:
+        assert name.get(None) is None
+        name.set("mine")
+        wait(asyncio.sleep(0))
+        if fails:
+            raise LookupError
+        return getcurrent()
+
+    async def main() -> list[object]:
+        found = [await spawn(function, False)]
+        with pytest.raises(LookupError):
+            await spawn(function, True)
+        return [*found, await spawn(function, False)]
+
+    first, second = asyncio.run(main())
+    assert first is second
+
+
+def test_greenlet_that_rests_keeps_nothing_of_its_function() -> None:
+    class Kept:
+        pass
+
+    def function(kept: Kept) -> Kept:
+        wait(asyncio.sleep(0))
+        return kept
+
+    async def main() -> list[object]:
+        kept = Kept()
+        seen = weakref.ref(kept)
+        await spawn(function, kept)
+        del kept
+        return [seen()]
+
+    assert asyncio.run(main()) == [None]
 
 
 def test_wait_outside_of_spawn_is_refused() -> None:

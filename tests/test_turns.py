@@ -6,6 +6,7 @@ import time
 import pytest
 
 from todo_api.pipeline import turns as rule
+from todo_api.pipeline.rejections import Overloaded
 from todo_api.pipeline.turns import BURST, Load, Turns
 
 
@@ -63,43 +64,46 @@ def waiter() -> "asyncio.Future[None]":
     return asyncio.get_running_loop().create_future()
 
 
-def overloaded(limit: float) -> tuple[Load, "asyncio.Future[None]"]:
-    """A load that turns requests away, and the one who waits."""
+def overloaded(limit: float) -> Load:
+    """A load that turns requests away, of which both turns are taken."""
     load, turn = Load(limit), waiter()
-    load.answering = 1
+    load.turns = load.taken = load.answering = 2
     load.add(turn)
     time.sleep(limit * (BURST + 1))
     assert load.is_too_much()
-    return load, turn
+    assert isinstance(turn.exception(), Overloaded)
+    return load
 
 
 def test_load_lets_a_burst_wait_and_turns_away_what_would_wait_for_longer() -> None:
     async def main() -> None:
-        load = Load(limit=0.02)
-        load.answering = 1
+        load, turn = Load(limit=0.02), waiter()
+        load.turns = load.taken = load.answering = 1
         assert not load.is_too_much()
-        load.add(waiter())
+        load.add(turn)
         time.sleep(0.03)
         assert not load.is_too_much()  # a burst
+        assert not turn.done()
         time.sleep(0.02 * BURST)
         assert load.is_too_much()
+        assert isinstance(turn.exception(), Overloaded)
         load.answering = 0
         assert not load.is_too_much()  # one that comes alone
 
     asyncio.run(main())
 
 
-def test_load_in_overload_lets_nobody_in_to_wait_and_ends_when_none_was_turned_away_for_as_long_as_a_burst() -> None:
+def test_load_in_overload_ends_when_few_were_turned_away_for_as_long_as_a_burst() -> None:
     async def main() -> None:
-        load, turn = overloaded(0.02)
-        turn.set_result(None)
-        assert not load.is_too_much()  # none waits
-        turn = waiter()
-        load.add(turn)
-        assert load.is_too_much()  # however short the wait
-        turn.set_result(None)
-        time.sleep(0.02 * BURST + 0.01)
-        assert not load.is_too_much()
+        load = overloaded(0.02)
+        for _ in range(3):
+            time.sleep(0.02 * BURST)
+            assert load.is_too_much()  # all who come are turned away
+        load.taken = 0
+        assert not any(load.is_too_much() for _ in range(20))
+        time.sleep(0.02 * BURST)
+        load.taken = 2
+        assert not load.is_too_much()  # one of twenty was
         load.add(waiter())
         time.sleep(0.03)
         assert not load.is_too_much()  # a burst again
@@ -107,22 +111,23 @@ def test_load_in_overload_lets_nobody_in_to_wait_and_ends_when_none_was_turned_a
     asyncio.run(main())
 
 
-def test_load_in_overload_is_tried_again_after_a_while_though_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_in_overload_is_tried_again_after_a_while_though_all_who_come_are_turned_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(rule, "TRIAL", 0.1)
 
     async def main() -> None:
-        load, turn = overloaded(0.02)
+        load, turn = overloaded(0.02), waiter()
         time.sleep(0.1)
-        assert load.is_too_much()  # the same one waits, and has for too long
-        turn.set_result(None)
-        turn = waiter()
+        assert not load.is_too_much()  # a trial
         load.add(turn)
-        time.sleep(0.1)
-        assert load.is_too_much()  # the next trial is after twice the time
-        time.sleep(0.1)
-        turn.set_result(None)
-        load.add(waiter())
-        assert not load.is_too_much()  # another waits, and not for long
+        time.sleep(0.03)
+        assert load.is_too_much()  # which fails, for somebody waits
+        assert isinstance(turn.exception(), Overloaded)
+        time.sleep(0.15)
+        assert load.is_too_much()  # the next is after twice the time
+        time.sleep(0.05)
+        assert not load.is_too_much()
 
     asyncio.run(main())
 
@@ -146,9 +151,8 @@ def test_load_knows_how_late_the_event_loop_is() -> None:
 
 def test_load_in_overload_lets_in_who_finds_half_of_the_turns_free() -> None:
     async def main() -> list[bool]:
-        load, turn = overloaded(0.02)
-        turn.set_result(None)
-        turns, found = Turns(4, load), []
+        load = overloaded(0.02)
+        load.taken, turns, found = 0, Turns(4, load), []
         for _ in range(4):
             found.append(load.is_too_much())
             await turns.__aenter__()
@@ -157,3 +161,21 @@ def test_load_in_overload_lets_in_who_finds_half_of_the_turns_free() -> None:
         return [*found, load.is_too_much()]
 
     assert asyncio.run(main()) == [False, False, False, True, False]
+
+
+def test_turn_that_is_waited_for_when_overload_begins_is_refused_and_the_others_go_on() -> None:
+    async def main() -> None:
+        load = Load(limit=0.02)
+        turns = Turns(1, load)
+        load.answering = 2
+        async with turns:
+            late = asyncio.ensure_future(turns.__aenter__())
+            await asyncio.sleep(0)
+            time.sleep(0.02 * (BURST + 1))  # an event loop that is late is the matter here
+            assert load.is_too_much()
+            with pytest.raises(Overloaded):
+                await late
+        async with asyncio.timeout(1), turns:
+            assert load.taken == 1
+
+    asyncio.run(main())

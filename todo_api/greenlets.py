@@ -1,37 +1,90 @@
 """Plain functions on the event loop: one may wait for something as if it blocked, and the loop goes on meanwhile.
 
-Each call runs in a greenlet of its own, on the loop's thread. What it waits for is handed to the coroutine that runs it, awaited
+Each call runs in a greenlet, on the loop's thread. What it waits for is handed to the coroutine that runs it, awaited
 there, and its result, or its exception, handed back. No thread is changed and no lock taken: handing a request to a thread and
 back cost more processor time than all that its handler did.
 """
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any, ParamSpec, TypeVar
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
+_DONE = object()
+"""What a call gives when its function has ended, in place of something to wait for."""
+
+
 class Call(greenlet):
-    """One call of a function. Only in such a greenlet can be waited."""
+    """Runs one function at a time. Only in such a greenlet can be waited.
+
+    It is used again: Python maps memory for the first frame of each greenlet, and gives it back with the last.
+    """
+
+    task: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+    _result: Any = None
+    _error: BaseException | None = None
+
+    def run(self) -> None:
+        """Runs the task, and the next one whenever it is switched to."""
+        while True:
+            self._run()
+            self.parent.switch(_DONE)  # type: ignore[union-attr]  # the greenlet that made it, which is there
+
+    def _run(self) -> None:
+        function, arguments, more = self.task
+        del self.task
+        try:
+            self._result = function(*arguments, **more)
+        except GreenletExit:  # nobody waits for it any more
+            raise
+        except BaseException as error:
+            self._error = error
+
+    def outcome(self) -> Any:
+        """What the function has returned. Raises what it has raised."""
+        result, error = self._result, self._error
+        self._result = self._error = None
+        if error is None:
+            return result
+        try:
+            raise error
+        finally:
+            del error  # which refers to this frame
+
+
+class _Resting(threading.local):
+    """The calls of a thread that run nothing: a greenlet stays in its thread."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+
+_resting = _Resting()
 
 
 async def spawn(function: Callable[Arguments, Result], *arguments: Arguments.args, **more: Arguments.kwargs) -> Result:
     """What the function returns or raises. Where this is cancelled, the function gets the CancelledError at the place where it waits."""
-    call = Call(function)
-    step: Any = call.switch(*arguments, **more)
-    while not call.dead:
+    calls = _resting.calls
+    call = calls.pop() if calls else Call()
+    call.task = function, arguments, more
+    call.gr_context = None  # a context of its own
+    step: Any = call.switch()
+    while step is not _DONE:
         try:
             given = await step
         except BaseException as error:  # it is the function's to deal with
             step = call.throw(error)
         else:
             step = call.switch(given)
-    return step  # type: ignore[no-any-return]  # what the function returned, once it is dead
+    calls.append(call)
+    return call.outcome()  # type: ignore[no-any-return]  # what the function returned
 
 
 def can_wait() -> bool:

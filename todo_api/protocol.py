@@ -6,12 +6,12 @@ gunicorn has no settings for these, so its classes are derived from, private met
 # mypy: disable-error-code="no-untyped-call, union-attr"
 
 import asyncio
+import logging
 import mmap
 import re
 import select
 from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import unquote
 from uuid import uuid4
@@ -31,6 +31,7 @@ from todo_api.pipeline.rejections import (
     UriTooLong,
 )
 from todo_api.problems import INTERNAL_ERROR, KINDS, problem
+from todo_api.replying import Reply, head
 
 DISCARDED_BYTES = 16 * 1024 * 1024
 """How much of a body that no operation wants is read and thrown away, so that its sender gets to read the answer."""
@@ -60,6 +61,9 @@ _REFUSALS = {
     501: NotImplementedByServer,
     503: Overloaded,
 }
+
+
+_log = logging.getLogger(__name__)
 
 
 class Limits(NamedTuple):
@@ -97,9 +101,6 @@ class Protocol(ASGIProtocol):
     open: ClassVar["WeakSet[Protocol]"] = WeakSet()
     watchers: ClassVar[tuple[Watcher, ...]] = ()
     """Who is told of what is refused here. Of all else the application tells them."""
-
-    _decided: tuple[Any, bool] | None = None
-    """Whether the connection ends with the reply to a request, and to which."""
 
     limits: ClassVar[Limits]
     places: ClassVar[_Places] = _Places()
@@ -250,11 +251,14 @@ class Protocol(ASGIProtocol):
         return held_back
 
     async def _serve_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:
-        """As gunicorn's, then reads what is left of the body: the next request on this connection comes after it."""
+        """Answers, then reads what is left of the body: the next request comes after it.
+
+        gunicorn makes a task for each, since an application may go on after its reply. Ours does not.
+        """
         receiver = self._body_receiver
-        keep: bool = await super()._serve_http_request(request, sockname, peername)
+        keeps = await self._answer(request, self._build_http_scope(request, sockname, peername))
         if receiver._complete or receiver._disconnected:
-            return keep
+            return keeps
         read = 0
         try:
             async with asyncio.timeout(DISCARDED_SECONDS):
@@ -262,18 +266,27 @@ class Protocol(ASGIProtocol):
                     read += len((await receiver.receive()).get("body", b""))
         except TimeoutError:
             return False
-        return keep
+        return keeps
 
-    def _will_close(self, request: Any, response_requires_close: bool) -> bool:
-        """Also where the worker stops, or a client waits for a 100 that will not come: it may leave out the body (RFC 9110, 10.1.1).
+    async def _answer(self, request: Any, scope: Any) -> bool:
+        """Runs the application. Whether the connection can go on."""
+        reply = Reply(self, request)
+        try:
+            await self.app(scope, self._body_receiver.receive, reply.send)
+        except asyncio.CancelledError:  # the client has left, and what it asked for has had its time
+            return False
+        except Exception:
+            _log.exception("the application has failed")
+        if not reply.begun:
+            self._send_error_response(500, "")
+        return reply.ended and not reply.closes
 
-        Asked again, once the reply has told it, the answer is the same.
-        """
-        if self._decided is None or self._decided[0] is not request:
-            waits = request._expect_100_continue and not self._body_receiver._complete
-            closes = waits or self.worker.stopping or super()._will_close(request, response_requires_close)
-            self._decided = request, bool(closes)
-        return self._decided[1]
+    def closes_after(self, request: Any) -> bool:
+        """Whether the connection ends with the reply, as where a client that waits for a 100 may leave out the body (RFC 9110, 10.1.1)."""
+        receiver = self._body_receiver
+        receiver.expect_continue = False  # which comes before the reply, or not at all
+        waits = request._expect_100_continue and not receiver._complete
+        return bool(waits or self.worker.stopping or not self._keepalive or request.should_close())
 
     def _send_error_response(self, status: int, message: str, _: Any = ()) -> None:
         """Tells what gunicorn refuses before any application sees it as a problem document, without quoting it."""
@@ -285,14 +298,8 @@ class Protocol(ASGIProtocol):
         exchange = Exchange(OTHER, request_id, None, self.watchers)
         exchange.status, exchange.code = told, KINDS.get(type(error), INTERNAL_ERROR).code
         exchange.end()
-        headers += [
-            (b"x-request-id", request_id.encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"connection", b"close"),
-        ]
-        head = b"".join(b"%s: %s\r\n" % header for header in headers)
-        reason = HTTPStatus(told).phrase.encode()
-        self._safe_write(b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (told, reason, head, body))
+        headers += [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+        self._safe_write(head(told, headers, closes=True) + body)
         self._linger()
 
     def _linger(self) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from statistics import quantiles
@@ -94,7 +94,7 @@ class Flood:
     def __init__(self, plan: dict[str, Any]) -> None:
         self._port = plan["port"]
         self._texts = texts(plan["token"], plan["tasks"])
-        self._free: list[Caller] = []
+        self._free: deque[Caller] = deque()
         self._open = 0
         self._sent = 0
         self._stage = Stage()
@@ -112,9 +112,9 @@ class Flood:
             self._free.append(caller)
 
     def _ready(self) -> Caller | None:
-        """A connection that is open and not in use."""
+        """A connection that is open and not in use, the one that has been so for longest: else few of them have all the load."""
         while self._free:
-            caller = self._free.pop()
+            caller = self._free.popleft()
             if not caller.transport.is_closing():
                 return caller
             self._open -= 1

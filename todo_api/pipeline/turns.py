@@ -2,17 +2,22 @@
 
 The queue is kept short by turning away what comes while it is long; `Load` says when. Its rule is that of CoDel (RFC 8289), as
 Maurer's "Fail at Scale" (ACM Queue 13, 8) has it for servers: a burst may make a queue, and one that stays is not overcome by
-waiting. So in overload nobody is let in who does not find half of the turns free: who is let in is answered about as fast as ever, and
-the others know at once.
+waiting. So when overload begins, all who wait are turned away, and in it nobody is let in who does not find half of the turns free: who
+is let in is answered about as fast as ever, and the others know at once.
 """
 
 import asyncio
 from collections import deque
 from time import perf_counter
 
+from todo_api.pipeline.rejections import Overloaded
+
 BURST = 4
 """How many times as long as usual requests may wait in a burst. It is none any more, but overload, when they wait for too long for all of
-that time; and over when none had to be turned away for as long."""
+that time; and over when few had to be turned away for as long."""
+
+FEW = 0.25
+"""The share of requests that is few."""
 
 TRIAL, LAST_TRIAL = 2.0, 8.0
 """Seconds of overload after which it is tried whether it has passed, though some are still turned away: those who come again at once
@@ -20,6 +25,9 @@ would else keep it up by themselves. After each trial that fails it is twice as 
 
 TRIED = 1.0
 """Seconds for which nobody may have to wait for long in a trial: then overload is over."""
+
+PROMPT = 0.004
+"""Seconds that the event loop may be late in overload, when somebody is to be let in: a request meets that several times."""
 
 BEAT = 0.01
 """Seconds between two looks at how late the event loop is."""
@@ -37,7 +45,7 @@ class Load:
         self._late = 0.0
         self._overloaded = False
         self._short_at = perf_counter()
-        self._refused_at = 0.0
+        self._counted_at, self._came, self._refused = 0.0, 0, 0
         self._pause = TRIAL
         self._trial_at = 0.0
         self.turns = 0
@@ -48,49 +56,58 @@ class Load:
         """How many requests are being answered, or wait for it."""
 
     def add(self, turn: "asyncio.Future[None]") -> None:
-        """Somebody begins to wait for a turn, and ends when that is done."""
+        """Somebody begins to wait for a turn, and ends when that is done, or, where overload begins first, with Overloaded."""
         self._waiting.append((perf_counter(), turn))
 
     def is_too_much(self) -> bool:
         """Whether another request is to be turned away."""
         now = perf_counter()
-        if not self.answering:
-            self._short_at, self._overloaded = now, False
+        self._look(now)
+        if not self._overloaded or now >= self._trial_at:
             return False
-        while self._waiting and self._waiting[0][1].done():
-            self._waiting.popleft()
-        if self._overloaded:
-            return self._is_refused(now)
-        if self._wait(now) < self._limit:
-            self._short_at = now
-        elif self._wait(now) > self._burst or now - self._short_at > self._burst:
-            self._begin(now, TRIAL)
-        return self._overloaded
-
-    def _wait(self, now: float) -> float:
-        """Seconds that whoever is next has waited."""
-        return self._late + (now - self._waiting[0][0] if self._waiting else 0.0)
-
-    def _begin(self, now: float, pause: float) -> None:
-        self._overloaded, self._refused_at = True, now
-        self._pause, self._trial_at = pause, now + pause
-
-    def _is_refused(self, now: float) -> bool:
-        """Whether, in overload, a request is. Ends it where that was not so for long enough, or a trial succeeds."""
-        if now >= self._trial_at:
-            if self._wait(now) >= self._slack:
-                self._begin(now, min(2 * self._pause, LAST_TRIAL))
-                return True
-            self._overloaded = now < self._trial_at + TRIED
-            self._short_at = now
+        self._came += 1
+        if not self.answering:
             return False
         # With half of the turns the database does as much, and each request takes half as long.
-        if self._waiting or 2 * self.taken > self.turns or self._late > self._slack:
-            self._refused_at = now
+        if self._waiting or 2 * self.taken > self.turns or self._late > PROMPT:
+            self._refused += 1
             return True
-        self._overloaded = now - self._refused_at <= self._burst
-        self._short_at = now
         return False
+
+    def _look(self, now: float) -> None:
+        """Sees whether overload has begun, has passed, or is to be tried."""
+        while self._waiting and self._waiting[0][1].done():
+            self._waiting.popleft()
+        wait = self._late + (now - self._waiting[0][0] if self._waiting else 0.0)
+        if not self._overloaded:
+            if wait < self._limit or not self.answering:
+                self._short_at = now
+            elif wait > self._burst or now - self._short_at > self._burst:
+                self._begin(now, TRIAL)
+        elif now >= self._trial_at:
+            if wait >= self._slack:
+                self._begin(now, min(2 * self._pause, LAST_TRIAL))
+            elif now >= self._trial_at + TRIED:
+                self._end(now)
+        elif now - self._counted_at > self._burst:
+            if self._refused <= FEW * self._came:
+                self._end(now)
+            self._count(now)
+
+    def _count(self, now: float) -> None:
+        self._counted_at, self._came, self._refused = now, 0, 0
+
+    def _end(self, now: float) -> None:
+        self._overloaded, self._short_at = False, now
+
+    def _begin(self, now: float, pause: float) -> None:
+        self._overloaded = True
+        self._count(now)
+        self._pause, self._trial_at = pause, now + pause
+        for _, turn in self._waiting:
+            if not turn.done():
+                turn.set_exception(Overloaded())
+        self._waiting.clear()
 
     async def __aenter__(self) -> None:
         """Watches the event loop from here on."""
@@ -103,8 +120,9 @@ class Load:
         while True:
             due = perf_counter() + BEAT
             await asyncio.sleep(BEAT)
-            self._late = perf_counter() - due
-            self.is_too_much()
+            now = perf_counter()
+            self._late = now - due
+            self._look(now)
 
 
 class Turns:
@@ -117,7 +135,7 @@ class Turns:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
-        """Waits for a turn, behind those who came before."""
+        """Waits for a turn, behind those who came before. Raises Overloaded where that would take too long."""
         if self.load.taken < self.load.turns:
             self.load.taken += 1
             return
