@@ -55,8 +55,8 @@ def listed(user: str, query: str) -> Answer:
 
 
 def created(user: str, body: dict[str, Any]) -> Answer:
-    values = {"task_id": str(uuid7()), "description": None, "status": "pending", **body}
-    task = told(rows(user, statements.create, **values)[0])
+    values = {"task_id": str(uuid7()), "description": None, **body}
+    task = told(rows(user, statements.create(body.get("status", "pending"), registered=False), **values)[0])
     return 201, task, task["version"]
 
 

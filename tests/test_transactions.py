@@ -195,7 +195,9 @@ def test_transaction_prepares_its_statements_for_those_after_it(url: str) -> Non
     with pytest.raises(SomethingElse):
         fail(database, "prepares")
     prepared = Statement(sqlalchemy.text("SELECT array_agg(name ORDER BY prepare_time) FROM pg_prepared_statements"))
-    assert database.as_user("prepares").first(prepared, {}) == ([task_statements.create.name, prepared.name],)
+    assert database.as_user("prepares").first(prepared, {}) == (
+        [task_statements.create("pending", registered=False).name, prepared.name],
+    )
     assert TaskService(database, "prepares").create("Two", None, "pending").version == 1
     assert database.prepares
     database.close()

@@ -5,6 +5,7 @@ counts by status, and stamps the number on the task as its `version`. The lock i
 become visible in order. Every statement names the user, whatever row-level security would show.
 """
 
+from collections.abc import Sequence
 from functools import cache, reduce
 from operator import add
 from typing import Any
@@ -27,6 +28,7 @@ from sqlalchemy import (
     delete,
     false,
     func,
+    literal,
     literal_column,
     null,
     or_,
@@ -77,14 +79,14 @@ def _from_source() -> ColumnElement[bool]:
 get = Statement(select(*TASK_COLUMNS).where(MINE))
 
 
-def _create(registered: bool) -> Statement:
-    """A new task. Where the user is registered, only if their row is there; else it is made with the first task."""
-    counted: dict[str, Any] = {
-        "seq": users.c.seq + 1,
-        **{status: users.c[status] + _number(status == STATUS) for status in STATUSES},
-    }
-    first = {status: _number(status == STATUS) for status in STATUSES}
-    met = insert(users).values(id=USER_ID, seq=1, **first)
+@cache
+def create(status: str, *, registered: bool) -> Statement:
+    """A new task. Where the user is registered, only if their row is there; else it is made with the first task.
+
+    The status is part of the shape: to compare it with each that is counted would take PostgreSQL longer than the rest of the count.
+    """
+    counted = {"seq": users.c.seq + 1, status: users.c[status] + 1}
+    met = insert(users).values(id=USER_ID, seq=1, **{status: 1})
     numbered = (
         update(users).where(users.c.id == USER_ID).values(**counted)
         if registered
@@ -96,8 +98,8 @@ def _create(registered: bool) -> Statement:
         tasks.c.user_id: USER_ID,
         tasks.c.title: given("title", Text),
         tasks.c.description: given("description", Text),
-        tasks.c.status: STATUS,
-        tasks.c.completed_at: case((STATUS == "completed", owner.c.at), else_=null()),
+        tasks.c.status: literal(status, Text),
+        tasks.c.completed_at: owner.c.at if status == "completed" else null(),
         tasks.c.created_at: owner.c.at,
         tasks.c.updated_at: owner.c.at,
         tasks.c.version: owner.c.seq,
@@ -105,39 +107,30 @@ def _create(registered: bool) -> Statement:
     return Statement(insert(tasks).from_select(list(values), select(*values.values())).returning(*TASK_COLUMNS))
 
 
-create = _create(registered=False)
-create_registered = _create(registered=True)
-
-
 def _locked(*conditions: ColumnElement[bool]) -> CTE:
     return select(tasks.c.status, tasks.c.completed_at).where(MINE, *conditions).with_for_update().cte("task")
 
 
-def _numbered(task: CTE, target: ColumnElement[str]) -> CTE:
-    """The user's next number, with the counts moved from the task's status to `target`."""
-    moved = {s: users.c[s] + _number(target == s) - _number(task.c.status == s) for s in STATUSES}
-    return (
+def _write(
+    task: CTE, target: ColumnElement[str] | None, values: dict[str, Any], among: Sequence[str] = STATUSES
+) -> Statement:
+    """Takes the user's next number and changes the task: also its status, to `target`, one of `among`, and the user's counts by it."""
+    counts: dict[str, ColumnElement[int]] = {}
+    if target is not None:
+        counts = {status: users.c[status] - _number(task.c.status == status) for status in STATUSES}
+        counts |= {status: counts[status] + _number(target == status) for status in among}
+    owner = (
         update(users)
         .where(users.c.id == USER_ID, task.c.status.is_not(None))
-        .values(seq=users.c.seq + 1, **moved)
+        .values(seq=users.c.seq + 1, **counts)
         .returning(users.c.seq, func.clock_timestamp().label("at"))
         .cte("owner")
     )
-
-
-def _write(task: CTE, owner: CTE, target: ColumnElement[str], values: dict[str, Any]) -> Statement:
-    return Statement(
-        update(tasks)
-        .where(MINE)
-        .values(
-            **values,
-            status=target,
-            completed_at=case((target == "completed", func.coalesce(task.c.completed_at, owner.c.at)), else_=null()),
-            updated_at=owner.c.at,
-            version=owner.c.seq,
-        )
-        .returning(*TASK_COLUMNS)
-    )
+    values = {**values, "updated_at": owner.c.at, "version": owner.c.seq}
+    if target is not None:
+        completed_at = case((target == "completed", func.coalesce(task.c.completed_at, owner.c.at)), else_=null())
+        values |= {"status": target, "completed_at": completed_at}
+    return Statement(update(tasks).where(MINE).values(**values).returning(*TASK_COLUMNS))
 
 
 @cache
@@ -146,10 +139,8 @@ def change(fields: frozenset[str], conditional: bool) -> Statement:
     conditions = [_at_version()] if conditional else []
     if "status" in fields:
         conditions.append(_from_source())
-    task = _locked(*conditions)
-    target = STATUS if "status" in fields else task.c.status
-    owner = _numbered(task, target)
-    return _write(task, owner, target, {name: given(name, Text) for name in fields - {"status"}})
+    target = STATUS if "status" in fields else None
+    return _write(_locked(*conditions), target, {name: given(name, Text) for name in fields - {"status"}})
 
 
 @cache
@@ -157,9 +148,10 @@ def complete(toggle: bool, conditional: bool) -> Statement:
     """Changes the status to `status`, from one in `sources`; or toggles it between completed and pending."""
     conditions = [_at_version()] if conditional else []
     task = _locked(_from_source(), *conditions)
+    if not toggle:
+        return _write(task, STATUS, {})
     target = case((task.c.status == "completed", literal_column("'pending'")), else_=literal_column("'completed'"))
-    status = target if toggle else STATUS
-    return _write(task, _numbered(task, status), status, {})
+    return _write(task, target, {}, ("pending", "completed"))
 
 
 @cache

@@ -94,14 +94,8 @@ class TaskService:
     def create(self, title: str, description: str | None, status: str) -> Task:
         """The new task. Where the user need not be registered, their first write makes their row as well."""
         row = self._scope.first(
-            statements.create_registered if self._registered else statements.create,
-            {
-                "user_id": self._user_id,
-                "task_id": str(uuid7()),
-                "title": title,
-                "description": description,
-                "status": status,
-            },
+            statements.create(status, registered=self._registered),
+            {"user_id": self._user_id, "task_id": str(uuid7()), "title": title, "description": description},
         )
         if row is None:
             raise gone()
