@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from todo_api.protocol import Protocol
 from todo_api.replying import Reply, head
 
 
@@ -91,3 +92,19 @@ def test_head_with_a_control_character_is_refused(value: bytes) -> None:
 def test_messages_that_do_not_fit_are_refused(messages: tuple[Message, ...]) -> None:
     with pytest.raises(RuntimeError):
         sent(*messages)
+
+
+@pytest.mark.parametrize(("text", "keeps"), [(b"ab", True), (b"a", False), (b"abc", False)], ids=repr)
+def test_connection_does_not_go_on_after_a_reply_that_is_not_as_long_as_it_said(text: bytes, keeps: bool) -> None:
+    async def app(_: Any, __: Any, send: Any) -> None:
+        await send(start(LENGTH))
+        await send(body(text))
+
+    connection: Any = Protocol.__new__(Protocol)
+    connection.app, connection._closed, connection._keepalive = app, False, 5
+    connection.transport = SimpleNamespace(write=lambda _: None)
+    connection.worker = SimpleNamespace(stopping=False)
+    connection._flow_control = SimpleNamespace(write_paused=False)
+    connection._body_receiver = SimpleNamespace(receive=None, _complete=True)
+    request = SimpleNamespace(method="GET", version=(1, 1), _expect_100_continue=False, should_close=lambda: False)
+    assert asyncio.run(connection._answer(request, {})) is keeps

@@ -277,6 +277,7 @@ class Protocol(ASGIProtocol):
             return False
         except Exception:
             _log.exception("the application has failed")
+            reply.closes = True
         if not reply.begun:
             self._send_error_response(500, "")
         return reply.ended and not reply.closes
