@@ -66,7 +66,7 @@ def is_registered(identity: Identity) -> bool:
 
     Users of an external issuer get a row with their first write, and so do those whom an operator makes a token for.
     """
-    return parts().issuer is not None and identity.session is not None
+    return identity.session is not None and parts().issuer is not None
 
 
 def owner(user_id: str, user: str) -> str:
