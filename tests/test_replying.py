@@ -20,7 +20,7 @@ def body(text: bytes, more: bool = False) -> Message:
 
 
 def sent(*messages: Message, method: str = "GET", version: tuple[int, int] = (1, 1)) -> tuple[Reply, bytes]:
-    """What is written for the messages: without the date, whose line has always the same length."""
+    """The reply, and what is written for the messages but for the date."""
     written: list[bytes] = []
     connection: Any = SimpleNamespace(
         transport=SimpleNamespace(write=written.append),

@@ -7,9 +7,10 @@ gunicorn's own way to it goes through each header three times, for messages that
 
 from collections.abc import Sequence
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from time import time
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from starlette.types import Message
 
@@ -21,20 +22,9 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".en
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-class _Date(NamedTuple):
-    second: int
-    line: bytes
-
-
-_date = _Date(0, b"")
-
-
-def _date_line() -> bytes:
-    global _date  # noqa: PLW0603  # once a second there is another
-    second = int(time())
-    if _date.second != second:
-        _date = _Date(second, f"date: {formatdate(second, usegmt=True)}\r\n".encode())
-    return _date.line
+@lru_cache(maxsize=1)
+def _date_line(second: int) -> bytes:
+    return f"date: {formatdate(second, usegmt=True)}\r\n".encode()
 
 
 def head(status: int, headers: Headers, *, closes: bool) -> bytes:
@@ -45,7 +35,7 @@ def head(status: int, headers: Headers, *, closes: bool) -> bytes:
     lines = len(headers) + closes
     if not fields.count(b"\r") == fields.count(b"\n") == lines or b"\0" in fields:
         raise ValueError("a header of the reply holds a control character")
-    return b"%b%b%b\r\n" % (_STATUS_LINES[status], fields, _date_line())
+    return b"%b%b%b\r\n" % (_STATUS_LINES[status], fields, _date_line(int(time())))
 
 
 class Connection(Protocol):
