@@ -94,6 +94,19 @@ def test_migrate_down_to_nothing_leaves_no_table(empty: str) -> None:
     assert execute(empty, left) == [("alembic_version",)]
 
 
+def test_migrate_with_rows_there_rewrites_no_table_and_no_index(empty: str) -> None:
+    """Since the first release: `pg_relation_filenode` is where the rows lie."""
+    files = "SELECT relname, relfilenode FROM pg_class WHERE relname ~ '^(users|tasks)' AND relkind IN ('r', 'i') ORDER BY 1"
+    migrating.migrate(empty, revision="0008")
+    as_superuser(empty, "INSERT INTO users (id, name) VALUES ('ada', 'Ada')")
+    columns = "user_id, id, title, status, created_at, updated_at, version"
+    values = "'ada', gen_random_uuid(), 'Buy milk', 'pending', now(), now(), 1"
+    as_superuser(empty, f"INSERT INTO tasks ({columns}) VALUES ({values})")
+    before = execute(empty, files)
+    migrating.migrate(empty)
+    assert execute(empty, files) == before
+
+
 def test_migrate_again_changes_nothing(empty: str) -> None:
     migrating.migrate(empty)
     before = execute(empty, SCHEMA)
@@ -112,11 +125,16 @@ def test_migrations_and_models_say_the_same(url: str) -> None:
 def test_migrations_and_models_have_the_same_constraints(url: str) -> None:
     """Checks are what `alembic check` does not compare."""
     engine = create_engine(engine_url(url))
-    made = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid::regclass::text IN ('%s') ORDER BY 1"
+    made = """
+        SELECT conname, replace(pg_get_constraintdef(oid), ' NOT VALID', '')
+        FROM pg_constraint WHERE conrelid::regclass::text IN ('%s') OR contypid::regtype::text IN ('%s') ORDER BY 1
+    """
+    domains = ("user_id", "user_name", "task_title", "task_description")
     with engine.connect() as connection, connection.begin() as transaction:
-        query = made % "', '".join(metadata.tables)
+        query = made % ("', '".join(metadata.tables), "', '".join(domains))
         migrated = connection.exec_driver_sql(query).fetchall()
         connection.exec_driver_sql(f"DROP TABLE {', '.join(metadata.tables)}")
+        connection.exec_driver_sql(f"DROP DOMAIN {', '.join(domains)}")
         metadata.create_all(connection)
         assert connection.exec_driver_sql(query).fetchall() == migrated
         transaction.rollback()

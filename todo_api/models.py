@@ -22,7 +22,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN
 
 USER_ROLE = "task_api_user"
 """Runs every statement of a known user. Owns nothing, and sees the rows of `app.user_id` alone."""
@@ -57,20 +57,41 @@ metadata = MetaData(
     }
 )
 
+
+class TextDomain(DOMAIN):
+    """A domain with the operators of text."""
+
+    operator_classes = Text.operator_classes
+    comparator_factory = Text.comparator_factory
+
+
+def _domain(name: str, rule: str, collation: str | None = None) -> TextDomain:
+    """Text with a rule of its own: a statement that leaves the column alone does not pay for it, as it would for a constraint's."""
+    return TextDomain(name, Text(), collation=collation, constraint_name=f"{name}_check", check=rule)
+
+
+USER_ID = _domain("user_id", "char_length(VALUE) BETWEEN 1 AND 255")
+USER_NAME = _domain("user_name", "char_length(VALUE) BETWEEN 1 AND 200")
+TASK_TITLE = _domain(
+    "task_title", f"char_length(VALUE) <= 255 AND VALUE ~ '[^{INVISIBLE}]' AND VALUE !~ '[{CONTROL}]'", collation="C"
+)
+TASK_DESCRIPTION = _domain(
+    "task_description", r"char_length(VALUE) <= 5000 AND VALUE !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]'"
+)
+
 users = Table(
     "users",
     metadata,
-    Column("id", Text, nullable=False),
+    Column("id", USER_ID, nullable=False),
     Column("seq", BigInteger, nullable=False, server_default=text("0"), comment="the number of the user's last write"),
     # How many tasks have each status, so that a list's total costs the same for ten tasks as for a million.
     *(Column(status, BigInteger, nullable=False, server_default=text("0")) for status in STATUSES),
-    Column("name", Text),
+    Column("name", USER_NAME),
     Column("version", BigInteger, nullable=False, server_default=text("0"), comment="seq at the account's last write"),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
-    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.statement_timestamp()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.statement_timestamp()),
     Column("api_keys", BigInteger, nullable=False, server_default=text("0"), comment="how many there are"),
     PrimaryKeyConstraint("id"),
-    CheckConstraint("is_valid_user(id, name)", "valid"),
 )
 
 accounts = Table(
@@ -137,8 +158,8 @@ tasks = Table(
     metadata,
     Column("user_id", Text, nullable=False),
     Column("id", Uuid, nullable=False),
-    Column("title", Text(collation="C"), nullable=False),
-    Column("description", Text),
+    Column("title", TASK_TITLE, nullable=False),
+    Column("description", TASK_DESCRIPTION),
     Column("status", Text, nullable=False),
     Column("completed_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -146,7 +167,7 @@ tasks = Table(
     Column("version", BigInteger, nullable=False, comment="the user's seq at the last write"),
     PrimaryKeyConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
-    CheckConstraint("is_valid_task(title, description, status, completed_at, version)", "valid"),
+    CheckConstraint("is_valid_state(status, completed_at, version)", "state"),
     Index("tasks_by_created_at", "user_id", "created_at", "id"),
     Index("tasks_by_status_and_created_at", "user_id", "status", "created_at", "id"),
     Index("tasks_by_status_and_updated_at", "user_id", "status", "updated_at", "id"),

@@ -38,7 +38,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN, insert
 
 from todo_api.models import STATUSES, tasks, users
 from todo_api.statements import Statement, given
@@ -192,7 +192,7 @@ def page(sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool)
     else:
         total = reduce(add, (owner.c[status] for status in wanted), literal_column("0"))
     if cursor:
-        kind = Text() if isinstance(key.type, Text) else key.type  # the collation is the column's; a parameter has none
+        kind = key.type.data_type if isinstance(key.type, DOMAIN) else key.type
         position = tuple_(given("after_key", kind), given("after_id", Uuid))
         row = tuple_(key, tasks.c.id)
         filters.append(row < position if descending else row > position)
