@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 
 from todo_api import loop_connections
-from todo_api.connections import CONNECT_TIMEOUT, SilentError
+from todo_api.connections import CONNECT_TIMEOUT, SETTINGS, SilentError
 from todo_api.errors import Unavailable
 from todo_api.greenlets import spawn, wait
 from todo_api.loop_connections import LoopConnection, LoopConnections
@@ -74,6 +74,16 @@ def test_failed_statement_raises_and_the_connection_stays_good(url: str) -> None
         return connection.run("SELECT 2")
 
     assert run(connections, function) == [[(2,)]]
+
+
+def test_session_of_the_connection_alone_keeps_the_settings(url: str) -> None:
+    connections = pool(url, size=1)
+
+    def function() -> tuple[bool, list[list[tuple[Any, ...]]]]:
+        connection = connections.take()
+        return connection.has_settings, [connection.run(f"SHOW {name}") for name in SETTINGS]
+
+    assert run(connections, function) == [(True, [[(value,)] for value in SETTINGS.values()])]
 
 
 @pytest.mark.parametrize("size", [10, 100_000, 20_000_000])

@@ -20,7 +20,7 @@ from tests.client import Reply
 from tests.conftest import SECRET, execute, token
 from tests.contract_check import ContractCheck
 from tests.live import Live
-from todo_api import connections, db, scopes
+from todo_api import connections, db
 from todo_api.db import Database
 from todo_api.embedded import EmbeddedServer
 from todo_api.errors import Unavailable
@@ -185,5 +185,5 @@ def test_statement_or_lock_that_takes_too_long_is_503_in_its_own_words(frozen: F
         (503, "What the request needs is in use by others; nothing was changed."),
         (503, "The database did not answer in time; nothing was changed."),
     ]
-    assert scopes.LOCK_TIMEOUT < lock.result()[1] < scopes.LOCK_TIMEOUT + BUSY
-    assert scopes.STATEMENT_TIMEOUT < statement.result()[1] < scopes.STATEMENT_TIMEOUT + BUSY
+    assert connections.LOCK_TIMEOUT < lock.result()[1] < connections.LOCK_TIMEOUT + BUSY
+    assert connections.STATEMENT_TIMEOUT < statement.result()[1] < connections.STATEMENT_TIMEOUT + BUSY

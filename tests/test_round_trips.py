@@ -198,15 +198,18 @@ def test_get_task_with_a_mistyped_key_asks_the_database_nothing(ada: Client, wir
     assert wire.messages == []
 
 
-def test_get_task_for_the_first_time_on_a_connection_is_one_message(
+def test_get_task_for_the_first_time_on_a_connection_is_one_message_more(
     url: str, wire: Wire, task: str, ada: Client, new_client: Callable[[Config], Client]
 ) -> None:
-    """Preparing the statement takes no round trip of its own."""
+    """The connection is told what all its statements run in. Preparing one takes no round trip of its own."""
     fresh = new_client(wire.config(url)).signed_in(ada.token)
     assert fresh.get("/health/ready").status == 200
     wire.messages.clear()
     assert [fresh.get(task).status for _ in range(2)] == [200, 200]
-    assert [(kind, b"PREPARE" in text) for kind, text in wire.messages] == [(b"Q", True), (b"Q", False)]
+    assert {kind for kind, _ in wire.messages} == {b"Q"}
+    told, *asked = [text for _, text in wire.messages]
+    assert told.startswith(b"SELECT pg_backend_pid() = ")
+    assert [(text.startswith(b"SET LOCAL ROLE"), b"PREPARE" in text) for text in asked] == [(True, True), (True, False)]
 
 
 def test_create_task_as_the_users_first_write_is_one_message(new_user: Callable[[], Client], wire: Wire) -> None:

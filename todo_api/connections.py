@@ -31,6 +31,26 @@ OPTIONS: dict[str, str | int] = {
 """libpq's, where the URL does not set them. None reaches the server but `application_name`, which poolers take."""
 
 
+STATEMENT_TIMEOUT = 5
+"""Seconds that the database gives a statement, and a transaction between two of them."""
+
+LOCK_TIMEOUT = 4
+"""Seconds that a statement waits for a lock."""
+
+SETTINGS = {
+    "TimeZone": "UTC",
+    "lock_timeout": f"{LOCK_TIMEOUT}s",
+    "statement_timeout": f"{STATEMENT_TIMEOUT}s",
+}
+"""PostgreSQL's, in which each statement runs."""
+
+_SETS = ", ".join(
+    f"set_config('{name}', '{value}', pg_backend_pid() <> %(session)s)" for name, value in SETTINGS.items()
+)
+TAKE_SETTINGS = f"SELECT pg_backend_pid() = %(session)s, {_SETS}"
+"""Gives the session SETTINGS where it is that which the connection was made to, and says whether it is. Behind a pooler it is not, and
+the next statement may meet another: there it sets nothing that outlives it."""
+
 POOL_TIMEOUT = 2
 """Seconds to wait for a free connection of the pool."""
 
@@ -54,6 +74,10 @@ class Connection(Protocol):
     @property
     def is_valid(self) -> bool:
         """Whether it was not given up."""
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether its session has SETTINGS, for as long as it lasts; else they must come with each statement."""
 
     @property
     def is_lost(self) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 
-from todo_api.connections import Connection, SilentError
+from todo_api.connections import SETTINGS, STATEMENT_TIMEOUT, Connection, SilentError
 from todo_api.errors import Unavailable
 from todo_api.loop_connections import LoopConnections
 from todo_api.scopes import (
@@ -27,7 +27,6 @@ from todo_api.scopes import (
     LOGIN_PREFIX,
     PURGE_PREFIX,
     SESSION_PREFIX,
-    STATEMENT_TIMEOUT,
     USER_PREFIX,
     Scope,
     Transaction,
@@ -38,6 +37,7 @@ from todo_api.thread_connections import ThreadConnections
 SILENCE = STATEMENT_TIMEOUT + 1
 """Seconds without an answer after which a connection is given up, because the database does not keep its own limits."""
 
+_SETTINGS = "".join(f"SET LOCAL {name} = '{value}'; " for name, value in SETTINGS.items())
 _PREPARED = "prepared"
 _LIMITS = (psycopg2.errors.IdleInTransactionSessionTimeout, psycopg2.errors.TransactionTimeout)
 _AWAY = (
@@ -214,6 +214,8 @@ class _Line:
         self, prefixes: tuple[str, str], statement: Statement, values: Mapping[str, Any], suffix: str = ""
     ) -> list[Row]:
         """The rows of one statement, prepared where that is possible."""
+        if not self._connection.has_settings:
+            prefixes = (prefixes[0] + _SETTINGS, prefixes[1] + _SETTINGS)
         first, again = prefixes
         if self._database.prepares:
             try:

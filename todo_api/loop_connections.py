@@ -20,6 +20,7 @@ from todo_api.connections import (
     CONNECT_TIMEOUT,
     IN_USE,
     POOL_TIMEOUT,
+    TAKE_SETTINGS,
     UUID_TEXT,
     Attempts,
     SilentError,
@@ -44,11 +45,13 @@ SENT_AT_ONCE = 16 * 1024
 class LoopConnection:
     """One connection, in autocommit. For one function at a time."""
 
-    def __init__(self, pool: "LoopConnections", raw: Any) -> None:
+    def __init__(self, pool: "LoopConnections", raw: Any, *, has_settings: bool) -> None:
         self.info: dict[str, Any] = {}
         """What is known of the session, for as long as it lasts."""
         self.is_valid = True
         """Whether it was not given up."""
+        self.has_settings = has_settings
+        """Whether its session has SETTINGS, for as long as it lasts."""
         self._pool = pool
         self._raw = raw
         self._number: int = raw.fileno()
@@ -207,7 +210,7 @@ class LoopConnections:
         self._opening += 1
         try:
             with self._attempts.one():
-                raw = wait(asyncio.wait_for(self._opened(), self._patience))
+                raw, has_settings = wait(asyncio.wait_for(self._opened(), self._patience))
         except (psycopg2.Error, TimeoutError) as error:
             self._refuse(len(self._waiting), None)  # there is none to be had now
             raise Unavailable from error
@@ -216,22 +219,28 @@ class LoopConnections:
             raise
         finally:
             self._opening -= 1
-        connection = LoopConnection(self, raw)
+        connection = LoopConnection(self, raw, has_settings=has_settings)
         self._open.add(connection)
         return connection
 
-    async def _opened(self) -> Any:
+    async def _opened(self) -> tuple[Any, bool]:
+        """psycopg2's connection, and whether its session has SETTINGS."""
         # psycopg2 looks the host's name up before it begins.
         raw: Any = await asyncio.to_thread(partial(psycopg2.connect, self._address, async_=True, **self._options))
         try:
-            while (state := raw.poll()) != POLL_OK:
-                await self._ready(
-                    raw.fileno(), writes=state == POLL_WRITE
-                )  # another socket when the next address is tried
+            await self._poll(raw)
+            cursor = raw.cursor()
+            cursor.execute(TAKE_SETTINGS, {"session": raw.info.backend_pid})
+            await self._poll(raw)
         except BaseException:
             raw.close()
             raise
-        return raw
+        return raw, cursor.fetchone()[0]
+
+    async def _poll(self, raw: Any) -> None:
+        """Goes on with what psycopg2 has begun, to its end. Another socket may be the one to look at when the next address is tried."""
+        while (state := raw.poll()) != POLL_OK:
+            await self._ready(raw.fileno(), writes=state == POLL_WRITE)
 
     async def _ready(self, number: int, *, writes: bool) -> None:
         ready = self.loop.create_future()

@@ -1,4 +1,4 @@
-"""The scope a statement runs in: its role, its user, its limits, and the transaction that it shares with others, if it does."""
+"""The scope a statement runs in: its role, its user, and the transaction that it shares with others, if it does."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -6,25 +6,17 @@ from typing import Any, Protocol
 
 import psycopg2
 
+from todo_api.connections import STATEMENT_TIMEOUT
 from todo_api.errors import Unavailable
 from todo_api.models import LOGIN_ROLE, USER_ROLE
 from todo_api.statements import Row, Statement
-
-STATEMENT_TIMEOUT = 5
-"""Seconds that the database gives a statement, and a transaction between two of them."""
-
-LOCK_TIMEOUT = 4
-"""Seconds that a statement waits for a lock."""
 
 Values = Mapping[str, Any]
 
 
 def _prefix(role: str, setting: str) -> str:
     """`SET LOCAL` is run as it is read; `set_config` would be planned and answered with a row, for more than all the rest of a get."""
-    return (
-        f"SET LOCAL ROLE {role}; SET LOCAL {setting} = %(scope)s; SET LOCAL TimeZone = 'UTC'; "
-        f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'; SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}s';\n"
-    )
+    return f"SET LOCAL ROLE {role}; SET LOCAL {setting} = %(scope)s;\n"
 
 
 USER_PREFIX = _prefix(USER_ROLE, "app.user_id")

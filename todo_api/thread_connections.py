@@ -36,6 +36,8 @@ _making = _Making()
 class ThreadConnection:
     """One connection, in autocommit. For one thread at a time."""
 
+    has_settings = False
+
     def __init__(self, proxied: PoolProxiedConnection, silence: float) -> None:
         """An answer is waited for `silence` seconds."""
         self._proxied = proxied

@@ -1,5 +1,6 @@
 """Sessions that are shared: nothing of one user stays in them for the next, and a restart of the pooler is survived."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from todo_api import migrating
 from todo_api.config import Config
 from todo_api.db import Database
 from todo_api.embedded import EmbeddedServer
+from todo_api.greenlets import spawn
+from todo_api.loop_connections import LoopConnections
 from todo_api.statements import Statement, given
 
 TASKS = "/api/v1/me/tasks"
@@ -101,6 +104,19 @@ def test_one_connection_meets_all_sessions_and_each_statement_is_its_users(url: 
     assert [row[1:] for row in seen] == [(user_id, "task_api_user", 1) for user_id in USERS * 3]
     assert not database.prepares
     database.close()
+
+
+def test_connection_knows_that_its_sessions_are_shared(url: str) -> None:
+    """So each statement brings the settings along, and none is left in a session."""
+
+    async def main() -> bool:
+        connections = LoopConnections(url, size=1, silence=1)
+        try:
+            return (await spawn(connections.take)).has_settings
+        finally:
+            connections.close()
+
+    assert asyncio.run(main()) is False
 
 
 def test_any_operation_leaves_nothing_in_a_session(
