@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "config": (),
     "contract": (),
     "statements": (),
-    "scopes": ("errors", "models", "statements"),
+    "scopes": ("connections", "errors", "models", "statements"),
     "greenlets": (),
     "connections": ("errors", "statements"),
     "loop_connections": ("connections", "errors", "greenlets", "statements", "watchdog"),

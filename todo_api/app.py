@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from connexion import FlaskApp
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
@@ -29,7 +28,7 @@ from todo_api.pipeline.bridge import Bridge
 from todo_api.pipeline.cors import Cors
 from todo_api.pipeline.envelope import Envelope
 from todo_api.pipeline.exchange import Watcher
-from todo_api.pipeline.routing import Routing
+from todo_api.pipeline.routing import Routes, Routing
 from todo_api.pipeline.security import BearerHandler, Lookups
 from todo_api.pipeline.turns import Load, Turns
 from todo_api.pipeline.validation import Validation
@@ -38,6 +37,7 @@ from todo_api.purging import Purging
 from todo_api.services import keys, sessions
 from todo_api.services.cursors import CursorSigner
 from todo_api.services.replies import Replies
+from todo_api.shedding import Shedding
 from todo_api.specification import ContractApp, TagResolver
 
 if TYPE_CHECKING:  # an extra, which need not be there
@@ -85,7 +85,7 @@ def _alone() -> Watch:
     return Watch(memory, Recorder(memory, memory.take()), None)
 
 
-def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPairs | None = None) -> FlaskApp:
+def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPairs | None = None) -> ContractApp:
     """The service as an ASGI application. `config` names the database and the secret."""
     watch = watch or _alone()
     url = _database_url(config)
@@ -98,6 +98,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
     replies = Replies(database, cursor_secret(config))
     limits = Limits(config, familiar or FamiliarPairs())
     turns = Turns(config.threads_of_worker, Load(config.queue_limit / 1000))
+    shedding = Shedding(turns.load, Routes(), watch.watchers)
     parts = spaces.Parts(
         database=database,
         signer=CursorSigner(cursor_secret(config)),
@@ -113,12 +114,9 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
     async def lifespan(_: Any) -> AsyncIterator[None]:
         if watch.log:
             watch.log.begin()
-        if external:
-            external.start()
-        async with turns.load, limits, watch.traces or nullcontext(), Purging(partial(_purge, replies, database)):
+        traces, issuer = watch.traces or nullcontext(), external or nullcontext()
+        async with turns.load, limits, traces, issuer, Purging(partial(_purge, replies, database)):
             yield
-        if external:
-            await external.close()
         database.close()
         beside.close()
 
@@ -126,10 +124,11 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
     app = ContractApp(
         __name__,
         lifespan=lifespan,
-        middlewares=_middlewares(config, database, watch, limits, turns),
+        middlewares=_middlewares(config, database, watch, limits, turns, shedding.routes),
         resolver=TagResolver(),
         security_map={"bearer": lambda: bearer},
     )
+    app.shedding = shedding
     spaces.install(app.app, parts)
     app.add_contract(contract.load(contract.TASK_API))
     app.add_contract(contract.load(contract.OPS_API))
@@ -171,7 +170,9 @@ def _check_schema(database: Database, needed: str) -> None:
         raise Unavailable("The schema of the database is older than the one that this release needs.")
 
 
-def _middlewares(config: Config, database: Database, watch: Watch, limits: Limits, turns: Turns) -> list[Any]:
+def _middlewares(
+    config: Config, database: Database, watch: Watch, limits: Limits, turns: Turns, routes: Routes
+) -> list[Any]:
     """From the outside in."""
     cors = partial(
         Cors,
@@ -189,7 +190,7 @@ def _middlewares(config: Config, database: Database, watch: Watch, limits: Limit
             Pages,
             pages=published(contract.TASK_API) | documentation.pages(contract.TASK_API) | discovery.pages(config),
         ),
-        partial(Routing, load=turns.load),
+        partial(Routing, routes=routes, load=turns.load),
         *limits.around_security,
         SecurityMiddleware,
         *limits.of_users,

@@ -7,11 +7,8 @@ gunicorn has no settings for these, so its classes are derived from, private met
 
 import asyncio
 import logging
-import mmap
 import re
 import select
-from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import unquote
 from uuid import uuid4
@@ -19,8 +16,8 @@ from weakref import WeakSet
 
 from gunicorn.asgi.parser import InvalidHeader, UnsupportedTransferCoding
 from gunicorn.asgi.protocol import ASGIProtocol
-from gunicorn.workers import gasgi
 
+from todo_api.pipeline.envelope import SAFE_TYPE
 from todo_api.pipeline.exchange import OTHER, Exchange, Watcher
 from todo_api.pipeline.rejections import (
     BadRequest,
@@ -32,6 +29,7 @@ from todo_api.pipeline.rejections import (
 )
 from todo_api.problems import INTERNAL_ERROR, KINDS, problem
 from todo_api.replying import Reply, head
+from todo_api.shedding import Shedding
 
 DISCARDED_BYTES = 16 * 1024 * 1024
 """How much of a body that no operation wants is read and thrown away, so that its sender gets to read the answer."""
@@ -39,15 +37,6 @@ DISCARDED_BYTES = 16 * 1024 * 1024
 DISCARDED_SECONDS = 10
 LINGER = 1
 """Seconds that a connection stays after a refusal, for the same reason: closing it at once would reset it."""
-
-QUIET = 1.5
-"""Seconds that a stopping worker waits for one more request on a connection that is kept open.
-
-Only a reply can tell the client to send no more on it (RFC 9112, section 9.6). On a connection in use, one is due within that time.
-"""
-
-CUT = 1
-"""Seconds before a stopping worker's time is over in which it ends in order: what is still not answered then has its connection cut."""
 
 LEAVING_SECONDS = 30
 """Seconds that a request goes on after its sender has left: longer than any takes, so that the log has all that it has done."""
@@ -103,6 +92,7 @@ class Protocol(ASGIProtocol):
     """Who is told of what is refused here. Of all else the application tells them."""
 
     limits: ClassVar[Limits]
+    shedding: ClassVar[Shedding | None] = None
     places: ClassVar[_Places] = _Places()
     _head_timer: asyncio.TimerHandle | None = None
     _unread_timer: asyncio.TimerHandle | None = None
@@ -193,9 +183,23 @@ class Protocol(ASGIProtocol):
             self.worker.loop.call_later(self._keepalive, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        """Takes what arrives; after a refusal, throws it away."""
-        if not self._closed:
+        """Takes what arrives; after a refusal, throws it away. In overload, a request may be answered at once."""
+        if not self._closed and not (self.shedding and self.shedding.load.overloaded and self._shed(data)):
             super().data_received(data)
+
+    def _shed(self, data: bytes) -> bool:
+        """Answers the request where it is turned away, and nothing else goes on here. Whether it has."""
+        is_free = self._awaiting_request and self._current_request is None and not self._begun
+        if not is_free or self._flow_control.write_paused or self.worker.stopping or not self._keepalive:
+            return False
+        reply = self.shedding.reply(data)
+        if reply is None:
+            return False
+        self.transport.write(reply)
+        self._stop_awaiting_head()
+        self._cancel_keepalive_timer()
+        self._arm_keepalive_timer()
+        return True
 
     def end_if_idle(self) -> None:
         """Ends the connection, unless a request of it is being answered or waits to be read."""
@@ -299,7 +303,7 @@ class Protocol(ASGIProtocol):
         exchange = Exchange(OTHER, request_id, None, self.watchers)
         exchange.status, exchange.code = told, KINDS.get(type(error), INTERNAL_ERROR).code
         exchange.end()
-        headers += [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+        headers += [(b"x-request-id", request_id.encode()), SAFE_TYPE]
         self._safe_write(head(told, headers, closes=True) + body)
         self._linger()
 
@@ -312,71 +316,6 @@ class Protocol(ASGIProtocol):
             self.transport.write_eof()
         self.worker.loop.call_later(LINGER, self.transport.close)
         self._request_ready.set()
-
-
-class Worker(gasgi.ASGIWorker):
-    """One worker process. Made in the master, which keeps its own copy when the process begins."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._serving = mmap.mmap(-1, 1)  # shared with the master
-        self.retires = False
-        """For the master: whether it is to stop once its place is taken, and whether it was told."""
-        self.told = False
-        self._main: asyncio.Task[None] | None = None
-        self.stopping = False
-        """Whether it finishes what runs. gunicorn's `alive` ends connections whose last reply did not say so."""
-
-    @property
-    def serves(self) -> bool:
-        """For the master: whether the worker takes connections, or did so before it stopped."""
-        return self._serving[0] == 1
-
-    def init_process(self) -> None:
-        """Serves until told to stop."""
-        take_c_parser()
-        gasgi.ASGIProtocol = Protocol  # type: ignore[misc]  # gunicorn's worker has no setting for it
-        super().init_process()
-
-    def notify(self) -> None:
-        """Tells the master that all is well, once a second from the moment when connections are taken."""
-        self._serving[0] = 1
-        super().notify()
-
-    def _setup_event_loop(self) -> None:
-        """As gunicorn's, which leaves the queue of new connections at the 100 of the event loop: the next would wait a second and more."""
-        super()._setup_event_loop()
-        self.loop.create_server = partial(self.loop.create_server, backlog=self.cfg.backlog)
-
-    def handle_exit_signal(self) -> None:
-        """SIGTERM: takes no more connections, and finishes those there are.
-
-        Each reply from now on ends its connection and says so; one on which no request comes is ended after `QUIET` seconds.
-        """
-        if self.stopping:
-            return
-        self.stopping = True
-        for server in self.servers:
-            server.close()
-        self.loop.call_later(QUIET, self._end, Protocol.end_if_idle)
-        self.loop.call_later(self.cfg.graceful_timeout - CUT, self._end, Protocol.cut)
-        self._leave_when_done()
-
-    async def _serve(self) -> None:
-        self._main = asyncio.current_task()
-        await super()._serve()
-
-    def _leave_when_done(self) -> None:
-        if self.nr_conns:
-            self.loop.call_later(0.1, self._leave_when_done)
-            return
-        self.alive = False
-        if self.serves and self._main:
-            self._main.cancel()  # gunicorn's loop, which sleeps for a second, ends by it and shuts down in order
-
-    def _end(self, end: Callable[[Protocol], None]) -> None:
-        for protocol in list(Protocol.open):
-            end(protocol)
 
 
 def take_c_parser() -> None:

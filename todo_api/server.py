@@ -21,7 +21,8 @@ from todo_api.config import Config
 from todo_api.logs import Logging, RequestLog
 from todo_api.metrics import Recorder
 from todo_api.pipeline.attempts import FamiliarPairs
-from todo_api.protocol import LEAVING_SECONDS, Limits, Protocol, Worker
+from todo_api.protocol import LEAVING_SECONDS, Limits, Protocol
+from todo_api.worker import Worker
 
 OWN_FILES = 128
 """How many of the files that a process may open a worker keeps for itself: database connections, logs, key servers."""
@@ -136,6 +137,7 @@ class Server(BaseApplication):
         Protocol.watchers = watch.watchers
         Protocol.limits = Limits(self._config.head_timeout, _connections(self._config.client_connections))
         app = create_app(self._config, watch, self._familiar)
+        Protocol.shedding = app.shedding
         _keep_for_good()
         return app
 

@@ -50,11 +50,11 @@ class ExternalTokens:
         if not self._keys.known:
             raise Unavailable("The issuer's keys are not known.")
 
-    def start(self) -> None:
+    async def __aenter__(self) -> None:
         """Begins to fetch the keys."""
         self._keys.start()
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Ends what goes on in the background."""
         await self._keys.close()
 

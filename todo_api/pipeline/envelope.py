@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.pipeline.exchange import Exchange, Watcher
 
+SAFE_TYPE = (b"x-content-type-options", b"nosniff")
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 
 
@@ -22,9 +23,9 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, traceparent = _ids(scope["headers"])
+        request_id, traceparent = identified(scope["headers"])
         exchange = Exchange(scope["method"], request_id, traceparent, self._watchers)
-        headers = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+        headers = [(b"x-request-id", request_id.encode()), SAFE_TYPE]
         scope.setdefault("state", {}).update(request_id=request_id, headers=headers, exchange=exchange)
         is_head = scope["method"] == "HEAD"
 
@@ -45,8 +46,8 @@ class Envelope:
             exchange.end()
 
 
-def _ids(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes | None]:
-    """The request's id, and the one `traceparent` that was sent."""
+def identified(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes | None]:
+    """The request's id, which is made where none was sent, and the one `traceparent` that was sent."""
     ids: list[bytes] = []
     traces: list[bytes] = []
     for name, value in headers:

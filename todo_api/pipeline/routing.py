@@ -43,17 +43,13 @@ class Shape:
         return self.resources.get(tuple([segments[place] for place in self.places]))
 
 
-class Routing(SpecMiddleware):
-    """Finds the operation of a request, and tells Connexion's middlewares further in. Turns it away where there is too much to do:
-    here it has cost next to nothing."""
+class Routes:
+    """The paths of the contracts."""
 
-    def __init__(self, app: ASGIApp, *, load: Load | None = None) -> None:
-        """`load` is that of all operations whose handlers have no threads of their own."""
-        self._app = app
-        self._load = load or Load()
+    def __init__(self) -> None:
         self._shapes: dict[int, list[Shape]] = {}
 
-    def add_api(self, specification: Specification, *, base_path: str | None = None, **_: Any) -> None:
+    def add(self, specification: Specification, base_path: str | None = None) -> None:
         """Learns the paths of a contract. Those with more fixed segments are tried first."""
         base = specification.base_path if base_path is None else base_path
         for path, item in specification["paths"].items():
@@ -74,12 +70,38 @@ class Routing(SpecMiddleware):
             shapes.sort(key=lambda shape: -len(shape.places))
         return known[0]
 
+    def match(self, raw_path: bytes) -> tuple[Resource, dict[str, str | None]]:
+        """What the path is of, and what stands at its variable places. Raises RouteNotFound."""
+        if not raw_path.isascii():
+            raise RouteNotFound
+        segments = raw_path.decode("ascii").split("/")
+        for shape in self._shapes.get(len(segments), ()):
+            resource = shape.find(segments)
+            if resource is not None:
+                return resource, {name: _decode(segments[place]) for place, name in resource.variable}
+        raise RouteNotFound
+
+
+class Routing(SpecMiddleware):
+    """Finds the operation of a request, and tells Connexion's middlewares further in. Turns it away where there is too much to do:
+    here it has cost next to nothing."""
+
+    def __init__(self, app: ASGIApp, *, routes: Routes | None = None, load: Load | None = None) -> None:
+        """`load` is that of all operations whose handlers have no threads of their own."""
+        self._app = app
+        self._routes = routes or Routes()
+        self._load = load or Load()
+
+    def add_api(self, specification: Specification, *, base_path: str | None = None, **_: Any) -> None:
+        """Learns the paths of a contract."""
+        self._routes.add(specification, base_path)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands the request on with its operation, or raises RouteNotFound, MethodNotAllowed or Overloaded."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        resource, parameters = self._match(scope["raw_path"])
+        resource, parameters = self._routes.match(scope["raw_path"])
         exchange: Exchange = scope["state"]["exchange"]
         exchange.route = resource.template
         method = scope["method"]
@@ -109,16 +131,6 @@ class Routing(SpecMiddleware):
             await self._app(scope, receive, send)
         finally:
             load.answering -= 1
-
-    def _match(self, raw_path: bytes) -> tuple[Resource, dict[str, str | None]]:
-        if not raw_path.isascii():
-            raise RouteNotFound
-        segments = raw_path.decode("ascii").split("/")
-        for shape in self._shapes.get(len(segments), ()):
-            resource = shape.find(segments)
-            if resource is not None:
-                return resource, {name: _decode(segments[place]) for place, name in resource.variable}
-        raise RouteNotFound
 
 
 def _resource(base_path: str, template: str, item: dict[str, Any], has_own_threads: bool) -> Resource:

@@ -43,11 +43,12 @@ class Load:
         self._slack = max(limit / BURST, BEAT)
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._late = 0.0
-        self._overloaded = False
         self._short_at = perf_counter()
         self._counted_at, self._came, self._refused = 0.0, 0, 0
         self._pause = TRIAL
         self._trial_at = 0.0
+        self.overloaded = False
+        """Whether requests are turned away, or it is tried whether they need not be."""
         self.turns = 0
         """How many turns there are."""
         self.taken = 0
@@ -60,26 +61,31 @@ class Load:
         self._waiting.append((perf_counter(), turn))
 
     def is_too_much(self) -> bool:
-        """Whether another request is to be turned away."""
+        """Whether another request, which is counted, is to be turned away."""
+        refused = self.is_full()
+        self.count(refused=refused)
+        return refused
+
+    def is_full(self) -> bool:
+        """Whether another request would be turned away."""
         now = perf_counter()
         self._look(now)
-        if not self._overloaded or now >= self._trial_at:
-            return False
-        self._came += 1
-        if not self.answering:
+        if not self.overloaded or now >= self._trial_at or not self.answering:
             return False
         # With half of the turns the database does as much, and each request takes half as long.
-        if self._waiting or 2 * self.taken > self.turns or self._late > PROMPT:
-            self._refused += 1
-            return True
-        return False
+        return bool(self._waiting) or 2 * self.taken > self.turns or self._late > PROMPT
+
+    def count(self, *, refused: bool) -> None:
+        """Another request has come."""
+        self._came += 1
+        self._refused += refused
 
     def _look(self, now: float) -> None:
         """Sees whether overload has begun, has passed, or is to be tried."""
         while self._waiting and self._waiting[0][1].done():
             self._waiting.popleft()
         wait = self._late + (now - self._waiting[0][0] if self._waiting else 0.0)
-        if not self._overloaded:
+        if not self.overloaded:
             if wait < self._limit or not self.answering:
                 self._short_at = now
             elif wait > self._burst or now - self._short_at > self._burst:
@@ -92,17 +98,17 @@ class Load:
         elif now - self._counted_at > self._burst:
             if self._refused <= FEW * self._came:
                 self._end(now)
-            self._count(now)
+            self._count_anew(now)
 
-    def _count(self, now: float) -> None:
+    def _count_anew(self, now: float) -> None:
         self._counted_at, self._came, self._refused = now, 0, 0
 
     def _end(self, now: float) -> None:
-        self._overloaded, self._short_at = False, now
+        self.overloaded, self._short_at = False, now
 
     def _begin(self, now: float, pause: float) -> None:
-        self._overloaded = True
-        self._count(now)
+        self.overloaded = True
+        self._count_anew(now)
         self._pause, self._trial_at = pause, now + pause
         for _, turn in self._waiting:
             if not turn.done():
