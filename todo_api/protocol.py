@@ -96,6 +96,7 @@ class Protocol(ASGIProtocol):
     places: ClassVar[_Places] = _Places()
     _head_timer: asyncio.TimerHandle | None = None
     _unread_timer: asyncio.TimerHandle | None = None
+    _idle_since = 0.0
     _begun = False
     """Whether a part of a request's head is there, and not all of it."""
     _state: ClassVar[dict[str, Any]] = {}
@@ -117,6 +118,7 @@ class Protocol(ASGIProtocol):
         if "exchange" in self._state:
             self._state["exchange"].left = True
         super().connection_lost(exc)
+        super()._cancel_keepalive_timer()
 
     def pause_writing(self) -> None:
         """The client does not read as fast as it is sent to."""
@@ -165,17 +167,30 @@ class Protocol(ASGIProtocol):
             self.give_up()
 
     def _arm_keepalive_timer(self) -> None:
-        super()._arm_keepalive_timer()
+        """Idle from now on. The timer of an earlier time will do: to make one for each request costs more than to look once it is over."""
         self.places.idle[self] = None
+        self._idle_since = self.worker.loop.time()
+        if self._keepalive_handle is None:
+            super()._arm_keepalive_timer()
 
     def _cancel_keepalive_timer(self) -> None:
-        super()._cancel_keepalive_timer()
+        """Idle no more."""
         self.places.idle.pop(self, None)
+
+    def _keepalive_timeout(self) -> None:
+        self._keepalive_handle = None
+        if self not in self.places.idle:
+            return
+        left = self._idle_since + self._keepalive - self.worker.loop.time()
+        if left > 0:
+            self._keepalive_handle = self.worker.loop.call_later(left, self._keepalive_timeout)
+        else:
+            super()._keepalive_timeout()
 
     def give_up(self) -> None:
         """Ends a connection without a whole request, without a word: whoever kept it open is not waiting for one."""
         self.places.leave(self)
-        self._keepalive_timeout()
+        super()._keepalive_timeout()
 
     def _close_transport(self) -> None:
         super()._close_transport()

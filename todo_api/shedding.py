@@ -7,6 +7,8 @@ alone, one whole head without a body. For what is not told by a look at it, the 
 import re
 from typing import NamedTuple
 
+import orjson
+
 from todo_api.pipeline.envelope import SAFE_TYPE, identified
 from todo_api.pipeline.exchange import Exchange, Watcher
 from todo_api.pipeline.rejections import Overloaded, RouteNotFound
@@ -33,6 +35,11 @@ _PLAIN = {b"host": None, b"connection": b"keep-alive"}
 """What else a head that is told by a look may have of those, and with what value."""
 
 _KIND = KINDS[Overloaded]
+_ID = "the request's"
+_STATUS, _all_headers, _body = problem(Overloaded(), _ID)
+_HEADERS = [header for header in _all_headers if header[0] != b"content-length"]
+_BEFORE, _AFTER = _body.split(orjson.dumps(_ID))
+"""The problem document around the request's id."""
 
 
 class Shedding(NamedTuple):
@@ -61,10 +68,10 @@ class Shedding(NamedTuple):
         exchange.enter(*operation)
         exchange.status, exchange.code = _KIND.status, _KIND.code
         exchange.end()
-        status, headers, body = problem(Overloaded(), request_id)
-        headers += [(b"x-request-id", request_id.encode()), SAFE_TYPE]
-        told_head = head(status, headers, closes=False)
-        return told_head if method == "HEAD" else told_head + body
+        body = _BEFORE + orjson.dumps(request_id) + _AFTER
+        identity = ((b"content-length", b"%d" % len(body)), (b"x-request-id", request_id.encode()), SAFE_TYPE)
+        refusal = head(_STATUS, [*_HEADERS, *identity], closes=False)
+        return refusal if method == "HEAD" else refusal + body
 
     def _operation(self, method: str, path: bytes) -> tuple[str, str] | None:
         """The operation that would wait for a turn, and its path's template."""
