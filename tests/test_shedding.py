@@ -44,7 +44,8 @@ def routes() -> Routes:
 def shedding(routes: Routes) -> Shedding:
     """Of a load that is full."""
     load = Load()
-    load.overloaded, load._trial_at, load._counted_at = True, inf, inf
+    load.overloaded, load._trial_at = True, inf
+    load._counted = load.pace.now(inf)
     load.turns = load.taken = load.answering = 2
     return Shedding(load, routes, (Watcher(),))
 
@@ -74,7 +75,7 @@ def test_request_that_is_turned_away_is_told_so_counted_and_logged(shedding: She
     assert isinstance(watcher, Watcher)
     assert watcher.entries == ["listTasks"]
     assert watcher.ends == [("GET", "listTasks", "/api/v1/{user_id}/tasks", 503, "overloaded")]
-    assert (shedding.load._came, shedding.load._refused) == (1, 1)
+    assert shedding.load.pace.came == 1
 
 
 def test_head_that_is_turned_away_gets_no_body(shedding: Shedding) -> None:
@@ -129,9 +130,9 @@ def test_request_in_the_common_form_is_turned_away(shedding: Shedding, data: byt
 )
 def test_request_that_is_more_than_a_look_can_tell_goes_further_in(shedding: Shedding, data: bytes) -> None:
     assert shedding.reply(data) is None
-    assert shedding.load._came == 0
+    assert shedding.load.pace.came == 0
 
 
 def test_request_is_let_in_where_the_load_is_not_full(shedding: Shedding) -> None:
-    shedding.load.taken = 1
+    shedding.load.taken, shedding.load._rate = 1, 10_000
     assert shedding.reply(request(HOST)) is None

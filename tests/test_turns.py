@@ -2,12 +2,16 @@
 
 import asyncio
 import time
+from time import perf_counter
 
 import pytest
 
 from todo_api.pipeline import turns as rule
 from todo_api.pipeline.rejections import Overloaded
-from todo_api.pipeline.turns import BURST, Load, Turns
+from todo_api.pipeline.turns import BEAT, BURST, FIFTH, FIFTHS, Load, Turns
+
+SECOND = FIFTH * FIFTHS
+"""Beats that are remembered."""
 
 
 async def take(turns: Turns, name: str, order: list[str], gate: asyncio.Event) -> None:
@@ -64,15 +68,26 @@ def waiter() -> "asyncio.Future[None]":
     return asyncio.get_running_loop().create_future()
 
 
-def overloaded(limit: float) -> Load:
-    """A load that turns requests away, of which both turns are taken."""
+def overloaded(limit: float, able: int = 0) -> Load:
+    """A load that turns requests away, of which both turns are taken, and which could answer so many a second before."""
     load, turn = Load(limit), waiter()
     load.turns = load.taken = load.answering = 2
+    go_on(load, able)
     load.add(turn)
     time.sleep(limit * (BURST + 1))
     assert load.is_too_much()
     assert isinstance(turn.exception(), Overloaded)
     return load
+
+
+def go_on(load: Load, answers: int) -> None:
+    """A second in which so many requests come and are answered, each in a millisecond, as the load's beats tell it."""
+    now = perf_counter()
+    for beat in range(SECOND):
+        for _ in range((beat + 1) * answers // SECOND - beat * answers // SECOND):
+            load.pace.came += 1
+            load.pace.answer(0.001)
+        load.pace.beat(now + (beat - SECOND) * BEAT)
 
 
 def test_load_lets_a_burst_wait_and_turns_away_what_would_wait_for_longer() -> None:
@@ -93,22 +108,66 @@ def test_load_lets_a_burst_wait_and_turns_away_what_would_wait_for_longer() -> N
     asyncio.run(main())
 
 
-def test_load_in_overload_ends_when_few_were_turned_away_for_as_long_as_a_burst() -> None:
+def test_load_in_overload_ends_when_no_more_come_than_can_be_answered() -> None:
     async def main() -> None:
-        load = overloaded(0.02)
+        load = overloaded(0.02, able=500)
         for _ in range(3):
+            assert all(load.is_too_much() for _ in range(80))  # more than can be answered in the time of a burst
             time.sleep(0.02 * BURST)
-            assert load.is_too_much()  # all who come are turned away
         load.taken = 0
+        for _ in range(2):
+            assert load.is_too_much() in (True, False)  # as much as can be, in the rest of that time
+            time.sleep(0.02 * BURST)
         assert not any(load.is_too_much() for _ in range(20))
-        time.sleep(0.02 * BURST)
-        load.taken = 2
-        assert not load.is_too_much()  # one of twenty was
-        load.add(waiter())
-        time.sleep(0.03)
-        assert not load.is_too_much()  # a burst again
+        assert not load.overloaded
 
     asyncio.run(main())
+
+
+def test_load_in_overload_lets_in_no_more_than_were_answered_before() -> None:
+    async def main() -> float:
+        load = overloaded(0.02, able=500)
+        load.taken = 0
+        let_in, began = 0, time.monotonic()
+        while time.monotonic() - began < 0.5:
+            let_in += not load.is_too_much()  # as often as can be: more than can be answered
+            time.sleep(0.0005)
+        assert load.overloaded
+        return let_in / 0.5
+
+    assert 100 < asyncio.run(main()) < 600
+
+
+def test_load_in_overload_lets_in_fewer_while_they_take_longer_than_before() -> None:
+    async def main(seconds: float) -> float:
+        load = overloaded(0.02, able=500)
+        rate = load._rate
+        for _ in range(6):
+            for _ in range(200):
+                load.is_too_much()
+            load.pace.answer(seconds)
+            time.sleep(0.02 * BURST)
+        return load._rate / rate
+
+    assert asyncio.run(main(0.003)) < 0.7
+    assert 1.1 < asyncio.run(main(0.001)) < 1.4
+
+
+def test_load_that_grows_past_what_can_be_answered_is_overload_sooner_than_a_burst() -> None:
+    async def main(came: int) -> bool:
+        load, turn = Load(limit=0.02), waiter()
+        load.turns = load.taken = load.answering = 1
+        go_on(load, 200)
+        load.is_too_much()
+        load.add(turn)
+        for _ in range(5):
+            time.sleep(0.01)
+            load.pace.came += came
+            load.pace.beat(perf_counter())
+            load.is_full()
+        return load.overloaded
+
+    assert [asyncio.run(main(came)) for came in (0, 2, 10)] == [False, False, True]
 
 
 def test_load_in_overload_is_tried_again_after_a_while_though_all_who_come_are_turned_away(
@@ -124,6 +183,7 @@ def test_load_in_overload_is_tried_again_after_a_while_though_all_who_come_are_t
         time.sleep(0.03)
         assert load.is_too_much()  # which fails, for somebody waits
         assert isinstance(turn.exception(), Overloaded)
+        assert all(load.is_too_much() for _ in range(20))
         time.sleep(0.15)
         assert load.is_too_much()  # the next is after twice the time
         time.sleep(0.05)
@@ -135,7 +195,7 @@ def test_load_in_overload_is_tried_again_after_a_while_though_all_who_come_are_t
 def test_load_knows_how_late_the_event_loop_is() -> None:
     async def block() -> list[bool]:
         load = Load(limit=0.02)
-        load.answering = 1
+        load.answering, load.turns = 1, 8
         async with load:
             await asyncio.sleep(0.02)
             before = load.is_too_much()
@@ -143,7 +203,7 @@ def test_load_knows_how_late_the_event_loop_is() -> None:
             for _ in range(3):
                 await asyncio.sleep(0)
             late = load.is_too_much()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02 * BURST + 0.05)
             return [before, late, load.is_too_much()]
 
     assert asyncio.run(block()) == [False, True, False]
@@ -151,8 +211,9 @@ def test_load_knows_how_late_the_event_loop_is() -> None:
 
 def test_load_in_overload_lets_in_who_finds_half_of_the_turns_free() -> None:
     async def main() -> list[bool]:
-        load = overloaded(0.02)
+        load = overloaded(0.02, able=10_000)
         load.taken, turns, found = 0, Turns(4, load), []
+        time.sleep(0.01)
         for _ in range(4):
             found.append(load.is_too_much())
             await turns.__aenter__()

@@ -17,6 +17,8 @@ NORMAL = 0.7
 """Of what it can take at most, the share at which latencies are taken for normal."""
 
 ROUNDS = 3
+STEPS = 5
+"""Halvings by which it is found what the service can take: to a thirtieth of what a few busy connections get."""
 
 QUICK = 0.1
 """Seconds within which those who are turned away know it."""
@@ -49,6 +51,17 @@ def _tasks(stage: Stage, bearer: str) -> list[str]:
     return made
 
 
+def _capacity(plan: dict[str, Any], seconds: float) -> float:
+    """The requests a second that it can take: the highest rate at which nobody is turned away, whatever becomes of earlier requests."""
+    most = _flood({**plan, "connections": 16, "seconds": seconds}, seconds)[0]["outcomes"].get("200", 0) / seconds
+    taken, refused = 0.0, float(most)
+    for _ in range(STEPS):
+        rate = (taken + refused) / 2
+        _, told = _flood({**plan, "stages": [[1.0, rate / 2], [seconds, rate]]}, seconds + 1)
+        taken, refused = (rate, refused) if set(told["outcomes"]) == {"200"} else (taken, rate)
+    return taken
+
+
 def overload(stage: Stage, report: Report, seconds: float) -> None:
     """Finds what the service can take, then, in turn, sends a normal load, twice what it can take, and the normal load again.
 
@@ -56,7 +69,7 @@ def overload(stage: Stage, report: Report, seconds: float) -> None:
     """
     bearer = token("flooded")
     plan = {"port": stage.port, "token": bearer, "tasks": _tasks(stage, bearer)}
-    most = _flood({**plan, "connections": 16, "seconds": seconds}, seconds)[0]["outcomes"].get("200", 0) / seconds
+    most = _capacity(plan, seconds / 3)
     stages = [[seconds, NORMAL * most], [seconds, 2 * most], [1.0, NORMAL * most], [seconds, NORMAL * most]]
     told = _flood({**plan, "stages": stages * ROUNDS}, (3 * seconds + 1) * ROUNDS)
     before, during, at_once, after = (told[place::4] for place in range(4))

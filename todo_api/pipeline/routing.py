@@ -4,6 +4,7 @@ A path is split at its slashes first and decoded then: an encoded slash or a dot
 validation to judge, and an empty segment matches nothing. 404, 405 with the whole `Allow`, and OPTIONS are answered here.
 """
 
+from time import perf_counter
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -127,10 +128,16 @@ class Routing(SpecMiddleware):
             return
         load = self._load
         load.answering += 1
+        began, turned_away = perf_counter(), False
         try:
             await self._app(scope, receive, send)
+        except Overloaded:
+            turned_away = True
+            raise
         finally:
             load.answering -= 1
+            if not turned_away:
+                load.pace.answer(perf_counter() - began)
 
 
 def _resource(base_path: str, template: str, item: dict[str, Any], has_own_threads: bool) -> Resource:
