@@ -22,6 +22,9 @@ answered."""
 MORE = 1.25
 """How many times as many as are answered are more, and not chance."""
 
+EACH = 10
+"""Requests a second that can be answered in a turn, whatever was before: there may have been none."""
+
 SLOWER = 1.2
 """How many times as long as before it requests may take in overload, on average. While they take less, more are let in, and else fewer."""
 
@@ -92,10 +95,10 @@ class Pace:
         first, last = self._past[0], self._past[max(-FIFTH, -len(self._past))]
         return (last.seconds - first.seconds) / max(last.answered - first.answered, 1)
 
-    def is_too_fast(self) -> bool:
-        """Whether more come just now than can be answered."""
+    def coming(self) -> float:
+        """The requests a second that come just now."""
         then, now = self._past[max(-6, -len(self._past))], self._past[-1]
-        return now.came - then.came > MORE * self.able() * (now.at - then.at)
+        return (now.came - then.came) / max(now.at - then.at, BEAT)
 
 
 class Load:
@@ -163,9 +166,8 @@ class Load:
         if not self.overloaded:
             if wait < self._limit or not self.answering:
                 self._short_at = now
-            elif wait > self._burst or now - self._short_at > (self._limit if self.pace.is_too_fast() else self._burst):
-                self._rate = self._able = self.pace.able()
-                self._usual = self.pace.usual()
+            elif now - self._short_at > self._patience() or wait > self._burst:
+                self._rate, self._usual = self._able, self.pace.usual()
                 self._begin(now, TRIAL)
         elif now >= self._trial_at:
             if wait >= self._slack:
@@ -175,13 +177,19 @@ class Load:
         elif now - self._counted.at > self._burst:
             self._adapt(now)
 
+    def _patience(self) -> float:
+        """The seconds for which requests may have to wait for long."""
+        self._able = max(self.pace.able(), EACH * self.turns)
+        return self._limit if self.pace.coming() > MORE * self._able else self._burst
+
     def _adapt(self, now: float) -> None:
-        """Ends overload where no more came than can be answered, or than there are turns; else lets more in, or fewer, than so far."""
+        """Ends overload where no more came than can be answered; else lets more in, or fewer, than so far."""
         before, self._counted = self._counted, self.pace.now(now)
-        if self._counted.came - before.came <= max(MORE * self._able * (now - before.at), self.turns):
+        if self._counted.came - before.came <= MORE * self._able * (now - before.at):
             self._end(now)
         took = (self._counted.seconds - before.seconds) / max(self._counted.answered - before.answered, 1)
-        self._rate *= RISE if took <= SLOWER * self._usual else FALL
+        fits = took <= SLOWER * (self._usual or took)
+        self._rate = max(self._rate * (RISE if fits else FALL), EACH * self.turns)
 
     def _end(self, now: float) -> None:
         self.overloaded, self._short_at = False, now
