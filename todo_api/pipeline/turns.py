@@ -47,6 +47,9 @@ BEAT = 0.01
 FIFTH, FIFTHS = 20, 6
 """Beats of a fifth of a second, and how many fifths are remembered."""
 
+JUST_NOW = 5
+"""Beats by which it is seen how many come."""
+
 
 class _Mark(NamedTuple):
     at: float
@@ -97,7 +100,7 @@ class Pace:
 
     def coming(self) -> float:
         """The requests a second that come just now."""
-        then, now = self._past[max(-6, -len(self._past))], self._past[-1]
+        then, now = self._past[max(-1 - JUST_NOW, -len(self._past))], self._past[-1]
         return (now.came - then.came) / max(now.at - then.at, BEAT)
 
 
