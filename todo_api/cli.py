@@ -79,6 +79,7 @@ def _on_database(command: str) -> Callable[[argparse.Namespace], None]:
         gc.disable()  # nothing that is imported is ever garbage, and looking for it is a fifth of the start
         from todo_api import database_commands  # noqa: PLC0415  # as said above
 
+        gc.freeze()  # nor is there any when it is looked for again
         gc.enable()
         getattr(database_commands, command)(options)
 

@@ -98,6 +98,11 @@ def engine_url(url: str) -> URL:
     return make_url(url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg2")
 
 
+def address(url: str) -> str:
+    """The URL as libpq wants it."""
+    return engine_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def options(url: str) -> dict[str, str | int]:
     """Those of OPTIONS that the URL leaves open."""
     given = engine_url(url).query

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
+import psycopg2
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from todo_api import backups, logs, migrating
+from todo_api import backups, late, logs, migrating
 from todo_api.auth.issuers import description, external_tokens
 from todo_api.commands import CommandError, refuse_taken, say, with_secret
 from todo_api.config import Config, ConfigurationError, is_handed_a_socket, load_config
@@ -29,8 +31,8 @@ def _told() -> Iterator[None]:
         raise CommandError(str(error)) from error
     except Unavailable as error:
         raise CommandError(f"the database does not answer ({error}). Check DATABASE_URL.") from error
-    except DBAPIError as error:
-        why = str(error.orig).strip().splitlines()[0]
+    except (psycopg2.Error, DBAPIError) as error:
+        why = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise CommandError(f"the database refuses: {why}. Check DATABASE_URL and the rights of its role.") from error
 
 
@@ -49,11 +51,16 @@ def serve(options: argparse.Namespace) -> None:
     with _database(config) as (ready, keep):
         migrating.migrate(ready.database_url or "", say)
         gc.disable()  # until there is an application, for the same reason as in cli.py
-        from todo_api import server  # noqa: PLC0415  # gunicorn and Connexion take a second to import
-
+        server = import_server()
         address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
         serving = f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"
         server.serve(ready, log, lambda: say(serving), keep)
+
+
+def import_server() -> ModuleType:
+    """`todo_api.server`. gunicorn and Connexion take half a second to import, and so are where they are needed alone."""
+    with late.imports("httpx", "requests"):  # Connexion's, for contracts and tokens that it asks other servers about
+        return import_module("todo_api.server")
 
 
 def _need_traces() -> None:

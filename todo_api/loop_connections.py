@@ -24,6 +24,7 @@ from todo_api.connections import (
     UUID_TEXT,
     Attempts,
     SilentError,
+    address,
     engine_url,
     options,
 )
@@ -134,7 +135,7 @@ class LoopConnections:
     def __init__(self, url: str, *, size: int, silence: float) -> None:
         """An answer is waited for `silence` seconds."""
         self.silence = silence
-        self._address = engine_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._address = address(url)
         self._options = options(url)
         self._patience = float(engine_url(url).query.get("connect_timeout", CONNECT_TIMEOUT))  # type: ignore[arg-type]  # checked at start
         self._size = size

@@ -3,12 +3,14 @@
 import re
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import psycopg2.errors
-from sqlalchemy import Connection, Engine, create_engine, exc, text
+from sqlalchemy import create_engine, exc
+from sqlalchemy.pool import NullPool
 
-from todo_api.connections import engine_url, options
+from todo_api.connections import address, engine_url, options
 from todo_api.contract import shipped
 from todo_api.errors import Unavailable
 
@@ -49,21 +51,17 @@ def migrate(url: str, progress: Callable[[str], None] = lambda _: None, *, revis
     `progress` gets a line where it has to wait. Raises SchemaTooNewError, and Unavailable where the database is out of reach, or
     another session keeps a table locked.
     """
-    engine = create_engine(engine_url(url), connect_args=options(url))
-    try:
-        for attempt in range(1, LOCK_TRIES + 1):
-            try:
-                _upgrade(engine, revision)
-                return
-            except exc.OperationalError as error:
-                locked = isinstance(error.orig, psycopg2.errors.LockNotAvailable)
-                if not locked or attempt == LOCK_TRIES:
-                    raise Unavailable(str(error.orig).strip().splitlines()[0]) from error
-            if attempt == 1:
-                progress("the migration waits for another session, which has a table locked")
-            time.sleep(LOCK_PAUSE)
-    finally:
-        engine.dispose()
+    for attempt in range(1, LOCK_TRIES + 1):
+        try:
+            _upgrade(url, revision)
+            return
+        except (psycopg2.OperationalError, exc.OperationalError) as error:
+            cause = getattr(error, "orig", error)
+            if not isinstance(cause, psycopg2.errors.LockNotAvailable) or attempt == LOCK_TRIES:
+                raise Unavailable(str(cause).strip().splitlines()[0]) from error
+        if attempt == 1:
+            progress("the migration waits for another session, which has a table locked")
+        time.sleep(LOCK_PAUSE)
 
 
 def refuse_unknown(revision: str, what: str) -> None:
@@ -82,17 +80,18 @@ def _alembic() -> "AlembicConfig":
     return config
 
 
-def _upgrade(engine: Engine, revision: str) -> None:
-    with engine.connect() as connection:
-        current = _current(connection)
-        if current is not None:
-            refuse_unknown(current, "The database")
-        steps = _steps(current, head() if revision == "head" else revision)
-        if not steps:
-            return
-        from alembic import command  # noqa: PLC0415  # only where there is something to migrate
+def _upgrade(url: str, revision: str) -> None:
+    current = _current(url)
+    if current is not None:
+        refuse_unknown(current, "The database")
+    steps = _steps(current, head() if revision == "head" else revision)
+    if not steps:
+        return
+    from alembic import command  # noqa: PLC0415  # only where there is something to migrate
 
-        config = _alembic()
+    config = _alembic()
+    engine = create_engine(engine_url(url), connect_args=options(url), poolclass=NullPool)
+    with engine.connect() as connection:
         config.attributes["connection"] = connection
         for step in steps:
             command.upgrade(config, step)
@@ -109,9 +108,13 @@ def _steps(current: str | None, target: str) -> list[str]:
     return revisions[revisions.index(current) + 1 : revisions.index(target) + 1]
 
 
-def _current(connection: Connection) -> str | None:
-    """The revision of the database; None before its first migration."""
-    table = connection.scalar(text("SELECT to_regclass('alembic_version')"))
-    found = None if table is None else connection.scalar(text("SELECT version_num FROM alembic_version"))
-    connection.rollback()
-    return found
+def _current(url: str) -> str | None:
+    """The revision of the database; None before its first migration. Asked of psycopg2: SQLAlchemy asks five questions of its own first."""
+    session: Any = psycopg2.connect(address(url), **options(url))  # type: ignore[call-overload]  # libpq takes numbers, too
+    with closing(session) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('alembic_version')")
+        if cursor.fetchone() == (None,):
+            return None
+        cursor.execute("SELECT version_num FROM alembic_version")
+        found = cursor.fetchone()
+        return found and str(found[0])
