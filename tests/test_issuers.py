@@ -46,6 +46,7 @@ def serve(url: str, check: ContractCheck, publisher: KeyServer) -> Serve:
             "jwt_keys_cooldown": 1,
             "jwt_keys_timeout": 1,
             "rate_limit": "off",
+            "queue_limit": 60_000,  # however slow the machine
         }
         with serving(Config(**(settings | changes)), check) as client:
             yield client

@@ -181,9 +181,10 @@ class Load:
             self._adapt(now)
 
     def _patience(self) -> float:
-        """The seconds for which requests may have to wait for long."""
-        self._able = max(self.pace.able(), EACH * self.turns)
-        return self._limit if self.pace.coming() > MORE * self._able else self._burst
+        """The seconds for which requests may have to wait for long. Where few came so far, it is not known how many are too many."""
+        able, least = self.pace.able(), EACH * self.turns
+        self._able = max(able, least)
+        return self._limit if self.pace.coming() > MORE * able and able > least else self._burst
 
     def _adapt(self, now: float) -> None:
         """Ends overload where no more came than can be answered; else lets more in, or fewer, than so far."""
