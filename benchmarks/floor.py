@@ -55,8 +55,10 @@ def listed(user: str, query: str) -> Answer:
 
 
 def created(user: str, body: dict[str, Any]) -> Answer:
-    values = {"task_id": str(uuid7()), "description": None, **body}
-    task = told(rows(user, statements.create(body.get("status", "pending"), registered=False), **values)[0])
+    values = {"task_id": str(uuid7()), "description": None, "status": "pending", **body}
+    ((completed_at, at, version),) = rows(user, statements.create(values["status"], registered=False), **values)
+    known = (values["task_id"], user, values["title"], values["description"], values["status"])
+    task = told((*known, completed_at, at, at, version))
     return 201, task, task["version"]
 
 

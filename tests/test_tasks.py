@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.client import Client
+from todo_api.models import STATUSES
 
 MISSING = "/api/v1/me/tasks/01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
 
@@ -55,6 +56,15 @@ def test_create_task_with_every_member_keeps_them(ada: Client) -> None:
 def test_create_task_completed_has_completion_time_of_creation(ada: Client) -> None:
     task = create(ada, status="completed")
     assert (task["completed"], task["completed_at"]) == (True, task["created_at"])
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("text", ["Buy  milk", "\u00e9 e\u0301 \U0001f40e", "it's 100%(s) \\n $1 {} --"])
+def test_create_task_tells_what_is_stored(ada: Client, status: str, text: str) -> None:
+    """The reply is not read from the database, but for what is known there alone."""
+    reply = ada.post("/api/v1/me/tasks", {"title": text, "description": f" {text}\n\t", "status": status})
+    stored = ada.get(reply.headers["location"])
+    assert (reply.status, reply.json(), reply.headers["etag"]) == (201, stored.json(), stored.headers["etag"])
 
 
 def test_create_task_gives_uuid_of_version_7(ada: Client) -> None:

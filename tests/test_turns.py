@@ -168,7 +168,10 @@ def test_load_that_grows_past_what_can_be_answered_is_overload_sooner_than_a_bur
         return load.overloaded
 
     assert [asyncio.run(main(200, came)) for came in (0, 2, 10)] == [False, False, True]
-    assert [asyncio.run(main(before, 10)) for before in (0, 5)] == [False, False]  # it is not known what can be answered
+    assert [asyncio.run(main(before, 10)) for before in (0, 5)] == [
+        False,
+        False,
+    ]  # it is not known what can be answered
 
 
 def test_load_in_overload_is_tried_again_after_a_while_though_all_who_come_are_turned_away(

@@ -81,7 +81,8 @@ get = Statement(select(*TASK_COLUMNS).where(MINE))
 
 @cache
 def create(status: str, *, registered: bool) -> Statement:
-    """A new task. Where the user is registered, only if their row is there; else it is made with the first task.
+    """A new task, of which comes back what was not known: (completed_at, created_at, version). Where the user is registered, only if
+    their row is there; else it is made with the first task.
 
     The status is part of the shape: to compare it with each that is counted would take PostgreSQL longer than the rest of the count.
     """
@@ -93,18 +94,20 @@ def create(status: str, *, registered: bool) -> Statement:
         else met.on_conflict_do_update(index_elements=[users.c.id], set_=counted)
     )
     owner = numbered.returning(users.c.seq, func.clock_timestamp().label("at")).cte("owner")
+    completed_at = owner.c.at if status == "completed" else null()
     values = {
         tasks.c.id: TASK_ID,
         tasks.c.user_id: USER_ID,
         tasks.c.title: given("title", Text),
         tasks.c.description: given("description", Text),
         tasks.c.status: literal(status, Text),
-        tasks.c.completed_at: owner.c.at if status == "completed" else null(),
+        tasks.c.completed_at: completed_at,
         tasks.c.created_at: owner.c.at,
         tasks.c.updated_at: owner.c.at,
         tasks.c.version: owner.c.seq,
     }
-    return Statement(insert(tasks).from_select(list(values), select(*values.values())).returning(*TASK_COLUMNS))
+    made = insert(tasks).from_select(list(values), select(*values.values())).cte("made")
+    return Statement(select(completed_at, owner.c.at, owner.c.seq).add_cte(made))
 
 
 def _locked(*conditions: ColumnElement[bool]) -> CTE:

@@ -93,13 +93,15 @@ class TaskService:
 
     def create(self, title: str, description: str | None, status: str) -> Task:
         """The new task. Where the user need not be registered, their first write makes their row as well."""
+        task_id = str(uuid7())
         row = self._scope.first(
             statements.create(status, registered=self._registered),
-            {"user_id": self._user_id, "task_id": str(uuid7()), "title": title, "description": description},
+            {"user_id": self._user_id, "task_id": task_id, "title": title, "description": description},
         )
         if row is None:
             raise gone()
-        return Task._make(row)
+        completed_at, created_at, version = row
+        return Task(task_id, self._user_id, title, description, status, completed_at, created_at, created_at, version)
 
     def get(self, task_id: str) -> Task:
         """The task. Raises NotFound."""
