@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import flask
 
@@ -18,7 +19,6 @@ ME = "me"
 PRIVATE = {"Cache-Control": "private, no-cache"}
 SECRET = {"Cache-Control": "no-store"}
 
-_EXTENSION = "task_api"
 _TAG = re.compile(r'(W/)?"([^"]*)"')
 _VERSION = re.compile(r"[1-9][0-9]{0,17}|0")
 
@@ -38,19 +38,20 @@ class Parts:
 
 
 def install(app: flask.Flask, parts: Parts) -> None:
-    """Hands the parts to the application."""
-    app.extensions[_EXTENSION] = parts
+    """Hands the parts to the application: its `flask.g` has them from the beginning."""
+    globals_class: Any = type("Globals", (app.app_ctx_globals_class,), {"parts": parts})
+    app.app_ctx_globals_class = globals_class
 
 
 def parts() -> Parts:
     """The parts of the application that answers this request, or those that the request was bound to."""
-    found: Parts = flask.g.get(_EXTENSION) or flask.current_app.extensions[_EXTENSION]
+    found: Parts = flask.g.parts
     return found
 
 
 def bind(parts: Parts) -> None:
     """Has the rest of this request work with other parts."""
-    setattr(flask.g, _EXTENSION, parts)
+    flask.g.parts = parts
 
 
 def own_issuer() -> TokenIssuer:
