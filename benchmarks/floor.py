@@ -15,6 +15,7 @@ from uuid_utils import uuid7
 from todo_api.db import Database
 from todo_api.greenlets import spawn
 from todo_api.services import task_statements as statements
+from todo_api.services.tasks import Met
 from todo_api.services.transitions import sources
 from todo_api.statements import Statement
 
@@ -25,6 +26,7 @@ START, JSON = "/api/v1/me/tasks", (b"content-type", b"application/json")
 PAGE = statements.page("-created_at", None, False, False)
 
 database = Database(os.environ["DATABASE_URL"], pool_size=int(os.environ.get("BENCH_POOL_SIZE", "8")), on_loop=True)
+met = Met()
 Answer = tuple[int, Any, int]
 
 
@@ -56,7 +58,8 @@ def listed(user: str, query: str) -> Answer:
 
 def created(user: str, body: dict[str, Any]) -> Answer:
     values = {"task_id": str(uuid7()), "description": None, "status": "pending", **body}
-    ((completed_at, at, version),) = rows(user, statements.create(values["status"], registered=False), **values)
+    ((completed_at, at, version),) = rows(user, statements.create(values["status"], there=user in met), **values)
+    met.add(user)
     known = (values["task_id"], user, values["title"], values["description"], values["status"])
     task = told((*known, completed_at, at, at, version))
     return 201, task, task["version"]

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 from tests.client import Client
 from tests.conftest import PASSWORD, SECRET
+from tests.rows import rows
 from tests.test_isolation import SECURED
 from todo_api.config import Config
 
@@ -217,6 +218,16 @@ def test_create_task_as_the_users_first_write_is_one_message(new_user: Callable[
     wire.messages.clear()
     assert carol.post(TASKS, {"title": "First"}).status == 201
     assert [kind for kind, _ in wire.messages] == [b"Q"]
+
+
+def test_create_task_of_user_whose_row_is_gone_is_one_message_more(
+    ada: Client, wire: Wire, url: str, task: str
+) -> None:
+    user_id = ada.get(task).json()["user_id"]
+    rows(url, f"DELETE FROM users WHERE id = '{user_id}'")
+    wire.messages.clear()
+    assert [ada.post(TASKS, {"title": "Anew"}).json()["version"] for _ in range(2)] == [1, 2]
+    assert len(wire.messages) == 3  # two for the first, and one for the second
 
 
 def test_update_task_that_fails_asks_once_more_why(ada: Client, wire: Wire, task: str) -> None:

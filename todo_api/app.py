@@ -37,6 +37,7 @@ from todo_api.purging import Purging
 from todo_api.services import keys, sessions
 from todo_api.services.cursors import CursorSigner
 from todo_api.services.replies import Replies
+from todo_api.services.tasks import Met
 from todo_api.shedding import Shedding
 from todo_api.specification import ContractApp, TagResolver
 
@@ -101,6 +102,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
     shedding = Shedding(turns.load, Routes(), watch.watchers)
     parts = spaces.Parts(
         database=database,
+        met=Met(),
         signer=CursorSigner(cursor_secret(config)),
         passwords=Passwords(),
         replies=replies,

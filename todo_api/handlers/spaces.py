@@ -14,6 +14,7 @@ from todo_api.health import Readiness
 from todo_api.scopes import Scopes
 from todo_api.services.cursors import CursorSigner
 from todo_api.services.replies import Replies
+from todo_api.services.tasks import Met
 
 ME = "me"
 PRIVATE = {"Cache-Control": "private, no-cache"}
@@ -28,6 +29,7 @@ class Parts:
     """What the handlers are given to work with. `issuer` is None where an external one issues the tokens; lifetimes are in seconds."""
 
     database: Scopes
+    met: Met
     signer: CursorSigner
     passwords: Passwords
     replies: Replies

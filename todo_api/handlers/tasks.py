@@ -101,7 +101,9 @@ def delete_task(user_id: str, identity: Identity, task_id: str, if_match: str | 
 
 
 def _service(user_id: str, identity: Identity) -> TaskService:
-    return TaskService(parts().database, owner(user_id, identity.subject), registered=is_registered(identity))
+    given = parts()
+    user = owner(user_id, identity.subject)
+    return TaskService(given.database, user, registered=is_registered(identity), met=given.met)
 
 
 def _tagged(task: Task) -> dict[str, str]:

@@ -80,9 +80,9 @@ get = Statement(select(*TASK_COLUMNS).where(MINE))
 
 
 @cache
-def create(status: str, *, registered: bool) -> Statement:
-    """A new task, of which comes back what was not known: (completed_at, created_at, version). Where the user is registered, only if
-    their row is there; else it is made with the first task.
+def create(status: str, *, there: bool) -> Statement:
+    """A new task, of which comes back what was not known: (completed_at, created_at, version). With `there` only where the user's row
+    is; else it is made with their first task.
 
     The status is part of the shape: to compare it with each that is counted would take PostgreSQL longer than the rest of the count.
     """
@@ -90,7 +90,7 @@ def create(status: str, *, registered: bool) -> Statement:
     met = insert(users).values(id=USER_ID, seq=1, **{status: 1})
     numbered = (
         update(users).where(users.c.id == USER_ID).values(**counted)
-        if registered
+        if there
         else met.on_conflict_do_update(index_elements=[users.c.id], set_=counted)
     )
     owner = numbered.returning(users.c.seq, func.clock_timestamp().label("at")).cte("owner")
