@@ -174,6 +174,18 @@ def test_serve_with_database_url_in_either_spelling_works(folder: Path, url: str
         assert not (folder / "data").exists()
 
 
+def test_serve_before_its_readiness_was_asked_for_gives_the_second_page(folder: Path, url: str) -> None:
+    """What a request needs is not left behind by the checks, which have connections of their own."""
+    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET) as service:
+        assert soon(lambda: f"localhost:{service.port}/api/v1/ui/" in service.output())
+        bearer = token("two-pages")
+        for title in ("One", "Two"):
+            assert service.request("POST", TASKS, b'{"title": "%s"}' % title.encode(), token=bearer).status == 201
+        cursor = service.request("GET", f"{TASKS}?limit=1", token=bearer).json()["next_cursor"]
+        page = service.request("GET", f"{TASKS}?limit=1&cursor={cursor}", token=bearer)
+        assert [task["title"] for task in page.json()["items"]] == ["One"]
+
+
 def test_serve_database_url_without_the_ssl_it_demands_is_refused(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         database = f"postgresql://u:p@127.0.0.1:{listener.getsockname()[1]}/d?sslmode=require&channel_binding=require"

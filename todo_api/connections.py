@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Protocol
+from uuid import UUID
 
 import psycopg2
 import psycopg2.extensions
+from psycopg2.extras import UUID_adapter
 from sqlalchemy.engine import URL, make_url
 
 from todo_api.errors import Unavailable
@@ -56,6 +58,8 @@ POOL_TIMEOUT = 2
 
 UUID_TEXT = psycopg2.extensions.new_type((2950,), "UUID_TEXT", psycopg2.STRING)
 """An id stays text: as an object it would be made in Python, only to be made text again in the reply."""
+
+psycopg2.extensions.register_adapter(UUID, UUID_adapter)  # of the whole process: the id in a cursor is sent as one
 
 IN_USE = "All connections to the database are in use."
 
