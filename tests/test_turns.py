@@ -80,9 +80,9 @@ def overloaded(limit: float, able: int = 0) -> Load:
     return load
 
 
-def go_on(load: Load, answers: int) -> None:
+def go_on(load: Load, answers: int, now: float | None = None) -> None:
     """A second in which so many requests come and are answered, each in a millisecond, as the load's beats tell it."""
-    now = perf_counter()
+    now = perf_counter() if now is None else now
     for beat in range(SECOND):
         for _ in range((beat + 1) * answers // SECOND - beat * answers // SECOND):
             load.pace.came += 1
@@ -153,17 +153,21 @@ def test_load_in_overload_lets_in_fewer_while_they_take_longer_than_before() -> 
     assert 1.1 < asyncio.run(main(0.001)) < 1.4
 
 
-def test_load_that_grows_past_what_can_be_answered_is_overload_sooner_than_a_burst() -> None:
+def test_load_that_grows_past_what_can_be_answered_is_overload_sooner_than_a_burst(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def main(before: int, came: int) -> bool:
+        now = 100.0
+        monkeypatch.setattr(rule, "perf_counter", lambda: now)
         load, turn = Load(limit=0.02), waiter()
         load.turns = load.taken = load.answering = 1
-        go_on(load, before)
+        go_on(load, before, now)
         load.is_too_much()
         load.add(turn)
         for _ in range(5):
-            time.sleep(0.01)
+            now += 0.01
             load.pace.came += came
-            load.pace.beat(perf_counter())
+            load.pace.beat(now)
             load.is_full()
         return load.overloaded
 
