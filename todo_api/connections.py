@@ -113,6 +113,16 @@ def options(url: str) -> dict[str, str | int]:
     return {name: value for name, value in OPTIONS.items() if name not in given}
 
 
+def driver_error(error: Exception) -> Exception:
+    """psycopg2's error, also where SQLAlchemy has wrapped it."""
+    return getattr(error, "orig", error)
+
+
+def reason(error: Exception) -> str:
+    """What PostgreSQL or libpq says of such an error, in its first line."""
+    return str(driver_error(error)).strip().splitlines()[0]
+
+
 class Attempts:
     """Lets threads connect, as many as like; while that fails, one at a time, with a pause after each. The others need not wait."""
 

@@ -17,7 +17,7 @@ from todo_api import backups, late, logs, migrating
 from todo_api.auth.issuers import description, external_tokens
 from todo_api.commands import CommandError, refuse_taken, say, with_secret
 from todo_api.config import Config, ConfigurationError, is_handed_a_socket, load_config
-from todo_api.connections import engine_url
+from todo_api.connections import engine_url, reason
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.errors import Unavailable
 
@@ -32,8 +32,9 @@ def _told() -> Iterator[None]:
     except Unavailable as error:
         raise CommandError(f"the database does not answer ({error}). Check DATABASE_URL.") from error
     except (psycopg2.Error, DBAPIError) as error:
-        why = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        raise CommandError(f"the database refuses: {why}. Check DATABASE_URL and the rights of its role.") from error
+        raise CommandError(
+            f"the database refuses: {reason(error)}. Check DATABASE_URL and the rights of its role."
+        ) from error
 
 
 @_told()

@@ -10,7 +10,7 @@ import psycopg2.errors
 from sqlalchemy import create_engine, exc
 from sqlalchemy.pool import NullPool
 
-from todo_api.connections import address, engine_url, options
+from todo_api.connections import address, driver_error, engine_url, options, reason
 from todo_api.contract import shipped
 from todo_api.errors import Unavailable
 
@@ -56,9 +56,8 @@ def migrate(url: str, progress: Callable[[str], None] = lambda _: None, *, revis
             _upgrade(url, revision)
             return
         except (psycopg2.OperationalError, exc.OperationalError) as error:
-            cause = getattr(error, "orig", error)
-            if not isinstance(cause, psycopg2.errors.LockNotAvailable) or attempt == LOCK_TRIES:
-                raise Unavailable(str(cause).strip().splitlines()[0]) from error
+            if not isinstance(driver_error(error), psycopg2.errors.LockNotAvailable) or attempt == LOCK_TRIES:
+                raise Unavailable(reason(error)) from error
         if attempt == 1:
             progress("the migration waits for another session, which has a table locked")
         time.sleep(LOCK_PAUSE)
