@@ -16,7 +16,7 @@ from todo_api.connections import CONNECT_TIMEOUT, SETTINGS, SilentError
 from todo_api.errors import Unavailable
 from todo_api.greenlets import spawn, wait
 from todo_api.loop_connections import LoopConnection, LoopConnections
-from todo_api.watchdog import TICK
+from todo_api.watchdog import TICK, WATCHDOG
 
 SILENCE = 1
 
@@ -90,6 +90,22 @@ def test_session_of_the_connection_alone_keeps_the_settings(url: str) -> None:
 def test_text_of_any_size_goes_there_and_back(url: str, size: int) -> None:
     connections = pool(url, silence=30)
     assert run(connections, lambda: len(ask(connections, "SELECT %(text)s", {"text": "é" * size})[0][0])) == [size]
+
+
+@pytest.mark.parametrize("size", [10, 20_000, 20_000_000])
+def test_answer_that_is_there_before_anybody_waits_for_it_is_taken(
+    url: str, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """As where the process is stopped for a while between sending a statement and looking what became of it."""
+    begin = WATCHDOG.begin
+
+    def begin_late(*about: Any) -> Any:
+        time.sleep(0.2)
+        return begin(*about)
+
+    monkeypatch.setattr(WATCHDOG, "begin", begin_late)
+    connections = pool(url, silence=5)
+    assert run(connections, lambda: ask(connections, "SELECT length(%(text)s)", {"text": "x" * size})) == [[(size,)]]
 
 
 def test_connections_are_no_more_than_the_size_and_are_used_again(url: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extensions
-from psycopg2.extensions import POLL_OK, POLL_WRITE
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 
 from todo_api.connections import (
     CONNECT_TIMEOUT,
@@ -72,13 +72,11 @@ class LoopConnection:
         cursor.execute(sql, values)
         watch = WATCHDOG.begin(raw, self._pool.silence)
         try:
-            if len(cursor.query) > SENT_AT_ONCE:
-                self._send()
-            while True:
+            state = self._sent() if len(cursor.query) > SENT_AT_ONCE else POLL_READ
+            while state != POLL_OK:
                 self._answer = self._pool.loop.create_future()
                 wait(self._answer)
-                if raw.poll() == POLL_OK:
-                    break
+                state = raw.poll()
         except asyncio.CancelledError:
             self.invalidate()
             raise
@@ -103,16 +101,17 @@ class LoopConnection:
         """Gives it back."""
         self._pool.take_back(self)
 
-    def _send(self) -> None:
-        """Sends what the socket did not take at once."""
+    def _sent(self) -> int:
+        """Sends what the socket did not take at once. Gives what `poll` says then: it may have read the answer already."""
         loop = self._pool.loop
-        while self._raw.poll() == POLL_WRITE:
+        while (state := self._raw.poll()) == POLL_WRITE:
             self._answer = loop.create_future()
             loop.add_writer(self._number, _settle, self._answer)
             try:
                 wait(self._answer)
             finally:
                 loop.remove_writer(self._number)
+        return int(state)
 
     def _readable(self) -> None:
         if self._answer is not None:

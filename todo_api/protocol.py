@@ -280,8 +280,8 @@ class Protocol(ASGIProtocol):
             return keeps
         read = 0
         try:
-            async with asyncio.timeout(DISCARDED_SECONDS):
-                while not (receiver._complete or receiver._disconnected) and read < DISCARDED_BYTES:
+            async with asyncio.timeout(DISCARDED_SECONDS) as time:
+                while not (receiver._complete or receiver._disconnected or time.expired()) and read < DISCARDED_BYTES:
                     read += len((await receiver.receive()).get("body", b""))
         except TimeoutError:
             return False

@@ -41,8 +41,8 @@ class Body:
             elif name == b"content-length":
                 lengths.append(value)
         try:
-            async with asyncio.timeout(self._seconds):
-                content = await _receive(receive, lengths)
+            async with asyncio.timeout(self._seconds) as time:
+                content = await _receive(receive, lengths, time)
         except TimeoutError as error:
             raise RequestTimeout from error
         if not content and not types:
@@ -66,11 +66,13 @@ class Body:
         return media_type.strip().lower() in self._media_types and parameters.strip().lower() in _CHARSETS
 
 
-async def _receive(receive: Receive, lengths: list[bytes]) -> bytes:
+async def _receive(receive: Receive, lengths: list[bytes], time: asyncio.Timeout) -> bytes:
     if lengths and int(lengths[0]) > MAX_BODY:
         raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
     content = bytearray()
-    while True:
+    while (
+        not time.expired()
+    ):  # a piece that comes at the very end of it may have stopped the timeout from ending the wait
         message = await receive()
         if message["type"] == "http.disconnect":
             raise MalformedJson("The body ended before it was complete.")
@@ -79,6 +81,7 @@ async def _receive(receive: Receive, lengths: list[bytes]) -> bytes:
             raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
         if not message.get("more_body", False):
             return bytes(content)
+    raise TimeoutError
 
 
 def parse(content: bytes) -> Any:
