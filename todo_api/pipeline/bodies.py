@@ -70,9 +70,8 @@ async def _receive(receive: Receive, lengths: list[bytes], time: asyncio.Timeout
     if lengths and int(lengths[0]) > MAX_BODY:
         raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
     content = bytearray()
-    while (
-        not time.expired()
-    ):  # a piece that comes at the very end of it may have stopped the timeout from ending the wait
+    # A piece that comes at the very end of the time may have kept it from ending the wait: gunicorn's, by asyncio.wait_for.
+    while not time.expired():
         message = await receive()
         if message["type"] == "http.disconnect":
             raise MalformedJson("The body ended before it was complete.")
