@@ -12,7 +12,7 @@ BETTER_AUTH := tests/better-auth/node_modules/.package-lock.json
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 
-.PHONY: serve test lint lint-contract contract-diff clients respect fuzz browser deployment faults bench clean
+.PHONY: serve test lint lint-contract contract-diff clients respect fuzz mutants browser deployment faults bench clean
 
 serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_URL is set; ARGS='--port 8080' is handed on
 	@exec .venv/bin/todo-api serve $(ARGS)
@@ -20,7 +20,7 @@ serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_U
 test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' is handed on
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(BETTER_AUTH) || true; fi
 	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
-	@echo "Left out: the long fuzz run (make fuzz), the pages in a browser (make browser), the generated clients (make clients)."
+	@echo "Left out: schemathesis (make fuzz), mutation testing (make mutants), the pages in a browser (make browser), the generated clients (make clients)."
 
 lint: $(TOOLS) lint-contract  ## style, types, and the contracts
 	@.venv/bin/ruff check
@@ -43,8 +43,12 @@ clients: $(TOOLS) $(NODE_TOOLS)  ## three clients made from the contract, types 
 respect: $(TOOLS) $(NODE_TOOLS)  ## a task's life (Arazzo) and recorded traffic against the running service, judged by Redocly
 	@.venv/bin/python -m tests.contract_tools.second_judge
 
-fuzz: $(TOOLS)  ## schemathesis at length, against a server of its own
+fuzz: $(TOOLS)  ## schemathesis at length, against a server of its own; ARGS='--max-examples 8 --seed 1' is what CI runs
 	@.venv/bin/python -m tests.fuzz $(ARGS)
+
+mutants: $(TOOLS)  ## mutation testing, at most 30 minutes a package; ARGS='--only auth --most 20' tries it out
+	@$(PIP) --editable '.[mutants]'
+	@.venv/bin/python -m tests.mutants $(ARGS)
 
 browser: $(TOOLS)  ## the pages, clicked through in Chromium; needs Debian's chromium and chromium-driver
 	@$(PIP) --editable '.[browser]'

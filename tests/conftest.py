@@ -1,11 +1,13 @@
 """One PostgreSQL for the whole run, a database for each module, the application in process, and users to act as."""
 
 import logging
+import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -28,6 +30,9 @@ from todo_api.embedded import EmbeddedServer
 SECRET = "a-secret-of-the-tests-Zk8vQ2xW7pLm4nRt"
 PASSWORD = "correct horse battery staple"
 
+SERVER_URL = "TEST_SERVER_URL"
+"""The variable that names a PostgreSQL to use, as its superuser, in place of one that the run starts."""
+
 BETTER_AUTH = Path(__file__).with_name("better-auth") / "node_modules" / ".package-lock.json"
 LEFT_OUT = {
     "test_better_auth.py": (
@@ -43,7 +48,7 @@ collect_ignore = [file for file, (is_there, _) in LEFT_OUT.items() if not is_the
 
 
 LONG = (
-    *("test_backups.py", "test_serve.py", "test_stopping.py", "test_issuers.py", "test_cli.py", "test_fuzz.py"),
+    *("test_backups.py", "test_serve.py", "test_stopping.py", "test_issuers.py", "test_cli.py"),
     *("test_embedded.py", "test_traces.py", "test_limits.py", "test_frozen.py", "test_guesses.py", "test_mcp.py"),
     *("test_concurrency.py", "test_retries_after_crashes.py", "test_isolation.py", "test_guide.py", "test_wheel.py"),
 )
@@ -67,6 +72,9 @@ def server() -> Iterator[EmbeddedServer]:
 
     Not in pytest's own temporary folder: as root, each new run of pytest closes that to the user PostgreSQL runs as.
     """
+    if SERVER_URL in os.environ:
+        yield _given(os.environ[SERVER_URL])
+        return
     with tempfile.TemporaryDirectory(prefix="task-api-", ignore_cleanup_errors=True) as folder:
         embedded = EmbeddedServer.start(Path(folder) / "postgresql")
         try:
@@ -78,6 +86,14 @@ def server() -> Iterator[EmbeddedServer]:
             yield embedded
         finally:
             embedded.stop()
+
+
+def _given(url: str) -> Any:
+    """A server that runs already, and goes on. What it has of a template is used again."""
+    if not rows(url, "SELECT FROM pg_database WHERE datname = 'template_tasks'"):
+        execute(url, "CREATE DATABASE template_tasks")
+        migrating.migrate(database_url(url, "template_tasks"))
+    return SimpleNamespace(url=url)
 
 
 def new_databases(server: EmbeddedServer) -> Callable[[], str]:

@@ -22,7 +22,7 @@ REGISTER = "/api/v1/auth/register"
 TOKEN = "/api/v1/auth/token"
 TASKS = "/api/v1/me/tasks"
 WRONG = "a wrong password of somebody"
-MANY = 10_000
+MANY = 1000
 HOME = "192.0.2.1"
 _numbers = itertools.count()
 
@@ -64,7 +64,7 @@ def test_issue_token_of_one_account_attacked_from_everywhere_is_held_off_and_the
     statuses: Counter[int] = Counter()
     for number in range(MANY):
         statuses[sign_in(service, email, anywhere()).status] += 1
-        if number % 1000 == 999:
+        if number % 100 == 99:
             owner = sign_in(service, email.upper(), HOME, PASSWORD)
             assert owner.status == 200
             assert service.signed_in(owner.json()["access_token"]).get(TASKS).status == 200
@@ -85,23 +85,23 @@ def test_issue_token_of_many_accounts_attacked_from_one_address_is_held_off_and_
     assert sign_in(service, email, HOME, PASSWORD).status == 200
 
 
-@pytest.mark.parametrize("exists", [True, False])
 def test_issue_token_refused_too_often_waits_longer_each_time_whether_the_account_exists_or_not(
-    service: Client, exists: bool
+    service: Client,
 ) -> None:
-    email = f"waits-{exists}@example.com"
-    if exists:
-        assert register(service, email, HOME).status == 201
-    assert [sign_in(service, email, anywhere()).status for _ in range(5)] == [401] * 5
-    waits = []
+    emails = ["waits-here@example.com", "waits-nowhere@example.com"]
+    assert register(service, emails[0], HOME).status == 201
+    waits: dict[str, list[int]] = {email: [] for email in emails}
+    for email in emails:
+        assert [sign_in(service, email, anywhere()).status for _ in range(5)] == [401] * 5
     for _ in range(3):
-        reply = sign_in(service, email, anywhere(), PASSWORD)
-        assert (reply.status, reply.code) == (429, "rate_limited")
-        assert "password" in reply.json()["detail"]
-        waits.append(int(reply.headers["retry-after"]))
-        time.sleep(waits[-1])
-        assert sign_in(service, email, anywhere()).status == 401
-    assert waits == [1, 2, 4]
+        for email in emails:
+            reply = sign_in(service, email, anywhere(), PASSWORD)
+            assert (reply.status, reply.code) == (429, "rate_limited")
+            assert "password" in reply.json()["detail"]
+            waits[email].append(int(reply.headers["retry-after"]))
+        time.sleep(max(waits[email][-1] for email in emails))
+        assert [sign_in(service, email, anywhere()).status for email in emails] == [401, 401]
+    assert list(waits.values()) == [[1, 2, 4], [1, 2, 4]]
 
 
 def test_issue_token_after_a_success_begins_anew(service: Client) -> None:

@@ -1,14 +1,17 @@
 """What PostgreSQL does for the purges, under row-level security and prepared: they read what has expired, and not all that holds."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
 from sqlalchemy.engine import make_url
 
+from tests.conftest import database_url
 from tests.rows import rows
 from tests.test_plans_of_queries import plan_of
 from todo_api.db import Database
+from todo_api.embedded import EmbeddedServer
 from todo_api.services import purges, replies, sessions
 from todo_api.statements import Statement
 
@@ -40,13 +43,25 @@ PURGES = {
 }
 
 
-@pytest.fixture(scope="module", params=["force_custom_plan", "force_generic_plan"])
-def database(new_database: Callable[[], str], request: pytest.FixtureRequest) -> Iterator[Database]:
-    url = new_database()
-    rows(url, FILL)
+@pytest.fixture(scope="module")
+def new_filled(server: EmbeddedServer, new_database: Callable[[], str]) -> Callable[[], str]:
+    """Makes a database with rows, analysed; they are made once, and copied."""
+    filled = new_database()
+    rows(filled, FILL)
     for table in PURGES:
-        rows(url, f"VACUUM ANALYZE {table}")
-    planned = make_url(url).update_query_dict({"options": f"-c plan_cache_mode={request.param}"})
+        rows(filled, f"VACUUM ANALYZE {table}")
+
+    def make() -> str:
+        name = f"test_{secrets.token_hex(4)}"
+        rows(server.url, f"CREATE DATABASE {name} TEMPLATE {make_url(filled).database}")
+        return database_url(server.url, name)
+
+    return make
+
+
+@pytest.fixture(scope="module", params=["force_custom_plan", "force_generic_plan"])
+def database(new_filled: Callable[[], str], request: pytest.FixtureRequest) -> Iterator[Database]:
+    planned = make_url(new_filled()).update_query_dict({"options": f"-c plan_cache_mode={request.param}"})
     with closing(Database(planned.render_as_string(hide_password=False), pool_size=1)) as database:
         yield database
 
@@ -64,10 +79,9 @@ def test_purge_reads_by_its_index_what_has_expired_and_no_more(
 
 
 def test_purge_of_sessions_deletes_a_thousand_at_a_time_and_one_process_is_at_it(
-    new_database: Callable[[], str],
+    new_filled: Callable[[], str],
 ) -> None:
-    url = new_database()
-    rows(url, FILL)
+    url = new_filled()
     past = "created_at = now() - interval '3 days', refreshed_at = now() - interval '2 days'"
     due = f"SELECT user_id, id FROM sessions LIMIT {purges.AT_ONCE + 500 - EXPIRED}"
     rows(url, "DELETE FROM sessions WHERE expires_at < now()")
