@@ -253,6 +253,14 @@ def test_list_tasks_with_shared_secret_is_answered(serve: Serve) -> None:
         assert [status(client, token) for token in tokens] == [200, 401, 401, 401]
 
 
+def test_list_tasks_with_a_type_of_any_spelling_is_answered_and_with_another_kind_of_token_is_not(serve: Serve) -> None:
+    good = ("JWT", "jwt", "at+jwt", "at+JWT", "AT+JWT", "application/at+jwt", "Application/JWT")
+    bad: list[object] = ["id+jwt", "application/id+jwt", "logout+jwt", "dpop+jwt", "secevent+jwt", "", 1, ["JWT"]]
+    with serve() as client:
+        statuses = [status(client, OLD.token({"typ": kind})) for kind in (*good, *bad)]
+    assert statuses == [200] * len(good) + [401] * len(bad)
+
+
 def test_serve_with_keys_by_url_agrees_on_cursors_between_copies(
     url: str, publisher: KeyServer, tmp_path: Path
 ) -> None:

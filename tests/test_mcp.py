@@ -288,31 +288,69 @@ def test_tool_with_no_token_or_a_bad_one_is_401(caller: Callable[[str | None], A
     assert told(caller(bearer).refusal("listTasks")) == (401, "unauthorized")
 
 
-def test_server_called_by_a_page_of_another_origin_refuses(address: str) -> None:
+LIST_TASKS = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "listTasks", "arguments": {}}}
+
+
+def listed(address: str, **fields: str) -> httpx2.Response:
+    """The reply to a call of a tool with Ada's token."""
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {token('ada')}"}
+    return httpx2.post(address, json=LIST_TASKS, headers=headers | fields)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST"])
+def test_server_called_by_its_name_without_a_page_answers(address: str, name: str) -> None:
+    host = f"{name}:{httpx2.URL(address).port}"
+    assert listed(address, Host=host).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_server_called_by_a_page_of_its_own_origin_answers(address: str, name: str) -> None:
+    assert listed(address, Origin=f"http://{name}:{httpx2.URL(address).port}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://evil.example", "http://localhost:3000", "http://127.0.0.1:3000", "http://localhost", "null", ""),
+        *("https://localhost:{port}", "http://[::1]:{port}", "http://evil.localhost:{port}"),
+    ],
+)
+def test_server_called_by_a_page_of_another_origin_refuses(address: str, origin: str) -> None:
     """MCP, transports: a server checks `Origin`, or a page in the user's browser could call it."""
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-    reply = httpx2.post(
-        address, json=call, headers={"Origin": "https://evil.example", "Accept": "application/json, text/event-stream"}
-    )
-    assert reply.status_code == 403
+    assert listed(address, Origin=origin.format(port=httpx2.URL(address).port)).status_code == 403
 
 
-def test_server_called_by_another_name_refuses(address: str) -> None:
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:{port}",
+        "localhost",
+        "127.0.0.1:1",
+        "127.0.0.1.evil.example:{port}",
+        "[::1]:{port}",
+    ],
+)
+def test_server_called_by_another_name_refuses(address: str, host: str) -> None:
     """As after DNS rebinding."""
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-    reply = httpx2.post(
-        address, json=call, headers={"Host": "evil.example", "Accept": "application/json, text/event-stream"}
+    assert listed(address, Host=host.format(port=httpx2.URL(address).port)).status_code == 421
+
+
+def test_mcp_over_http_with_a_token_of_its_own_refuses_in_one_line(tmp_path: Path) -> None:
+    said = refusal("mcp", "--http", str(free_port()), cwd=tmp_path, MCP_TOKEN="never-for-everybody")
+    assert said == (
+        "MCP_TOKEN is for stdio alone: with --http everybody on this machine could use it. Unset it; every caller sends"
+        " a token of their own."
     )
-    assert reply.status_code == 421
 
 
 def test_tool_while_the_service_is_away_says_so() -> None:
     from fastmcp import Client  # noqa: PLC0415  # as said above
 
-    from todo_api.mcp import tool_server  # noqa: PLC0415  # as said above
+    from todo_api.mcp import OwnToken, tool_server  # noqa: PLC0415  # as said above
 
     async def call() -> Any:
-        async with Client(tool_server(f"http://127.0.0.1:{free_port()}", token("ada"))) as client:
+        async with Client(tool_server(f"http://127.0.0.1:{free_port()}", OwnToken(token("ada")))) as client:
             return await client.call_tool("listTasks", {}, raise_on_error=False)
 
     result = asyncio.run(call())

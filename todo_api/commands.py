@@ -42,6 +42,11 @@ def mcp(options: argparse.Namespace) -> None:
     """Serves the tools until told to stop."""
     config = load_config(mcp_url=options.url)
     if options.http is not None:
+        if config.mcp_token:
+            raise CommandError(
+                "MCP_TOKEN is for stdio alone: with --http everybody on this machine could use it. Unset it; every"
+                " caller sends a token of their own."
+            )
         refuse_taken("127.0.0.1", options.http, "--http")
     try:
         from todo_api.mcp import serve  # noqa: PLC0415  # an extra, and slow to import

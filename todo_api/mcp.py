@@ -11,6 +11,10 @@ from fastmcp.server.providers.openapi import MCPType, RouteMap
 from fastmcp.utilities.openapi import HTTPRoute
 from fastmcp.utilities.openapi.director import RequestDirector
 from mcp_types import ToolAnnotations
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api import contract, contract31
 
@@ -21,18 +25,58 @@ NOT_FOR_TOOLS = ({"$ref": "#/components/parameters/UserId"}, {"$ref": "#/compone
 """Parameters that tools go without: they have no business in another space than their caller's, and keep no copies to renew."""
 
 
+MISDIRECTED = 421
+"""The status for a `Host` that is not this server's (RFC 9110, section 15.5.20)."""
+
+FORBIDDEN = 403
+
+
 class CallersToken(httpx2.Auth):
-    """Sends the service the token of whoever calls the tool: that of their request, else the one this process was given."""
+    """Sends the service the token of the caller's own request, or no token."""
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Adds the token, if there is one; without, the service answers 401."""
+        sent = get_http_headers(include={"authorization"}).get("authorization")
+        if sent:
+            request.headers["authorization"] = sent
+        yield request
+
+
+class OwnToken(httpx2.Auth):
+    """Sends the service the token of this process: whoever owns its stdin and stdout is the only caller."""
 
     def __init__(self, token: str) -> None:
         self._token = token
 
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
         """Adds the token, if there is one; without, the service answers 401."""
-        sent = get_http_headers(include={"authorization"}).get("authorization")
-        if sent or self._token:
-            request.headers["authorization"] = sent or f"Bearer {self._token}"
+        if self._token:
+            request.headers["authorization"] = f"Bearer {self._token}"
         yield request
+
+
+class OwnOrigin:
+    """Refuses requests for another host and requests of web pages, but for a page of this very origin.
+
+    fastmcp's own check takes every origin on this machine: a page of another program on localhost could call the tools.
+    """
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self._app = app
+        self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
+        self._origins = {f"http://{host}" for host in self._hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands the request on, or answers 421 or 403."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            if [host.lower() for host in headers.getlist("host")] not in [[host] for host in self._hosts]:
+                await PlainTextResponse("Misdirected Request", MISDIRECTED)(scope, receive, send)
+                return
+            if not set(headers.getlist("origin")) <= self._origins:
+                await PlainTextResponse("Forbidden Origin", FORBIDDEN)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class Director(RequestDirector):
@@ -58,12 +102,15 @@ class Director(RequestDirector):
         return path, {**query, **unknown}, headers, cookies, body
 
 
-def tool_server(url: str, token: str) -> FastMCP[Any]:
-    """The server, for the service at `url`: one tool for each operation of the tag `tasks`, named as the operation."""
+def tool_server(url: str, auth: httpx2.Auth) -> FastMCP[Any]:
+    """The server, for the service at `url`: one tool for each operation of the tag `tasks`, named as the operation.
+
+    `auth` says whose token the service is sent.
+    """
     document = _for_tools(contract31.convert(contract.load(contract.TASK_API)))
     client = httpx2.AsyncClient(
         base_url=url.rstrip("/") + document["servers"][0]["url"],
-        auth=CallersToken(token),
+        auth=auth,
         timeout=TIMEOUT,
         event_hooks={"response": [_refuse]},
     )
@@ -81,19 +128,19 @@ def tool_server(url: str, token: str) -> FastMCP[Any]:
 def serve(url: str, token: str, port: int | None) -> None:
     """Serves until told to stop: on this port of 127.0.0.1, or on stdin and stdout.
 
-    Over HTTP nothing is kept between requests, and `Host` and `Origin` are checked, as MCP asks of servers on a user's machine.
+    Over HTTP every caller sends a token of their own and `token` is not used: every user of the machine reaches the port.
+    Nothing is kept between requests, and `Host` and `Origin` are checked, as MCP asks of servers on a user's machine.
     """
-    server = tool_server(url, token)
     if port is None:
-        server.run("stdio", show_banner=False)
+        tool_server(url, OwnToken(token)).run("stdio", show_banner=False)
     else:
-        server.run(
+        tool_server(url, CallersToken()).run(
             "http",
             show_banner=False,
             host="127.0.0.1",
             port=port,
             stateless_http=True,
-            host_origin_protection="auto",
+            middleware=[Middleware(OwnOrigin, port=port)],
         )
 
 

@@ -25,7 +25,7 @@ MAX_TIME = 253402300799
 """The end of the year 9999, in seconds: what lies beyond is no time in seconds."""
 
 REQUIRED_CLAIMS = ["iss", "sub", "iat", "exp"]
-_TYPES = (None, "JWT", "at+jwt")
+_TYPES = ("jwt", "at+jwt")
 _CLAIMS_ALONE: Options = {
     "verify_signature": False,
     "verify_exp": True,
@@ -204,7 +204,7 @@ def is_signed(token: str, key: Any, algorithm: str) -> bool:
 
 
 def _check_types(header: dict[str, Any], claims: dict[str, Any]) -> None:
-    if header.get("typ") not in _TYPES or "zip" in header or "enc" in header:
+    if ("typ" in header and not _is_access_token_type(header["typ"])) or "zip" in header or "enc" in header:
         raise invalid()
     if not isinstance(header.get("alg"), str):
         raise invalid()
@@ -212,6 +212,14 @@ def _check_types(header: dict[str, Any], claims: dict[str, Any]) -> None:
         raise invalid()
     if not is_subject(claims["sub"]):
         raise invalid()
+
+
+def _is_access_token_type(value: object) -> bool:
+    """Whether `typ` names a JWT or an access token.
+
+    It is a media type without regard to case, and may leave out `application/` (RFC 7515, section 4.1.9; RFC 9068, section 4).
+    """
+    return isinstance(value, str) and value.isascii() and value.lower().removeprefix("application/") in _TYPES
 
 
 def _check_terms(claims: dict[str, Any], terms: Terms) -> None:
