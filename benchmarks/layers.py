@@ -44,7 +44,7 @@ LAYERS = (
     ),
     (
         "hand-over to the handler",
-        r"todo_api/greenlets|todo_api/pipeline/turns|a2wsgi|concurrent/futures|todo_api/pipeline/threads|threading\.py|queue",
+        r"todo_api/greenlets|todo_api/pipeline/admission|a2wsgi|concurrent/futures|todo_api/pipeline/threads|threading\.py|queue",
     ),
     ("other middlewares and decorators", r"connexion/|starlette/|todo_api/(pipeline|problems)|inflection"),
     ("server (gunicorn, event loop)", r"gunicorn|asyncio|uvloop|."),

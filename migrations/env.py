@@ -9,8 +9,8 @@ from todo_api.connections import engine_url
 from todo_api.migrating import ONE_AT_A_TIME
 from todo_api.models import metadata
 
-LOCK_TIMEOUT = "150ms"
-"""Shorter than requests may wait in a burst (`QUEUE_LIMIT`, four times): what waits behind a migration is not turned away for it."""
+LOCK_TIMEOUT = "100ms"
+"""Shorter than `QUEUE_LIMIT`: requests that wait behind a migration are not refused for it."""
 STATEMENT_TIMEOUT = "10min"
 
 

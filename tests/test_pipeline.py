@@ -12,6 +12,7 @@ from connexion.middleware.security import SecurityMiddleware
 
 from tests.client import Client, Reply, event_loop
 from todo_api.errors import Unauthorized
+from todo_api.pipeline.admission import AdmissionControl
 from todo_api.pipeline.bridge import Bridge
 from todo_api.pipeline.envelope import Envelope
 from todo_api.pipeline.routing import Routing
@@ -103,7 +104,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
     with event_loop() as loop:
 
         def make(contract: dict[str, Any]) -> Client:
-            tattoos = Lookups("ink-", str, tattooed, at_once=1, spent=lambda: (1, 0.5, 0.25))
+            tattoos = Lookups("ink-", str, tattooed, admission=AdmissionControl(), spent=lambda: (1, 0.5, 0.25))
             app = FlaskApp(
                 __name__,
                 middlewares=[Envelope, Problems, Routing, SecurityMiddleware, Validation, Bridge],

@@ -23,14 +23,14 @@ from todo_api.limiting import Limits
 from todo_api.logs import RequestLog
 from todo_api.metrics import Exposition, Layout, Memory, Recorder, vocabulary
 from todo_api.pages import Pages, published
+from todo_api.pipeline.admission import AdmissionControl
 from todo_api.pipeline.attempts import FamiliarPairs
 from todo_api.pipeline.bridge import Bridge
 from todo_api.pipeline.cors import Cors
 from todo_api.pipeline.envelope import Envelope
 from todo_api.pipeline.exchange import Watcher
-from todo_api.pipeline.routing import Routes, Routing
+from todo_api.pipeline.routing import Routing
 from todo_api.pipeline.security import BearerHandler, Lookups
-from todo_api.pipeline.turns import Load, Turns
 from todo_api.pipeline.validation import Validation
 from todo_api.problems import INTERNAL_ERROR, KINDS, Problems
 from todo_api.purging import Purging
@@ -38,7 +38,6 @@ from todo_api.services import keys, sessions
 from todo_api.services.cursors import CursorSigner
 from todo_api.services.replies import Replies
 from todo_api.services.tasks import Met
-from todo_api.shedding import Shedding
 from todo_api.specification import ContractApp, TagResolver
 
 if TYPE_CHECKING:  # an extra, which need not be there
@@ -98,8 +97,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
     own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
     replies = Replies(database, cursor_secret(config))
     limits = Limits(config, familiar or FamiliarPairs())
-    turns = Turns(config.threads_of_worker, Load(config.queue_limit / 1000))
-    shedding = Shedding(turns.load, Routes(), watch.watchers)
+    admission = AdmissionControl(config.threads_of_worker, config.queue_limit / 1000)
     parts = spaces.Parts(
         database=database,
         met=Met(),
@@ -117,20 +115,19 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
         if watch.log:
             watch.log.begin()
         traces, issuer = watch.traces or nullcontext(), external or nullcontext()
-        async with turns.load, limits, traces, issuer, Purging(partial(_purge, replies, database)):
+        async with limits, traces, issuer, Purging(partial(_purge, replies, database)):
             yield
         database.close()
         beside.close()
 
-    bearer = BearerHandler(external.identity if external else own.identity, _key_lookups(config, database))
+    bearer = BearerHandler(external.identity if external else own.identity, _key_lookups(database, admission))
     app = ContractApp(
         __name__,
         lifespan=lifespan,
-        middlewares=_middlewares(config, database, watch, limits, turns, shedding.routes),
+        middlewares=_middlewares(config, database, watch, limits, admission),
         resolver=TagResolver(),
         security_map={"bearer": lambda: bearer},
     )
-    app.shedding = shedding
     spaces.install(app.app, parts)
     app.add_contract(contract.load(contract.TASK_API))
     app.add_contract(contract.load(contract.OPS_API))
@@ -152,12 +149,10 @@ def _checks(database: Database, external: ExternalTokens | None) -> dict[str, Ca
     return checks | ({"issuer_keys": external.check} if external else {})
 
 
-def _key_lookups(config: Config, database: Database) -> Lookups:
+def _key_lookups(database: Database, admission: AdmissionControl) -> Lookups:
     """Nothing is kept of API keys between requests, so that a revoked one is refused on the next, by every worker."""
-    half = max(1, config.threads_of_worker // 2)  # the other half of the connections stays for who is known already
-    return Lookups(
-        api_keys.PREFIX, api_keys.digest, partial(keys.find, database.as_key), at_once=half, spent=database.spent
-    )
+    find = partial(keys.find, database.as_key)
+    return Lookups(api_keys.PREFIX, api_keys.digest, find, admission=admission, spent=database.spent)
 
 
 def _purge(replies: Replies, database: Database) -> int:
@@ -173,7 +168,7 @@ def _check_schema(database: Database, needed: str) -> None:
 
 
 def _middlewares(
-    config: Config, database: Database, watch: Watch, limits: Limits, turns: Turns, routes: Routes
+    config: Config, database: Database, watch: Watch, limits: Limits, admission: AdmissionControl
 ) -> list[Any]:
     """From the outside in."""
     cors = partial(
@@ -192,11 +187,11 @@ def _middlewares(
             Pages,
             pages=published(contract.TASK_API) | documentation.pages(contract.TASK_API) | discovery.pages(config),
         ),
-        partial(Routing, routes=routes, load=turns.load),
+        Routing,
         *limits.around_security,
         SecurityMiddleware,
         *limits.of_users,
         partial(Validation, body_timeout=config.body_timeout),
         *limits.of_attempts,
-        partial(Bridge, turns=turns, spent=database.spent),
+        partial(Bridge, admission=admission, spent=database.spent),
     ]

@@ -58,7 +58,7 @@ class Config:
     port: int = 8000
     web_concurrency: int | None = None
     threads: int | None = None
-    queue_limit: int = 50
+    queue_limit: int = 150
     client_connections: int = 2048
     head_timeout: int = 10
     body_timeout: int = 30

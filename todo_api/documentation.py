@@ -101,7 +101,7 @@ ADVICE: dict[str, Advice] = {
         "Send the body with `Content-Length`, or as `chunked` alone.",
     ),
     "overloaded": Advice(
-        "More is asked of the service than it can answer in time, so that it turned this request away before it began.",
+        "More is asked of the service than it can answer in time: this request waited, and was refused before it began.",
         "Wait for `Retry-After` seconds, and longer after each further refusal, then try again. Nothing was done.",
     ),
     "payload_too_large": Advice(

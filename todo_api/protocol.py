@@ -29,7 +29,6 @@ from todo_api.pipeline.rejections import (
 )
 from todo_api.problems import INTERNAL_ERROR, KINDS, problem
 from todo_api.replying import Reply, head
-from todo_api.shedding import Shedding
 
 DISCARDED_BYTES = 16 * 1024 * 1024
 """How much of a body that no operation wants is read and thrown away, so that its sender gets to read the answer."""
@@ -92,7 +91,6 @@ class Protocol(ASGIProtocol):
     """Who is told of what is refused here. Of all else the application tells them."""
 
     limits: ClassVar[Limits]
-    shedding: ClassVar[Shedding | None] = None
     places: ClassVar[_Places] = _Places()
     _head_timer: asyncio.TimerHandle | None = None
     _unread_timer: asyncio.TimerHandle | None = None
@@ -198,23 +196,9 @@ class Protocol(ASGIProtocol):
             self.worker.loop.call_later(self._keepalive, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        """Takes what arrives; after a refusal, throws it away. In overload, a request may be answered at once."""
-        if not self._closed and not (self.shedding and self.shedding.load.overloaded and self._shed(data)):
+        """Takes what arrives; after a refusal, throws it away."""
+        if not self._closed:
             super().data_received(data)
-
-    def _shed(self, data: bytes) -> bool:
-        """Answers the request where it is turned away, and nothing else goes on here. Whether it has."""
-        is_free = self._awaiting_request and self._current_request is None and not self._begun
-        if not is_free or self._flow_control.write_paused or self.worker.stopping or not self._keepalive:
-            return False
-        reply = self.shedding.reply(data)
-        if reply is None:
-            return False
-        self.transport.write(reply)
-        self._stop_awaiting_head()
-        self._cancel_keepalive_timer()
-        self._arm_keepalive_timer()
-        return True
 
     def end_if_idle(self) -> None:
         """Ends the connection, unless a request of it is being answered or waits to be read."""

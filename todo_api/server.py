@@ -137,7 +137,6 @@ class Server(BaseApplication):
         Protocol.watchers = watch.watchers
         Protocol.limits = Limits(self._config.head_timeout, _connections(self._config.client_connections))
         app = create_app(self._config, watch, self._familiar)
-        Protocol.shedding = app.shedding
         _keep_for_good()
         return app
 

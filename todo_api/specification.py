@@ -11,7 +11,6 @@ from connexion.resolver import Resolution, Resolver
 from connexion.spec import OpenAPISpecification
 
 from todo_api.contract import HANDLERS, snake_case
-from todo_api.shedding import Shedding
 
 _OPENAPI = jsonschema_rs.Draft4Validator(OpenAPISpecification.openapi_schema)
 
@@ -45,9 +44,6 @@ class CompiledSpecification(OpenAPISpecification):
 
 class ContractApp(FlaskApp):
     """Connexion's application, of contracts that are held to OpenAPI's schema by a compiled validator."""
-
-    shedding: Shedding
-    """For the server: whom it need not let in."""
 
     def add_contract(self, document: dict[str, Any]) -> None:
         """As `add_api`, which takes no specification that is made already. Raises InvalidSpecification."""

@@ -8,6 +8,7 @@ Flask's own routing of what is routed already, and of the decorators that Connex
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
+from math import inf
 from typing import Any
 
 import flask
@@ -19,10 +20,10 @@ from connexion.spec import Specification
 from starlette.types import Receive, Scope, Send
 
 from todo_api.greenlets import spawn
+from todo_api.pipeline.admission import ANONYMOUS, AdmissionControl
 from todo_api.pipeline.exchange import Exchange, Spent
 from todo_api.pipeline.security import IDENTITY
 from todo_api.pipeline.threads import Threads
-from todo_api.pipeline.turns import Turns
 from todo_api.pipeline.validation import ARGUMENTS, USER
 
 Reply = tuple[Any, int, dict[str, str]]
@@ -94,12 +95,14 @@ class HandlerAPI(RoutedAPI[HandledOperation]):
 class Bridge(RoutedMiddleware[HandlerAPI]):
     """The innermost of the pipeline: runs the handlers."""
 
-    def __init__(self, app: FlaskASGIApp, *, turns: Turns | None = None, spent: Spent = lambda: (0, 0.0, 0.0)) -> None:
-        """`turns` are those of all handlers that have no threads of their own."""
+    def __init__(
+        self, app: FlaskASGIApp, *, admission: AdmissionControl | None = None, spent: Spent = lambda: (0, 0.0, 0.0)
+    ) -> None:
+        """`admission` has the slots of all handlers that have no threads of their own."""
         super().__init__(app)
         self._flask: flask.Flask = app.app
         self._spent = spent
-        self._turns = turns or Turns()
+        self._admission = admission or AdmissionControl()
 
     def add_api(self, specification: Specification, **kwargs: Any) -> HandlerAPI:
         """Learns the operations of a contract.
@@ -113,9 +116,11 @@ class Bridge(RoutedMiddleware[HandlerAPI]):
         return api
 
     async def _spawn(self, call: _Call) -> _Answer:
-        async with self._turns:
-            if call[2].left:
-                raise asyncio.CancelledError  # its sender left while it waited for its turn
+        handler, _, exchange = call
+        since = inf if handler is _next else exchange.ready_at  # a reply that has begun is not refused half way
+        async with self._admission.slot(exchange.subject or ANONYMOUS, since):
+            if exchange.left:
+                raise asyncio.CancelledError  # its sender left while it waited
             return await spawn(self._run, call)
 
     def _run(self, call: _Call) -> _Answer:

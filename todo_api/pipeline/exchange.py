@@ -35,6 +35,7 @@ class Exchange:
         "method",
         "operation",
         "parent_id",
+        "ready_at",
         "request_id",
         "route",
         "sampled",
@@ -50,7 +51,8 @@ class Exchange:
     def __init__(
         self, method: str, request_id: str, traceparent: bytes | None, watchers: "tuple[Watcher, ...]"
     ) -> None:
-        self.began = perf_counter()
+        self.began = self.ready_at = perf_counter()
+        """When its head was read, and when it could be answered: its wait for a slot counts from the second."""
         self.method = method if method in METHODS else OTHER
         self.request_id = request_id
         self.trace_id: str | None = None

@@ -7,6 +7,7 @@ account is made. Whose account it is says the token, else the body's `email`.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import NamedTuple
 
 from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
@@ -76,7 +77,7 @@ class Guesses(SpecMiddleware):
             await self._app(scope, receive, send)
         elif self._attempts is None:
             async with self._turns[False].one():
-                await self._app(scope, receive, send)
+                await self._go_on(scope, receive, send)
         else:
             await self._guarded(self._attempts, await self._guard(self._attempts, kind, scope), scope, receive, send)
 
@@ -97,7 +98,7 @@ class Guesses(SpecMiddleware):
             raise RateLimited(wait, _DETAIL)
         try:
             async with self._turns[guard.is_familiar].one():
-                await self._app(scope, receive, send)
+                await self._go_on(scope, receive, send)
         except (InvalidCredentials, EmailTaken, WrongPassword):
             raise
         except Exception:  # no guess, whatever it was
@@ -106,6 +107,10 @@ class Guesses(SpecMiddleware):
         await attempts.forget(guard.account)
         await attempts.give_back(guard.given_back)
         await attempts.learn(guard.pair)
+
+    async def _go_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["exchange"].ready_at = perf_counter()  # this wait has a limit of its own
+        await self._app(scope, receive, send)
 
 
 class Turns:

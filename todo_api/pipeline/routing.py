@@ -4,7 +4,6 @@ A path is split at its slashes first and decoded then: an encoded slash or a dot
 validation to judge, and an empty segment matches nothing. 404, 405 with the whole `Allow`, and OPTIONS are answered here.
 """
 
-from time import perf_counter
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -13,8 +12,7 @@ from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.pipeline.exchange import Exchange
-from todo_api.pipeline.rejections import MethodNotAllowed, Overloaded, RouteNotFound
-from todo_api.pipeline.turns import Load
+from todo_api.pipeline.rejections import MethodNotAllowed, RouteNotFound
 
 METHODS = ("get", "put", "post", "patch", "delete")
 """The methods of operations. HEAD and OPTIONS follow from them."""
@@ -29,7 +27,6 @@ class Resource(NamedTuple):
     operation_ids: dict[str, str]
     allowed: str
     options: list[tuple[bytes, bytes]]
-    has_own_threads: bool
 
 
 class Shape:
@@ -58,7 +55,7 @@ class Routes:
             segments = template.split("/")
             fixed = tuple(place for place, text in enumerate(segments) if not text.startswith("{"))
             shape = self._shape(len(segments), fixed)
-            resource = _resource(base, template, item, bool(specification.get("x-own-threads")))
+            resource = _resource(base, template, item)
             if shape.resources.setdefault(tuple(segments[place] for place in fixed), resource) is not resource:
                 raise ValueError(f"The path {template} stands twice, with other names for what is variable.")
 
@@ -84,21 +81,18 @@ class Routes:
 
 
 class Routing(SpecMiddleware):
-    """Finds the operation of a request, and tells Connexion's middlewares further in. Turns it away where there is too much to do:
-    here it has cost next to nothing."""
+    """Finds the operation of a request, and tells Connexion's middlewares further in."""
 
-    def __init__(self, app: ASGIApp, *, routes: Routes | None = None, load: Load | None = None) -> None:
-        """`load` is that of all operations whose handlers have no threads of their own."""
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._routes = routes or Routes()
-        self._load = load or Load()
+        self._routes = Routes()
 
     def add_api(self, specification: Specification, *, base_path: str | None = None, **_: Any) -> None:
         """Learns the paths of a contract."""
         self._routes.add(specification, base_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on with its operation, or raises RouteNotFound, MethodNotAllowed or Overloaded."""
+        """Hands the request on with its operation, or or raises RouteNotFound or MethodNotAllowed."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -114,8 +108,6 @@ class Routing(SpecMiddleware):
         if operation_id is None:
             raise MethodNotAllowed(resource.allowed)
         exchange.enter(operation_id, resource.template)
-        if not resource.has_own_threads and self._load.is_too_much():
-            raise Overloaded
         routing = {"api_base_path": resource.base_path, "operation_id": operation_id}
         scope = {
             **scope,
@@ -123,24 +115,10 @@ class Routing(SpecMiddleware):
             "path_params": parameters,
             "extensions": {**(scope.get("extensions") or {}), ROUTING_CONTEXT: routing},
         }
-        if resource.has_own_threads:
-            await self._app(scope, receive, send)
-            return
-        load = self._load
-        load.answering += 1
-        began, turned_away = perf_counter(), False
-        try:
-            await self._app(scope, receive, send)
-        except Overloaded:
-            turned_away = True
-            raise
-        finally:
-            load.answering -= 1
-            if not turned_away:
-                load.pace.answer(perf_counter() - began)
+        await self._app(scope, receive, send)
 
 
-def _resource(base_path: str, template: str, item: dict[str, Any], has_own_threads: bool) -> Resource:
+def _resource(base_path: str, template: str, item: dict[str, Any]) -> Resource:
     methods = {method.upper(): item[method] for method in METHODS if method in item}
     ids = {method: operation["operationId"] for method, operation in methods.items()}
     if "GET" in ids:
@@ -152,7 +130,7 @@ def _resource(base_path: str, template: str, item: dict[str, Any], has_own_threa
         options.append((b"accept-patch", accepted.encode()))
     segments = enumerate(template.split("/"))
     variable = tuple((place, text[1:-1]) for place, text in segments if text.startswith("{"))
-    return Resource(base_path, template, variable, ids, allowed, options, has_own_threads)
+    return Resource(base_path, template, variable, ids, allowed, options)
 
 
 def _decode(segment: str) -> str | None:

@@ -1,6 +1,5 @@
 """Bearer authentication (RFC 6750), in the place that Connexion's security map has for it."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -9,6 +8,7 @@ from connexion.security import AbstractSecurityHandler
 
 from todo_api.errors import Unauthorized
 from todo_api.greenlets import spawn
+from todo_api.pipeline.admission import ANONYMOUS, AdmissionControl
 from todo_api.pipeline.exchange import Exchange, Spent
 
 IDENTITY = "identity"
@@ -40,18 +40,18 @@ class Lookups:
         read: Callable[[str], str],
         find: Callable[[str], Identified],
         *,
-        at_once: int,
+        admission: AdmissionControl,
         spent: Spent,
     ) -> None:
         """`read` is what to look a token up by, at once; `find` is whom it speaks for, and may wait. Either raises Unauthorized.
 
-        No more than `at_once` are looked up at once: what a stranger makes up takes no more connections than that.
+        A look-up takes a slot as a stranger does, since the user is not known yet.
         """
         self._prefix = prefix
         self._read = read
         self._find = find
         self._spent = spent
-        self._turn = asyncio.Semaphore(at_once)
+        self._admission = admission
 
     def claims(self, token: str) -> bool:
         """Whether the token is one of these."""
@@ -60,7 +60,7 @@ class Lookups:
     async def identity(self, token: str, exchange: Exchange) -> Identified:
         """Whom the token speaks for. What `read` and `find` raise is raised here, and what they spend put down to the exchange."""
         key = self._read(token)
-        async with self._turn:
+        async with self._admission.slot(ANONYMOUS, exchange.ready_at):
             return await spawn(self._look_up, key, exchange)
 
     def _look_up(self, key: str, exchange: Exchange) -> Identified:

@@ -2,6 +2,7 @@
 sees a request that breaks one of them."""
 
 import inspect
+from time import perf_counter
 from typing import Any
 
 from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
@@ -46,6 +47,7 @@ class ValidatedOperation:
         self._parameters.read(scope, arguments, violations)
         if self._body is not None:
             arguments["body"] = await self._body.read(scope, receive, violations)
+            scope["state"]["exchange"].ready_at = perf_counter()  # a slow sender has not waited for a slot
         if violations:
             raise ValidationFailed(violations)
         scope["extensions"][ARGUMENTS] = arguments
