@@ -19,9 +19,11 @@ from tests import contract_coverage, pooler, redis_server
 from tests.client import Client, event_loop
 from tests.contract_check import ContractCheck
 from tests.discretion import RUN, Listener
+from tests.kinds import EACH_KIND, KINDS, new_token
 from tests.rows import rows
 from todo_api import migrating
 from todo_api.app import create_app
+from todo_api.auth.passwords import Passwords
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.config import Config
 from todo_api.connections import engine_url
@@ -207,10 +209,29 @@ def anonymous(url: str, new_client: Callable[[Config], Client]) -> Client:
     return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000))
 
 
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    """Of `PASSWORD`."""
+    return Passwords().hash(PASSWORD)
+
+
 @pytest.fixture
-def new_user(anonymous: Client) -> Callable[[], Client]:
-    """Makes a client of a user of its own, whom the service has not met yet."""
-    return lambda: anonymous.signed_in(token(f"user-{secrets.token_hex(6)}"))
+def kind(request: pytest.FixtureRequest) -> str:
+    """Of what kind the users of the test are (see `kinds`): whom the service has not met yet, unless the module has several."""
+    return str(getattr(request, "param", KINDS[0]))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs the tests of some modules with users of each kind."""
+    kinds = EACH_KIND.get(metafunc.module.__name__)
+    if kinds and "new_user" in metafunc.fixturenames:
+        metafunc.parametrize("kind", kinds, indirect=True)
+
+
+@pytest.fixture
+def new_user(anonymous: Client, direct: str, kind: str, password_hash: str) -> Callable[[], Client]:
+    """Makes a client of a user of its own."""
+    return lambda: anonymous.signed_in(new_token(direct, own_issuer(), kind, password_hash))
 
 
 @pytest.fixture
@@ -255,8 +276,13 @@ def user(new_account: Callable[[], User]) -> User:
 
 def token(user_id: str, **changes: Any) -> str:
     """A token of the service's own issuer."""
+    return own_issuer(**changes).issue(user_id)
+
+
+def own_issuer(**changes: Any) -> TokenIssuer:
+    """The service's own issuer."""
     settings = {"secret": SECRET, "issuer": "task-api", "audience": "task-api", "lifetime": 3600} | changes
-    return TokenIssuer(**settings).issue(user_id)
+    return TokenIssuer(**settings)
 
 
 def execute(url: str, statement: str) -> list[tuple[Any, ...]]:

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.client import Client, Reply
-from tests.conftest import PASSWORD, execute, token
+from tests.conftest import execute, token
 from tests.rows import rows as every_row
 from todo_api import contract
-from todo_api.auth.passwords import Passwords
 from todo_api.contract import resolve
 
 PUBLIC = {"registerAccount", "issueToken", "refreshToken", "signOut", "checkLiveness", "checkReadiness", "getMetrics"}
@@ -88,18 +87,15 @@ class Owner(NamedTuple):
     ids: dict[str, str]
 
 
-@pytest.fixture(scope="session")
-def password_hash() -> str:
-    """Of the password in the contract's examples."""
-    return Passwords().hash(PASSWORD)
-
-
 @pytest.fixture
 def owner(ada: Client, direct: str, password_hash: str) -> Owner:
     task = ada.post("/api/v1/me/tasks", {"title": "Mine"}).json()
     key = ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]}).json()
     account = (task["user_id"], f"{secrets.token_hex(6)}@example.com", password_hash)
-    every_row(direct, f"INSERT INTO accounts (user_id, email, password_hash) VALUES {account}")
+    every_row(
+        direct,
+        f"INSERT INTO accounts (user_id, email, password_hash) VALUES {account} ON CONFLICT (user_id) DO NOTHING",
+    )
     return Owner(ada, task["user_id"], {"task_id": task["id"], "key_id": key["id"]})
 
 
