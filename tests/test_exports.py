@@ -15,6 +15,7 @@ from tests.rows import rows, tables_of_users
 from tests.test_serve import soon
 from todo_api.db import Database
 from todo_api.services import exports
+from todo_api.services.guards import Caller
 
 ACCOUNT = "/api/v1/me/account"
 TASKS = "/api/v1/me/tasks"
@@ -100,7 +101,7 @@ def test_export_account_reads_no_task_before_it_is_asked_for(user: User, databas
     """So that the memory it takes does not grow with the tasks."""
     for number in range(3):
         user.client.post(TASKS, {"title": f"Task {number}"})
-    found = exports.export(database, user.id, registered=True)
+    found = exports.export(database, user.id, Caller(registered=True))
     database.spent()
     assert len(next(found.batches)) == 3
     assert database.spent()[0] == 1

@@ -128,10 +128,24 @@ def test_select_without_filter_shows_own_rows_alone(world: World, as_ada: Scope,
     assert run(as_ada, f"SELECT DISTINCT {OWNER_COLUMN[table]} FROM {table}") == [(world.ada,)]
 
 
+WRITTEN = {"accounts": "email", "api_keys": "last_used_at", "sessions": "refreshed_at"}
+"""A column that the user's role may change, or has the right to so that it may lock a row, by table; else that of the owner."""
+
+
+@pytest.mark.parametrize("table", ["api_keys", "sessions"])
+@pytest.mark.usefixtures("unchanged")
+def test_update_of_own_keys_and_sessions_which_may_be_locked_is_refused(
+    world: World, as_ada: Scope, table: str
+) -> None:
+    assert run(as_ada, f"SELECT user_id FROM {table} FOR KEY SHARE")[0] == (world.ada,)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
+        run(as_ada, f"UPDATE {table} SET {WRITTEN[table]} = now() RETURNING 1")
+
+
 @every_table
 @pytest.mark.usefixtures("unchanged")
 def test_update_without_filter_reaches_no_row_of_another(world: World, as_ada: Scope, table: str) -> None:
-    column, written = OWNER_COLUMN[table], {"accounts": "email"}.get(table, OWNER_COLUMN[table])
+    column, written = OWNER_COLUMN[table], WRITTEN.get(table, OWNER_COLUMN[table])
     statement = f"UPDATE {table} SET {written} = {written} WHERE {column} <> '{world.ada}' RETURNING {column}"
     if privilege(world.url, table, "UPDATE"):
         assert run(as_ada, statement) == []

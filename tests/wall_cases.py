@@ -82,10 +82,13 @@ def _writes(method: str, below: str, bodies: list[Any]) -> Case:
                 first, second = (f"{TASKS}/{id_}" for id_ in mine.tasks[status][:2])
                 for condition in [*tags(ask("account", "GET", first))]:
                     ask("account", method, first + below, body, **condition)
+                for condition in [*tags(ask("key", "GET", second))]:
+                    ask("key", method, second + below, body, **condition)
                 ask("account", method, second + below, body)
             for condition in ({}, {"If-Match": "*"}, {"If-Match": '"1"'}):
                 ask("account", method, f"{TASKS}/{THEIR_TASK}{below}", body, **condition)
                 ask("operator", method, f"{TASKS}/{THEIR_TASK}{below}", body, **condition)
+                ask("key", method, f"{TASKS}/{THEIR_TASK}{below}", body, **condition)
 
     return write
 
@@ -135,9 +138,10 @@ def rename(ask: Ask, mine: Mine) -> None:
 
 @case
 def change_email(ask: Ask, mine: Mine) -> None:
-    for number, condition in enumerate([*tags(ask("account", "GET", ACCOUNT))]):
-        body = {"password": PASSWORD, "email": f"new{number}@example.com"}
-        ask("account", "POST", f"{ACCOUNT}/email", body, **condition)
+    for who in ("account", "account-operator"):
+        for number, condition in enumerate([*tags(ask(who, "GET", ACCOUNT))]):
+            body = {"password": PASSWORD, "email": f"new{number}-{who}@example.com"}
+            ask(who, "POST", f"{ACCOUNT}/email", body, **condition)
     ask("account", "POST", f"{ACCOUNT}/email", body | {"password": f"{PASSWORD}!"})
     ask("operator", "POST", f"{ACCOUNT}/email", body)
 
@@ -148,6 +152,10 @@ def change_password(ask: Ask, mine: Mine) -> None:
     ask("operator", "POST", f"{ACCOUNT}/password", body)
     ask("account", "POST", f"{ACCOUNT}/password", body)
     ask("account", "POST", f"{ACCOUNT}/password", body)
+    other = {"current_password": body["new_password"], "new_password": PASSWORD, "revoke_keys": True}
+    ask("account-operator", "POST", f"{ACCOUNT}/password", other)
+    ask("account", "POST", f"{ACCOUNT}/password", body)
+    ask("account", "GET", KEYS)
 
 
 @case
@@ -158,6 +166,12 @@ def delete_account(ask: Ask, mine: Mine) -> None:
         ask("account", method, address)
     ask("account", "POST", TASKS, {"title": "Too late"})
     ask("account", "POST", KEYS, {"name": "Too late", "scopes": ["account"]})
+
+
+@case
+def delete_account_by_an_operator(ask: Ask, mine: Mine) -> None:
+    ask("account-operator", "POST", f"{ACCOUNT}/deletion", {"password": PASSWORD})
+    ask("key", "POST", TASKS, {"title": "Too late"})
 
 
 @case
@@ -242,6 +256,7 @@ def seed(world: World, client: Client) -> Mine:
     session = str(world.rows("SELECT min(id::text) FROM sessions")[0][0])
     settings = {"secret": SECRET, "issuer": "task-api", "audience": "task-api", "lifetime": 3600}
     mine.tokens["account"] = TokenIssuer(**settings).issue(user_id, session)
+    mine.tokens["account-operator"] = token(user_id)
     operators = ("operator", *(f"operator-{status}" for status in STATUSES))
     mine.tokens |= {name: token(name) for name in operators}
     for who in ("account", *operators):

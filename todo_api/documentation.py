@@ -60,8 +60,8 @@ ADVICE: dict[str, Advice] = {
         "Make a new key, such as a UUID, for each new request; send the same key only with the very same request.",
     ),
     "insufficient_scope": Advice(
-        "The API key is good, and was made without the scope that this operation needs. `WWW-Authenticate` names it.",
-        "Use a key that has the scope. What needs `credentials` takes a token of the issuer: no key has that.",
+        "The API key is good, and was made without a scope that this operation needs. `WWW-Authenticate` names all that it needs.",
+        "Use a key that has every one of them. What needs `credentials` takes a token of the issuer: no key has that.",
     ),
     "internal_error": Advice(
         "Something went wrong on our side. Nothing is wrong with your request.",

@@ -81,10 +81,10 @@ class Forbidden(TaskApiError):
 
 
 class InsufficientScope(TaskApiError):
-    """The token is good, but not for this operation: it lacks `scope`."""
+    """The token is good, but not for this operation: it lacks one of `scope`, names between blanks."""
 
     def __init__(self, scope: str) -> None:
-        super().__init__(f"The API key does not have the scope that this operation needs: {scope}.")
+        super().__init__(f"The API key does not have every scope that this operation needs: {scope}.")
         self.scope = scope
 
 

@@ -35,7 +35,7 @@ LOGIN_ROLE = "task_api_login"
 REPLIES_KEPT = "24 hours"
 """For how long a reply is kept for a retry, as an interval of PostgreSQL's."""
 
-KEY_SCOPES = ("tasks:read", "tasks:write", "account")
+KEY_SCOPES = ("tasks:read", "tasks:write", "account", "account:write")
 """What an API key can be good for."""
 
 MOST_KEYS = 100

@@ -51,6 +51,8 @@ class Identity(NamedTuple):
     """The id of the session it was issued in, where it has one (`sid`, as OpenID Connect's log-out specifications name it)."""
     scopes: frozenset[str] | None = None
     """All that it may do; None for everything, as with every JWT."""
+    key: str | None = None
+    """The id of the API key that it is, where it is one."""
 
 
 class Terms(NamedTuple):

@@ -12,9 +12,9 @@ from todo_api.handlers.retries import replayable
 from todo_api.handlers.spaces import (
     PRIVATE,
     SECRET,
+    caller,
     etag,
     is_known,
-    is_registered,
     matched_versions,
     own_issuer,
     owner,
@@ -88,17 +88,19 @@ def change_email(user_id: str, identity: Identity, body: dict[str, str], if_matc
 
 
 @replayable
-def change_password(user_id: str, identity: Identity, body: dict[str, str]) -> Reply:
-    """204."""
+def change_password(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply:
+    """200 with how many API keys there are, and how many were revoked."""
     service = _service(user_id, identity)
     own_issuer()
-    service.change_password(parts().passwords, body["current_password"], body["new_password"], identity.session)
-    return None, 204, SECRET
+    left = service.change_password(
+        parts().passwords, body["current_password"], body["new_password"], revoke_keys=body.get("revoke_keys", False)
+    )
+    return left._asdict(), 200, SECRET
 
 
 def export_account(user_id: str, identity: Identity) -> Reply:
     """200 with everything, written while it is read."""
-    found = export(parts().database, owner(user_id, identity.subject), registered=is_registered(identity))
+    found = export(parts().database, owner(user_id, identity.subject), caller(identity))
     return _document(found), 200, SECRET | {"Content-Type": "application/json"}
 
 
@@ -118,12 +120,10 @@ def delete_account(user_id: str, identity: Identity, body: dict[str, str]) -> Re
 
 
 def _document(found: Export) -> Iterator[bytes]:
-    head = {
-        "exported_at": found.exported_at,
-        "account": dump_account(found.account),
-        "sessions": [dump_session(session) for session in found.sessions],
-        "api_keys": [dump_api_key(key) for key in found.keys],
-    }
+    head = {"exported_at": found.exported_at, "account": dump_account(found.account)}
+    if found.sessions is not None and found.keys is not None:
+        head["sessions"] = [dump_session(session) for session in found.sessions]
+        head["api_keys"] = [dump_api_key(key) for key in found.keys]
     yield orjson.dumps(head, option=orjson.OPT_UTC_Z)[:-1] + b',"tasks":['
     separator = b""
     for batch in found.batches:
@@ -133,7 +133,7 @@ def _document(found: Export) -> Iterator[bytes]:
 
 
 def _service(user_id: str, identity: Identity) -> AccountService:
-    return AccountService(parts().database, owner(user_id, identity.subject), registered=is_registered(identity))
+    return AccountService(parts().database, owner(user_id, identity.subject), caller(identity))
 
 
 def _tagged(account: Account) -> dict[str, str]:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from todo_api.auth.tokens import Identity
 from todo_api.handlers.retries import replayable
-from todo_api.handlers.spaces import PRIVATE, SECRET, is_registered, owner, parts
+from todo_api.handlers.spaces import PRIVATE, SECRET, caller, owner, parts
 from todo_api.pipeline.bridge import Reply
 from todo_api.schemas import dump_api_key, load_api_key_input
 from todo_api.services.keys import KeyService
@@ -31,4 +31,4 @@ def revoke_api_key(user_id: str, identity: Identity, key_id: str) -> Reply:
 
 
 def _service(user_id: str, identity: Identity) -> KeyService:
-    return KeyService(parts().database, owner(user_id, identity.subject), registered=is_registered(identity))
+    return KeyService(parts().database, owner(user_id, identity.subject), caller(identity))

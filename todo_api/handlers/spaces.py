@@ -13,6 +13,7 @@ from todo_api.errors import AccountsDisabled, Forbidden
 from todo_api.health import Readiness
 from todo_api.scopes import Scopes
 from todo_api.services.cursors import CursorSigner
+from todo_api.services.guards import Caller
 from todo_api.services.replies import Replies
 from todo_api.services.tasks import Met
 
@@ -64,12 +65,13 @@ def own_issuer() -> TokenIssuer:
     return issuer
 
 
-def is_registered(identity: Identity) -> bool:
-    """Whether the user must have a row: a token that was issued in a session of ours is dead without its account.
+def caller(identity: Identity) -> Caller:
+    """What the token stands on: an API key, a session of ours, or nothing but its issuer's word.
 
     Users of an external issuer get a row with their first write, and so do those whom an operator makes a token for.
     """
-    return identity.session is not None and parts().issuer is not None
+    session = identity.session if parts().issuer is not None else None
+    return Caller(registered=bool(session or identity.key), key=identity.key, session=session)
 
 
 def owner(user_id: str, user: str) -> str:

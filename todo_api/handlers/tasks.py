@@ -8,9 +8,9 @@ from todo_api.errors import ValidationFailed, Violation
 from todo_api.handlers.retries import replayable
 from todo_api.handlers.spaces import (
     PRIVATE,
+    caller,
     etag,
     is_known,
-    is_registered,
     known_versions,
     matched_versions,
     owner,
@@ -103,7 +103,7 @@ def delete_task(user_id: str, identity: Identity, task_id: str, if_match: str | 
 def _service(user_id: str, identity: Identity) -> TaskService:
     given = parts()
     user = owner(user_id, identity.subject)
-    return TaskService(given.database, user, registered=is_registered(identity), met=given.met)
+    return TaskService(given.database, user, caller(identity), given.met)
 
 
 def _tagged(task: Task) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""Scopes: what a token may do beside saying who sends it. The contract says in `x-required-scope` what an operation needs.
+"""Scopes: what a token may do beside saying who sends it. The contract says in `x-required-scope` what an operation needs: one
+scope, or several between blanks, as in the challenge of RFC 6750, section 3.
 
 It is an extension because OpenAPI 3.0 keeps the list of scopes in `security` empty for bearer tokens (Security Requirement Object).
 """
@@ -20,12 +21,13 @@ class RequiredScope:
         self._scope: str | None = operation._operation.get("x-required-scope")
         if bool(operation.security) != bool(self._scope):
             raise ValueError(f"{operation.operation_id}: x-required-scope goes with security, and security with it")
+        self._needed = frozenset((self._scope or "").split())
 
     def check(self, scope: Scope) -> None:
-        """Raises InsufficientScope for a token that has scopes, and not this one."""
+        """Raises InsufficientScope for a token that has scopes, and not all of these."""
         if self._scope is None:
             return
         context: dict[str, Any] = scope["extensions"]["connexion_context"]
         identity: Identified = context["token_info"][IDENTITY]
-        if identity.scopes is not None and self._scope not in identity.scopes:
+        if identity.scopes is not None and not self._needed <= identity.scopes:
             raise InsufficientScope(self._scope)

@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, ColumnElement, Text, any_, delete, func, lite
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api.models import accounts, users
+from todo_api.services import guards
 from todo_api.statements import Statement, given
 
 USER_ID = given("user_id", Text)
@@ -46,13 +47,24 @@ MEET = Statement(
     .on_conflict_do_update(index_elements=[users.c.id], set_={"name": users.c.name})
     .returning(users.c.id, null(), *_ROW)
 )
-EXISTS = Statement(select(users.c.id).where(users.c.id == USER_ID))
+LOCK = Statement(select(users.c.id).where(users.c.id == USER_ID).with_for_update(key_share=True))
 DELETE = Statement(delete(users).where(users.c.id == USER_ID).returning(users.c.id))
-DELETE_AT = Statement(
-    delete(users)
-    .where(users.c.id == USER_ID, select(accounts.c.user_id).where(accounts.c.user_id == USER_ID, _CHECKED).exists())
-    .returning(users.c.id)
-)
+
+
+@cache
+def delete_at(by_session: bool) -> Statement:
+    """Deletes the user, where the password is still that which was checked.
+
+    The account's row is locked as well: who has waited for a change of the password sees the new one.
+    """
+    me = guards.locked(session=by_session)
+    account = (
+        select(accounts.c.user_id)
+        .where(accounts.c.user_id == me.c.id, accounts.c.user_id == USER_ID, _CHECKED)
+        .with_for_update(of=accounts)
+        .cte("account")
+    )
+    return Statement(delete(users).where(users.c.id == USER_ID, users.c.id == account.c.user_id).returning(users.c.id))
 
 
 def _at(conditional: bool) -> list[ColumnElement[bool]]:
@@ -60,27 +72,24 @@ def _at(conditional: bool) -> list[ColumnElement[bool]]:
 
 
 @cache
-def rename(conditional: bool) -> Statement:
+def rename(conditional: bool, by_key: bool) -> Statement:
     """Sets the name; where conditional, only at `versions`."""
     email = select(accounts.c.email).where(accounts.c.user_id == USER_ID).scalar_subquery()
+    here = [users.c.id == guards.locked(key=True).c.id] if by_key else []
     return Statement(
         update(users)
-        .where(users.c.id == USER_ID, *_at(conditional))
+        .where(users.c.id == USER_ID, *here, *_at(conditional))
         .values(name=_NAME, **_STAMP)
         .returning(users.c.id, email, *_ROW)
     )
 
 
-def _rewrite(conditional: bool, values: dict[str, Any]) -> Statement:
-    """Sets columns of `accounts`, where the password is still that which was checked. The user's row is locked first, as by every
-    write, but not against the references to it that a sign-in makes under the lock of the account.
-    """
-    owner = (
-        select(users.c.id).where(users.c.id == USER_ID, *_at(conditional)).with_for_update(key_share=True).cte("owner")
-    )
+def _rewrite(conditional: bool, by_session: bool, values: dict[str, Any]) -> Statement:
+    """Sets columns of `accounts`, where the password is still that which was checked."""
+    me = guards.locked(*_at(conditional), session=by_session)
     account = (
         update(accounts)
-        .where(accounts.c.user_id == owner.c.id, accounts.c.user_id == USER_ID, _CHECKED)
+        .where(accounts.c.user_id == me.c.id, accounts.c.user_id == USER_ID, _CHECKED)
         .values(**values)
         .returning(accounts.c.user_id, accounts.c.email)
         .cte("account")
@@ -94,9 +103,12 @@ def _rewrite(conditional: bool, values: dict[str, Any]) -> Statement:
 
 
 @cache
-def change_email(conditional: bool) -> Statement:
+def change_email(conditional: bool, by_session: bool) -> Statement:
     """Sets the e-mail address; where conditional, only at `versions`."""
-    return _rewrite(conditional, {"email": EMAIL})
+    return _rewrite(conditional, by_session, {"email": EMAIL})
 
 
-CHANGE_PASSWORD = _rewrite(False, {"password_hash": _PASSWORD_HASH, "passwords": accounts.c.passwords + 1})
+@cache
+def change_password(by_session: bool) -> Statement:
+    """Sets the hash of the password, and counts it."""
+    return _rewrite(False, by_session, {"password_hash": _PASSWORD_HASH, "passwords": accounts.c.passwords + 1})

@@ -14,7 +14,6 @@ from todo_api.errors import (
     EmailTaken,
     InvalidCredentials,
     PreconditionFailed,
-    Unauthorized,
     Unavailable,
     ValidationFailed,
     Violation,
@@ -23,7 +22,9 @@ from todo_api.errors import (
 from todo_api.models import accounts
 from todo_api.scopes import Scopes
 from todo_api.services import account_statements as statements
-from todo_api.services import sessions
+from todo_api.services import keys, sessions
+from todo_api.services.guards import Caller, gone
+from todo_api.services.keys import KeysLeft
 from todo_api.services.sessions import Session
 from todo_api.statements import Row, Statement
 
@@ -84,55 +85,65 @@ def sign_in(database: Scopes, passwords: Passwords, email: str, password: str, l
 
 
 class AccountService:
-    """The account of one user. `registered`: whether there must be one; else a user met for the first time gets a row."""
+    """The account of one user. Where the user must have a row and it is gone, every method raises Unauthorized.
 
-    def __init__(self, database: Scopes, user_id: str, *, registered: bool) -> None:
+    The operations that a password confirms look for the caller's session too, in the statement that writes. Any other user who
+    is met for the first time gets a row.
+    """
+
+    def __init__(self, database: Scopes, user_id: str, caller: Caller) -> None:
         self._database = database
         self._scope = database.as_user(user_id)
         self._user_id = user_id
-        self._registered = registered
+        self._caller = caller
 
     def get(self) -> Account:
         """The account. Raises Unauthorized where it was deleted."""
         row = self._scope.first(statements.GET, self._named())
         if row is None:
-            if self._registered:
+            if self._caller.registered:
                 raise gone()
             row = self._scope.first(statements.MEET, self._named())
         return _account(row)
 
     def rename(self, name: str | None, versions: Versions) -> Account:
         """The account with that name, or none. Raises PreconditionFailed, Unauthorized."""
-        statement = statements.rename(versions is not None)
+        statement = statements.rename(versions is not None, self._caller.by_key)
         return self._written(statement, {"name": name, "versions": versions}, versions)
 
     def change_email(self, passwords: Passwords, password: str, email: str, versions: Versions) -> Account:
         """The account with that e-mail address. Raises WrongPassword, EmailTaken, PreconditionFailed, Unauthorized."""
         count = self._check(passwords, password)
         parameters = {"email": email.lower(), "passwords": count, "versions": versions}
+        statement = statements.change_email(versions is not None, self._caller.by_session)
         try:
-            return self._written(statements.change_email(versions is not None), parameters, versions)
+            return self._written(statement, parameters, versions)
         except psycopg2.errors.UniqueViolation as error:
             if error.diag.constraint_name == "accounts_email_key":
                 raise EmailTaken from error
             raise
 
-    def change_password(self, passwords: Passwords, current: str, new: str, session: str | None) -> None:
-        """Sets the password, and ends every other session than this. Raises WrongPassword, ValidationFailed, Unauthorized."""
+    def change_password(self, passwords: Passwords, current: str, new: str, *, revoke_keys: bool) -> KeysLeft:
+        """Sets the password, and ends every other session than the caller's and, on request, every API key.
+
+        Raises WrongPassword, ValidationFailed, Unauthorized.
+        """
         count = self._check(passwords, current)
         new = _usable(passwords, new, "/new_password")
         parameters = {"password_hash": passwords.hash(new), "passwords": count}
         with self._database.transaction() as transaction:
-            account = AccountService(transaction, self._user_id, registered=self._registered)
-            account._written(statements.CHANGE_PASSWORD, parameters, None)
-            # In a statement of its own: it sees the session of a sign-in that held the account's lock until now.
-            sessions.end_others(transaction, self._user_id, session)
+            account = AccountService(transaction, self._user_id, self._caller)
+            account._written(statements.change_password(self._caller.by_session), parameters, None)
+            # After it, in statements of their own: they see what a sign-in has begun that held the user's row until now.
+            sessions.end_others(transaction, self._user_id, self._caller.session)
+            return keys.count(transaction, self._user_id, revoke=revoke_keys)
 
     def delete(self, passwords: Passwords, password: str) -> None:
         """Deletes the user and everything that is theirs. Raises WrongPassword, Unauthorized."""
         count = self._check(passwords, password)
-        if self._scope.first(statements.DELETE_AT, self._named() | {"passwords": count}) is None:
-            self.get()
+        statement = statements.delete_at(self._caller.by_session)
+        if self._scope.first(statement, self._named() | {"passwords": count}) is None:
+            self._caller.check(self._scope, self._user_id, session=True)
             raise WrongPassword
 
     def delete_unasked(self) -> None:
@@ -144,12 +155,15 @@ class AccountService:
         return self.get().email is not None
 
     def _named(self) -> dict[str, Any]:
-        return {"user_id": self._user_id}
+        return {"user_id": self._user_id, **self._caller.values}
 
     def _check(self, passwords: Passwords, password: str) -> int:
         """The number of the password, where it is the account's. Raises WrongPassword."""
-        email = self.get().email
-        row = None if email is None else self._database.as_login(email).first(_FIND, {"email": email})
+        for _ in range(_ATTEMPTS):
+            email = self.get().email
+            row = None if email is None else self._database.as_login(email).first(_FIND, {"email": email})
+            if email is None or (row is not None and row[0] == self._user_id):
+                break  # else the address has changed between the two
         if row is None or row[0] != self._user_id or not passwords.verify(row[1], _normalized(password)):
             raise WrongPassword
         return int(row[2])
@@ -160,17 +174,15 @@ class AccountService:
             row = self._scope.first(statement, self._named() | parameters)
             if row is not None:
                 return _account(row)
+            confirmed = "passwords" in parameters
+            if confirmed or self._caller.by_key:
+                self._caller.check(self._scope, self._user_id, session=confirmed)
             current = self.get()
             if versions is not None and current.version not in versions:
                 raise PreconditionFailed(current, "The account has changed since you read it.")
-            if "passwords" in parameters:
+            if confirmed:
                 raise WrongPassword  # it was changed while it was checked
         raise Unavailable("The account keeps changing.")
-
-
-def gone() -> Unauthorized:
-    """What is said of a token whose account was deleted."""
-    return Unauthorized("The token does not hold.", token_sent=True, cause="account deleted")
 
 
 def _usable(passwords: Passwords, password: str, pointer: str) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import Uuid as UuidType
 from todo_api.models import sessions, tasks
 from todo_api.scopes import Scopes
 from todo_api.services.accounts import Account, AccountService
+from todo_api.services.guards import Caller
 from todo_api.services.keys import ApiKey, KeyService
 from todo_api.services.task_statements import TASK_COLUMNS
 from todo_api.services.tasks import Task
@@ -43,21 +44,26 @@ class SessionRecord(NamedTuple):
 
 
 class Export(NamedTuple):
-    """What a user owns. `batches` reads the tasks while it is gone through: lists of at most `BATCH`, none of them empty."""
+    """What a user owns. `batches` reads the tasks while it is gone through: lists of at most `BATCH`, none of them empty.
+
+    `sessions` and `keys` are None for an API key, which may not see them.
+    """
 
     exported_at: datetime
     account: Account
-    sessions: list[SessionRecord]
-    keys: list[ApiKey]
+    sessions: list[SessionRecord] | None
+    keys: list[ApiKey] | None
     batches: Iterator[list[Task]]
 
 
-def export(database: Scopes, user_id: str, *, registered: bool) -> Export:
-    """What the user owns. Raises Unauthorized where the account was deleted."""
-    account = AccountService(database, user_id, registered=registered).get()
+def export(database: Scopes, user_id: str, caller: Caller) -> Export:
+    """What the user owns. Raises Unauthorized where the account was deleted, or the caller's session has ended."""
+    account = AccountService(database, user_id, caller).get()
+    if caller.key is not None:
+        return Export(datetime.now(UTC), account, None, None, _batches(database, user_id))
+    keys = KeyService(database, user_id, caller).list()
     rows = database.as_user(user_id).all(_SESSIONS, {"user_id": user_id})
     records = [SessionRecord._make(row) for row in rows]
-    keys = KeyService(database, user_id, registered=registered).list()
     return Export(datetime.now(UTC), account, records, keys, _batches(database, user_id))
 
 

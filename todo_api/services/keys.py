@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import psycopg2.errors
@@ -15,8 +16,8 @@ from todo_api.auth.tokens import Identity
 from todo_api.errors import NotFound, TooManyKeys, Unauthorized, ValidationFailed, Violation
 from todo_api.models import KEY_SCOPES, MOST_KEYS, api_keys, users
 from todo_api.scopes import Scope, Scopes
-from todo_api.services.account_statements import EXISTS
-from todo_api.services.accounts import gone
+from todo_api.services import guards
+from todo_api.services.guards import Caller
 from todo_api.statements import Statement, given
 
 USER_ID = given("user_id", Text)
@@ -46,14 +47,23 @@ class ApiKey(NamedTuple):
     last_used_at: datetime | None
 
 
-def _create(*, registered: bool) -> Statement:
+class KeysLeft(NamedTuple):
+    """How many API keys a user has, and how many were revoked just now."""
+
+    api_keys: int
+    revoked_keys: int
+
+
+@cache
+def _create(by_session: bool) -> Statement:
     """Counts the user's keys under the lock of the user's row, so that no two requests at once make one too many.
 
-    Who must have a row gets none here: the token of a deleted account makes no key, and no user.
+    Who has a session must have a row, and gets none here: the token of a deleted account makes no key, and no user.
     """
+    me = guards.locked(session=True)
     counted = (
         update(users)
-        .where(users.c.id == USER_ID, users.c.api_keys < MOST_KEYS)
+        .where(users.c.id == USER_ID, users.c.id == me.c.id, users.c.api_keys < MOST_KEYS)
         .values(seq=users.c.seq + 1, api_keys=users.c.api_keys + 1)
         .returning(func.clock_timestamp().label("at"))
         .cte("owner")
@@ -69,7 +79,7 @@ def _create(*, registered: bool) -> Statement:
         .returning(func.clock_timestamp().label("at"))
         .cte("owner")
     )
-    owner = counted if registered else met
+    owner = counted if by_session else met
     values = {
         api_keys.c.user_id: USER_ID,
         api_keys.c.id: KEY_ID,
@@ -83,21 +93,29 @@ def _create(*, registered: bool) -> Statement:
     return Statement(insert(api_keys).from_select(list(values), select(*values.values())).returning(*_COLUMNS))
 
 
-def _revoke() -> Statement:
+@cache
+def _revoke(by_session: bool) -> Statement:
     """Locks the user's row first, as whatever else writes there does."""
-    owner = select(users.c.id).where(users.c.id == USER_ID).with_for_update().cte("owner")
-    gone = (
+    me = guards.locked(session=by_session)
+    ended = (
         delete(api_keys)
-        .where(api_keys.c.user_id == owner.c.id, api_keys.c.id == KEY_ID)
+        .where(api_keys.c.user_id == me.c.id, api_keys.c.user_id == USER_ID, api_keys.c.id == KEY_ID)
         .returning(api_keys.c.user_id)
-        .cte("gone")
+        .cte("ended")
     )
     counted = (
         update(users)
         .values(seq=users.c.seq + 1, api_keys=users.c.api_keys - 1)
-        .where(users.c.id == USER_ID, users.c.id == gone.c.user_id)
+        .where(users.c.id == USER_ID, users.c.id == ended.c.user_id)
     )
     return Statement(counted.returning(users.c.seq))
+
+
+def _revoke_all() -> Statement:
+    """Ends every key of the user, whose row is locked. One row: how many there were."""
+    ended = delete(api_keys).where(api_keys.c.user_id == USER_ID).returning(api_keys.c.id).cte("ended")
+    number = select(func.count()).select_from(ended).scalar_subquery()
+    return Statement(update(users).where(users.c.id == USER_ID).values(api_keys=0).returning(number))
 
 
 def _find() -> Statement:
@@ -110,7 +128,7 @@ def _find() -> Statement:
             or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < now - text("interval '1 minute'")),
             or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now),
         )
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
         .cte("due")
     )
     noted = (
@@ -122,6 +140,7 @@ def _find() -> Statement:
     return Statement(
         select(
             api_keys.c.user_id,
+            api_keys.c.id,
             cast(func.extract("epoch", api_keys.c.created_at), Double),
             cast(func.extract("epoch", api_keys.c.expires_at), Double),
             api_keys.c.expires_at <= now,
@@ -132,17 +151,20 @@ def _find() -> Statement:
     )
 
 
-_CREATE = {registered: _create(registered=registered) for registered in (True, False)}
-_LIST = Statement(
-    select(*_COLUMNS)
-    .select_from(users.outerjoin(api_keys, api_keys.c.user_id == users.c.id))
-    .where(users.c.id == USER_ID)
-    .order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc())
-    .limit(MOST_KEYS)
-)
-"""One row of nothing where the user has no keys, and none where there is no user."""
+def _list(by_session: bool) -> Statement:
+    """One row of nothing where the user has no keys, and none where there is no user, or nothing that the caller's token stands on."""
+    return Statement(
+        select(*_COLUMNS)
+        .select_from(users.outerjoin(api_keys, api_keys.c.user_id == users.c.id))
+        .where(users.c.id == USER_ID, *([guards.session_is_there()] if by_session else []))
+        .order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc())
+        .limit(MOST_KEYS)
+    )
 
-_REVOKE = _revoke()
+
+_LIST = {by_session: _list(by_session) for by_session in (False, True)}
+_REVOKE_ALL = _revoke_all()
+_COUNT = Statement(select(users.c.api_keys).where(users.c.id == USER_ID))
 _FIND = _find()
 
 
@@ -150,29 +172,39 @@ def find(as_key: Callable[[str], Scope], digest: str) -> Identity:
     """Whom the key with this digest speaks for, and its scopes. Raises Unauthorized where it was revoked, has expired or never was."""
     row = as_key(digest).first(_FIND, {"digest": digest})
     if row is None:
-        raise Unauthorized("The API key is unknown, or was revoked.", token_sent=True, cause="key_unknown")
-    user_id, created, expires, expired, scopes = row
+        raise guards.key_gone()
+    user_id, key_id, created, expires, expired, scopes = row
     if expired:
         raise Unauthorized("The API key has expired.", token_sent=True, cause="key_expired")
-    return Identity(user_id, created, math.inf if expires is None else expires, scopes=frozenset(scopes))
+    return Identity(
+        user_id, created, math.inf if expires is None else expires, scopes=frozenset(scopes), key=str(key_id)
+    )
+
+
+def count(database: Scopes, user_id: str, *, revoke: bool) -> KeysLeft:
+    """How many keys the user has, after all of them were revoked or none. In a transaction that has locked the user's row."""
+    scope, named = database.as_user(user_id), {"user_id": user_id}
+    if revoke:
+        ((revoked,),) = scope.all(_REVOKE_ALL, named)
+        return KeysLeft(0, int(revoked))
+    ((number,),) = scope.all(_COUNT, named)
+    return KeysLeft(int(number), 0)
 
 
 class KeyService:
-    """The API keys of one user.
+    """The API keys of one user. Where what the caller's token stands on is gone, every method raises Unauthorized."""
 
-    `registered`: whether there must be a row of the user. Where it is gone, every method raises Unauthorized.
-    """
-
-    def __init__(self, database: Scopes, user_id: str, *, registered: bool) -> None:
+    def __init__(self, database: Scopes, user_id: str, caller: Caller) -> None:
         self._scope = database.as_user(user_id)
-        self._registered = registered
+        self._caller = caller
+        self._by_session = caller.by_session
         self._user_id = user_id
 
     def create(self, name: str, scopes: list[str], expires_at: datetime | None) -> tuple[ApiKey, str]:
         """The new key and its secret, which nobody can have again. Raises TooManyKeys, and ValidationFailed for an end that is past."""
         secret = secrets.make()
         parameters: dict[str, Any] = {
-            "user_id": self._user_id,
+            **self._named(),
             "key_id": str(uuid7()),
             "name": name,
             "scopes": [scope for scope in KEY_SCOPES if scope in scopes],
@@ -181,7 +213,7 @@ class KeyService:
             "expires_at": expires_at,
         }
         try:
-            row = self._scope.first(_CREATE[self._registered], parameters)
+            row = self._scope.first(_create(self._by_session), parameters)
         except psycopg2.errors.CheckViolation as error:
             if error.diag.constraint_name == "api_keys_expiry_later_check":
                 raise ValidationFailed(
@@ -189,23 +221,22 @@ class KeyService:
                 ) from error
             raise
         if row is None:
-            self._refuse_deleted()
+            self._caller.check(self._scope, self._user_id, session=True)
             raise TooManyKeys
         return ApiKey._make(row), secret
 
     def list(self) -> list[ApiKey]:
         """Every key, the newest first."""
-        rows = self._scope.all(_LIST, {"user_id": self._user_id})
-        if not rows and self._registered:
-            raise gone()
+        rows = self._scope.all(_LIST[self._by_session], self._named())
+        if not rows:
+            self._caller.check(self._scope, self._user_id, session=True)
         return [ApiKey._make(row) for row in rows if row[0] is not None]
 
     def revoke(self, key_id: str) -> None:
         """Ends a key for good. Raises NotFound."""
-        if self._scope.first(_REVOKE, {"user_id": self._user_id, "key_id": key_id}) is None:
-            self._refuse_deleted()
+        if self._scope.first(_revoke(self._by_session), self._named() | {"key_id": key_id}) is None:
+            self._caller.check(self._scope, self._user_id, session=True)
             raise NotFound("There is no such API key in your space.")
 
-    def _refuse_deleted(self) -> None:
-        if self._registered and self._scope.first(EXISTS, {"user_id": self._user_id}) is None:
-            raise gone()
+    def _named(self) -> dict[str, Any]:
+        return {"user_id": self._user_id, **self._caller.values}

@@ -18,7 +18,8 @@ from todo_api.db import Database
 from todo_api.errors import InvalidRefreshToken
 from todo_api.models import accounts, sessions
 from todo_api.scopes import Scopes
-from todo_api.services import purges
+from todo_api.services import guards, purges
+from todo_api.services.account_statements import LOCK
 from todo_api.statements import Statement, given
 
 MOST = 20
@@ -47,11 +48,10 @@ class Session(NamedTuple):
 
 
 def _begin() -> Statement:
-    """Where the password has changed since it was checked, there is no session. The account's row is locked against that."""
+    """Where the password has changed since it was checked, there is no session. The user's row is locked against that."""
     account = (
         select(accounts.c.user_id)
         .where(accounts.c.user_id == _USER_ID, accounts.c.passwords == given("passwords", Integer))
-        .with_for_update(read=True)
         .cte("account")
     )
     kept = (
@@ -100,7 +100,10 @@ _BEGIN = _begin()
 _REFRESH = _refresh()
 _FIND = Statement(select(sessions.c.user_id).where(sessions.c.family == _FAMILY, _HOLDS))
 _END = Statement(delete(sessions).where(sessions.c.family == _FAMILY).returning(sessions.c.user_id))
-_END_ALL = Statement(delete(sessions).where(sessions.c.user_id == _USER_ID).returning(sessions.c.id))
+_ME = guards.locked()
+_END_ALL = Statement(
+    delete(sessions).where(sessions.c.user_id == _USER_ID, sessions.c.user_id == _ME.c.id).returning(sessions.c.id)
+)
 _END_OTHERS = Statement(
     delete(sessions)
     .where(sessions.c.user_id == _USER_ID, sessions.c.id.is_distinct_from(_SESSION_ID))
@@ -121,7 +124,11 @@ def begin(database: Scopes, user_id: str, passwords: int, lifetime: int) -> Sess
         "lifetime": lifetime,
         **_digests(token),
     }
-    begun = database.as_user(user_id).first(_BEGIN, parameters)
+    with database.transaction() as transaction:
+        scope = transaction.as_user(user_id)
+        # The lock first: the statement after it sees every session and the password as they are.
+        scope.all(LOCK, {"user_id": user_id})
+        begun = scope.first(_BEGIN, parameters)
     return Session(user_id, session_id, token) if begun is not None else None
 
 

@@ -1,8 +1,8 @@
 """The statements on tasks: built with SQLAlchemy Core, compiled once for each shape.
 
-Each write is one statement. It locks the task, takes the user's next number (`users.seq`) under the lock of the user's row, keeps the
-counts by status, and stamps the number on the task as its `version`. The lock is held to the commit, so numbers
-become visible in order. Every statement names the user, whatever row-level security would show.
+Each write is one statement. It locks the user's row, then the task, takes the user's next number (`users.seq`), keeps the counts by
+status, and stamps the number on the task as its `version`. The lock is held to the commit, so numbers become visible in order.
+Every statement names the user, whatever row-level security would show. `by_key`: where the caller's API key is still there (`guards.py`).
 """
 
 from collections.abc import Sequence
@@ -41,6 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN, insert
 
 from todo_api.models import STATUSES, tasks, users
+from todo_api.services import guards
 from todo_api.statements import Statement, given
 
 TASK_COLUMNS = (
@@ -80,7 +81,7 @@ get = Statement(select(*TASK_COLUMNS).where(MINE))
 
 
 @cache
-def create(status: str, *, there: bool) -> Statement:
+def create(status: str, *, there: bool, by_key: bool = False) -> Statement:
     """A new task, of which comes back what was not known: (completed_at, created_at, version). With `there` only where the user's row
     is; else it is made with their first task.
 
@@ -88,9 +89,10 @@ def create(status: str, *, there: bool) -> Statement:
     """
     counted = {"seq": users.c.seq + 1, status: users.c[status] + 1}
     met = insert(users).values(id=USER_ID, seq=1, **{status: 1})
+    here = [] if not by_key else [users.c.id == guards.locked(key=by_key).c.id]
     numbered = (
-        update(users).where(users.c.id == USER_ID).values(**counted)
-        if there
+        update(users).where(users.c.id == USER_ID, *here).values(**counted)
+        if there or by_key
         else met.on_conflict_do_update(index_elements=[users.c.id], set_=counted)
     )
     owner = numbered.returning(users.c.seq, func.clock_timestamp().label("at")).cte("owner")
@@ -110,8 +112,10 @@ def create(status: str, *, there: bool) -> Statement:
     return Statement(select(completed_at, owner.c.at, owner.c.seq).add_cte(made))
 
 
-def _locked(*conditions: ColumnElement[bool]) -> CTE:
-    return select(tasks.c.status, tasks.c.completed_at).where(MINE, *conditions).with_for_update().cte("task")
+def _locked(by_key: bool, *conditions: ColumnElement[bool]) -> CTE:
+    me = guards.locked(key=by_key)
+    task = select(tasks.c.status, tasks.c.completed_at).where(MINE, tasks.c.user_id == me.c.id, *conditions)
+    return task.with_for_update(of=tasks).cte("task")
 
 
 def _write(
@@ -137,20 +141,20 @@ def _write(
 
 
 @cache
-def change(fields: frozenset[str], conditional: bool) -> Statement:
+def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> Statement:
     """Sets `fields`. Where the status is one of them, only from a status in `sources`; where conditional, only at `versions`."""
     conditions = [_at_version()] if conditional else []
     if "status" in fields:
         conditions.append(_from_source())
     target = STATUS if "status" in fields else None
-    return _write(_locked(*conditions), target, {name: given(name, Text) for name in fields - {"status"}})
+    return _write(_locked(by_key, *conditions), target, {name: given(name, Text) for name in fields - {"status"}})
 
 
 @cache
-def complete(toggle: bool, conditional: bool) -> Statement:
+def complete(toggle: bool, conditional: bool, by_key: bool = False) -> Statement:
     """Changes the status to `status`, from one in `sources`; or toggles it between completed and pending."""
     conditions = [_at_version()] if conditional else []
-    task = _locked(_from_source(), *conditions)
+    task = _locked(by_key, _from_source(), *conditions)
     if not toggle:
         return _write(task, STATUS, {})
     target = case((task.c.status == "completed", literal_column("'pending'")), else_=literal_column("'completed'"))
@@ -158,10 +162,11 @@ def complete(toggle: bool, conditional: bool) -> Statement:
 
 
 @cache
-def remove(conditional: bool) -> Statement:
+def remove(conditional: bool, by_key: bool = False) -> Statement:
     """Deletes the task. One row comes back if there was one."""
     conditions = [_at_version()] if conditional else []
-    gone = delete(tasks).where(MINE, *conditions).returning(tasks.c.status).cte("gone")
+    me = guards.locked(key=by_key)
+    gone = delete(tasks).where(MINE, tasks.c.user_id == me.c.id, *conditions).returning(tasks.c.status).cte("gone")
     counts = {status: users.c[status] - _number(gone.c.status == status) for status in STATUSES}
     return Statement(
         update(users)

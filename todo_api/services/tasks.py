@@ -11,10 +11,9 @@ from uuid_utils import uuid7
 from todo_api.errors import InvalidTransition, NotFound, PreconditionFailed, Unavailable
 from todo_api.models import STATUSES
 from todo_api.scopes import Scopes
-from todo_api.services import account_statements
 from todo_api.services import task_statements as statements
-from todo_api.services.accounts import gone
 from todo_api.services.cursors import CursorSigner
+from todo_api.services.guards import UNREGISTERED, Caller, gone
 from todo_api.services.transitions import TRANSITIONS, sources
 from todo_api.statements import Row, Statement
 
@@ -100,12 +99,12 @@ class Met:
 class TaskService:
     """The tasks of one user. Every method is one statement where all goes well.
 
-    `registered`: whether there must be a row of the user. Where it is gone, every method raises Unauthorized. `met`: who is likely to
-    have one: PostgreSQL changes a row with less work than it makes one that may be there.
+    Where what the caller's token stands on is gone, every write raises Unauthorized, and where the user must have a row that is gone,
+    every method does. `met`: who is likely to have one: PostgreSQL changes a row with less work than it makes one that may be there.
     """
 
-    def __init__(self, database: Scopes, user_id: str, *, registered: bool = False, met: Met | None = None) -> None:
-        self._registered = registered
+    def __init__(self, database: Scopes, user_id: str, caller: Caller = UNREGISTERED, met: Met | None = None) -> None:
+        self._caller = caller
         self._met = Met() if met is None else met
         self._scope = database.as_user(user_id)
         self._user_id = user_id
@@ -113,12 +112,13 @@ class TaskService:
     def create(self, title: str, description: str | None, status: str) -> Task:
         """The new task. Where the user need not be registered, their first write makes their row as well."""
         task_id = str(uuid7())
-        values = {"user_id": self._user_id, "task_id": task_id, "title": title, "description": description}
-        there = self._registered or self._user_id in self._met
-        row = self._scope.first(statements.create(status, there=there), values)
-        if row is None and not self._registered:
+        values = {**self._named(task_id), "title": title, "description": description}
+        there = self._caller.registered or self._user_id in self._met
+        row = self._scope.first(statements.create(status, there=there, by_key=self._caller.by_key), values)
+        if row is None and not self._caller.registered:
             row = self._scope.first(statements.create(status, there=False), values)
         if row is None:
+            self._check_caller()
             raise gone()
         self._met.add(self._user_id)
         completed_at, created_at, version = row
@@ -152,7 +152,7 @@ class TaskService:
         statement = statements.page(wanted.sort, statuses, bool(wanted.words), place.cursor is not None)
         key = attrgetter(wanted.sort.lstrip("-"))
         rows = self._scope.all(statement, parameters)
-        if not rows and self._registered:
+        if not rows and self._caller.registered:
             raise gone()
         return _page(
             rows,
@@ -166,7 +166,7 @@ class TaskService:
 
         Raises NotFound, PreconditionFailed where it is at none of `versions`, InvalidTransition.
         """
-        statement = statements.change(frozenset(changes), versions is not None)
+        statement = statements.change(frozenset(changes), versions is not None, self._caller.by_key)
         target = changes.get("status")
         allowed = {} if target is None else {"sources": sources(target)}
         return self._written(statement, task_id, versions, {**changes, **allowed}, lambda _: target)
@@ -176,7 +176,7 @@ class TaskService:
 
         Raises NotFound, PreconditionFailed where it is at none of `versions`, InvalidTransition.
         """
-        statement = statements.complete(completed is None, versions is not None)
+        statement = statements.complete(completed is None, versions is not None, self._caller.by_key)
         if completed is None:
             parameters: dict[str, Any] = {"sources": [*sources("completed")]}
         elif completed:
@@ -200,19 +200,27 @@ class TaskService:
         """Deletes the task. Raises NotFound, PreconditionFailed where it is at none of `versions`."""
         parameters = {**self._named(task_id), "versions": versions}
         for _ in range(_ATTEMPTS):
-            if self._scope.first(statements.remove(versions is not None), parameters) is not None:
+            if self._scope.first(statements.remove(versions is not None, self._caller.by_key), parameters) is not None:
                 return
+            self._check_key()
             _at(self.get(task_id), versions)
         raise Unavailable("The task keeps changing.")
 
     def _missing(self) -> Exception:
         """Why there is no such task: because there is none, or because the user is gone with all of them."""
-        if self._registered and self._scope.first(account_statements.EXISTS, {"user_id": self._user_id}) is None:
-            return gone()
+        self._check_caller()
         return NotFound()
 
+    def _check_caller(self) -> None:
+        self._caller.check(self._scope, self._user_id)
+
+    def _check_key(self) -> None:
+        """Before a refused write says anything of the task: a key that was revoked meanwhile is told nothing of it."""
+        if self._caller.by_key:
+            self._check_caller()
+
     def _named(self, task_id: str) -> dict[str, Any]:
-        return {"user_id": self._user_id, "task_id": task_id}
+        return {"user_id": self._user_id, "task_id": task_id, **self._caller.values}
 
     def _written(
         self,
@@ -232,6 +240,7 @@ class TaskService:
             row = self._scope.first(statement, values)
             if row is not None:
                 return Task._make(row)
+            self._check_key()
             current = self.get(task_id)
             _at(current, versions)
             if satisfied(current):
