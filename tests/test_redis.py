@@ -172,3 +172,20 @@ def test_attempts_of_two_workers_are_counted_together_and_familiar_pairs_known_t
     assert known
     assert after == [0] * 4
     assert b"example.com" not in redis.command(b"KEYS *")
+
+
+def test_attempt_right_after_the_last_free_one_waits_no_longer_than_its_delay(redis: RedisServer) -> None:
+    """At whatever fraction of a second the attempt before it was."""
+    redis.start()
+
+    async def run() -> list[int]:
+        shared = Shared(redis.url, b"secret")
+        attempts, waits = Attempts(FamiliarPairs(64), shared), []
+        for number in range(200):
+            key = Key(f"account {number}", Allowance(free=1, longest=60))
+            assert await attempts.begin([key]) == 0
+            waits.append(await attempts.begin([key]))
+        await shared.close()
+        return waits
+
+    assert max(asyncio.run(run())) == 1

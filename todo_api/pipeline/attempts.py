@@ -36,7 +36,7 @@ for index, key in ipairs(KEYS) do
   local beyond = redis.call('HINCRBY', key, 'number', 1) - tonumber(ARGV[2 * index - 1])
   local free_at = 0
   if beyond >= 0 then free_at = now + math.min(tonumber(ARGV[2 * index]), 2 ^ math.min(beyond, {_DOUBLINGS})) end
-  redis.call('HSET', key, 'free_at', string.format('%.3f', free_at))
+  redis.call('HSET', key, 'free_at', string.format('%.3f', math.floor(free_at * 1000) / 1000)) -- rounded up, the next would wait longer
   redis.call('EXPIRE', key, {FORGOTTEN})
 end
 return 0
