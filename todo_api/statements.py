@@ -34,13 +34,15 @@ class Statement:
 
     __slots__ = ("execute", "name", "prepare", "reads", "sql")
 
-    def __init__(self, statement: sqlalchemy.Executable) -> None:
+    def __init__(self, statement: sqlalchemy.Executable, *, seconds: int | None = None) -> None:
+        """`seconds` is a limit of its own; without it the session's holds (`connections.STATEMENT_TIMEOUT`)."""
         compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]  # every Executable of Core has it
         sql = str(compiled)
         for name, value in compiled.params.items():
             if value is not None:
                 sql = sql.replace(f"%({name})s", _literal(value))
-        self.sql = sql
+        limit = "" if seconds is None else f"SET LOCAL statement_timeout = '{seconds}s';\n"
+        self.sql = limit + sql
         self.reads = re.search(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", sql) is None
         self.name = f"s_{sha256(sql.encode()).hexdigest()[:32]}"
         names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
@@ -48,4 +50,4 @@ class Statement:
         for number, name in enumerate(names, start=1):
             sql = sql.replace(f"%({name})s", f"${number}")
         self.prepare = f"PREPARE {self.name}{_listed(types)} AS {sql};\n"
-        self.execute = f"EXECUTE {self.name}{_listed([f'%({name})s' for name in names])}"
+        self.execute = f"{limit}EXECUTE {self.name}{_listed([f'%({name})s' for name in names])}"

@@ -56,6 +56,9 @@ TASK_COLUMNS = (
     tasks.c.version,
 )
 
+SEARCH_SECONDS = 1
+"""What a search may take: it reads every task of the user, and others wait meanwhile."""
+
 USER_ID = given("user_id", Text)
 TASK_ID = given("task_id", Uuid)
 STATUS = given("status", Text)
@@ -224,7 +227,7 @@ def page(sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool)
     rows = select(owner.c.seq, case((changed, total), else_=null()), *items.c).select_from(
         owner.outerjoin(items, true())
     )
-    return Statement(rows.order_by(*_order(items, key, descending)))
+    return Statement(rows.order_by(*_order(items, key, descending)), seconds=SEARCH_SECONDS if words else None)
 
 
 def _order(rows: FromClause, key: Column[Any], descending: bool) -> list[ColumnElement[Any]]:
