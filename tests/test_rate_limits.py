@@ -9,7 +9,12 @@ import pytest
 from tests.client import Client, Reply
 from tests.conftest import SECRET, token
 from tests.test_every_operation import FOR_OPERATORS, FOR_USERS, Operation, each
+from todo_api import limiting
 from todo_api.config import Config
+from todo_api.pipeline import counters, ratelimits
+from todo_api.pipeline.counters import Memory
+from todo_api.pipeline.ratelimits import Rate
+from todo_api.pipeline.routing import Routes
 
 ORIGIN = "https://app.example.com"
 TASKS = "/api/v1/me/tasks"
@@ -131,3 +136,80 @@ def test_limit_that_is_off_is_not_spoken_of(url: str, new_client: Callable[[Conf
     reply = app(url, new_client, "off").signed_in(token("unlimited")).get(TASKS)
     assert reply.status == 200
     assert not {"ratelimit", "ratelimit-policy"} & reply.headers.keys()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "address"),
+    [
+        ("GET", "/nowhere", 404, "198.51.103.1"),
+        ("POST", "/api/v1/nowhere", 404, "198.51.103.2"),
+        ("DELETE", TASKS, 405, "198.51.103.3"),
+        ("GET", TASKS, 401, "198.51.103.4"),
+    ],
+)
+def test_what_comes_to_nothing_is_counted_for_its_address(
+    once: Client, method: str, path: str, status: int, address: str
+) -> None:
+    here = {"X-Forwarded-For": address}
+    replies = [once.request(method, path, headers=here) for _ in range(3)]
+    assert [(reply.status, told(reply)[1]) for reply in replies] == [(status, 0), (429, 0), (429, 0)]
+    assert replies[2].headers["retry-after"] == replies[2].headers["ratelimit"].rpartition("=")[2]
+
+
+@pytest.mark.parametrize("path", ["/nowhere", TASKS, "/api/v1/auth/register"])
+def test_address_over_its_limit_is_refused_whatever_it_asks_for(once: Client, path: str) -> None:
+    here = {"X-Forwarded-For": f"198.51.101.{len(path)}"}
+    assert once.get("/nowhere", headers=here).status == 404
+    for method in ("GET", "HEAD", "POST", "DELETE"):
+        reply = once.request(method, path, headers=here)
+        assert (reply.status, told(reply)[1]) == (429, 0)
+
+
+def test_address_over_its_limit_has_its_operators_and_its_signed_in_users_served(once: Client) -> None:
+    here = {"X-Forwarded-For": "198.51.102.1"}
+    assert [once.get("/nowhere", headers=here).status for _ in range(2)] == [404, 429]
+    assert once.get("/health/live", headers=here).status == 200
+    assert once.get("/", headers=here).status == 200
+    assert once.signed_in(token("colleague")).get(TASKS, headers=here).status == 200
+    assert once.signed_in("no.such.token").get(TASKS, headers=here).status == 429
+
+
+def test_address_over_its_limit_is_served_again_in_its_next_window(
+    url: str, new_client: Callable[[Config], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_800_000_000.0]
+    for module in (ratelimits, counters):
+        monkeypatch.setattr(module, "time", lambda: now[0])
+    client = app(url, new_client, "2/minute")
+    first, second = client.get("/nowhere"), client.get("/nowhere")
+    assert [first.status, second.status] == [404, 404]
+    refused = client.get("/nowhere")
+    assert refused.status == 429
+    now[0] += int(refused.headers["retry-after"]) - 1
+    assert client.get("/nowhere").headers["retry-after"] == "1"
+    now[0] += 1
+    assert [client.get("/nowhere").status for _ in range(3)] == [404, 404, 429]
+
+
+def test_published_pages_have_a_limit_of_their_own(
+    url: str, new_client: Callable[[Config], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiting, "PAGES", Rate(3, 86400))
+    client = app(url, new_client, "1/day")
+    pages = ("/", "/api/v1/openapi.yaml", "/api/v1/ui/")
+    assert [client.get(path).status for path in pages] == [200] * 3
+    refused = [client.get(path) for path in pages] + [client.request("HEAD", "/"), client.request("DELETE", "/")]
+    assert {(reply.status, reply.headers["ratelimit-policy"]) for reply in refused} == {(429, '"pages";q=3;w=86400')}
+    assert client.get(TASKS).status == 401  # whatever was asked for of the pages
+    assert client.signed_in(token("reads-no-pages")).get(TASKS).status == 200
+
+
+def test_refusal_of_an_address_over_its_limit_asks_nobody(
+    url: str, new_client: Callable[[Config], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither counts, nor the routes, nor the token's keys."""
+    client = app(url, new_client, "1/day")
+    assert client.get("/nowhere").status == 404
+    monkeypatch.setattr(Memory, "hit", None)
+    monkeypatch.setattr(Routes, "match", None)
+    assert client.get(TASKS).status == 429

@@ -22,7 +22,7 @@ from todo_api.health import Readiness
 from todo_api.limiting import Limits
 from todo_api.logs import RequestLog
 from todo_api.metrics import Exposition, Layout, Memory, Recorder, vocabulary
-from todo_api.pages import Pages, published
+from todo_api.pages import Makers, Pages, published
 from todo_api.pipeline.admission import AdmissionControl
 from todo_api.pipeline.attempts import FamiliarPairs
 from todo_api.pipeline.bridge import Bridge
@@ -167,6 +167,10 @@ def _check_schema(database: Database, needed: str) -> None:
         raise Unavailable("The schema of the database is older than the one that this release needs.")
 
 
+def _pages(config: Config) -> Makers:
+    return published(contract.TASK_API) | documentation.pages(contract.TASK_API) | discovery.pages(config)
+
+
 def _middlewares(
     config: Config, database: Database, watch: Watch, limits: Limits, admission: AdmissionControl
 ) -> list[Any]:
@@ -183,12 +187,9 @@ def _middlewares(
         partial(Envelope, watchers=watch.watchers),
         *([cors] if config.cors_origins else []),
         Problems,
-        partial(
-            Pages,
-            pages=published(contract.TASK_API) | documentation.pages(contract.TASK_API) | discovery.pages(config),
-        ),
+        partial(Pages, pages=_pages(config), count=limits.of_pages),
+        *limits.of_addresses,
         Routing,
-        *limits.around_security,
         SecurityMiddleware,
         *limits.of_users,
         partial(Validation, body_timeout=config.body_timeout),

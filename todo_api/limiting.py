@@ -1,15 +1,18 @@
 """The limits of one deployment, put together: who counts, whom, and where in the pipeline."""
 
 import ipaddress
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from starlette.types import Scope
 
 from todo_api.auth.keys import cursor_secret
 from todo_api.config import Config
 from todo_api.pipeline.addresses import Addresses
 from todo_api.pipeline.attempts import Attempts, FamiliarPairs
 from todo_api.pipeline.guesses import Guesses
-from todo_api.pipeline.ratelimits import Limit, Rate, RateLimits, RefusedLimits
+from todo_api.pipeline.ratelimits import PAGES, AddressLimits, Limit, Rate, RateLimits
 
 if TYPE_CHECKING:  # needed only where there is a Redis
     from todo_api.pipeline.shared_counters import Shared
@@ -22,12 +25,14 @@ class Limits:
         """`familiar` is shared by the workers of this machine."""
         addresses = Addresses(map(ipaddress.ip_network, config.trusted_proxies))
         self._shared = _shared(config)
-        self.around_security: list[Any] = []
+        self.of_addresses: list[Any] = []
+        self.of_pages: Callable[[Scope], Awaitable[None]] | None = None
         self.of_users: list[Any] = []
         attempts = None
         if config.rate is not None:
             limit = Limit(Rate(*config.rate), addresses, self._shared)
-            self.around_security = [partial(RefusedLimits, limit=limit)]
+            self.of_addresses = [partial(AddressLimits, limit=limit)]
+            self.of_pages = Limit(PAGES, addresses, self._shared, of_pages=True).count
             self.of_users = [partial(RateLimits, limit=limit)]
             attempts = Attempts(familiar, self._shared)
         self.of_attempts = [partial(Guesses, attempts=attempts, addresses=addresses)]

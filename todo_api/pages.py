@@ -6,7 +6,7 @@ Each worker makes a page when it is first asked for: few are, and to make them a
 import asyncio
 import hashlib
 import mimetypes
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -92,8 +92,10 @@ def published(path: Path) -> Makers:
 class Pages:
     """Answers for the published pages, and hands every other request on."""
 
-    def __init__(self, app: ASGIApp, pages: Makers) -> None:
+    def __init__(self, app: ASGIApp, pages: Makers, count: Callable[[Scope], Awaitable[None]] | None = None) -> None:
+        """`count` counts a request for its address, and raises where there were too many."""
         self._app = app
+        self._count = count
         self._makers = {path.encode(): make for path, make in pages.items()}
         self._made: dict[bytes, Page] = {}
 
@@ -105,6 +107,8 @@ class Pages:
             return
         exchange: Exchange = scope["state"]["exchange"]
         exchange.operation, exchange.route = PAGE, scope["raw_path"].decode()
+        if self._count is not None:
+            await self._count(scope)
         found = self._made.get(scope["raw_path"])
         if found is None:
             found = self._made[scope["raw_path"]] = await asyncio.to_thread(make)
