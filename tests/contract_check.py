@@ -20,8 +20,8 @@ FORMATS = FormatChecker()
 REMEMBERED = 100_000
 """How many good values are remembered at most."""
 
-ALWAYS = (405,)
-"""Statuses that no operation can list, because the operation does not exist."""
+ALWAYS = (405, 417)
+"""Statuses that no operation lists: the request is refused for what is HTTP's, before it is an operation's."""
 
 
 def _plain(schema: Any) -> Any:
@@ -101,8 +101,10 @@ class ContractCheck:
         raw_path = path.partition("?")[0]
         for pattern, item, document, registry in self._operations:
             if pattern.fullmatch(raw_path):
-                operation = item.get({"HEAD": "get"}.get(method, method.lower()))
-                if operation is not None:
+                # Methods are compared as they are (RFC 9110, section 9.1): `get` is none of the contract's.
+                names = {"HEAD": "get", **{name.upper(): name for name in item}}
+                operation = item.get(names.get(method, ""))
+                if operation is not None and reply.status not in ALWAYS:
                     self._documented(method, operation, document, registry, reply)
                 return
 

@@ -27,6 +27,19 @@ def test_list_tasks_from_allowed_origin_shows_its_scripts_the_headers_of_the_con
     )
 
 
+@pytest.mark.parametrize("field", ["traceparent", "tracestate", "Idempotency-Key", "traceparent, If-Match,tracestate"])
+def test_create_task_preflight_with_field_that_clients_send_is_permitted(shared: Client, field: str) -> None:
+    asked = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": field,
+    }
+    reply = shared.signed_in(None).request("OPTIONS", TASKS, headers=asked)
+    assert (reply.status, reply.headers["access-control-allow-origin"]) == (200, ORIGIN)
+    allowed = reply.headers["access-control-allow-headers"].lower().split(", ")
+    assert {name.strip().lower() for name in field.split(",")} <= set(allowed)
+
+
 @pytest.mark.parametrize(
     ("asked", "allowed_origin"),
     [

@@ -105,7 +105,7 @@ def test_list_tasks_with_words_and_status_filters_gives_what_all_match(
 
 
 BAD = """
-    status= status=done status=pending, status=pending,done status=Pending status=pending&status=completed
+    status= status=done status=pending, status=pending,done status=Pending
     completed= completed=1 completed=True completed=yes status=pending,completed,cancelled,pending,pending
     sort= sort=status sort=+title sort=--title sort=title,created_at sort=Title q= q=%00 q=a%0Ab
     limit=0 limit=1001 limit=-1 limit= limit=1.0 limit=1e2 limit=+5 limit=1_0 limit=05

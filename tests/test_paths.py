@@ -55,12 +55,18 @@ NOWHERE = [
     *("/api/v1/me/../me/tasks", "/api/v1/../v1/me/tasks", "/./api/v1/me/tasks", "/api/v1/me/tasks/../../me/tasks"),
     *("/api/v1/me/%2e/tasks", "/api/v1/me/tasks%00", "/api/v1%00/me/tasks", "/%00", "/%ff", "/%"),
     *(
-        "/api/v1/me/%74asks",
-        "/api/v1/me/task%73",
-        "/%61pi/v1/me/tasks",
-        "/api/v1/auth/%74oken",
-        "/health/%6cive",
-        "/api/v1/me/%61ccount",
+        "/api/v1/me/%2574asks",
+        "/api/v1/me/%%374asks",
+        "/api/v1/me/%74asks%2f",
+        "/api/v1/me/%54asks",
+        "/api/v1/me/t%c3%a4sks",
+    ),
+    *(
+        "/%41pi/v1/me/tasks",
+        "/api%2fv1/me/%74asks",
+        "/api/v1/me/tasks%3b",
+        "/api/v1/me/%74ask%",
+        "/%2e/api/v1/me/tasks",
     ),
     *(
         "/API/v1/me/tasks",
@@ -150,13 +156,36 @@ TYPES_REFUSED = [
         "text/json",
     ),
     *(
-        "application/json; boundary=x",
+        "application/json; boundary",
         "application/vnd.api+json",
         "application/jsonx",
         "application /json",
         "application/json-seq",
     ),
-    *("application/problem+json", "application/json; charset=utf-8; x=1"),
+    *(
+        "application/problem+json",
+        "application/json; charset=latin-1; charset=utf-8",
+        "application/json; charset = utf-8",
+    ),
+    *(
+        "application/json; charset=",
+        'application/json; charset=""',
+        "application/json; charset='utf-8'",
+        "application/json/x",
+    ),
+    *(
+        "application/json; charset=utf-8, text/plain",
+        'application/json; charset="utf-8',
+        "application/json charset=utf-8",
+    ),
+    *("application/json; charset=utf-8; charset=utf-16", "application/json; charset=utf-7", "application/json; x=a b"),
+    *('application/json; charset="utf-8"x', "application", "/json", "application/", ";", "application/json;;charset"),
+    *(
+        'application/json; x="\\"',
+        "application/json; =utf-8",
+        "application/json\x0b",
+        "application/json; charset=utf-8\xa0",
+    ),
 ]
 TYPES_TAKEN = [
     "application/json",
@@ -165,6 +194,26 @@ TYPES_TAKEN = [
     "application/json;charset=UTF-8",
     'application/json; charset="utf-8"',
     " application/json ",
+    *(
+        "application/json;",
+        "application/json; ",
+        "application/json ;",
+        "application/json;;",
+        "application/json; ;charset=utf-8;",
+    ),
+    *("application/json; charset=utf8", "application/json;charset=UTF8", "application/json; Charset=Utf-8"),
+    *('application/json; charset="UTF8";', 'application/json; charset="u\\tf-8"', "application/json; charset=csUTF8"),
+    *(
+        "application/json; charset=utf-8; charset=UTF-8",
+        "application/json\t;\tcharset=utf-8",
+        "application/json; boundary=x",
+    ),
+    *(
+        "application/json; charset=utf-8; x=1",
+        'application/json; profile="a;b, \\"c\\" charset=latin-1"',
+        'application/json; x=""',
+    ),
+    "application/json" + "; " * 500,
 ]
 
 
@@ -254,7 +303,22 @@ ALLOW = {
         ["/health/live", "/health/ready", "/", "/api/v1/openapi.json", "/api/v1/openapi.yaml", "/api/v1/ui/"], READ
     ),
 }
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "QUERY"]
+METHODS = [
+    "get",
+    "head",
+    "options",
+    "patch",
+    "Delete",
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "TRACE",
+    "PROPFIND",
+    "QUERY",
+]
 
 
 @pytest.mark.parametrize(("address", "allow"), ALLOW.items())

@@ -45,6 +45,9 @@ if TYPE_CHECKING:  # an extra, which need not be there
 
 _CORS_EXPOSED = [
     *(
+        "Accept-Encoding",
+        "Accept-Patch",
+        "Allow",
         "Deprecation",
         "ETag",
         "Idempotency-Replayed",
@@ -56,7 +59,10 @@ _CORS_EXPOSED = [
     ),
     *("Sunset", "WWW-Authenticate", "X-Request-ID"),
 ]
-_CORS_ALLOWED = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID"]
+_CORS_ALLOWED = [
+    *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID"),
+    *("traceparent", "tracestate"),  # W3C Trace Context: what OpenTelemetry sends from a browser
+]
 
 
 class Watch(NamedTuple):

@@ -39,6 +39,10 @@ ADVICE: dict[str, Advice] = {
         "There is an account with this e-mail address already. Upper and lower case make no difference.",
         "Ask for a token with `issueToken` instead, or register with another address.",
     ),
+    "expectation_failed": Advice(
+        "The request has an `Expect` field with something else than `100-continue`, which is all that the service meets.",
+        "Leave out the other expectation.",
+    ),
     "forbidden": Advice(
         "The address names a user other than the one the token speaks for. Whether that user exists is not told.",
         "Use `me` in the path, or the `sub` of your token.",
@@ -133,8 +137,8 @@ ADVICE: dict[str, Advice] = {
         "Wait for `Retry-After` seconds, then try again. A write may have been done: read before you repeat it.",
     ),
     "unsupported_media_type": Advice(
-        "The body is not declared as what the operation takes.",
-        "Send exactly one `Content-Type`: `application/json`.",
+        "The body is not declared as what the operation takes, or it has a `Content-Encoding`, such as gzip, that is not decoded here.",
+        "Send exactly one `Content-Type`, as `Accept` or `Accept-Patch` in the reply says, and no `Content-Encoding`.",
     ),
     "uri_too_long": Advice("The request line is longer than the service reads.", "Shorten the address."),
     "validation_failed": Advice(

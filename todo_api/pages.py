@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api import contract, contract31
 from todo_api.pipeline.exchange import PAGE, Exchange
+from todo_api.pipeline.paths import normalized
 from todo_api.pipeline.rejections import MethodNotAllowed
 
 _OWN = Path(__file__).parent / "static"
@@ -101,17 +102,18 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The page; 304 where the caller has it."""
-        make = self._makers.get(scope["raw_path"]) if scope["type"] == "http" else None
+        path = normalized(scope["raw_path"]) if scope["type"] == "http" else b""
+        make = self._makers.get(path)
         if make is None:
             await self._app(scope, receive, send)
             return
         exchange: Exchange = scope["state"]["exchange"]
-        exchange.operation, exchange.route = PAGE, scope["raw_path"].decode()
+        exchange.operation, exchange.route = PAGE, path.decode()
         if self._count is not None:
             await self._count(scope)
-        found = self._made.get(scope["raw_path"])
+        found = self._made.get(path)
         if found is None:
-            found = self._made[scope["raw_path"]] = await asyncio.to_thread(make)
+            found = self._made[path] = await asyncio.to_thread(make)
         status, headers, body, tag = found
         if scope["method"] == "OPTIONS":
             status, headers, body = 204, [(b"allow", b"GET, HEAD, OPTIONS")], b""

@@ -50,6 +50,8 @@ KINDS: dict[type[Exception], Kind] = {
     rejections.PayloadTooLarge: Kind(413, "payload_too_large", "Payload too large"),
     rejections.UriTooLong: Kind(414, "uri_too_long", "URI too long"),
     rejections.UnsupportedMediaType: Kind(415, "unsupported_media_type", "Unsupported media type"),
+    rejections.UnsupportedContentCoding: Kind(415, "unsupported_media_type", "Unsupported media type"),
+    rejections.ExpectationFailed: Kind(417, "expectation_failed", "Expectation failed"),
     errors.IdempotencyKeyReused: Kind(422, "idempotency_key_reused", "Idempotency key reused"),
     rejections.RateLimited: Kind(429, "rate_limited", "Rate limited"),
     rejections.HeaderFieldsTooLarge: Kind(431, "header_fields_too_large", "Header fields too large"),
@@ -106,6 +108,8 @@ def _headers(error: Exception) -> dict[str, str]:
             return {"etag": f'"{error.current.version}"'}
         case rejections.MethodNotAllowed():
             return {"allow": error.allowed}
+        case rejections.UnsupportedMediaType() | rejections.UnsupportedContentCoding():
+            return error.headers
         case errors.Unavailable() | errors.IdempotencyInProgress() | rejections.RateLimited() | rejections.Overloaded():
             return {"retry-after": str(error.retry_after)}
     return {}

@@ -6,6 +6,7 @@ marshmallow's own load takes as long as all of validation.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -15,6 +16,14 @@ from todo_api.services.accounts import Account
 from todo_api.services.exports import SessionRecord
 from todo_api.services.keys import ApiKey
 from todo_api.services.tasks import Task, TaskFilter
+from todo_api.times import parse
+
+
+class SentTime(fields.Field[datetime]):
+    """A time that a client sends. marshmallow's own field takes other spellings, and not all of RFC 3339."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> datetime:
+        return parse(value)
 
 
 class TaskSchema(Schema):
@@ -93,7 +102,7 @@ class ApiKeyInputSchema(Schema):
 
     name = fields.String(required=True)
     scopes = fields.List(fields.String(), required=True)
-    expires_at = fields.AwareDateTime(load_default=None, allow_none=True)
+    expires_at = SentTime(load_default=None, allow_none=True)
 
 
 def _dump_of(schema: type[Schema]) -> Callable[[Any], dict[str, Any]]:

@@ -105,6 +105,7 @@ def generator_client(readme: str) -> None:
         *("--package-name", "task_api", "--output", folder),
     )
     (folder / "readme.py").write_text(readme, encoding="utf-8")
+    shutil.copy(HERE / "keys.py", folder)
 
 
 def use(url: str) -> None:
@@ -112,7 +113,7 @@ def use(url: str) -> None:
     for name, program, lifecycle in (
         ("python", [BUILD / "venv-python" / "bin" / "python"], "lifecycle.py"),
         ("typescript", ["node"], "out/lifecycle.js"),
-        ("generator", [BUILD / "venv-generator" / "bin" / "python"], None),
+        ("generator", [BUILD / "venv-generator" / "bin" / "python"], "keys.py"),
     ):
         readme = "out/readme.js" if name == "typescript" else "readme.py"
         path = BUILD / name / readme
@@ -121,8 +122,7 @@ def use(url: str) -> None:
         run(*program, readme, cwd=BUILD / name)
         if titles(url) != ["Buy milk", *before]:
             sys.exit(f"The README's program for {name} created no task: {titles(url)}")
-        if lifecycle is not None:
-            run(*program, lifecycle, f"{url}/api/v1", cwd=BUILD / name)
+        run(*program, lifecycle, f"{url}/api/v1", cwd=BUILD / name)
 
 
 def titles(url: str) -> list[str]:
@@ -149,9 +149,9 @@ def main() -> None:
         live.ready()
         requests.post(f"{live.origin}/api/v1/auth/register", json=ADA, timeout=20).raise_for_status()
         use(live.origin)
-    print("openapi-python-client: types are strict, the README's program and a life of tasks ran.")
-    print("openapi-typescript, openapi-fetch: types are strict, the README's program and a life of tasks ran.")
-    print("openapi-generator: the README's program ran.")
+    print("openapi-python-client: types are strict, the README's program, keys with an end and a life of tasks ran.")
+    print("openapi-typescript, openapi-fetch: types are strict, the README's program, keys and a life of tasks ran.")
+    print("openapi-generator: the README's program and keys with an end ran.")
     print(f"Three clients in {time.monotonic() - began:.0f} s.")
 
 

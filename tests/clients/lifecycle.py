@@ -4,15 +4,20 @@ mypy --strict reads it: each reply, problems too, is what its class says.
 """
 
 import sys
+from datetime import UTC, datetime, timedelta, timezone
 from http import HTTPStatus
 
 from task_api_client import AuthenticatedClient, Client
 from task_api_client.api.accounts import get_account, issue_token, register_account
+from task_api_client.api.keys import create_api_key
 from task_api_client.api.tasks import complete_task, create_task, delete_task, get_task, list_tasks, update_task
 from task_api_client.models import (
     AccessToken,
     Account,
+    ApiKeyInput,
     Credentials,
+    KeyScope,
+    NewApiKey,
     PreconditionProblem,
     Problem,
     ProblemCode,
@@ -62,8 +67,18 @@ def titles(api: AuthenticatedClient) -> list[str]:
         cursor = page.next_cursor
 
 
+def create_key(api: AuthenticatedClient, end: datetime) -> None:
+    """Makes a key with an end, which is the same instant in the reply."""
+    body = ApiKeyInput("Until then", [KeyScope.TASKSREAD], expires_at=end)
+    key = create_api_key.sync("me", client=api, body=body)
+    assert isinstance(key, NewApiKey), key
+    assert key.expires_at == end, key.expires_at
+
+
 def main(url: str) -> None:
     api = sign_in(url)
+    create_key(api, datetime(2997, 11, 20, tzinfo=UTC))
+    create_key(api, datetime(2997, 11, 20, 1, 2, 3, 456789, tzinfo=timezone(timedelta(hours=14))))
     tasks = [create(api, title) for title in ("Answer mail", "Buy milk", "Call Ada", "Dust", "Eat")]
     assert titles(api) == [task.title for task in tasks]
     first = tasks[0]

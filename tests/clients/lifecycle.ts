@@ -46,8 +46,18 @@ async function titles(api: Api): Promise<string[]> {
   return found;
 }
 
+/** Makes a key with an end, which is the same instant in the reply. */
+async function createKey(api: Api, end: string): Promise<void> {
+  const body = { name: "Until then", scopes: ["tasks:read" as const], expires_at: end };
+  const key = wanted(await api.POST("/{user_id}/keys", { params: { path: me }, body }));
+  assert.ok(key.expires_at !== null);
+  assert.equal(Date.parse(key.expires_at), Date.parse(end));
+}
+
 async function main(url: string): Promise<void> {
   const api = await signIn(url);
+  await createKey(api, new Date(Date.UTC(2997, 10, 20)).toISOString());
+  await createKey(api, "2997-11-20T00:00:00+14:00");
   const names = ["Answer mail", "Buy milk", "Call Ada", "Dust", "Eat"];
   const first = await create(api, "Answer mail");
   for (const name of names.slice(1)) await create(api, name);

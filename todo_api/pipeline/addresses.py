@@ -41,8 +41,9 @@ class Addresses:
     def _forwarded(self, scope: Scope, peer: _Address) -> _Address:
         values = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         last = peer
-        for hop in reversed(b",".join(values).decode("latin-1").rsplit(",", MOST_HOPS)[-MOST_HOPS:]):
-            address = _parsed(hop.strip())
+        hops = b",".join(values).decode("latin-1").rsplit(",", MOST_HOPS)[-MOST_HOPS:]
+        for hop in filter(None, map(str.strip, reversed(hops))):  # an empty element is none (RFC 9110, 5.6.1.2)
+            address = _parsed(hop)
             if address is None:
                 return last  # who wrote this is known, and not whom they meant
             if not self._is_trusted(address):

@@ -8,23 +8,29 @@ import orjson
 from starlette.types import Receive, Scope
 
 from todo_api.errors import Violation
-from todo_api.pipeline.rejections import MalformedJson, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from todo_api.pipeline.media_types import MediaTypes, is_encoded
+from todo_api.pipeline.rejections import (
+    MalformedJson,
+    PayloadTooLarge,
+    RequestTimeout,
+    UnsupportedContentCoding,
+    UnsupportedMediaType,
+)
 from todo_api.pipeline.rules import Rules
 
 MAX_BODY = 65536
 """Bytes that a request body has at most."""
 
-_CHARSETS = ("", "charset=utf-8", 'charset="utf-8"')
-
 
 class Body:
     """The body of one operation: JSON, of one schema."""
 
-    def __init__(self, definition: dict[str, Any], also: list[str], seconds: float) -> None:
+    def __init__(self, definition: dict[str, Any], also: list[str], seconds: float, *, is_patch: bool) -> None:
         """`definition` is the contract's `requestBody`; `also` are further names that its media type goes by; a body has so many
         seconds to arrive."""
         ((media_type, content),) = definition["content"].items()
-        self._media_types = tuple(dict.fromkeys([media_type, *also]))
+        self._media_types = MediaTypes(tuple(dict.fromkeys([media_type, *also])))
+        self._is_patch = is_patch
         self._required = definition.get("required", False)
         self._rules = Rules(content["schema"])
         self._seconds = seconds
@@ -32,14 +38,16 @@ class Body:
     async def read(self, scope: Scope, receive: Receive, violations: list[Violation]) -> Any:
         """The parsed body, None where there is none. Violations go into `violations`.
 
-        Raises UnsupportedMediaType, PayloadTooLarge, MalformedJson, RequestTimeout.
+        Raises UnsupportedMediaType, UnsupportedContentCoding, PayloadTooLarge, MalformedJson, RequestTimeout.
         """
-        lengths, types = [], []
+        lengths, types, codings = [], [], []
         for name, value in scope["headers"]:
             if name == b"content-type":
                 types.append(value)
             elif name == b"content-length":
                 lengths.append(value)
+            elif name == b"content-encoding":
+                codings.append(value)
         try:
             async with asyncio.timeout(self._seconds) as time:
                 content = await _receive(receive, lengths, time)
@@ -48,8 +56,10 @@ class Body:
         if not content and not types:
             self._check_absent(violations)
             return None
-        if len(types) != 1 or not self._accepts(types[0].decode("latin-1")):
-            raise UnsupportedMediaType(self._media_types)
+        if codings and is_encoded(codings):
+            raise UnsupportedContentCoding
+        if len(types) != 1 or not self._media_types.include(types[0]):
+            raise UnsupportedMediaType(self._media_types.names, is_patch=self._is_patch)
         if not content:
             self._check_absent(violations)
             return None
@@ -60,10 +70,6 @@ class Body:
     def _check_absent(self, violations: list[Violation]) -> None:
         if self._required:
             violations.append(Violation("body", "", "required", "A body is required."))
-
-    def _accepts(self, content_type: str) -> bool:
-        media_type, _, parameters = content_type.partition(";")
-        return media_type.strip().lower() in self._media_types and parameters.strip().lower() in _CHARSETS
 
 
 async def _receive(receive: Receive, lengths: list[bytes], time: asyncio.Timeout) -> bytes:

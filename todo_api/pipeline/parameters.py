@@ -29,6 +29,7 @@ class Parameter:
         schema = definition["schema"]
         self.default = schema.get("default")
         self.has_default = "default" in schema
+        self.is_list = schema["type"] == "array"
         self._convert = _converter(definition)
         self._rules = Rules(schema)
         self._pointer = f"/{self.name}"
@@ -80,38 +81,27 @@ class Parameters:
             self._read_headers(scope["headers"], arguments, violations)
 
     def _read_query(self, query: bytes, arguments: dict[str, Any], violations: list[Violation]) -> None:
-        seen: set[str] = set()
+        sent: dict[str, list[str | None]] = {}
         for pair in query.split(b"&") if query else ():
             if len(violations) >= MAX_VIOLATIONS:
                 break
             if not pair:
                 continue
             name, _, value = pair.partition(b"=")
-            self._read_pair(_decode(name), _decode(value), seen, arguments, violations)
+            known = _decode(name)
+            if known is not None and known in self._query:
+                sent.setdefault(known, []).append(_decode(value))
+            else:
+                violations.append(self._unknown(known))
         for name, parameter in self._query.items():
-            if name not in seen:
+            if name in sent:
+                _read_sent(parameter, sent[name], arguments, violations)
+            else:
                 parameter.absent(arguments, violations)
 
-    def _read_pair(
-        self,
-        name: str | None,
-        value: str | None,
-        seen: set[str],
-        arguments: dict[str, Any],
-        violations: list[Violation],
-    ) -> None:
-        parameter = self._query.get(name) if name is not None else None
-        if parameter is None:
-            pointer = f"/{escape(name[:MAX_NAME])}" if name else ""
-            violations.append(Violation("query", pointer, "unknown", f"Known are: {', '.join(self._query) or 'none'}."))
-        elif parameter.name in seen:
-            violations.append(Violation("query", f"/{parameter.name}", "duplicate", "Must be sent once."))
-        elif value is None:
-            violations.append(Violation("query", f"/{parameter.name}", "format", "Must be percent-encoded UTF-8."))
-            seen.add(parameter.name)
-        else:
-            seen.add(parameter.name)
-            parameter.read(value, arguments, violations)
+    def _unknown(self, name: str | None) -> Violation:
+        pointer = f"/{escape(name[:MAX_NAME])}" if name else ""
+        return Violation("query", pointer, "unknown", f"Known are: {', '.join(self._query) or 'none'}.")
 
     def _read_headers(
         self, headers: list[tuple[bytes, bytes]], arguments: dict[str, Any], violations: list[Violation]
@@ -126,6 +116,20 @@ class Parameters:
                 parameter.read(", ".join(values[name]), arguments, violations)
             else:
                 parameter.absent(arguments, violations)
+
+
+def _read_sent(
+    parameter: Parameter, texts: list[str | None], arguments: dict[str, Any], violations: list[Violation]
+) -> None:
+    """Reads a query parameter. A list may come as one value, as several, or both: generated clients do either."""
+    pointer = f"/{parameter.name}"
+    decoded = [text for text in texts if text is not None]
+    if len(texts) > 1 and not parameter.is_list:
+        violations.append(Violation("query", pointer, "duplicate", "Must be sent once."))
+    elif len(decoded) < len(texts):
+        violations.append(Violation("query", pointer, "format", "Must be percent-encoded UTF-8."))
+    else:
+        parameter.read(",".join(decoded), arguments, violations)
 
 
 def _decode(text: bytes) -> str | None:

@@ -1,5 +1,7 @@
 """What is refused before any business is done, because of how the request was made."""
 
+from typing import ClassVar
+
 from todo_api.errors import TaskApiError
 
 
@@ -28,10 +30,24 @@ class PayloadTooLarge(TaskApiError):
 
 
 class UnsupportedMediaType(TaskApiError):
-    """The body is not declared as what the operation takes."""
+    """The body is not declared as what the operation takes; `headers` say what that is (RFC 9110, 12.5.1; RFC 5789, 2.2)."""
 
-    def __init__(self, accepted: tuple[str, ...]) -> None:
+    def __init__(self, accepted: tuple[str, ...], *, is_patch: bool) -> None:
         super().__init__(f"Send the body as {' or '.join(accepted)} in UTF-8, with exactly one Content-Type.")
+        self.headers = {"accept-patch" if is_patch else "accept": ", ".join(accepted)}
+
+
+class UnsupportedContentCoding(TaskApiError):
+    """The body is compressed, or otherwise encoded; `headers` say that it must not be (RFC 9110, section 12.5.3)."""
+
+    detail = "Send the body as it is, without Content-Encoding: no coding but identity is decoded here."
+    headers: ClassVar = {"accept-encoding": "identity"}
+
+
+class ExpectationFailed(TaskApiError):
+    """The request expects something else than 100-continue (RFC 9110, section 10.1.1)."""
+
+    detail = "The service meets no expectation but 100-continue. Leave out the others in Expect."
 
 
 class RateLimited(TaskApiError):

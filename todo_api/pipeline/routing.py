@@ -1,7 +1,8 @@
 """Routing by the raw path: nothing that is not in the contract gets any further.
 
 A path is split at its slashes first and decoded then: an encoded slash or a dot segment is just text of its segment, for
-validation to judge, and an empty segment matches nothing. 404, 405 with the whole `Allow`, and OPTIONS are answered here.
+validation to judge, and an empty segment matches nothing. In fixed segments an escaped letter is the letter.
+404, 405 with the whole `Allow`, 417 and OPTIONS are answered here.
 """
 
 from typing import Any, NamedTuple
@@ -12,10 +13,16 @@ from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.pipeline.exchange import Exchange
-from todo_api.pipeline.rejections import MethodNotAllowed, RouteNotFound
+from todo_api.pipeline.paths import normalized
+from todo_api.pipeline.rejections import BadRequest, ExpectationFailed, MethodNotAllowed, RouteNotFound
 
 METHODS = ("get", "put", "post", "patch", "delete")
 """The methods of operations. HEAD and OPTIONS follow from them."""
+
+SERVER = b"*"
+"""The target of a request about the whole server (RFC 9110, section 7.1). It has OPTIONS and nothing else."""
+
+_ALL_METHODS = ", ".join(sorted([*(method.upper() for method in METHODS), "HEAD", "OPTIONS"]))
 
 
 class Resource(NamedTuple):
@@ -73,8 +80,10 @@ class Routes:
         if not raw_path.isascii():
             raise RouteNotFound
         segments = raw_path.decode("ascii").split("/")
+        # A variable segment is decoded from what was sent: a second decoding would make an escape of %%34%31.
+        compared = normalized(raw_path).decode("ascii").split("/") if b"%" in raw_path else segments
         for shape in self._shapes.get(len(segments), ()):
-            resource = shape.find(segments)
+            resource = shape.find(compared)
             if resource is not None:
                 return resource, {name: _decode(segments[place]) for place, name in resource.variable}
         raise RouteNotFound
@@ -92,17 +101,23 @@ class Routing(SpecMiddleware):
         self._routes.add(specification, base_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on with its operation, or or raises RouteNotFound or MethodNotAllowed."""
+        """Hands the request on with its operation.
+
+        Raises RouteNotFound, BadRequest, ExpectationFailed or MethodNotAllowed.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        _check_expectations(scope["headers"])
+        if scope["raw_path"] == SERVER:
+            await _answer_for_server(scope["method"], send)
             return
         resource, parameters = self._routes.match(scope["raw_path"])
         exchange: Exchange = scope["state"]["exchange"]
         exchange.route = resource.template
         method = scope["method"]
         if method == "OPTIONS":
-            await send({"type": "http.response.start", "status": 204, "headers": resource.options})
-            await send({"type": "http.response.body", "body": b""})
+            await _answer_options(resource.options, send)
             return
         operation_id = resource.operation_ids.get(method)
         if operation_id is None:
@@ -116,6 +131,27 @@ class Routing(SpecMiddleware):
             "extensions": {**(scope.get("extensions") or {}), ROUTING_CONTEXT: routing},
         }
         await self._app(scope, receive, send)
+
+
+def _check_expectations(headers: list[tuple[bytes, bytes]]) -> None:
+    """Raises ExpectationFailed for anything but `100-continue`, which is the server's business."""
+    for name, value in headers:
+        if name == b"expect" and any(
+            expected.strip().lower() not in (b"", b"100-continue") for expected in value.split(b",")
+        ):
+            raise ExpectationFailed
+
+
+async def _answer_options(headers: list[tuple[bytes, bytes]], send: Send) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _answer_for_server(method: str, send: Send) -> None:
+    """Raises BadRequest for any method but OPTIONS (RFC 9112, section 3.2.4)."""
+    if method != "OPTIONS":
+        raise BadRequest
+    await _answer_options([(b"allow", _ALL_METHODS.encode())], send)
 
 
 def _resource(base_path: str, template: str, item: dict[str, Any]) -> Resource:

@@ -12,6 +12,7 @@ import jsonschema_rs
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
 from todo_api.errors import Violation
+from todo_api.times import is_date_time
 
 MAX_VIOLATIONS = 100
 MAX_NAME = 100
@@ -63,13 +64,15 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+_FORMAT_NAMES = {"date-time": "date-time of RFC 3339 with its offset, such as 2027-11-20T00:00:00Z"}
+_FORMATS = {"uuid": is_uuid, "date-time": is_date_time}
+
+
 class Rules:
     """A compiled schema."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
-        self._validator = jsonschema_rs.Draft4Validator(
-            json_schema(schema), validate_formats=True, formats={"uuid": is_uuid}
-        )
+        self._validator = jsonschema_rs.Draft4Validator(json_schema(schema), validate_formats=True, formats=_FORMATS)
 
     def violations(self, value: Any, location: str, pointer: str = "") -> list[Violation]:
         """Every rule that the value breaks, at most `MAX_VIOLATIONS`; an empty list for a good one."""
@@ -120,7 +123,7 @@ def _rule(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C901, PLR0911 
         case ValidationErrorKind.MinProperties():
             return "too_few", f"Must have at least {kind.limit} members."
         case ValidationErrorKind.Format():
-            return "format", f"Must be a {kind.format}."
+            return "format", f"Must be a {_FORMAT_NAMES.get(kind.format, kind.format)}."
         case ValidationErrorKind.Pattern():
             return "pattern", "Has characters or a form that are not allowed here."
     return "not_allowed", "Is not allowed here."

@@ -33,7 +33,8 @@ class ValidatedOperation:
         self._parameters = Parameters(operation.parameters)
         definition = operation.request_body
         also = operation._operation.get("x-accept-patch", [])
-        self._body = Body(definition, also, body_timeout) if definition else None
+        is_patch = operation.method.lower() == "patch"
+        self._body = Body(definition, also, body_timeout, is_patch=is_patch) if definition else None
         _check_signature(operation, self._parameters.arguments | ({"body"} if definition else set()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,51 @@
+"""Times that others write: the `date-time` of RFC 3339, section 5.6, the whole of it and nothing beside it."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+_DATE_TIME = re.compile(
+    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})[Tt]"
+    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?"
+    r"(?:[Zz]|(?P<sign>[+-])(?P<offset_hour>[01][0-9]|2[0-3]):(?P<offset_minute>[0-5][0-9]))"
+)
+_LEAP_SECOND = 60
+
+
+def parse(text: str) -> datetime:
+    """Return the time in UTC. Raise ValueError if the text is no RFC 3339 date-time.
+
+    Digits beyond the microsecond are cut off, never rounded up. A leap second is the instant after
+    it, as in POSIX. A time outside of the years 1 to 9999 in UTC is refused: nothing here holds it.
+    """
+    found = _DATE_TIME.fullmatch(text)
+    if found is None:
+        raise ValueError("not an RFC 3339 date-time")
+    year, month, day, hour, minute, second = map(int, found.group("year", "month", "day", "hour", "minute", "second"))
+    microsecond = int((found["fraction"] or "").ljust(6, "0")[:6])
+    is_leap = second == _LEAP_SECOND
+    zone = _zone(found)
+    try:
+        local = datetime(year, month, day, hour, minute, second - is_leap, microsecond, tzinfo=zone)
+        time = (local + timedelta(seconds=is_leap)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("outside of the years 1 to 9999 in UTC") from error
+    if is_leap and (time.day, time.hour, time.minute, time.second) != (1, 0, 0, 0):
+        raise ValueError("no leap second: those are the last of a month in UTC")
+    return time
+
+
+def is_date_time(text: str) -> bool:
+    """Tell whether the text is such a time."""
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _zone(found: re.Match[str]) -> timezone:
+    """Return the offset from UTC. `-00:00` is UTC too, of an unknown local time (section 4.3)."""
+    if found["sign"] is None:
+        return UTC
+    offset = timedelta(hours=int(found["offset_hour"]), minutes=int(found["offset_minute"]))
+    return timezone(-offset if found["sign"] == "-" else offset)
