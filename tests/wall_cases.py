@@ -227,6 +227,8 @@ def retries(ask: Ask, mine: Mine) -> None:
         for who in ("account", "operator", "newcomer-retries"):
             ask(who, "POST", TASKS, {"title": "Once"}, **{"Idempotency-Key": key})
     ask("account", "POST", TASKS, {"title": "Another"}, **{"Idempotency-Key": "new"})
+    for _ in range(2):
+        ask("nobody", "POST", f"{AUTH}/refresh", {"refresh_token": mine.refresh[1]}, **{"Idempotency-Key": "new"})
     for key in ("kept", "old", "new", "new"):
         ask("nobody", "POST", f"{AUTH}/token", CREDENTIALS, **{"Idempotency-Key": key})
 

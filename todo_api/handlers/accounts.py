@@ -8,7 +8,7 @@ import orjson
 
 from todo_api.auth.tokens import Identity, TokenIssuer
 from todo_api.errors import StaleToken, ValidationFailed, Violation
-from todo_api.handlers.retries import replayable
+from todo_api.handlers.retries import found_nothing, replayable, replayable_while, session_is_there
 from todo_api.handlers.spaces import (
     PRIVATE,
     SECRET,
@@ -23,7 +23,7 @@ from todo_api.handlers.spaces import (
 from todo_api.pipeline.bridge import Reply
 from todo_api.schemas import dump_account, dump_api_key, dump_session, dump_task, load_registration
 from todo_api.services import sessions
-from todo_api.services.accounts import Account, AccountService, register, sign_in
+from todo_api.services.accounts import Account, AccountService, holds, is_there, register, sign_in
 from todo_api.services.exports import Export, export
 from todo_api.services.sessions import Session
 
@@ -31,7 +31,19 @@ FRESH = 300
 """Seconds for which a token is good for what cannot be undone, where there is no password to ask for."""
 
 
-@replayable
+def _is_there(body: dict[str, Any], _: object) -> bool:
+    return is_there(parts().database, body["id"])
+
+
+def _is_signed_in(body: dict[str, Any], arguments: dict[str, Any]) -> bool:
+    return holds(parts().database, parts().passwords, **arguments["body"], refresh_token=body["refresh_token"])
+
+
+def _goes_on(body: dict[str, Any], _: object) -> bool:
+    return sessions.is_alive(parts().database, body["refresh_token"])
+
+
+@replayable_while(_is_there)
 def register_account(body: dict[str, Any]) -> Reply:
     """201 with the new account."""
     own_issuer()
@@ -39,7 +51,7 @@ def register_account(body: dict[str, Any]) -> Reply:
     return dump_account(account), 201, SECRET | {"Location": "/api/v1/me/account"}
 
 
-@replayable
+@replayable_while(_is_signed_in)
 def issue_token(body: dict[str, str]) -> Reply:
     """200 with an access token and a refresh token."""
     issuer = own_issuer()
@@ -47,7 +59,7 @@ def issue_token(body: dict[str, str]) -> Reply:
     return _tokens(issuer, session), 200, SECRET
 
 
-@replayable
+@replayable_while(_goes_on)
 def refresh_token(body: dict[str, str]) -> Reply:
     """200 with an access token and the next refresh token."""
     issuer = own_issuer()
@@ -59,7 +71,8 @@ def refresh_token(body: dict[str, str]) -> Reply:
 def sign_out(body: dict[str, Any]) -> Reply:
     """204."""
     own_issuer()
-    sessions.end(parts().database, body["refresh_token"], body.get("everywhere", False))
+    if not sessions.end(parts().database, body["refresh_token"], body.get("everywhere", False)):
+        found_nothing()
     return None, 204, SECRET
 
 
@@ -77,7 +90,7 @@ def update_account(user_id: str, identity: Identity, body: dict[str, Any], if_ma
     return dump_account(account), 200, _tagged(account)
 
 
-@replayable
+@replayable_while(session_is_there)
 def change_email(user_id: str, identity: Identity, body: dict[str, str], if_match: str | None = None) -> Reply:
     """200 with the account."""
     service = _service(user_id, identity)
@@ -87,7 +100,7 @@ def change_email(user_id: str, identity: Identity, body: dict[str, str], if_matc
     return dump_account(account), 200, _tagged(account)
 
 
-@replayable
+@replayable_while(session_is_there)
 def change_password(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply:
     """200 with how many API keys there are, and how many were revoked."""
     service = _service(user_id, identity)

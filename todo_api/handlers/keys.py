@@ -4,14 +4,14 @@ from typing import Any
 from urllib.parse import quote
 
 from todo_api.auth.tokens import Identity
-from todo_api.handlers.retries import replayable
+from todo_api.handlers.retries import replayable_while, session_is_there
 from todo_api.handlers.spaces import PRIVATE, SECRET, caller, owner, parts
 from todo_api.pipeline.bridge import Reply
 from todo_api.schemas import dump_api_key, load_api_key_input
 from todo_api.services.keys import KeyService
 
 
-@replayable
+@replayable_while(session_is_there)
 def create_api_key(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply:
     """201 with the new key, its secret and its `Location`."""
     key, secret = _service(user_id, identity).create(**load_api_key_input(body))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from connexion.spec import Specification
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.errors import EmailTaken, InvalidCredentials, Unavailable, WrongPassword
 from todo_api.pipeline.addresses import Addresses
@@ -33,6 +33,9 @@ WAITING = 16
 
 PATIENCE = 2.0
 """Seconds that they wait."""
+
+REPLAYED = b"idempotency-replayed"
+"""The header of a reply that was kept: an attempt that is answered with one neither succeeds nor fails."""
 
 _DETAIL = "Too many attempts with a password. Retry-After says how many seconds to wait."
 _BUSY = "Too many are signing in at this moment."
@@ -96,14 +99,25 @@ class Guesses(SpecMiddleware):
         wait = await attempts.begin(guard.keys)
         if wait:
             raise RateLimited(wait, _DETAIL)
+        replayed = False
+
+        async def watched(message: Message) -> None:
+            nonlocal replayed
+            if message["type"] == "http.response.start":
+                replayed = any(name == REPLAYED for name, _ in message["headers"])
+            await send(message)
+
         try:
             async with self._turns[guard.is_familiar].one():
-                await self._go_on(scope, receive, send)
+                await self._go_on(scope, receive, watched)
         except (InvalidCredentials, EmailTaken, WrongPassword):
             raise
         except Exception:  # no guess, whatever it was
             await attempts.give_back(guard.keys)
             raise
+        if replayed:  # it says nothing of who sends it now
+            await attempts.give_back(guard.keys)
+            return
         await attempts.forget(guard.account)
         await attempts.give_back(guard.given_back)
         await attempts.learn(guard.pair)

@@ -84,6 +84,20 @@ def sign_in(database: Scopes, passwords: Passwords, email: str, password: str, l
     return session
 
 
+def holds(database: Scopes, passwords: Passwords, email: str, password: str, refresh_token: str) -> bool:
+    """Whether a sign-in of before is still good: its session goes on where it was, and the password would sign in now."""
+    user_id = sessions.holder(database, refresh_token)
+    if user_id is None:
+        return False
+    row = database.as_login(email.lower()).first(_FIND, {"email": email.lower()})
+    return row is not None and row[0] == user_id and passwords.verify(row[1], _normalized(password))
+
+
+def is_there(database: Scopes, user_id: str) -> bool:
+    """Whether the account is there."""
+    return database.as_user(user_id).first(statements.GET, {"user_id": user_id}) is not None
+
+
 class AccountService:
     """The account of one user. Where the user must have a row and it is gone, every method raises Unauthorized.
 

@@ -119,9 +119,16 @@ class Replies:
         self._digests = hmac.digest(secret, b"task-api idempotent replies: digests", "sha256")
         self._seals = hmac.digest(secret, b"task-api idempotent replies: seals", "sha256")
 
-    def once(self, request: Request, act: Callable[[Transaction], bytes]) -> tuple[bytes, bool]:
+    def once(
+        self,
+        request: Request,
+        act: Callable[[Transaction], bytes],
+        holds: Callable[[Transaction, bytes], bool] = lambda *_: True,
+        is_kept: Callable[[], bool] = lambda: True,
+    ) -> tuple[bytes, bool]:
         """What `act` replied to this request before, and True; else what it replies now, and False.
 
+        A reply of before that `holds` refuses is forgotten, and `act` runs anew. `is_kept` says after `act` whether to keep its reply.
         `act` runs in a transaction that keeps the reply as well; where it raises, nothing is kept, and a retry runs anew. What it
         has changed is undone then, unless the error says that it holds.
         Raises IdempotencyInProgress while it runs, and IdempotencyKeyReused where the key came with another request.
@@ -136,12 +143,12 @@ class Replies:
             scope, statements, row = _addressed(transaction, request.user_id, key, digest)
             ((claimed, reply, is_same, is_old),) = scope.all(statements.find, row)
             if reply is not None and not is_old:
-                if not is_same:
-                    raise IdempotencyKeyReused
-                return self._opened(bytes(reply), content, key), True
+                kept = self._opened_for(bool(is_same), bytes(reply), content, key)
+                if holds(transaction, kept):
+                    return kept, True
             if not claimed:
                 raise IdempotencyInProgress
-            if is_old:
+            if reply is not None:
                 scope.all(statements.forget, row)
             if is_known and key[-1] % TRIMMED_BY == 0:
                 scope.all(_TRIM, row)
@@ -152,7 +159,8 @@ class Replies:
                     raise
                 refused = error
             else:
-                scope.last(statements.keep, {**row, "reply": self._sealed(answer, content, key)})
+                if is_kept():
+                    scope.last(statements.keep, {**row, "reply": self._sealed(answer, content, key)})
                 return answer, False
         raise refused
 
@@ -173,6 +181,12 @@ class Replies:
     def _sealed(self, answer: bytes, content: bytes, key: bytes) -> bytes:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._cipher(content).encrypt(nonce, answer, key)
+
+    def _opened_for(self, is_same: bool, sealed: bytes, content: bytes, key: bytes) -> bytes:
+        """The reply that was kept, for the same request. Raises IdempotencyKeyReused for another one."""
+        if not is_same:
+            raise IdempotencyKeyReused
+        return self._opened(sealed, content, key)
 
     def _opened(self, sealed: bytes, content: bytes, key: bytes) -> bytes:
         return self._cipher(content).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], key)

@@ -99,6 +99,9 @@ def _refresh() -> Statement:
 _BEGIN = _begin()
 _REFRESH = _refresh()
 _FIND = Statement(select(sessions.c.user_id).where(sessions.c.family == _FAMILY, _HOLDS))
+_IS_ALIVE = Statement(
+    select(sessions.c.user_id).where(sessions.c.family == _FAMILY, sessions.c.expires_at > func.now())
+)
 _END = Statement(delete(sessions).where(sessions.c.family == _FAMILY).returning(sessions.c.user_id))
 _ME = guards.locked()
 _END_ALL = Statement(
@@ -146,15 +149,30 @@ def refresh(database: Scopes, token: str, lifetime: int) -> Session:
     return Session(user_id, session_id, successor)
 
 
-def end(database: Scopes, token: str, everywhere: bool) -> None:
-    """Ends the session of a refresh token, where there is one; `everywhere`, where the token still holds, all of its user."""
+def end(database: Scopes, token: str, everywhere: bool) -> bool:
+    """Ends the session of a refresh token, where there is one; `everywhere`, where the token still holds, all of its user.
+
+    Says whether there was one.
+    """
     parameters = _digests(token)
     session = database.as_session(parameters["family"])
     row = session.first(_FIND, parameters) if everywhere else None
     if row is None:
-        session.all(_END, parameters)
-    else:
-        database.as_user(row[0]).all(_END_ALL, {"user_id": row[0]})
+        return session.all(_END, parameters) != []
+    return database.as_user(row[0]).all(_END_ALL, {"user_id": row[0]}) != []
+
+
+def holder(database: Scopes, token: str) -> str | None:
+    """The user whose session goes on with this refresh token, and with no other by now."""
+    parameters = _digests(token)
+    row = database.as_session(parameters["family"]).first(_FIND, parameters)
+    return None if row is None else str(row[0])
+
+
+def is_alive(database: Scopes, token: str) -> bool:
+    """Whether the session that this refresh token was of has not ended."""
+    parameters = _digests(token)
+    return database.as_session(parameters["family"]).first(_IS_ALIVE, parameters) is not None
 
 
 def end_others(database: Scopes, user_id: str, session_id: str | None) -> None:
