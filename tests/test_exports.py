@@ -1,7 +1,9 @@
 """The export of an account: complete by the database's catalogue, without secrets, and read piece by piece."""
 
+import asyncio
 import json
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -9,10 +11,13 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.client import event_loop
 from tests.conftest import SECRET, User, token
 from tests.live import Live, Wire
 from tests.rows import rows, tables_of_users
 from tests.test_serve import soon
+from todo_api.app import create_app
+from todo_api.config import Config
 from todo_api.db import Database
 from todo_api.services import exports
 from todo_api.services.guards import Caller
@@ -103,13 +108,105 @@ def test_export_account_reads_no_task_before_it_is_asked_for(user: User, databas
         user.client.post(TASKS, {"title": f"Task {number}"})
     found = exports.export(database, user.id, Caller(registered=True))
     database.spent()
-    assert len(next(found.batches)) == 3
+    assert database.spent()[0] == 0
+    assert next(found.tasks).title == "Task 0"
     assert database.spent()[0] == 1
 
 
 def test_head_of_export_has_no_body(user: User) -> None:
     reply = user.client.request("HEAD", f"{ACCOUNT}/export")
     assert (reply.status, reply.body, reply.headers["content-type"]) == (200, b"", "application/json")
+
+
+HEAVY = """
+    WITH met AS (INSERT INTO users (id) VALUES ('{user}') RETURNING id)
+    INSERT INTO tasks (user_id, id, title, description, status, created_at, updated_at, version)
+    SELECT met.id, gen_random_uuid(), 'Task ' || n, repeat('{letter}', 5000), 'pending', now(), now(), n
+    FROM met, generate_series(1, {count}) n RETURNING 1
+"""
+
+WAITS = ["after it writes", "before it writes again"]
+"""When a server waits for a connection that takes no more: gunicorn's ASGI worker, and uvicorn."""
+
+
+class Reader:
+    """An export's reader behind a server: it takes the first piece and then no more, until it is told to."""
+
+    def __init__(self, waits: str) -> None:
+        self.pieces: list[bytes] = []
+        self.is_full = threading.Event()
+        self._goes_on = asyncio.Event()
+        self._waits_after = waits == WAITS[0]
+
+    def take_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_soon_threadsafe(self._goes_on.set)
+
+    async def receive(self) -> dict[str, Any]:
+        await asyncio.Event().wait()  # it stays
+        raise AssertionError
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            return
+        if self.pieces and not self._waits_after:
+            await self._drained()
+        if message["body"]:
+            self.pieces.append(message["body"])
+            if self._waits_after:
+                await self._drained()
+
+    async def _drained(self) -> None:
+        self.is_full.set()
+        await self._goes_on.wait()
+
+
+def export_scope(user: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": f"{ACCOUNT}/export",
+        "raw_path": f"{ACCOUNT}/export".encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {token(user)}".encode())],
+    }
+
+
+@pytest.mark.parametrize("waits", WAITS)
+def test_export_account_reads_no_more_tasks_before_its_reader_has_taken_those_before(url: str, waits: str) -> None:
+    """Tasks deleted while the reader takes nothing are not in it: they had not been read."""
+    user = f"reader that waits {waits}"
+    rows(url, HEAVY.format(user=user, letter="x", count=400))
+    reader = Reader(waits)
+    with event_loop() as loop:
+        app = create_app(Config(database_url=url, jwt_secret=SECRET))
+        asked = asyncio.run_coroutine_threadsafe(app(export_scope(user), reader.receive, reader.send), loop)
+        assert reader.is_full.wait(30)
+        rows(url, f"DELETE FROM tasks WHERE user_id = '{user}' RETURNING 1")
+        reader.take_all(loop)
+        asked.result(30)
+    assert 0 < len(json.loads(b"".join(reader.pieces))["tasks"]) <= exports.MAX_OCTETS // DESCRIPTION + 1
+
+
+@pytest.mark.parametrize("letter", ["x", '"', "😀"])
+def test_export_account_goes_out_in_pieces_of_at_most_256_kib(url: str, letter: str) -> None:
+    user = f"heavy with {letter}"
+    rows(url, HEAVY.format(user=user, letter=letter, count=150))
+    rows(
+        url,
+        "INSERT INTO sessions SELECT users.id, gen_random_uuid(), repeat('a', 64), repeat('a', 64), now(), now(),"
+        f" now() + interval '1 h' FROM users, generate_series(1, 3000) WHERE users.id = '{user}' RETURNING 1",
+    )
+    reader = Reader(WAITS[0])
+    with event_loop() as loop:
+        reader.take_all(loop)
+        app = create_app(Config(database_url=url, jwt_secret=SECRET))
+        asyncio.run_coroutine_threadsafe(app(export_scope(user), reader.receive, reader.send), loop).result(30)
+    document = json.loads(b"".join(reader.pieces))
+    assert (len(document["tasks"]), len(document["sessions"])) == (150, 3000)
+    sizes = [len(piece) for piece in reader.pieces]
+    assert max(sizes) <= 256 * 1024
+    assert min(sizes[:-1]) > 128 * 1024
 
 
 LARGE = 40 * exports.BATCH
@@ -166,5 +263,5 @@ def test_export_account_whose_reader_is_slow_waits_for_them_and_ends_when_they_l
         assert lines(live, "left") == []
     assert soon(lambda: len(lines(live, "left")) == 1)
     (line,) = lines(live, "left")
-    assert 2 < line["statements"] < LARGE / exports.BATCH
+    assert 2 < line["statements"] < LARGE * DESCRIPTION / exports.MAX_OCTETS / 2
     assert live.request("GET", ACCOUNT, token=token("ada")).status == 200

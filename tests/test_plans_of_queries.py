@@ -89,10 +89,11 @@ def _reads(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("statuses", FILTERS.values(), ids=FILTERS)
 @pytest.mark.parametrize("cursor", [False, True], ids=["first", "cursor"])
+@pytest.mark.parametrize("most_octets", [None, 2**21], ids=["small", "large"])
 def test_list_tasks_page_reads_an_ordered_index_and_no_more_than_the_page(
-    scope: Scope, sort: str, statuses: tuple[str, ...] | None, cursor: bool
+    scope: Scope, sort: str, statuses: tuple[str, ...] | None, cursor: bool, most_octets: int | None
 ) -> None:
-    statement = task_statements.page(sort, statuses, False, cursor)
+    statement = task_statements.page(sort, statuses, False, cursor, most_octets)
     nodes = plan_of(scope, statement, **(_after(sort) if cursor else {}))
     reads = _reads(nodes)
     assert {node["Node Type"] for node in reads} <= {"Index Scan", "Index Only Scan"}

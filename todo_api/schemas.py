@@ -10,6 +10,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
+import orjson
 from marshmallow import Schema, fields, missing
 
 from todo_api.services.accounts import Account
@@ -129,6 +130,11 @@ def _load_of(schema: type[Schema]) -> Callable[[dict[str, Any]], dict[str, Any]]
         return loaded
 
     return load
+
+
+def dump_json(value: Any) -> bytes:
+    """A value that was dumped, as JSON (RFC 8259)."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z)
 
 
 dump_task: Callable[[Task], dict[str, Any]] = _dump_of(TaskSchema)

@@ -4,8 +4,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from todo_api.auth.tokens import Identity, TokenIssuer
 from todo_api.errors import StaleToken, ValidationFailed, Violation
 from todo_api.handlers.retries import found_nothing, replayable, replayable_while, session_is_there
@@ -21,7 +19,7 @@ from todo_api.handlers.spaces import (
     parts,
 )
 from todo_api.pipeline.bridge import Reply
-from todo_api.schemas import dump_account, dump_api_key, dump_session, dump_task, load_registration
+from todo_api.schemas import dump_account, dump_api_key, dump_json, dump_session, dump_task, load_registration
 from todo_api.services import sessions
 from todo_api.services.accounts import Account, AccountService, holds, is_there, register, sign_in
 from todo_api.services.exports import Export, export
@@ -29,6 +27,9 @@ from todo_api.services.sessions import Session
 
 FRESH = 300
 """Seconds for which a token is good for what cannot be undone, where there is no password to ask for."""
+
+PIECE = 256 * 1024
+"""Octets of an export that are handed to the server at a time; the next are made when its reader has taken them."""
 
 
 def _is_there(body: dict[str, Any], _: object) -> bool:
@@ -133,16 +134,34 @@ def delete_account(user_id: str, identity: Identity, body: dict[str, str]) -> Re
 
 
 def _document(found: Export) -> Iterator[bytes]:
+    """The export in pieces of at most `PIECE` octets, each as large as it can be."""
+    piece = bytearray()
+    for part in _parts_of(found):
+        if len(piece) + len(part) > PIECE:
+            yield bytes(piece)
+            piece.clear()
+        piece += part
+    yield bytes(piece)
+
+
+def _parts_of(found: Export) -> Iterator[bytes]:
+    """The export in parts none of which is longer than a task."""
     head = {"exported_at": found.exported_at, "account": dump_account(found.account)}
+    yield dump_json(head)[:-1]
     if found.sessions is not None and found.keys is not None:
-        head["sessions"] = [dump_session(session) for session in found.sessions]
-        head["api_keys"] = [dump_api_key(key) for key in found.keys]
-    yield orjson.dumps(head, option=orjson.OPT_UTC_Z)[:-1] + b',"tasks":['
+        yield from _section(b"sessions", map(dump_session, found.sessions))
+        yield from _section(b"api_keys", map(dump_api_key, found.keys))
+    yield from _section(b"tasks", map(dump_task, found.tasks))
+    yield b"}"
+
+
+def _section(name: bytes, values: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    yield b',"%b":[' % name
     separator = b""
-    for batch in found.batches:
-        yield separator + orjson.dumps([dump_task(task) for task in batch], option=orjson.OPT_UTC_Z)[1:-1]
+    for value in values:
+        yield separator + dump_json(value)
         separator = b","
-    yield b"]}"
+    yield b"]"
 
 
 def _service(user_id: str, identity: Identity) -> AccountService:

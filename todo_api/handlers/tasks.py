@@ -1,7 +1,11 @@
 """The tasks of a user: each function is the operation of the same name in `openapi/task-api.yaml`."""
 
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Any
 from urllib.parse import quote, urlencode
+
+import orjson
 
 from todo_api.auth.tokens import Identity
 from todo_api.errors import ValidationFailed, Violation
@@ -17,8 +21,11 @@ from todo_api.handlers.spaces import (
     parts,
 )
 from todo_api.pipeline.bridge import Reply
-from todo_api.schemas import dump_task, load_task_filter, load_task_input, load_task_patch
-from todo_api.services.tasks import Place, Task, TaskService
+from todo_api.schemas import dump_json, dump_task, load_task_filter, load_task_input, load_task_patch
+from todo_api.services.tasks import MAX_PAGE, Place, Task, TaskService
+
+_ENVELOPE = 2048
+"""Octets of a page beside its tasks: names, the total, and a cursor, of at most 1,403 characters."""
 
 
 def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of the contract
@@ -42,13 +49,15 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     headers = PRIVATE | {"ETag": etag(page.seq)}
     if page.tasks is None or is_known(if_none_match, page.seq):
         return None, 304, headers
-    if page.next_cursor is not None:
+    items, fitting = _dumped([dump_task(task) for task in page.tasks], MAX_PAGE - _ENVELOPE)
+    next_cursor = None
+    if page.has_more or fitting < len(page.tasks):
+        next_cursor = tasks.cursor_after(page.tasks[fitting - 1], wanted, parts().signer)
         filters = {"status": ",".join(status or ()), "completed": _text(completed), "q": q or ""}
         query = {name: value for name, value in filters.items() if value}
-        query |= {"sort": sort, "limit": str(limit), "cursor": page.next_cursor}
+        query |= {"sort": sort, "limit": str(limit), "cursor": next_cursor}
         headers["Link"] = f'<{_path(user_id)}?{urlencode(query, safe=",")}>; rel="next"'
-    items = [dump_task(task) for task in page.tasks]
-    return {"items": items, "total": page.total, "next_cursor": page.next_cursor}, 200, headers
+    return {"items": orjson.Fragment(items), "total": page.total, "next_cursor": next_cursor}, 200, headers
 
 
 @replayable
@@ -112,6 +121,16 @@ def _tagged(task: Task) -> dict[str, str]:
 
 def _path(user_id: str) -> str:
     return f"/api/v1/{quote(user_id, safe='')}/tasks"
+
+
+def _dumped(items: list[dict[str, Any]], octets: int) -> tuple[bytes, int]:
+    """The JSON of as many items, from the first, as have at most so many octets, and their number: one at least, if there is one."""
+    whole = dump_json(items)
+    if len(whole) <= octets:
+        return whole, len(items)
+    sizes = accumulate(len(dump_json(item)) + 1 for item in items)
+    count = max(bisect_right([*sizes], octets), 1)
+    return dump_json(items[:count]), count
 
 
 def _text(flag: bool | None) -> str:

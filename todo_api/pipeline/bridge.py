@@ -28,7 +28,7 @@ from todo_api.pipeline.validation import ARGUMENTS, USER
 
 Reply = tuple[Any, int, dict[str, str]]
 """What a handler returns: the body, the status code, and headers. None is no body; bytes are sent as they are, with the
-`Content-Type` among the headers, and so is each piece of an iterator of bytes, which is asked for it when the one before is sent."""
+`Content-Type` among the headers, and so is each piece of an iterator of bytes, which is asked for it when the one before is drained."""
 
 _Answer = tuple[int, list[tuple[bytes, bytes]], bytes | Iterator[bytes]]
 _Call = tuple[Callable[..., Reply], dict[str, Any], Exchange]
@@ -57,26 +57,25 @@ class HandledOperation:
         status, headers, body = await self._run((self._handler, arguments, exchange))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if isinstance(body, Iterator):
-            body = b"" if scope["method"] == "HEAD" else await self._send_pieces(body, exchange, receive, send)
+            if scope["method"] != "HEAD":
+                await self._send_pieces(body, exchange, receive, send)
+            body = b""
         await send({"type": "http.response.body", "body": body})
 
-    async def _send_pieces(self, pieces: Iterator[bytes], exchange: Exchange, receive: Receive, send: Send) -> bytes:
-        """Sends all pieces but the last, which is returned. Each is made as the reply was, and none for a client that has left."""
-        left = asyncio.ensure_future(
-            _left(receive)
-        )  # sending would not tell: what nobody is there for, the server throws away
-        last = b""
+    async def _send_pieces(self, pieces: Iterator[bytes], exchange: Exchange, receive: Receive, send: Send) -> None:
+        """Sends each piece. The next is made when the connection has taken the one before, and none for a client that has left."""
+        # Sending would not tell: what nobody is there for, the server throws away.
+        left = asyncio.ensure_future(_left(receive))
         try:
             while not left.done():
                 _, _, piece = await self._run((_next, {"pieces": pieces}, exchange))
-                if not isinstance(piece, bytes) or not piece:
+                if not piece:
                     break
-                if last:
-                    await send({"type": "http.response.body", "body": last, "more_body": True})
-                last = piece
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                # Some servers wait for the connection after they write, others before they write again. Nothing is written here.
+                await send({"type": "http.response.body", "body": b"", "more_body": True})
         finally:
             left.cancel()
-        return last
 
 
 class HandlerAPI(RoutedAPI[HandledOperation]):

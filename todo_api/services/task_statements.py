@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Integer,
+    Select,
     Text,
     Uuid,
     all_,
@@ -180,8 +181,12 @@ def remove(conditional: bool, by_key: bool = False) -> Statement:
 
 
 @cache
-def page(sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool) -> Statement:
+def page(
+    sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool, most_octets: int | None = None
+) -> Statement:
     """One page: rows of (seq, total, *task). Where it is empty, one row with nulls for a task; for an unknown user, none.
+
+    With `most_octets` it ends with the first task whose texts, with those of the tasks before it, have more octets than that.
 
     `total` is read from the user's counts; only a search for words has to count.
     Where the user's number is one of `known`, no task is read and the total is null.
@@ -197,11 +202,7 @@ def page(sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool)
         filters.append(text.ilike(func.all(given("patterns", ARRAY(Text)))))
     owner = select(users.c.seq, *(users.c[status] for status in STATUSES)).where(users.c.id == USER_ID).cte("owner")
     wanted = STATUSES if statuses is None else statuses
-    if words:
-        known_status = or_(false(), *(tasks.c.status == literal_column(f"'{status}'") for status in wanted))
-        total: Any = select(func.count()).select_from(tasks).where(known_status, *filters).scalar_subquery()
-    else:
-        total = reduce(add, (owner.c[status] for status in wanted), literal_column("0"))
+    total = _total(owner, wanted, filters if words else None)
     if cursor:
         kind = key.type.data_type if isinstance(key.type, DOMAIN) else key.type
         position = tuple_(given("after_key", kind), given("after_id", Uuid))
@@ -223,11 +224,34 @@ def page(sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool)
         for status in merged
     ]
     found = union_all(*(select(*scan.c) for scan in scans)).subquery("found")
-    items = select(*found.c).order_by(*_order(found, key, descending)).limit(LIMIT).offset(SKIP).lateral("item")
+    ordered = select(*found.c).order_by(*_order(found, key, descending)).limit(LIMIT).offset(SKIP)
+    items = (ordered if most_octets is None else _within(ordered, key, descending, most_octets)).lateral("item")
     rows = select(owner.c.seq, case((changed, total), else_=null()), *items.c).select_from(
         owner.outerjoin(items, true())
     )
     return Statement(rows.order_by(*_order(items, key, descending)), seconds=SEARCH_SECONDS if words else None)
+
+
+def _total(owner: CTE, wanted: Sequence[str], filters: list[ColumnElement[bool]] | None) -> Any:
+    """How many tasks have one of these statuses: as the user's row has it, or, with filters, as they are counted."""
+    if filters is None:
+        return reduce(add, (owner.c[status] for status in wanted), literal_column("0"))
+    known_status = or_(false(), *(tasks.c.status == literal_column(f"'{status}'") for status in wanted))
+    return select(func.count()).select_from(tasks).where(known_status, *filters).scalar_subquery()
+
+
+def octets_before(rows: FromClause, order: list[ColumnElement[Any]]) -> ColumnElement[int]:
+    """The octets of the texts of all tasks before one. PostgreSQL knows them without reading a text that is stored apart."""
+    octets = func.octet_length(rows.c.title) + func.coalesce(func.octet_length(rows.c.description), 0)
+    return func.coalesce(func.sum(octets).over(order_by=order, rows=(None, -1)), 0).label("octets_before")
+
+
+def _within(ordered: Select[Any], key: Column[Any], descending: bool, most_octets: int) -> Select[Any]:
+    """The tasks before which the texts have at most so many octets. Their lengths are known without the texts being read."""
+    tasks_of_page = ordered.subquery("page")
+    before = octets_before(tasks_of_page, _order(tasks_of_page, key, descending))
+    summed = select(*tasks_of_page.c, before).subquery("summed")
+    return select(*(summed.c[column.name] for column in TASK_COLUMNS)).where(summed.c.octets_before <= most_octets)
 
 
 def _order(rows: FromClause, key: Column[Any], descending: bool) -> list[ColumnElement[Any]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -21,6 +20,12 @@ Versions = Sequence[int] | None
 """The versions that a write may start from; None for any."""
 
 _ATTEMPTS = 5
+
+MAX_PAGE = 2 * 1024 * 1024
+"""Octets of JSON that a page has at most."""
+
+MAX_TASK = 24 * 1024
+"""Octets of JSON that no task exceeds: its 5,515 characters take four each, and its other members less than 2 KiB."""
 
 
 class Task(NamedTuple):
@@ -71,12 +76,15 @@ class Place(NamedTuple):
 
 
 class TaskPage(NamedTuple):
-    """One page of a list. `seq` is the number of the user's last write; `tasks` is None where the caller knows it."""
+    """One page of a list, before it is cut to `MAX_PAGE`; more tasks follow where `has_more`.
+
+    `seq` is the number of the user's last write; `tasks` is None where the caller knows it.
+    """
 
     seq: int
     tasks: list[Task] | None
     total: int
-    next_cursor: str | None
+    has_more: bool
 
 
 class Met:
@@ -132,12 +140,10 @@ class TaskService:
         return Task._make(row)
 
     def list(self, wanted: TaskFilter, place: Place, signer: CursorSigner, known: Sequence[int] = ()) -> TaskPage:
-        """One page of the tasks that `wanted` matches. Raises InvalidCursor.
+        """One page of the tasks that `wanted` matches, with little more than `MAX_PAGE` of them read. Raises InvalidCursor.
 
         Where the number of the user's last write is one of `known`, the page has no tasks, and none was read.
         """
-        statuses = wanted.matching()
-        scope = repr((self._user_id, wanted))
         parameters: dict[str, Any] = {
             "user_id": self._user_id,
             "limit": place.limit + 1,
@@ -148,18 +154,22 @@ class TaskService:
             parameters["patterns"] = [f"%{_escape(word)}%" for word in wanted.words.split()]
         if place.cursor is not None:
             is_time = not wanted.sort.endswith("title")
+            scope = self._scope_of(wanted)
             parameters["after_key"], parameters["after_id"] = signer.read(place.cursor, scope, is_time=is_time)
-        statement = statements.page(wanted.sort, statuses, bool(wanted.words), place.cursor is not None)
-        key = attrgetter(wanted.sort.lstrip("-"))
+        # Few tasks cannot fill a page, however long they are.
+        most_octets = MAX_PAGE if place.limit * MAX_TASK > MAX_PAGE else None
+        statement = statements.page(
+            wanted.sort, wanted.matching(), bool(wanted.words), place.cursor is not None, most_octets
+        )
         rows = self._scope.all(statement, parameters)
         if not rows and self._caller.registered:
             raise gone()
-        return _page(
-            rows,
-            place.limit,
-            known,
-            lambda task: signer.sign(key(task), UUID(task.id), scope),
-        )
+        return _page(rows, place.limit, known)
+
+    def cursor_after(self, task: Task, wanted: TaskFilter, signer: CursorSigner) -> str:
+        """The cursor that continues after the task in the list of what `wanted` matches."""
+        key = getattr(task, wanted.sort.lstrip("-"))
+        return signer.sign(key, UUID(task.id), self._scope_of(wanted))
 
     def change(self, task_id: str, changes: dict[str, str | None], versions: Versions) -> Task:
         """The task with `changes` made: any of title, description and status.
@@ -205,6 +215,10 @@ class TaskService:
             self._check_key()
             _at(self.get(task_id), versions)
         raise Unavailable("The task keeps changing.")
+
+    def _scope_of(self, wanted: TaskFilter) -> str:
+        """What a cursor is bound to."""
+        return repr((self._user_id, wanted))
 
     def _missing(self) -> Exception:
         """Why there is no such task: because there is none, or because the user is gone with all of them."""
@@ -261,9 +275,9 @@ def _escape(word: str) -> str:
     return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
-def _page(rows: list[Row], limit: int, known: Sequence[int], sign: Callable[[Task], str]) -> TaskPage:
+def _page(rows: list[Row], limit: int, known: Sequence[int]) -> TaskPage:
     seq, total = rows[0][:2] if rows else (0, 0)
     if seq in known:
-        return TaskPage(seq, None, 0, None)
+        return TaskPage(seq, None, 0, False)
     tasks = [Task._make(row[2:]) for row in rows[:limit] if row[2] is not None]
-    return TaskPage(seq, tasks, total, sign(tasks[-1]) if len(rows) > limit else None)
+    return TaskPage(seq, tasks, total, len(rows) > limit)
