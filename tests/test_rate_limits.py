@@ -1,6 +1,7 @@
 """How often a user or an address may ask: what is counted for whom, what replies say of it, and what is never counted."""
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -213,3 +214,16 @@ def test_refusal_of_an_address_over_its_limit_asks_nobody(
     monkeypatch.setattr(Memory, "hit", None)
     monkeypatch.setattr(Routes, "match", None)
     assert client.get(TASKS).status == 429
+
+
+@pytest.mark.parametrize("path", ["/nowhere", TASKS, "/"])
+def test_refusal_comes_after_a_pause_that_paces_who_retries_at_once(
+    url: str, new_client: Callable[[Config], Client], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(limiting, "PAGES", Rate(1, 86400))
+    client = app(url, new_client, "1/day")
+    assert client.get(path).status != 429
+    for _ in range(2):
+        began = time.monotonic()
+        assert client.get(path).status == 429
+        assert time.monotonic() - began >= ratelimits.PAUSE

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from tests.faults import acts, overload, soak
+from tests.faults import acts, neighbours, overload, soak
 from tests.faults.load import Load
 from tests.faults.observation import Row, observe, percentile_95
 from tests.faults.pooler import Pooler, program
@@ -212,6 +212,8 @@ def play(run: Run) -> None:
         by_other_ways(run, stage, load)
         if run.wants("overload"):
             overload.overload(stage, run.report, run.flood)
+            neighbours.searches(stage, run.report, run.flood / 2)
+            neighbours.floods(stage, run.report, run.flood / 4)
         if run.wants("soak"):
             soak.soak(stage, load, run.report, run.soak)
         verify(run, stage, load, f"{len(load.sent)} requests")

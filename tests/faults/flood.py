@@ -1,7 +1,8 @@
-"""Requests at given rates, whatever becomes of earlier ones: `python -m tests.faults.flood PLAN`. Prints what came back, as JSON.
+"""Requests to the service, as many as a plan says: `python -m tests.faults.flood PLAN`. Prints what came back, as JSON.
 
-The plan: `port`, `token`, `tasks` (ids of its tasks), and either `connections` and `seconds` (each sends when it has its reply), or
-`stages`, each a number of seconds and of requests a second. Latencies count from when a request was due.
+The plan: `port`, `texts` (the requests, sent in turn), and either `stages`, each a number of seconds and of requests a second, sent
+whatever becomes of earlier ones, or `connections` and `seconds`: each connection sends again at once when it has its reply.
+Latencies count from when a request was due.
 """
 
 import asyncio
@@ -12,18 +13,23 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import cycle
 from statistics import quantiles
 from typing import Any
 
 import uvloop
 
-READY = 200
-"""Connections that are open before the first request: to open one costs more than all else."""
+MOST_CONNECTIONS = 2000
+WAIT = 0.3
+"""Seconds for which a request may be under way in an overload. As many connections as that takes are open before the first: to open
+one costs more than all else."""
 
-MOST_CONNECTIONS = 1500
 TICK = 0.002
 GRACE = 12.0
 """Seconds that the last replies may take."""
+
+LISTED = 1000
+"""Of a stage with so many requests at most, each is told."""
 
 Done = Callable[["Caller", int | str], None]
 
@@ -33,8 +39,9 @@ class Caller(asyncio.Protocol):
 
     def __init__(self, done: Done) -> None:
         self._done = done
-        self._read = b""
-        self._needed = -1
+        self._head = b""
+        self._left = -1
+        self._status = 0
         self.due = 0.0
         self.waits = False
         self.transport: Any = None
@@ -44,22 +51,25 @@ class Caller(asyncio.Protocol):
 
     def send(self, text: bytes, due: float) -> None:
         """Sends one request."""
-        self.due, self.waits, self._read, self._needed = due, True, b"", -1
+        self.due, self.waits, self._head, self._left = due, True, b"", -1
         self.transport.write(text)
 
     def data_received(self, data: bytes) -> None:
-        self._read += data
-        if self._needed < 0:
-            end = self._read.find(b"\r\n\r\n")
+        if self._left < 0:
+            self._head += data
+            end = self._head.find(b"\r\n\r\n")
             if end < 0:
                 return
-            head = self._read[:end].lower()
+            head = self._head[:end].lower()
             place = head.find(b"content-length:")
             length = int(head[place + 15 :].split(b"\r\n", 1)[0]) if place >= 0 else 0
-            self._needed = end + 4 + length
-        if self.waits and len(self._read) >= self._needed:
+            self._status = int(head[9:12])
+            self._left = length - (len(self._head) - end - 4)
+        else:
+            self._left -= len(data)
+        if self.waits and self._left <= 0:
             self.waits = False
-            self._done(self, int(self._read[9:12]))
+            self._done(self, self._status)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.waits:
@@ -71,41 +81,49 @@ class Stage:
     """What came of the requests of one rate."""
 
     def __init__(self) -> None:
+        self._began = time.perf_counter()
         self.outcomes: Counter[str] = Counter()
         self.accepted: list[float] = []
         self.refused: list[float] = []
+        self.each: list[tuple[float, float, str]] = []
 
-    def count(self, outcome: int | str, seconds: float) -> None:
+    def count(self, outcome: int | str, due: float, seconds: float) -> None:
         self.outcomes[str(outcome)] += 1
+        if len(self.each) <= LISTED:
+            self.each.append((due - self._began, seconds, str(outcome)))
         if isinstance(outcome, int):
             (self.accepted if outcome < 300 else self.refused).append(seconds)
 
     def told(self) -> dict[str, Any]:
-        return {"outcomes": dict(self.outcomes), "accepted_p95": _p95(self.accepted), "refused_p95": _p95(self.refused)}
+        """What is printed of it. `each`: when it was due, what it took, and the outcome."""
+        return {
+            "outcomes": dict(self.outcomes),
+            "accepted": _percentiles(self.accepted),
+            "refused": _percentiles(self.refused),
+            "each": sorted(self.each) if len(self.each) <= LISTED else [],
+        }
 
 
-def _p95(seconds: list[float]) -> float | None:
-    return quantiles(seconds, n=20)[-1] if len(seconds) > 1 else None
+def _percentiles(seconds: list[float]) -> list[float] | None:
+    """Those at 5, 50 and 95 of 100."""
+    if len(seconds) < 2:
+        return None
+    parts = quantiles(seconds, n=20)
+    return [parts[0], parts[9], parts[18]]
 
 
 class Flood:
-    """All connections."""
+    """The sender."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
-        self._port = plan["port"]
-        self._texts = texts(plan["token"], plan["tasks"])
+        self._port: int = plan["port"]
+        self._texts = cycle([text.encode() for text in plan["texts"]])
         self._free: deque[Caller] = deque()
-        self._open = 0
-        self._sent = 0
-        self._stage = Stage()
         self._stages: dict[Caller, Stage] = {}
-
-    def _text(self) -> bytes:
-        self._sent += 1
-        return self._texts[self._sent % len(self._texts)]
+        self._open = 0
 
     def _done(self, caller: Caller, outcome: int | str) -> None:
-        self._stages.pop(caller).count(outcome, time.perf_counter() - caller.due)
+        self._stages.pop(caller).count(outcome, caller.due, time.perf_counter() - caller.due)
         if caller.transport.is_closing():
             self._open -= 1
         else:
@@ -131,21 +149,23 @@ class Flood:
 
     async def _on_another(self, stage: Stage, due: float) -> None:
         if self._open >= MOST_CONNECTIONS:
-            stage.count("unsent", 0.0)
+            stage.count("unsent", due, 0.0)
             return
         try:
             self._send(await self._connect(), stage, due)
         except OSError:
-            stage.count("closed", 0.0)
+            stage.count("closed", due, 0.0)
 
     def _send(self, caller: Caller, stage: Stage, due: float) -> None:
         self._stages[caller] = stage
-        caller.send(self._text(), due)
+        caller.send(next(self._texts), due)
 
     async def open_loop(self, stages: list[tuple[float, float]]) -> list[dict[str, Any]]:
         """Each stage: seconds, and requests a second."""
         told, tasks = [], set()
-        self._free += await asyncio.gather(*(self._connect() for _ in range(READY)))
+        ready = min(MOST_CONNECTIONS, int(WAIT * max(rate for _, rate in stages)) + 1)
+        for _ in range(ready):
+            self._free.append(await self._connect())
         for seconds, rate in stages:
             stage, began, sent = Stage(), time.perf_counter(), 0
             told.append(stage)
@@ -163,51 +183,43 @@ class Flood:
         deadline = time.perf_counter() + GRACE
         while self._stages and time.perf_counter() < deadline:
             await asyncio.sleep(0.05)
-        for stage in self._stages.values():
-            stage.count("late", GRACE)
+        for caller, stage in self._stages.items():
+            stage.count("late", caller.due, GRACE)
         return [stage.told() for stage in told]
 
     async def closed_loop(self, connections: int, seconds: float) -> list[dict[str, Any]]:
-        """Each connection sends when it has its reply."""
-        until = time.perf_counter() + seconds
+        """Each connection sends when it has its reply. One that ends is opened anew."""
+        loop = asyncio.get_running_loop()
         stage = Stage()
+        until = time.perf_counter() + seconds
+        tasks: set[asyncio.Task[None]] = set()
 
         def again(caller: Caller, outcome: int | str) -> None:
             now = time.perf_counter()
-            stage.count(outcome, now - caller.due)
-            if now < until and not caller.transport.is_closing():
-                caller.send(self._text(), now)
+            if now < until:
+                stage.count(outcome, caller.due, now - caller.due)
+                if caller.transport.is_closing():
+                    task = loop.create_task(begin())
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+                else:
+                    caller.send(next(self._texts), now)
 
-        loop = asyncio.get_running_loop()
-        for _ in range(connections):
-            _, caller = await loop.create_connection(lambda: Caller(again), "127.0.0.1", self._port)
-            caller.send(self._text(), time.perf_counter())
-        await asyncio.sleep(seconds + 1)
+        async def begin() -> None:
+            with suppress(OSError):
+                _, caller = await loop.create_connection(lambda: Caller(again), "127.0.0.1", self._port)
+                caller.send(next(self._texts), time.perf_counter())
+
+        await asyncio.gather(*(begin() for _ in range(connections)))
+        await asyncio.sleep(max(0.0, until - time.perf_counter()) + 0.5)
         return [stage.told()]
-
-
-def texts(token: str, tasks: list[str]) -> list[bytes]:
-    """Ten requests: seven reads, two lists, a change."""
-    head = f"Host: localhost\r\nAuthorization: Bearer {token}\r\n"
-    made = []
-    for number in range(10):
-        task = f"/api/v1/me/tasks/{tasks[number % len(tasks)]}"
-        if number < 7:
-            made.append(f"GET {task} HTTP/1.1\r\n{head}\r\n")
-        elif number < 9:
-            made.append(f"GET /api/v1/me/tasks?limit=20 HTTP/1.1\r\n{head}\r\n")
-        else:
-            body = '{"title": "Flooded"}'
-            fields = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            made.append(f"PATCH {task} HTTP/1.1\r\n{head}{fields}\r\n{body}")
-    return [text.encode() for text in made]
 
 
 async def main() -> None:
     """Does what the plan says, before anything else on this machine where that may be: clients have machines of their own."""
     with suppress(PermissionError):
         os.nice(-10)
-    plan = json.loads(sys.argv[1])
+    plan = json.loads(sys.stdin.read())
     flood = Flood(plan)
     if "stages" in plan:
         told = await flood.open_loop(plan["stages"])

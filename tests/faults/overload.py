@@ -1,108 +1,161 @@
-"""Twice the load that the service can take."""
+"""More than the service can take, from clients that go on whatever they are told and from clients that retry at once."""
 
-import json
-import subprocess
-import sys
-from collections import Counter
-from pathlib import Path
-from statistics import median
-from typing import Any
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 from tests.faults.report import Report
-from tests.faults.stage import Stage, token
-from tests.live import Wire
+from tests.faults.sender import Flood, Told, milliseconds, mixture, outcomes
+from tests.faults.stage import Stage
+from todo_api.config import Config
 
-ROOT = Path(__file__).parents[2]
+LIMIT = Config(jwt_secret="").queue_limit / 1000
+SHARE = 0.7
+"""Of what it can take, the part that it must answer in overload."""
+
+SLOWEST = 200.0
+"""Milliseconds that those who are answered may have waited, 95 of 100."""
+
+PROMPT = 50.0
+"""Milliseconds after the deadline within which the others know, 95 of 100."""
+
 NORMAL = 0.7
-"""Of what it can take at most, the share at which latencies are taken for normal."""
-
 ROUNDS = 3
-STEPS = 5
-"""Halvings by which it is found what the service can take: to a thirtieth of what a few busy connections get."""
+BUSY = 32
+"""Connections that keep it busy without an overload."""
 
-QUICK = 0.1
-"""Seconds within which those who are turned away know it."""
+MEASURED = 2.0
+"""Seconds for which it is measured what it can take."""
 
+KEPT = 0.99
+"""Of the requests after an overload, those that must be answered."""
 
-def _flood(plan: dict[str, Any], seconds: float) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.flood", json.dumps(plan)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=seconds + 40,
-    )
-    if done.returncode:
-        raise RuntimeError(f"the flood failed: {done.stderr[-1000:]}")
-    told: list[dict[str, Any]] = json.loads(done.stdout)
-    return told
-
-
-def _tasks(stage: Stage, bearer: str) -> list[str]:
-    made = []
-    for _ in range(10):
-        body = b'{"title": "To be flooded"}'
-        with Wire(stage.port) as wire:
-            fields = f"Authorization: Bearer {bearer}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-            wire.send(f"POST /api/v1/me/tasks HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n".encode() + body)
-            made.append(wire.reply().json()["id"])
-    return made
-
-
-def _capacity(plan: dict[str, Any], seconds: float) -> float:
-    """The requests a second that it can take: the highest rate at which nobody is turned away, whatever becomes of earlier requests."""
-    most = _flood({**plan, "connections": 16, "seconds": seconds}, seconds)[0]["outcomes"].get("200", 0) / seconds
-    taken, refused = 0.0, float(most)
-    for _ in range(STEPS):
-        rate = (taken + refused) / 2
-        _, told = _flood({**plan, "stages": [[1.0, rate / 2], [seconds, rate]]}, seconds + 1)
-        taken, refused = (rate, refused) if set(told["outcomes"]) == {"200"} else (taken, rate)
-    return taken
+STANDSTILL = 3.0
+RATE = 20.0
+"""Requests a second during a standstill."""
 
 
 def overload(stage: Stage, report: Report, seconds: float) -> None:
-    """Finds what the service can take, then, in turn, sends a normal load, twice what it can take, and the normal load again.
+    """Measures what it can take, then what it answers of twice that, of connections that retry at once, and through standstills.
 
-    The median of the rounds counts: on a machine that is shared the same load has another p95 each time.
+    What it can take is measured anew before each: on a machine that is shared it changes from one minute to the next.
     """
-    bearer = token("flooded")
-    plan = {"port": stage.port, "token": bearer, "tasks": _tasks(stage, bearer)}
-    most = _capacity(plan, seconds / 3)
-    stages = [[seconds, NORMAL * most], [seconds, 2 * most], [1.0, NORMAL * most], [seconds, NORMAL * most]]
-    told = _flood({**plan, "stages": stages * ROUNDS}, (3 * seconds + 1) * ROUNDS)
-    before, during, at_once, after = (told[place::4] for place in range(4))
-    limit = 2 * _median(before, "accepted_p95")
-    outcomes = _outcomes(during)
-    total, good = sum(outcomes.values()), outcomes["200"]
+    texts = mixture(stage)
+    _capacity(stage, texts)  # until every statement is prepared
+    _twice(stage, texts, report, seconds)
+    for connections in (200, 400):
+        _retrying(stage, texts, report, seconds / 2, connections)
+    for name, stand in (("worker", _stop_workers), ("database", _stop_database)):
+        _standstill(stage, texts, report, name, stand)
+
+
+def _capacity(stage: Stage, texts: list[str]) -> float:
+    """The requests a second that it answers to a few busy connections."""
+    told = Flood(stage, texts, connections=BUSY, seconds=MEASURED).told()
+    return outcomes(told)["200"] / MEASURED
+
+
+class Figure(NamedTuple):
+    """What was answered and refused of an overload."""
+
+    capacity: float
+    told: Told
+    seconds: float
+
+    @property
+    def share(self) -> float:
+        """The part of what it can take that was answered."""
+        return float(self.told["outcomes"].get("200", 0)) / self.seconds / self.capacity
+
+    @property
+    def holds(self) -> bool:
+        """Whether all is as it must be."""
+        slow, late = milliseconds([self.told], "accepted")[2], milliseconds([self.told], "refused")[2]
+        is_prompt = slow <= SLOWEST and late <= LIMIT * 1000 + PROMPT
+        return self.share >= SHARE and is_prompt and not set(self.told["outcomes"]) - {"200", "503"}
+
+    def __str__(self) -> str:
+        _, middle, slow = milliseconds([self.told], "accepted")
+        early, _, late = milliseconds([self.told], "refused")
+        found = self.told["outcomes"]
+        refused = f"{found.get('503', 0)} refused after {early:.0f} to {late:.0f} ms (p5, p95)"
+        others = {name: number for name, number in found.items() if name not in ("200", "503")}
+        return (
+            f"of {self.capacity:.0f}/s that it can take {self.share:.0%} answered, p50 {middle:.0f} ms, p95 {slow:.0f} ms; "
+            f"{refused if '503' in found else 'none refused'}{f'; {others}' if others else ''}"
+        )
+
+
+def _twice(stage: Stage, texts: list[str], report: Report, seconds: float) -> None:
+    """Twice what it can take, then what it takes with ease, some rounds; most of them must hold."""
+    rounds, before, after = [], [], []
+    for _ in range(ROUNDS):
+        capacity = _capacity(stage, texts)
+        normal = NORMAL * capacity
+        stages = [[MEASURED, normal], [seconds, 2 * capacity], [1.0, normal], [MEASURED, normal]]
+        told = Flood(stage, texts, stages=stages).told()
+        rounds.append(Figure(capacity, told[1], seconds))
+        before.append(told[0])
+        after.append(told[3])
     report.figure(
-        "Overload",
-        f"it can take {most:.0f} requests/s; at {NORMAL:.0%} of that, p95 {_each(before, 'accepted_p95')}. At twice of it "
-        f"({2 * most:.0f}/s for {seconds:.0f} s, {ROUNDS} times), {good} of {total} are accepted, p95 {_each(during, 'accepted_p95')}; "
-        f"the rest is turned away, p95 {_each(during, 'refused_p95')}; outcomes {dict(outcomes)}",
-        holds=0 < _median(during, "accepted_p95") <= limit
-        and not set(outcomes) - {"200", "503"}
-        and _median(during, "refused_p95") <= QUICK,
+        f"Twice what it can take, for {seconds:.0f} s, {ROUNDS} times",
+        " / ".join(map(str, rounds)),
+        holds=sum(each.holds for each in rounds) > ROUNDS / 2,
     )
-    settled = _outcomes(after)
     report.figure(
-        "After the overload",
-        f"p95 {_each(at_once, 'accepted_p95')} in the first second, {_each(after, 'accepted_p95')} in the {seconds:.0f} s after it; "
-        f"outcomes {dict(_outcomes(at_once))}, {dict(settled)}",
-        holds=_median(after, "accepted_p95") <= limit and set(settled) == {"200"},
+        f"A second after it, {NORMAL:.0%} of what it can take",
+        f"p95 {milliseconds(after, 'accepted')[2]:.0f} ms, before it {milliseconds(before, 'accepted')[2]:.0f} ms; "
+        f"outcomes {dict(outcomes(after))}",
+        holds=outcomes(after)["200"] >= KEPT * outcomes(after).total(),
     )
 
 
-def _median(stages: list[dict[str, Any]], name: str) -> float:
-    """Of those in which there were such replies; 0 where there were none."""
-    return median([each[name] for each in stages if each[name] is not None] or [0.0])
+def _retrying(stage: Stage, texts: list[str], report: Report, seconds: float, connections: int) -> None:
+    capacity = _capacity(stage, texts)
+    (told,) = Flood(stage, texts, connections=connections, seconds=seconds).told()
+    figure = Figure(capacity, told, seconds)
+    report.figure(f"{connections} connections that retry at once", str(figure), holds=figure.holds)
 
 
-def _each(stages: list[dict[str, Any]], name: str) -> str:
-    parts = ", ".join(f"{(each[name] or 0) * 1000:.0f}" for each in stages)
-    return f"{_median(stages, name) * 1000:.0f} ms ({parts})"
+def _stop_workers(stage: Stage) -> None:
+    workers = stage.workers()
+    for worker in workers:
+        worker.suspend()
+    time.sleep(STANDSTILL)
+    for worker in workers:
+        worker.resume()
 
 
-def _outcomes(stages: list[dict[str, Any]]) -> Counter[str]:
-    return sum((Counter(each["outcomes"]) for each in stages), Counter())
+def _stop_database(stage: Stage) -> None:
+    processes = stage.postgres()
+    for process in processes:
+        process.suspend()
+    time.sleep(STANDSTILL)
+    for process in reversed(processes):
+        process.resume()
+
+
+def _standstill(stage: Stage, texts: list[str], report: Report, name: str, stand: Callable[[Stage], None]) -> None:
+    """Nobody is refused who could be answered in time: only who has waited for the whole limit, all of it in the standstill."""
+    ended = [0.0]
+
+    def act() -> None:
+        time.sleep(1.5)
+        stand(stage)
+        ended[0] = time.monotonic()
+
+    thread = threading.Thread(target=act)
+    began = time.monotonic()
+    thread.start()
+    (told,) = Flood(stage, texts, stages=[[1.5 + STANDSTILL + 2.0, RATE]]).told()
+    thread.join()
+    end = ended[0] - began
+    refused = [(due, seconds) for due, seconds, outcome in told["each"] if outcome != "200"]
+    early = [seconds for _, seconds in refused if seconds < LIMIT]
+    late = [due for due, _ in refused if due > end]
+    report.figure(
+        f"A standstill of the {name} for {STANDSTILL:.0f} s at {RATE:.0f} requests/s",
+        f"outcomes {told['outcomes']}; refused before {LIMIT * 1000:.0f} ms: {len(early)}, refused of those sent after it: {len(late)}",
+        holds=not early and not late and set(told["outcomes"]) <= {"200", "503"},
+    )

@@ -62,12 +62,17 @@ class Stage:
         """Starts the service, and returns when it is ready."""
         if self.url:
             settings["DATABASE_URL"] = self.url
-        fixed = {"JWT_SECRET": SECRET, "LOG_FORMAT": "json", "RATE_LIMIT": "off", "DATA_DIR": str(self._data)}
+        fixed = {
+            "JWT_SECRET": SECRET,
+            "LOG_FORMAT": "json",
+            "RATE_LIMIT": "off",
+            "DATA_DIR": str(self._data),
+        } | settings
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [COMMAND, "serve", "--workers", str(WORKERS), *self._options],
                 cwd=self.folder,
-                env=environment(self.folder, PORT=str(self.port), **fixed, **settings),
+                env=environment(self.folder, PORT=str(self.port), **fixed),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

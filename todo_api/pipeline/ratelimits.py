@@ -1,8 +1,9 @@
 """How often a user, or an address without one, may ask: 429 beyond that, and on every reply how much is left
 (draft-ietf-httpapi-ratelimit-headers-10)."""
 
+import asyncio
 from time import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from connexion.spec import Specification
@@ -29,6 +30,10 @@ PAGES = Rate(600, 60)
 """Of published pages, for each address: counted apart, so that nobody loses them for what others at the address ask for."""
 
 
+PAUSE = 0.1
+"""Seconds before a refusal: the wait is what paces clients that retry at once."""
+
+
 class Limit:
     """The limit of one deployment, or that of pages."""
 
@@ -46,10 +51,10 @@ class Limit:
         self._name = b"pages" if of_pages else b"default"
         self._policy = (b"ratelimit-policy", b'"%b";q=%d;w=%d' % (self._name, *rate))
 
-    def check(self, scope: Scope) -> None:
+    async def check(self, scope: Scope) -> None:
         """Raise RateLimited for a request without a token from an address that has used its limit up. Count nothing."""
         if self._exceeded and not any(name == b"authorization" for name, _ in scope["headers"]):
-            self._check(self._key(scope), scope)
+            await self._check(self._key(scope), scope)
 
     async def count(self, scope: Scope) -> None:
         """Counts a request for its user, or for its address where it has none, and has its reply say what is left.
@@ -60,7 +65,7 @@ class Limit:
         state["counted"] = True
         exchange: Exchange = state["exchange"]
         key = f"user {exchange.subject}" if exchange.subject is not None else self._key(scope)
-        self._check(key, scope)
+        await self._check(key, scope)
         if self._shared is None:
             number, left = self._memory.hit(key, self._seconds)
         else:
@@ -68,10 +73,10 @@ class Limit:
         remaining = self._requests - number
         if remaining <= 0 and exchange.subject is None:
             self._exceed(key, left)
-        if remaining < 0 or not self._of_pages:  # a page is the same whoever asks for it, and how often
-            self._tell(scope, remaining, left)
         if remaining < 0:
-            raise RateLimited(left)
+            await self._refuse(scope, left)
+        if not self._of_pages:  # a page is the same whoever asks for it, and how often
+            self._tell(scope, remaining, left)
 
     def _key(self, scope: Scope) -> str:
         return f"{'pages ' if self._of_pages else ''}from {self._addresses.of(scope)}"
@@ -81,7 +86,7 @@ class Limit:
             self._exceeded.clear()  # those who go on are here again with their next request
         self._exceeded[address] = int(time()) + left
 
-    def _check(self, key: str, scope: Scope) -> None:
+    async def _check(self, key: str, scope: Scope) -> None:
         until = self._exceeded.get(key)
         if until is None:
             return
@@ -89,11 +94,15 @@ class Limit:
         if left <= 0:
             del self._exceeded[key]
             return
+        await self._refuse(scope, left)
+
+    async def _refuse(self, scope: Scope, left: int) -> NoReturn:
         self._tell(scope, 0, left)
+        await asyncio.sleep(PAUSE)
         raise RateLimited(left)
 
     def _tell(self, scope: Scope, remaining: int, left: int) -> None:
-        fields = (self._policy, (b"ratelimit", b'"%b";r=%d;t=%d' % (self._name, max(0, remaining), left)))
+        fields = (self._policy, (b"ratelimit", b'"%b";r=%d;t=%d' % (self._name, remaining, left)))
         scope["state"]["headers"] += fields
 
 
@@ -137,7 +146,7 @@ class AddressLimits(SpecMiddleware):
         if scope["type"] != "http" or scope["raw_path"] in self._without:
             await self._app(scope, receive, send)
             return
-        self._limit.check(scope)
+        await self._limit.check(scope)
         try:
             await self._app(scope, receive, send)
         except (Overloaded, Unavailable):
