@@ -8,12 +8,13 @@ import logging
 import socket
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import orjson
 
 from todo_api import contract
 from todo_api.auth.keys import kept_secret
-from todo_api.config import Config, ConfigurationError, load_config
+from todo_api.config import Config, ConfigurationError, load_config, unknown_settings
 
 _log = logging.getLogger(__name__)
 
@@ -22,11 +23,30 @@ class CommandError(Exception):
     """What stops a command: one line, with the way out."""
 
 
+def loaded(**flags: str | None) -> Config:
+    """The configuration. Where it is refused, a name that is misspelt may be why: those are told first."""
+    try:
+        return load_config(None, Path(".env"), **flags)
+    except ConfigurationError:
+        warn_of_unknown_settings()
+        raise
+
+
+def warn_of_unknown_settings() -> None:
+    """Tells of names in `.env` that are no settings: in the log where there is one."""
+    for line in unknown_settings():
+        if _log.hasHandlers():
+            _log.warning(line)
+        else:
+            print(f"todo-api: {line}", file=sys.stderr, flush=True)
+
+
 def token(options: argparse.Namespace) -> None:
     """Prints a token of the service's own issuer."""
     from todo_api.auth.tokens import TokenIssuer, is_subject  # noqa: PLC0415  # cryptography takes a while to import
 
-    config = load_config()
+    config = loaded()
+    warn_of_unknown_settings()
     if not config.own_accounts:
         raise CommandError("JWT_ISSUER is set: tokens come from that issuer, not from this service.")
     if not is_subject(options.user):
@@ -40,7 +60,8 @@ def token(options: argparse.Namespace) -> None:
 
 def mcp(options: argparse.Namespace) -> None:
     """Serves the tools until told to stop."""
-    config = load_config(mcp_url=options.url)
+    config = loaded(mcp_url=options.url)
+    warn_of_unknown_settings()
     if options.http is not None:
         if config.mcp_token:
             raise CommandError(

@@ -5,12 +5,14 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+
+from todo_api import origins, settings
+from todo_api.times import is_date_time
 
 OWN_ISSUER = "task-api"
 OWN_AUDIENCE = "task-api"
@@ -41,6 +43,7 @@ _LISTS = {"CORS_ORIGINS", "TRUSTED_PROXIES"} | {
     f"JWT_{name}" for name in ("AUDIENCE", "AUTHORIZED_PARTIES", "ALGORITHMS", "REQUIRED_CLAIMS")
 }
 _PATHS = {"DATA_DIR", "JWT_KEY_FILE", "JWT_CA_FILE"}
+_OF_FETCHED_KEYS = ("jwt_keys_ttl", "jwt_keys_max_stale", "jwt_keys_cooldown", "jwt_keys_timeout")
 _SWITCHES = {"JWT_DISCOVERY"}
 
 
@@ -115,11 +118,11 @@ class Config:
             raise ConfigurationError("LOG_FORMAT must be json or text.")
         if self.database_url is not None and not self.database_url.startswith(("postgres://", "postgresql://")):
             raise ConfigurationError("DATABASE_URL must start with postgresql:// or postgres://.")
-        if "*" in self.cors_origins:
-            raise ConfigurationError("CORS_ORIGINS must name exact origins, such as https://app.example.com, not *.")
+        _refuse("HOST", settings.host_flaw(self.host))
+        for origin in self.cors_origins:
+            _refuse("CORS_ORIGINS", origins.flaw(origin))
         _check_limits(self)
-        if self.otel_exporter_otlp_endpoint is not None:
-            _check_collector(self.otel_exporter_otlp_endpoint)
+        _check_servers(self)
         _check_security_txt(self.security_contact, self.security_expires)
         if self.jwt_secret:
             check_secret(self.jwt_secret)
@@ -174,6 +177,20 @@ class Config:
         return tuple(dict.fromkeys(named)) or default
 
 
+def _refuse(name: str, flaw: str | None) -> None:
+    """Raises what is wrong with a setting, if anything is."""
+    if flaw is not None:
+        raise ConfigurationError(f"{name} {flaw}")
+
+
+def _refuse_idle(config: Config, names: tuple[str, ...], why: str) -> None:
+    """Refuses settings that have another value than their default, and no say beside others."""
+    defaults = {field.name: field.default for field in fields(Config)}
+    for name in names:
+        if getattr(config, name) != defaults[name]:
+            raise ConfigurationError(f"{name.upper()} {why}")
+
+
 def _within(name: str, value: float, lowest: int, highest: int) -> None:
     if not lowest <= value <= highest:
         raise ConfigurationError(f"{name} must be a whole number from {lowest} to {highest}.")
@@ -193,6 +210,7 @@ def _check_own_issuer(config: Config) -> None:
     for name, value in external.items():
         if value:
             raise ConfigurationError(f"{name} is for an external issuer: set JWT_ISSUER, the exact iss of its tokens.")
+    _refuse_idle(config, _OF_FETCHED_KEYS, "is for an external issuer: set JWT_ISSUER, the exact iss of its tokens.")
     if len(config.jwt_audience) > 1:
         raise ConfigurationError("JWT_AUDIENCE must be one name where the service issues its own tokens.")
 
@@ -214,6 +232,15 @@ def _check_external_issuer(config: Config) -> None:
             "JWT_AUDIENCE is missing: name the aud of the issuer's tokens, or in JWT_AUTHORIZED_PARTIES their azp."
         )
     _check_algorithms(config)
+    own = "is for the service's own tokens, and JWT_ISSUER is set: unset it. Tokens of an issuer have JWT_MAX_LIFETIME."
+    _refuse_idle(config, ("jwt_lifetime", "session_lifetime"), own)
+    _check_fetched_keys(config)
+    for claim in config.jwt_required_claims:
+        if not claim.partition("=")[0]:
+            raise ConfigurationError("JWT_REQUIRED_CLAIMS must be names or name=value, comma-separated.")
+
+
+def _check_fetched_keys(config: Config) -> None:
     _within("JWT_KEYS_TTL", config.jwt_keys_ttl, 1, 86400)
     _within("JWT_KEYS_MAX_STALE", config.jwt_keys_max_stale, 0, 604800)
     _within("JWT_KEYS_COOLDOWN", config.jwt_keys_cooldown, 1, 300)
@@ -222,11 +249,10 @@ def _check_external_issuer(config: Config) -> None:
         check_url("JWT_JWKS_URL", config.jwt_jwks_url)
     if config.jwt_discovery:
         check_url("JWT_ISSUER", config.issuer)
+        if "?" in config.issuer or "#" in config.issuer:
+            raise ConfigurationError("JWT_ISSUER must have no ? and no # with JWT_DISCOVERY: set JWT_JWKS_URL instead.")
     if config.jwt_ca_file and not (config.jwt_jwks_url or config.jwt_discovery):
         raise ConfigurationError("JWT_CA_FILE is for JWT_JWKS_URL and JWT_DISCOVERY: nothing else is fetched.")
-    for claim in config.jwt_required_claims:
-        if not claim.partition("=")[0]:
-            raise ConfigurationError("JWT_REQUIRED_CLAIMS must be names or name=value, comma-separated.")
 
 
 def _check_algorithms(config: Config) -> None:
@@ -257,10 +283,13 @@ def check_url(name: str, url: str) -> None:
         raise ConfigurationError(f"{name} must be https: plain http is for this machine's own addresses alone.")
 
 
-def _check_collector(url: str) -> None:
+def _check_servers(config: Config) -> None:
     """Plain http is allowed: a collector stands beside the service, and is told nothing personal."""
-    if not re.fullmatch(r"https?://[!-.0-?A-~]+(/[!-~]*)?", url):
+    endpoint = config.otel_exporter_otlp_endpoint
+    if endpoint is not None and not settings.is_server(endpoint, ("http", "https")):
         raise ConfigurationError("OTEL_EXPORTER_OTLP_ENDPOINT must be a URL, such as http://localhost:4318")
+    if not settings.is_server(config.mcp_url, ("http", "https")):
+        raise ConfigurationError("MCP_URL must be a URL, such as http://localhost:8000")
 
 
 def _is_loopback(host: str) -> bool:
@@ -274,15 +303,9 @@ def _check_limits(config: Config) -> None:
     if config.rate_limit != "off" and not re.fullmatch(rf"[1-9][0-9]{{0,6}}/({'|'.join(UNITS)})", config.rate_limit):
         raise ConfigurationError(f"RATE_LIMIT must be off, or such as 600/minute; units are {', '.join(UNITS)}.")
     url = config.rate_limit_storage_url
-    if url is not None and not url.startswith(("redis://", "rediss://")):
-        raise ConfigurationError("RATE_LIMIT_STORAGE_URL must start with redis:// or rediss://.")
-    for network in config.trusted_proxies:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError:
-            raise ConfigurationError(
-                "TRUSTED_PROXIES must be addresses or networks such as 10.0.0.0/8, comma-separated."
-            ) from None
+    if url is not None and not settings.is_server(url, ("redis", "rediss"), with_user=True):
+        raise ConfigurationError("RATE_LIMIT_STORAGE_URL must be a URL: redis://host:port/0 or rediss://host:port/0")
+    _refuse("TRUSTED_PROXIES", settings.networks_flaw(config.trusted_proxies))
 
 
 def _check_security_txt(contact: str | None, expires: str | None) -> None:
@@ -291,16 +314,8 @@ def _check_security_txt(contact: str | None, expires: str | None) -> None:
         raise ConfigurationError("SECURITY_CONTACT and SECURITY_EXPIRES go together: security.txt needs both.")
     if contact is not None and not re.fullmatch(r"(mailto:|https://|tel:)[!-~]+", contact):
         raise ConfigurationError("SECURITY_CONTACT must be a URI: mailto:..., https://... or tel:...")
-    if expires is not None and not _is_time(expires):
-        raise ConfigurationError("SECURITY_EXPIRES must be a time in UTC, such as 2027-01-31T00:00:00Z.")
-
-
-def _is_time(text: str) -> bool:
-    try:
-        datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return False
-    return True
+    if expires is not None and not is_date_time(expires):
+        raise ConfigurationError("SECURITY_EXPIRES must be a time with its offset, such as 2027-01-31T00:00:00Z.")
 
 
 def check_secret(secret: str, name: str = "JWT_SECRET") -> None:
@@ -325,12 +340,24 @@ def load_config(
         _settings_of(dotenv),
     )
     values: dict[str, Any] = {}
+    texts: dict[str, str] = {}
     for field in fields(Config):
         name = field.name.upper()
         text = next((value for source in sources if (value := source.get(name))), None)
         if text is not None:
+            _refuse(name, settings.text_flaw(text))
+            texts[name] = text
             values[field.name] = _convert(name, text)
-    return Config(**values)
+    config = Config(**values)
+    for name, text in texts.items():
+        _refuse(name, settings.control_flaw(text))
+    return config
+
+
+def unknown_settings(dotenv: Path = Path(".env")) -> list[str]:
+    """A line for each name in the `.env` file that is none of ours. The environment is everybody's, and is not looked through."""
+    known = [field.name.upper() for field in fields(Config)]
+    return [f"{dotenv}: {line}" for line in settings.unknown(_settings_of(dotenv), known)]
 
 
 def is_handed_a_socket() -> bool:
@@ -340,7 +367,7 @@ def is_handed_a_socket() -> bool:
 
 def _settings_of(dotenv: Path) -> Mapping[str, str | None]:
     try:
-        return dotenv_values(dotenv) if dotenv.is_file() else {}
+        return dotenv_values(dotenv, encoding="utf-8-sig") if dotenv.is_file() else {}  # Windows marks the byte order
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{dotenv} cannot be read as text in UTF-8: mend or remove it.") from error
 

@@ -15,8 +15,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from todo_api import backups, late, logs, migrating
 from todo_api.auth.issuers import description, external_tokens
-from todo_api.commands import CommandError, refuse_taken, say, with_secret
-from todo_api.config import Config, ConfigurationError, is_handed_a_socket, load_config
+from todo_api.commands import CommandError, loaded, refuse_taken, say, warn_of_unknown_settings, with_secret
+from todo_api.config import Config, ConfigurationError, is_handed_a_socket
 from todo_api.connections import engine_url, reason
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.errors import Unavailable
@@ -40,12 +40,13 @@ def _told() -> Iterator[None]:
 @_told()
 def serve(options: argparse.Namespace) -> None:
     """Migrates the database, then serves until told to stop."""
-    config = load_config(host=options.host, port=options.port, web_concurrency=options.workers)
+    config = loaded(host=options.host, port=options.port, web_concurrency=options.workers)
     if not is_handed_a_socket():
         refuse_taken(config.host, config.port, "--host, --port")
     if config.otel_exporter_otlp_endpoint:
         _need_traces()
     log = logs.configure(config.log_level, config.log_format)
+    warn_of_unknown_settings()
     if not config.own_accounts:
         external_tokens(config)  # for what it refuses: here it is told in one line
         say(description(config))
@@ -76,7 +77,9 @@ def _need_traces() -> None:
 @_told()
 def migrate(_: argparse.Namespace) -> None:
     """Brings the database to this release's schema."""
-    with _database(load_config()) as (ready, __):
+    config = loaded()
+    warn_of_unknown_settings()
+    with _database(config) as (ready, __):
         migrating.migrate(ready.database_url or "", say)
         say(f"The database is at revision {migrating.head()}.")
 
@@ -109,7 +112,8 @@ def restore(options: argparse.Namespace) -> None:
 
 
 def _embedded_folder(way: str) -> Path:
-    config = load_config()
+    config = loaded()
+    warn_of_unknown_settings()
     if config.database_url:
         raise CommandError(f"DATABASE_URL is set, and this is for the embedded database: {way}, as the README says.")
     return config.data_dir / "postgresql"

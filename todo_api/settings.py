@@ -1,0 +1,76 @@
+"""Settings as text, as they stand in the environment and in `.env`: what is wrong with one before it means anything."""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*)(\.[A-Za-z0-9_-]+)*\.?")
+_COMPILER_TARGET = re.compile(r"[a-z0-9_]+-\w+-(linux|darwin)[\w.-]*")
+"""What conda's compilers set as HOST: `x86_64-conda-linux-gnu`, `arm64-apple-darwin20.0.0`."""
+
+_CLOSE = 0.6
+
+
+def text_flaw(text: str) -> str | None:
+    """Say what is wrong with the text of any setting, and the way out. Never repeats it: it may be a secret."""
+    if text != text.strip():
+        return "has blanks or a line break around its value: remove them."
+    if _QUOTED.fullmatch(text):
+        return "has quotes around its value, as docker --env-file leaves them: remove them."
+    return None
+
+
+def control_flaw(text: str) -> str | None:
+    """Say that a text has a line break or the like in it, where nothing else is wrong with it."""
+    return "has a control character in its value: remove it." if _CONTROL.search(text) else None
+
+
+def host_flaw(host: str) -> str | None:
+    """Say what is wrong with an address to listen on, and the way out."""
+    if _COMPILER_TARGET.fullmatch(host):
+        return f"is {host}, which conda sets for its compilers: it is no address. Unset HOST, or give 127.0.0.1."
+    if _is_address(host) or (_HOST_NAME.fullmatch(host) and not host.replace(".", "").isdigit()):
+        return None
+    return "must be an address or a name, without scheme, brackets or port, such as 127.0.0.1 or ::1."
+
+
+def is_server(url: str, schemes: tuple[str, ...], *, with_user: bool = False) -> bool:
+    """Tell whether the text is the URL of a server."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not parts.fragment
+    except ValueError:
+        return False
+    return good and (with_user or parts.username is None) and re.fullmatch("[!-~]+", url) is not None
+
+
+def networks_flaw(networks: Iterable[str]) -> str | None:
+    """Say what is wrong with the networks of proxies that are believed."""
+    try:
+        everybody = any(ipaddress.ip_network(network).prefixlen == 0 for network in networks)
+    except ValueError:
+        return "must be addresses or networks such as 10.0.0.0/8, comma-separated."
+    return "must not be everybody: any client could name any address as its own." if everybody else None
+
+
+def unknown(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return a line for each name that is no setting, with the known one that is nearest to it."""
+    settings = sorted(known)
+    lines = []
+    for name in sorted(set(names) - set(settings)):
+        near = difflib.get_close_matches(name.upper(), settings, n=1, cutoff=_CLOSE)
+        shown = _CONTROL.sub("?", name)
+        lines.append(f"{shown} is no setting of this service{f'; did you mean {near[0]}?' if near else '.'}")
+    return lines
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
