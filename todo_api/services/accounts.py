@@ -113,12 +113,7 @@ class AccountService:
 
     def get(self) -> Account:
         """The account. Raises Unauthorized where it was deleted."""
-        row = self._scope.first(statements.GET, self._named())
-        if row is None:
-            if self._caller.registered:
-                raise gone()
-            row = self._scope.first(statements.MEET, self._named())
-        return _account(row)
+        return self._find() or _account(self._scope.first(statements.MEET, self._named()))
 
     def rename(self, name: str | None, versions: Versions) -> Account:
         """The account with that name, or none. Raises PreconditionFailed, Unauthorized."""
@@ -153,8 +148,17 @@ class AccountService:
             return keys.count(transaction, self._user_id, revoke=revoke_keys)
 
     def delete(self, passwords: Passwords, password: str) -> None:
-        """Deletes the user and everything that is theirs. Raises WrongPassword, Unauthorized."""
-        count = self._check(passwords, password)
+        """Deletes the user and everything that is theirs. Raises WrongPassword, Unauthorized.
+
+        Whoever needs no row has nothing left to delete where another request was faster.
+        """
+        try:
+            self._delete(self._check(passwords, password))
+        except WrongPassword:
+            if self._find() is not None:
+                raise
+
+    def _delete(self, count: int) -> None:
         statement = statements.delete_at(self._caller.by_session)
         if self._scope.first(statement, self._named() | {"passwords": count}) is None:
             self._caller.check(self._scope, self._user_id, session=True)
@@ -166,7 +170,15 @@ class AccountService:
 
     def has_password(self) -> bool:
         """Whether there is a password to ask for. Raises Unauthorized."""
-        return self.get().email is not None
+        account = self._find()
+        return account is not None and account.email is not None
+
+    def _find(self) -> Account | None:
+        """The account, None for a user who has no row and needs none. Raises Unauthorized where it was deleted."""
+        row = self._scope.first(statements.GET, self._named())
+        if row is None and self._caller.registered:
+            raise gone()
+        return None if row is None else _account(row)
 
     def _named(self) -> dict[str, Any]:
         return {"user_id": self._user_id, **self._caller.values}
@@ -174,7 +186,8 @@ class AccountService:
     def _check(self, passwords: Passwords, password: str) -> int:
         """The number of the password, where it is the account's. Raises WrongPassword."""
         for _ in range(_ATTEMPTS):
-            email = self.get().email
+            account = self._find()
+            email = None if account is None else account.email
             row = None if email is None else self._database.as_login(email).first(_FIND, {"email": email})
             if email is None or (row is not None and row[0] == self._user_id):
                 break  # else the address has changed between the two
@@ -191,8 +204,8 @@ class AccountService:
             confirmed = "passwords" in parameters
             if confirmed or self._caller.by_key:
                 self._caller.check(self._scope, self._user_id, session=confirmed)
-            current = self.get()
-            if versions is not None and current.version not in versions:
+            current = self._find() if confirmed else self.get()
+            if current is not None and versions is not None and current.version not in versions:
                 raise PreconditionFailed(current, "The account has changed since you read it.")
             if confirmed:
                 raise WrongPassword  # it was changed while it was checked

@@ -9,7 +9,7 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Text, and_, delete, func, literal_column, not_, select, update
+from sqlalchemy import DateTime, Integer, Text, and_, delete, func, literal_column, not_, select, update
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import insert
 from uuid_utils import uuid7
@@ -96,17 +96,34 @@ def _refresh() -> Statement:
     )
 
 
+def _end_all() -> Statement:
+    """Ends all of the user's sessions, where this one is as it was found: neither ended nor refreshed since."""
+    me = guards.locked()
+    this = (
+        select(me.c.id)
+        .where(
+            sessions.c.user_id == me.c.id,
+            sessions.c.user_id == _USER_ID,
+            sessions.c.id == _SESSION_ID,
+            sessions.c.refreshed_at == given("refreshed_at", DateTime(timezone=True)),
+        )
+        .with_for_update(of=sessions)
+        .cte("this")
+    )
+    ended = delete(sessions).where(sessions.c.user_id == _USER_ID, sessions.c.user_id == this.c.id)
+    return Statement(ended.returning(sessions.c.id))
+
+
 _BEGIN = _begin()
 _REFRESH = _refresh()
-_FIND = Statement(select(sessions.c.user_id).where(sessions.c.family == _FAMILY, _HOLDS))
+_FIND = Statement(
+    select(sessions.c.user_id, sessions.c.id, sessions.c.refreshed_at).where(sessions.c.family == _FAMILY, _HOLDS)
+)
 _IS_ALIVE = Statement(
     select(sessions.c.user_id).where(sessions.c.family == _FAMILY, sessions.c.expires_at > func.now())
 )
 _END = Statement(delete(sessions).where(sessions.c.family == _FAMILY).returning(sessions.c.user_id))
-_ME = guards.locked()
-_END_ALL = Statement(
-    delete(sessions).where(sessions.c.user_id == _USER_ID, sessions.c.user_id == _ME.c.id).returning(sessions.c.id)
-)
+_END_ALL = _end_all()
 _END_OTHERS = Statement(
     delete(sessions)
     .where(sessions.c.user_id == _USER_ID, sessions.c.id.is_distinct_from(_SESSION_ID))
@@ -157,9 +174,11 @@ def end(database: Scopes, token: str, everywhere: bool) -> bool:
     parameters = _digests(token)
     session = database.as_session(parameters["family"])
     row = session.first(_FIND, parameters) if everywhere else None
-    if row is None:
-        return session.all(_END, parameters) != []
-    return database.as_user(row[0]).all(_END_ALL, {"user_id": row[0]}) != []
+    if row is not None:
+        found = dict(zip(("user_id", "session_id", "refreshed_at"), row, strict=True))
+        if database.as_user(row[0]).all(_END_ALL, found):
+            return True
+    return session.all(_END, parameters) != []
 
 
 def holder(database: Scopes, token: str) -> str | None:
