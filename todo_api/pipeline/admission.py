@@ -22,10 +22,9 @@ class AdmissionControl:
     def __init__(self, slots: int = 8, queue_limit: float = 0.15, clock: Callable[[], float] = perf_counter) -> None:
         self._slots = self._free = slots
         self._share = max(1, slots // 2)
-        self._queue_limit = queue_limit
-        self._clock = clock
+        self._queue_limit, self._clock = queue_limit, clock
         self._held: Counter[str] = Counter()
-        self._waiting: dict[asyncio.Future[None], str] = {}
+        self._waiting: dict[asyncio.Future[bool], str] = {}
 
     @asynccontextmanager
     async def slot(self, user: str, since: float) -> AsyncIterator[None]:
@@ -52,9 +51,9 @@ class AdmissionControl:
         chosen = self._first(self._share) or (self._first(self._slots) if self._free > 1 else None)
         if chosen:
             self._take(chosen[1])
-            chosen[0].set_result(None)
+            chosen[0].set_result(True)
 
-    def _first(self, most: int) -> tuple[asyncio.Future[None], str] | None:
+    def _first(self, most: int) -> tuple[asyncio.Future[bool], str] | None:
         """Who has waited longest of those whose user holds fewer slots than that."""
         return next((each for each in self._waiting.items() if not each[0].done() and self._held[each[1]] < most), None)
 
@@ -64,9 +63,10 @@ class AdmissionControl:
         timer = loop.call_later(since + self._queue_limit - self._clock(), _refuse, turn)
         self._waiting[turn] = user
         try:
-            await turn
+            if not await turn:  # not an exception of the future's: to throw one into a deep coroutine costs more
+                raise Overloaded
         except asyncio.CancelledError:
-            if not turn.cancelled() and not turn.exception():
+            if not turn.cancelled() and turn.result():
                 self._release(user)  # the slot came at the very moment
             raise
         finally:
@@ -74,6 +74,6 @@ class AdmissionControl:
             del self._waiting[turn]
 
 
-def _refuse(turn: "asyncio.Future[None]") -> None:
+def _refuse(turn: "asyncio.Future[bool]") -> None:
     if not turn.done():
-        turn.set_exception(Overloaded())
+        turn.set_result(False)
