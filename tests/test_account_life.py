@@ -1,8 +1,7 @@
 """The life of an account: renamed, its address and password changed, exported, deleted, and dead from then on."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any
 
 import jwt
@@ -11,23 +10,13 @@ import pytest
 from tests.client import Client, Reply
 from tests.conftest import PASSWORD, SECRET, User, token
 from tests.rows import rows, tables_of_users
-from todo_api.auth.passwords import Passwords
 from todo_api.config import Config
-from todo_api.db import Database
-from todo_api.errors import InvalidCredentials
-from todo_api.services import accounts
 
 ACCOUNT = "/api/v1/me/account"
 TASKS = "/api/v1/me/tasks"
 TOKEN = "/api/v1/auth/token"
 OTHER = "another good password"
 ISSUER = "https://issuer.example"
-
-
-@pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    with closing(Database(url, pool_size=1)) as database:
-        yield database
 
 
 @pytest.fixture
@@ -198,22 +187,50 @@ def test_change_password_with_token_of_no_session_ends_all(user: User) -> None:
     assert not refreshes(user, user.tokens)
 
 
+@pytest.mark.parametrize("revoke", [True, False, None])
+def test_change_password_says_how_many_keys_there_are_and_revokes_them_on_request(
+    user: User, revoke: bool | None
+) -> None:
+    made = [user.client.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]}).json() for _ in range(2)]
+    wish = {} if revoke is None else {"revoke_keys": revoke}
+    body = {"current_password": PASSWORD, "new_password": OTHER, **wish}
+    reply = user.client.post(f"{ACCOUNT}/password", body)
+    assert reply.json() == {"api_keys": 0 if revoke else 2, "revoked_keys": 2 if revoke else 0}
+    statuses = [user.client.signed_in(key["key"]).get(TASKS).status for key in made]
+    assert statuses == [401 if revoke else 200] * 2
+    assert len(user.client.get("/api/v1/me/keys").json()["items"]) == reply.json()["api_keys"]
+
+
+@pytest.mark.parametrize("end", ["changePassword", "signOut"])
+def test_stolen_access_token_after_its_session_has_ended_touches_no_credentials_and_reads_tasks(
+    user: User, end: str
+) -> None:
+    stolen = user.client.signed_in(sign_in(user, user.email, PASSWORD).json()["access_token"])
+    assert stolen.post("/api/v1/me/keys", {"name": "A thief's", "scopes": ["tasks:read"]}).status == 201
+    if end == "changePassword":
+        body = {"current_password": PASSWORD, "new_password": OTHER, "revoke_keys": True}
+        assert user.client.post(f"{ACCOUNT}/password", body).status == 200
+    else:
+        body = {"refresh_token": user.tokens["refresh_token"], "everywhere": True}
+        assert user.client.signed_in(None).post("/api/v1/auth/sign-out", body).status == 204
+    password = OTHER if end == "changePassword" else PASSWORD
+    refused = [
+        stolen.post("/api/v1/me/keys", {"name": "Another", "scopes": ["tasks:read"]}),
+        stolen.get("/api/v1/me/keys"),
+        stolen.delete(f"/api/v1/me/keys/{ID}"),
+        stolen.post(f"{ACCOUNT}/email", {"password": password, "email": f"x-{user.email}"}),
+        stolen.post(f"{ACCOUNT}/password", {"current_password": password, "new_password": "a third good password"}),
+        stolen.post(f"{ACCOUNT}/deletion", {"password": password}),
+        stolen.get(f"{ACCOUNT}/export"),
+    ]
+    assert [(reply.status, reply.code) for reply in refused] == [(401, "unauthorized")] * len(refused)
+    assert stolen.get(TASKS).status == 200
+
+
 def test_change_password_to_a_common_one_is_refused(user: User) -> None:
     reply = user.client.post(f"{ACCOUNT}/password", {"current_password": PASSWORD, "new_password": "1q2w3e4r5t6y"})
     assert [(e["pointer"], e["code"]) for e in reply.json()["errors"]] == [("/new_password", "too_common")]
     assert sign_in(user, user.email, PASSWORD).status == 200
-
-
-def test_sign_in_whose_password_changes_while_it_is_checked_begins_no_session(user: User, database: Database) -> None:
-    class Slow(Passwords):
-        def verify(self, password_hash: str, password: str) -> bool:
-            held = super().verify(password_hash, password)
-            body = {"current_password": PASSWORD, "new_password": OTHER}
-            assert user.client.post(f"{ACCOUNT}/password", body).status == 200
-            return held
-
-    with pytest.raises(InvalidCredentials):
-        accounts.sign_in(database, Slow(), user.email, PASSWORD, 60)
 
 
 def test_delete_account_leaves_no_row_in_any_table(
