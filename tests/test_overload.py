@@ -1,8 +1,10 @@
 """Overload through HTTP: who waits, who is refused and when, and what is said of it."""
 
+import asyncio
 import json
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
@@ -10,9 +12,12 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.conftest import SECRET, token
+from tests.client import event_loop
+from tests.conftest import SECRET, execute, token
 from tests.contract_check import ContractCheck
 from tests.live import SLACK, Live
+from todo_api.app import create_app
+from todo_api.config import Config
 from todo_api.models import USER_ROLE
 
 TASKS = "/api/v1/me/tasks"
@@ -163,3 +168,61 @@ def test_create_task_with_a_slow_body_has_not_waited_for_a_slot_meanwhile(live: 
         assert time.monotonic() - began >= LIMIT
         unlock()
         assert stuck.result().status == 201
+
+
+class Reader:
+    """Who reads a reply at ASGI's side: the first piece, and no more until it is told to."""
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.has_begun = threading.Event()
+        self.goes_on = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        await asyncio.Event().wait()  # it stays
+        raise AssertionError
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        self.body += message.get("body", b"")
+        if self.body:
+            self.has_begun.set()
+            await self.goes_on.wait()
+
+
+def get(path: str, user: str) -> dict[str, Any]:
+    """The scope of a request."""
+    fields = [(b"authorization", f"Bearer {token(user)}".encode())]
+    about = {"type": "http", "method": "GET", "root_path": "", "query_string": b"", "headers": fields}
+    return {**about, "path": path, "raw_path": path.encode()}
+
+
+def test_export_account_that_has_begun_waits_for_its_slots_however_long(url: str) -> None:
+    """Its reader keeps no slot while it takes nothing, and the export is not broken off for want of one."""
+    execute(
+        url,
+        "SELECT set_config('app.user_id', 'reader', false);"
+        f"SET ROLE {USER_ROLE};"
+        "INSERT INTO users (id, seq, pending) VALUES ('reader', 400, 400);"
+        "INSERT INTO tasks (id, user_id, title, description, status, created_at, updated_at, version)"
+        " SELECT gen_random_uuid(), 'reader', 'Read', repeat('x', 5000), 'pending', now(), now(), number"
+        " FROM generate_series(1, 400) AS number",
+    )
+    config = Config(database_url=url, jwt_secret=SECRET, rate_limit="off", threads=1, queue_limit=1)
+    path = "/api/v1/me/account/export"
+    reader, other = Reader(), Reader()
+    with event_loop() as loop:
+        app = create_app(config)
+        exported = asyncio.run_coroutine_threadsafe(app(get(path, "reader"), reader.receive, reader.send), loop)
+        assert reader.has_begun.wait(SLACK)
+        with closing(psycopg2.connect(url)) as database, database.cursor() as cursor:
+            cursor.execute("LOCK TABLE tasks")
+            loop.call_soon_threadsafe(other.goes_on.set)
+            stuck = asyncio.run_coroutine_threadsafe(app(get(TASKS, "stuck"), other.receive, other.send), loop)
+            until(lambda: running(url, "stuck"))
+            loop.call_soon_threadsafe(reader.goes_on.set)
+            time.sleep(LIMIT)
+            assert not exported.done()
+        stuck.result(SLACK)
+        exported.result(SLACK)
+    assert json.loads(other.body)["total"] == 0
+    assert len(json.loads(reader.body)["tasks"]) == 400
