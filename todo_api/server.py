@@ -24,6 +24,10 @@ from todo_api.pipeline.attempts import FamiliarPairs
 from todo_api.protocol import LEAVING_SECONDS, Limits, Protocol
 from todo_api.worker import Worker
 
+GARBAGE = 20_000
+"""New objects after which the youngest are looked through for garbage. Python's 700 are those of a few requests: where hundreds wait,
+each look goes through all of them, and twice as many requests were answered in an overload without."""
+
 OWN_FILES = 128
 """How many of the files that a process may open a worker keeps for itself: database connections, logs, key servers."""
 
@@ -157,6 +161,7 @@ def _keep_for_good() -> None:
     """What is there stays: no look for garbage goes through it, nor writes into the memory that workers share for it."""
     gc.freeze()
     gc.enable()
+    gc.set_threshold(GARBAGE)
 
 
 def _connections(wanted: int) -> int:
