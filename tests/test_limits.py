@@ -122,7 +122,7 @@ def test_operation_with_a_body_that_takes_too_long_is_408(
 
 
 async def read_whole(receiver: BodyReceiver) -> None:
-    body = Body({"content": {"application/json": {"schema": {}}}}, [], SHORT)
+    body = Body({"content": {"application/json": {"schema": {}}}}, [], SHORT, is_patch=False)
     with pytest.raises(RequestTimeout):
         await body.read({"headers": []}, receiver.receive, [])
 
