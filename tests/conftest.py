@@ -58,7 +58,9 @@ LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the files that take longest first, as they stand in LONG."""
+    """Puts the files that take longest first, as they stand in LONG, where several processes share the tests."""
+    if not items or not hasattr(items[0].config, "workerinput"):
+        return
     places = {file: place for place, file in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
@@ -75,7 +77,8 @@ def server() -> Iterator[EmbeddedServer]:
     Not in pytest's own temporary folder: as root, each new run of pytest closes that to the user PostgreSQL runs as.
     """
     if SERVER_URL in os.environ:
-        yield _given(os.environ[SERVER_URL])
+        make_template(os.environ[SERVER_URL])
+        yield SimpleNamespace(url=os.environ[SERVER_URL])
         return
     with tempfile.TemporaryDirectory(prefix="task-api-", ignore_cleanup_errors=True) as folder:
         embedded = EmbeddedServer.start(Path(folder) / "postgresql")
@@ -83,19 +86,17 @@ def server() -> Iterator[EmbeddedServer]:
             for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # the data need not outlive the run
                 rows(embedded.url, f"ALTER SYSTEM SET {setting} = off")
             rows(embedded.url, "SELECT pg_reload_conf()")
-            execute(embedded.url, "CREATE DATABASE template_tasks")
-            migrating.migrate(database_url(embedded.url, "template_tasks"))
+            make_template(embedded.url)
             yield embedded
         finally:
             embedded.stop()
 
 
-def _given(url: str) -> Any:
-    """A server that runs already, and goes on. What it has of a template is used again."""
-    if not rows(url, "SELECT FROM pg_database WHERE datname = 'template_tasks'"):
+def make_template(url: str) -> None:
+    """Makes the migrated database `template_tasks`, unless it is there from an earlier run."""
+    if not rows(url, "SELECT 1 FROM pg_database WHERE datname = 'template_tasks'"):
         execute(url, "CREATE DATABASE template_tasks")
         migrating.migrate(database_url(url, "template_tasks"))
-    return SimpleNamespace(url=url)
 
 
 def new_databases(server: EmbeddedServer) -> Callable[[], str]:

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from tests.conftest import make_template
 from tests.mutants.judge import Outcome, judge, packages
 from todo_api.embedded import EmbeddedServer
 
@@ -30,6 +31,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mutants-server-", ignore_cleanup_errors=True) as folder:
         server = EmbeddedServer.start(Path(folder) / "postgresql")
         try:
+            make_template(server.url)
             with ProcessPoolExecutor(options.jobs, max_tasks_per_child=1) as pool:
                 test = partial(judge, minutes=options.minutes, most=options.most, seed=options.seed, server=server.url)
                 outcomes = list(pool.map(test, chosen))
