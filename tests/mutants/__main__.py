@@ -5,14 +5,10 @@
 
 import argparse
 import sys
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from pathlib import Path
 
-from tests.conftest import make_template
 from tests.mutants.judge import Outcome, judge, packages
-from todo_api.embedded import EmbeddedServer
 
 
 def main() -> None:
@@ -28,15 +24,9 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="one package; may be repeated")
     options = parser.parse_args()
     chosen = [package for package in packages() if not options.only or package.name in options.only]
-    with tempfile.TemporaryDirectory(prefix="mutants-server-", ignore_cleanup_errors=True) as folder:
-        server = EmbeddedServer.start(Path(folder) / "postgresql")
-        try:
-            make_template(server.url)
-            with ProcessPoolExecutor(options.jobs, max_tasks_per_child=1) as pool:
-                test = partial(judge, minutes=options.minutes, most=options.most, seed=options.seed, server=server.url)
-                outcomes = list(pool.map(test, chosen))
-        finally:
-            server.stop()
+    with ProcessPoolExecutor(options.jobs, max_tasks_per_child=1) as pool:
+        test = partial(judge, minutes=options.minutes, most=options.most, seed=options.seed)
+        outcomes = list(pool.map(test, chosen))
     sys.exit(report(outcomes, options.least))
 
 

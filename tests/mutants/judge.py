@@ -19,7 +19,8 @@ from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import TestOutcome, WorkItem
 
-from tests.conftest import SERVER_URL
+from tests.conftest import SERVER_URL, make_template
+from todo_api.embedded import EmbeddedServer
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -79,28 +80,36 @@ def _is_kept(item: WorkItem, number: int) -> bool:
     return not SENSELESS.fullmatch(name)
 
 
-def judge(package: Package, *, minutes: float, most: int, seed: int, server: str) -> Outcome:
-    """Test mutants of one package until the time is over."""
+def judge(package: Package, *, minutes: float, most: int, seed: int) -> Outcome:
+    """Test mutants of one package, on a PostgreSQL of its own, until the time is over."""
+    with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
+        copy = Path(folder) / "copy"
+        copy_to(copy)
+        os.chdir(copy)
+        server = EmbeddedServer.start(Path(folder) / "postgresql")
+        try:
+            make_template(server.url)
+            os.environ[SERVER_URL] = server.url
+            return _judge(package, sampled(package.modules, seed)[:most], 60 * minutes)
+        finally:
+            server.stop()
+            os.chdir(ROOT)
+
+
+def _judge(package: Package, items: list[WorkItem], seconds: float) -> Outcome:
+    pytest = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *package.tests]
     began = monotonic()
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        copy_to(Path(folder))
-        os.chdir(folder)
-        os.environ[SERVER_URL] = server
-        command = shlex.join(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *package.tests]
-        )
-        whole = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
-        if whole.returncode:
-            sys.exit(f"The tests of {package.name} fail without a mutation:\n{whole.stdout[-5000:]}")
-        limit = 2 * (monotonic() - began) + 30
-        killed, survivors = 0, []
-        items = sampled(package.modules, seed)[:most]
-        for done, item in enumerate(items):
-            if monotonic() - began > 60 * minutes:
-                return Outcome(package.name, killed, survivors, len(items) - done)
-            result = mutate_and_test(item.mutations, command, limit)
-            if result.test_outcome == TestOutcome.KILLED:
-                killed += 1
-            else:
-                survivors.append(f"{item.mutations[0].operator_name}\n{result.diff or result.output}")
+    whole = subprocess.run(pytest, capture_output=True, text=True, check=False)
+    if whole.returncode:
+        raise SystemExit(f"The tests of {package.name} fail without a mutation:\n{whole.stdout[-5000:]}")
+    limit = 2 * (monotonic() - began) + 30
+    killed, survivors = 0, []
+    for done, item in enumerate(items):
+        if monotonic() - began > seconds:
+            return Outcome(package.name, killed, survivors, len(items) - done)
+        result = mutate_and_test(item.mutations, shlex.join(pytest), limit)
+        if result.test_outcome == TestOutcome.KILLED:
+            killed += 1
+        else:
+            survivors.append(f"{item.mutations[0].operator_name}\n{result.diff or result.output}")
     return Outcome(package.name, killed, survivors, 0)
