@@ -19,6 +19,7 @@ from todo_api.loop_connections import LoopConnection, LoopConnections
 from todo_api.watchdog import TICK, WATCHDOG
 
 SILENCE = 1
+POOL_WAIT = 0.5
 
 
 def pool(url: str, *, size: int = 2, silence: float = SILENCE) -> LoopConnections:
@@ -27,7 +28,7 @@ def pool(url: str, *, size: int = 2, silence: float = SILENCE) -> LoopConnection
 
 @pytest.fixture(autouse=True)
 def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_connections, "POOL_TIMEOUT", 0.5)
+    monkeypatch.setattr(loop_connections, "POOL_TIMEOUT", POOL_WAIT)
 
 
 def ask(connections: LoopConnections, sql: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -205,17 +206,121 @@ def test_cancelled_wait_for_a_connection_takes_none(url: str) -> None:
     connections = pool(url, size=1)
 
     async def main() -> list[tuple[Any, ...]]:
-        holder = asyncio.create_task(spawn(ask, connections, "SELECT 1 FROM pg_sleep(0.2)"))
-        await asyncio.sleep(0.1)
-        waiting = asyncio.create_task(spawn(ask, connections, "SELECT 2"))
-        await asyncio.sleep(0.02)
+        held = await spawn(connections.take)
+        waiting = asyncio.create_task(spawn(connections.take))
+        await asyncio.sleep(0)
         waiting.cancel()
-        await holder
-        rows = await spawn(ask, connections, "SELECT 3")
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        held.close()
+        rows = await asyncio.wait_for(spawn(ask, connections, "SELECT 3"), POOL_WAIT / 2)
         connections.close()
         return rows
 
     assert asyncio.run(main()) == [(3,)]
+
+
+def test_wait_cancelled_as_it_is_given_a_connection_gives_it_to_the_next(url: str) -> None:
+    connections = pool(url, size=1)
+
+    async def main() -> list[list[tuple[Any, ...]]]:
+        held = await spawn(connections.take)
+        waiting = asyncio.create_task(spawn(connections.take))
+        next_one = asyncio.create_task(spawn(ask, connections, "SELECT 1"))
+        await asyncio.sleep(0)
+        held.close()  # it is handed to the one who waits, who has not run yet
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        rows = [await next_one, await spawn(ask, connections, "SELECT 2")]
+        connections.close()
+        return rows
+
+    assert asyncio.run(main()) == [[(1,)], [(2,)]]
+
+
+def test_wait_cancelled_as_it_is_given_the_place_of_one_gives_it_to_the_next(url: str) -> None:
+    connections = pool(url, size=1)
+
+    async def main() -> list[tuple[Any, ...]]:
+        held = await spawn(connections.take)
+        waiting = asyncio.create_task(spawn(connections.take))
+        next_one = asyncio.create_task(spawn(ask, connections, "SELECT 1"))
+        await asyncio.sleep(0)
+        held.invalidate()
+        held.close()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        rows = await asyncio.wait_for(next_one, POOL_WAIT / 2)
+        connections.close()
+        return rows
+
+    assert asyncio.run(main()) == [(1,)]
+
+
+def test_opening_that_is_cancelled_leaves_its_place_to_who_waits(url: str) -> None:
+    connections = pool(url, size=1)
+
+    async def main() -> list[tuple[Any, ...]]:
+        opening = asyncio.create_task(spawn(connections.take))
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(spawn(ask, connections, "SELECT 1"))
+        await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        rows = await asyncio.wait_for(waiting, POOL_WAIT / 2)
+        connections.close()
+        return rows
+
+    assert asyncio.run(main()) == [(1,)]
+
+
+def test_opening_that_fails_refuses_at_once_who_waits_for_its_place() -> None:
+    async def refuse(_: Any, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+        writer.close()
+
+    async def main() -> list[Any]:
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            connections = pool(f"postgresql://u@127.0.0.1:{server.sockets[0].getsockname()[1]}/d", size=1)
+            takes = [asyncio.create_task(spawn(connections.take)) for _ in range(3)]
+            done, late = await asyncio.wait(takes, timeout=POOL_WAIT / 2)
+            connections.close()
+            assert not late
+            return [task.exception() for task in takes if task in done]
+
+    assert [type(error) for error in asyncio.run(main())] == [Unavailable] * 3
+
+
+def test_connection_given_up_twice_is_closed_once_and_its_place_is_free(url: str) -> None:
+    connections = pool(url, size=1)
+
+    def function() -> list[tuple[Any, ...]]:
+        connection = connections.take()
+        connection.invalidate()
+        connection.invalidate()
+        connection.close()
+        return ask(connections, "SELECT 1")
+
+    assert run(connections, function) == [[(1,)]]
+
+
+def test_database_that_is_silent_refuses_at_once_who_waits(url: str) -> None:
+    connections = pool(url, size=1)
+
+    async def main() -> Any:
+        held = await spawn(connections.take)
+        waiting = asyncio.create_task(spawn(connections.take))
+        await asyncio.sleep(0)
+        connections.silent()
+        done, _ = await asyncio.wait([waiting], timeout=POOL_WAIT / 2)
+        held.close()
+        connections.close()
+        return [type(task.exception()) for task in done]
+
+    assert asyncio.run(main()) == [Unavailable]
 
 
 def test_server_that_is_away_is_asked_by_one_at_a_time_and_the_others_do_not_wait() -> None:
