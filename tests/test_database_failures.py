@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg2.errors
 import pytest
@@ -15,7 +16,7 @@ from tests.conftest import PASSWORD, SECRET, execute, token
 from tests.rows import rows
 from todo_api.auth.passwords import Passwords
 from todo_api.config import Config
-from todo_api.connections import Connection, SilentError
+from todo_api.connections import SilentError
 from todo_api.db import Database
 from todo_api.errors import EmailTaken, Unavailable
 from todo_api.greenlets import spawn
@@ -167,11 +168,11 @@ def test_rollback_without_an_answer_gives_the_connection_up(database_url: str) -
 
     async def main() -> list[tuple[int]]:
         database = Database(database_url, pool_size=1, on_loop=True)
-        database._pool.silence = 0.3  # type: ignore[union-attr]
+        set_silence(database, 0.3)
         with pytest.raises(KeyError):
             await spawn(fail, database)
         os.kill(stopped[0], signal.SIGCONT)
-        database._pool.silence = 5  # type: ignore[union-attr]
+        set_silence(database, 5)
         seen = await spawn(database.as_user("ada").all, SESSION, {})
         database.close()
         return seen
@@ -257,26 +258,31 @@ def test_watch_of_connections_is_told_of_each_that_is_given_back_whatever_became
     database.close()
 
 
+def set_silence(database: Any, seconds: float) -> None:
+    """Has the database wait so long for an answer."""
+    database._pool.silence = seconds
+
+
 @contextmanager
 def _no_error() -> Iterator[None]:
     yield
 
 
-def _sent(database: Database) -> list[str]:
+def _sent(database: Any) -> list[str]:
     """What the database is sent from here on."""
     sent: list[str] = []
     take = database._pool.take
 
-    def watched() -> Connection:
-        connection: Connection = take()
+    def watched() -> Any:
+        connection = take()
         run = connection.run
 
         def record(sql: str, values: object = None) -> object:
             sent.append(sql)
-            return run(sql, values)  # type: ignore[arg-type]
+            return run(sql, values)
 
-        connection.run = record  # type: ignore[method-assign,assignment]
+        connection.run = record
         return connection
 
-    database._pool.take = watched  # type: ignore[method-assign,assignment]
+    database._pool.take = watched
     return sent

@@ -148,6 +148,37 @@ def test_fetch_by_discovery_of_keys_on_another_host_fails(server: KeyServer) -> 
     assert server.paths == ["/.well-known/openid-configuration"]
 
 
+@pytest.mark.parametrize(
+    "sickness", [issuers.hang, issuers.trickle, issuers.reset, answer(b"", "500 Internal Server Error")]
+)
+def test_fetch_by_discovery_with_sick_document_takes_keys_from_the_known_address(
+    server: KeyServer, monkeypatch: pytest.MonkeyPatch, sickness: issuers.Behaviour
+) -> None:
+    """Time is left for the keys themselves, however long the document hangs."""
+    monkeypatch.setattr(fetching, "DISCOVERY_SECONDS", 0)
+    server.behaviour = discovery(server)
+    fetch = fetching.KeyServer(server.origin, None, None, 4).fetch
+    asyncio.run(fetch())
+
+    def behave(connection: Any) -> None:
+        (publish(NEW) if server.paths[-1] == "/keys" else sickness)(connection)
+
+    server.behaviour = behave
+    assert asyncio.run(fetch()) == {"keys": [NEW.jwk()]}
+
+
+def test_fetch_by_discovery_at_first_gives_the_document_the_whole_deadline(server: KeyServer) -> None:
+    well = discovery(server)
+
+    def behave(connection: Any) -> None:
+        if server.paths[-1] != "/keys":
+            time.sleep(2.2)  # more than half of the deadline
+        well(connection)
+
+    server.behaviour = behave
+    assert asyncio.run(fetching.KeyServer(server.origin, None, None, 4).fetch()) == {"keys": [OLD.jwk()]}
+
+
 def test_fetch_by_discovery_of_keys_that_moved_asks_where(server: KeyServer) -> None:
     server.behaviour = discovery(server)
     fetch = discoverer(server).fetch

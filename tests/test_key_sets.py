@@ -250,6 +250,60 @@ def test_get_of_key_that_stays_is_the_same_after_a_rotation(server: KeyServer) -
     run(test)
 
 
+def test_renew_fetches_once_each_cooldown_and_does_not_wait_for_the_next(server: KeyServer) -> None:
+    """A token that is signed with another key of a known id costs nobody a fetch, nor a wait."""
+    pace = PACE._replace(cooldown=60)
+
+    async def test() -> None:
+        async with key_set(server, pace) as keys:
+            assert await outcome(keys, "old") == "found"
+            for _ in range(20):
+                await asyncio.wait_for(keys.renew(), 1)
+
+    run(test)
+    assert len(server.paths) == 1
+
+
+def test_renew_after_the_cooldown_fetches_anew(server: KeyServer) -> None:
+    async def test() -> None:
+        async with key_set(server) as keys:
+            assert await outcome(keys, "old") == "found"
+            server.behaviour = publish(NEW)
+            await asyncio.sleep(PACE.cooldown)
+            await keys.renew()
+            assert keys.get("new", "EdDSA") is not None
+
+    run(test)
+    assert len(server.paths) == 2
+
+
+def test_renew_by_many_at_once_waits_for_one_fetch(server: KeyServer) -> None:
+    async def test() -> None:
+        async with key_set(server) as keys:
+            assert await outcome(keys, "old") == "found"
+            await asyncio.sleep(PACE.cooldown)
+            await asyncio.gather(*(keys.renew() for _ in range(50)))
+
+    run(test)
+    assert len(server.paths) == 2
+
+
+def test_renew_from_sick_server_keeps_the_keys_and_raises_nothing(server: KeyServer) -> None:
+    pace = PACE._replace(cooldown=2 * DEADLINE)
+
+    async def test() -> None:
+        async with key_set(server, pace) as keys:
+            assert await outcome(keys, "old") == "found"
+            server.behaviour = issuers.hang
+            await asyncio.sleep(pace.cooldown)
+            await keys.renew()
+            assert keys.get("old", "EdDSA") is not None
+            await asyncio.wait_for(keys.renew(), DEADLINE / 2)  # it has just failed, and is not tried again
+
+    run(test)
+    assert len(server.paths) == 2
+
+
 def test_close_while_a_fetch_hangs_ends_it(server: KeyServer) -> None:
     async def test() -> None:
         server.behaviour = issuers.hang
