@@ -60,3 +60,21 @@ def test_problem_pages_show_the_contracts_own_examples(anonymous: Client) -> Non
     assert problems
     for problem in {problem["code"]: problem for problem in reversed(problems)}.values():  # the first of each code
         assert problem["detail"] in anonymous.get(problem["type"]).body.decode().replace("&#39;", "'")
+
+
+FILES = ["", "swagger-ui.css", "swagger-ui-bundle.js", "initializer.js"]
+PUBLISHED = [
+    *PAGES,
+    *(f"/api/v1/ui/{name}" for name in FILES),
+    *("/api/v1/openapi.json", "/api/v1/openapi.yaml", "/api/v1/openapi-3.1.json"),
+]
+
+
+@pytest.mark.parametrize("path", PUBLISHED)
+def test_published_page_is_asked_for_again_each_time_and_known_by_its_tag(anonymous: Client, path: str) -> None:
+    """A page of the release before, kept for a day, would describe what the service no longer does."""
+    reply = anonymous.get(path)
+    assert reply.headers["cache-control"] == "no-cache"
+    again = anonymous.get(path, headers={"If-None-Match": reply.headers["etag"]})
+    assert (again.status, again.body, again.headers["cache-control"]) == (304, b"", "no-cache")
+    assert anonymous.get(path, headers={"If-None-Match": '"another"'}).status == 200

@@ -291,9 +291,11 @@ def _text(line: EventDict) -> bytes:
 
 
 def _one_line(text: str) -> str:
-    return text if text.isprintable() else text.translate(_CONTROLS)
+    """Escape whatever would end the line or change how a terminal shows it."""
+    if text.isprintable():
+        return text
+    return "".join([each if each.isprintable() else ascii(each)[1:-1] for each in text])
 
 
-_CONTROLS = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160))}
 FORMS: dict[str, Callable[[EventDict], bytes]] = {"json": _json, "text": _text}
 """What makes a line of its members, by the setting's value."""
