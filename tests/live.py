@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ def run(*arguments: str, cwd: Path, command: Path = COMMAND, **settings: str) ->
         check=False,
         timeout=SLACK,
         stdin=subprocess.DEVNULL,
+        preexec_fn=interruptible,
     )
     if arguments[:1] == ("token",):
         RUN.secret("authorization", done.stdout.strip())
@@ -51,6 +53,11 @@ def refusal(*arguments: str, cwd: Path, **settings: str) -> str:
     (line,) = done.stderr.splitlines()
     assert line.startswith("todo-api: "), line
     return line.removeprefix("todo-api: ")
+
+
+def interruptible() -> None:
+    """In a child before it begins: SIGINT ends it, also where the shell ignores that, as it does for a job in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def free_port() -> int:
@@ -84,6 +91,7 @@ class Live:
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
+            preexec_fn=interruptible,  # noqa: PLW1509  # it takes no lock
         )
 
     @property
@@ -180,6 +188,11 @@ class Wire:
     def is_closed(self) -> bool:
         """Whether the server ends the connection without another byte."""
         return not self._read and not self._receive()
+
+    def reset(self) -> None:
+        """Leaves so that the server learns of it at once: an ordinary close looks to it as a client that still reads."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
 
     def _until(self, end: bytes) -> bytes:
         while end not in self._read:

@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 SEEN_BY = {
     "handlers": ("app", "handlers"),
     "app": ("server",),
-    "server": ("database_commands",),
+    "server": ("database_commands", "server"),
     "database_commands": ("cli",),
     "commands": ("cli", "database_commands"),
     "specification": ("app",),

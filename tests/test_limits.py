@@ -1,17 +1,14 @@
 """Limits on what clients may use, over real sockets: time, connections, and turns."""
 
-import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
-from unittest.mock import AsyncMock, Mock
 
 import psycopg2
 import pytest
-from gunicorn.asgi.protocol import BodyReceiver
 
 from tests.client import Reply
 from tests.conftest import SECRET, token
@@ -19,16 +16,11 @@ from tests.contract_check import ContractCheck
 from tests.faults.slow_clients import slow_clients
 from tests.live import Live, Wire
 from tests.test_metrics import rise, scrape
-from todo_api import contract, protocol
-from todo_api.pipeline.bodies import Body
-from todo_api.pipeline.rejections import RequestTimeout
-from todo_api.protocol import Protocol
+from todo_api import contract
 
 TASKS = "/api/v1/me/tasks"
 BUSY = 2
 """Seconds that a machine with other work may add."""
-
-SHORT = 0.2
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MANY = 20
@@ -119,39 +111,6 @@ def test_operation_with_a_body_that_takes_too_long_is_408(
         assert 0.9 < time.monotonic() - began < 1.5 + BUSY
         check.reply(method.upper(), path, reply)
         assert (reply.status, reply.code) == (408, "request_timeout")
-
-
-async def read_whole(receiver: BodyReceiver) -> None:
-    body = Body({"content": {"application/json": {"schema": {}}}}, [], SHORT, is_patch=False)
-    with pytest.raises(RequestTimeout):
-        await body.read({"headers": []}, receiver.receive, [])
-
-
-async def discard(receiver: BodyReceiver) -> None:
-    connection = Mock(_body_receiver=receiver, _answer=AsyncMock(return_value=True))
-    await Protocol._serve_http_request(connection, Mock(), None, None)
-
-
-@pytest.mark.parametrize("read", [read_whole, discard])
-def test_body_with_a_piece_at_the_end_of_its_time_gets_no_more_of_it(
-    read: Callable[[BodyReceiver], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """gunicorn takes the end of the time for itself where a piece comes at that moment, with `asyncio.wait_for` of Python 3.11."""
-    monkeypatch.setattr(protocol, "DISCARDED_SECONDS", SHORT)
-
-    async def main() -> float:
-        receiver = BodyReceiver(Mock(content_length=3, chunked=False), Mock(cfg=Mock(timeout=SHORT + 3), _closed=False))
-
-        def stand_still() -> None:
-            time.sleep(SHORT)
-            receiver.feed(b" ")
-
-        began = time.monotonic()
-        asyncio.get_running_loop().call_later(SHORT / 2, stand_still)
-        await read(receiver)
-        return time.monotonic() - began
-
-    assert SHORT < asyncio.run(main()) < SHORT + BUSY
 
 
 def test_list_tasks_reply_that_is_not_read_ends_the_connection(live: Live, head: str) -> None:
@@ -246,6 +205,7 @@ def test_create_task_whose_sender_leaves_is_logged_and_counted_499_with_what_it_
         with live.wire() as wire:
             wire.send(post(head, "left while it ran"))
             time.sleep(0.3)
+            wire.reset()
         time.sleep(0.3)
         unlock()
         (line,) = eventually(lambda: [line for line in lines(live, "createTask", 499) if line["statements"]])
@@ -265,6 +225,7 @@ def test_create_task_whose_sender_leaves_before_its_turn_is_not_done(live: Live,
         with live.wire() as second:
             second.send(post(fields, "never"))
             time.sleep(0.1)
+            second.reset()
         time.sleep(0.3)
         unlock()
         assert first.reply().status == 201

@@ -19,7 +19,7 @@ from tests.conftest import SECRET, token
 from tests.live import SLACK, Live, Wire
 from tests.test_serve import folder, gone, own_token, postmasters, soon  # noqa: F401  # a fixture, by its name
 from todo_api.server import STOP_SECONDS
-from todo_api.worker import QUIET
+from todo_api.server.limits import QUIET
 
 TASKS = "/api/v1/me/tasks"
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"

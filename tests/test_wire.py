@@ -1,4 +1,4 @@
-"""Requests as bytes on a socket: what gunicorn refuses by itself, odd targets, and connections that stay usable."""
+"""Requests as bytes on a socket: what the server refuses by itself, odd targets, and connections that stay usable."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -83,7 +83,6 @@ def test_any_request_line_too_long_is_414(send: Send, size: int) -> None:
         b"\x16\x03\x01 tls\r\n\r\n",
         b"GET /health/live\r\n\r\n",
         b"GET /health/live HTTP/2.0\r\n\r\n",
-        b"get /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nHost: a b\r\n\r\n",
@@ -92,13 +91,13 @@ def test_any_request_line_too_long_is_414(send: Send, size: int) -> None:
         b"GET /health/live HTTP/1.1\r\nHost : localhost\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX: a\r\n folded\r\n\r\n",
+        b"GET /health/live HTTP/1.1\nHost: localhost\n\n",
         b"GET /health/live\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
     ids=[
         "tls",
         "no-version",
         "http-2",
-        "lower-case",
         "no-host",
         "two-hosts",
         "blank-in-host",
@@ -107,6 +106,7 @@ def test_any_request_line_too_long_is_414(send: Send, size: int) -> None:
         "blank-before-colon",
         "nul",
         "folded",
+        "bare line feed",
         "not-ascii",
     ],
 )
@@ -114,10 +114,20 @@ def test_any_malformed_http_is_400(send: Send, content: bytes) -> None:
     assert refused(send(content)) == (400, "bad_request", "close")
 
 
-def test_any_bare_line_feed_ends_a_line(send: Send) -> None:
-    """A recipient may take it for the end of a line (RFC 9112, section 2.2), and gunicorn's C parser does; the one in Python, a third
-    slower for all of a request, does not."""
-    assert send(b"GET /health/live HTTP/1.1\nHost: localhost\n\n").status == 200
+@pytest.mark.parametrize("method", [b"get", b"patch", b"Get", b"FOO", b"M!"], ids=repr)
+@pytest.mark.parametrize("pieces", [1, 99], ids=["whole", "bytes"])
+def test_any_method_that_a_resource_does_not_have_is_405_and_the_connection_stays(
+    live: Live, method: bytes, pieces: int
+) -> None:
+    """A method is any token, and case-sensitive (RFC 9110, section 9.1)."""
+    request = method + b" /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with live.wire() as wire:
+        for part in [request] if pieces == 1 else [request[i : i + 1] for i in range(len(request))]:
+            wire.send(part)
+        reply = wire.reply()
+        assert (reply.status, reply.code, reply.headers["allow"]) == (405, "method_not_allowed", "GET, HEAD, OPTIONS")
+        wire.send(LIVE)
+        assert wire.reply().status == 200
 
 
 @pytest.mark.parametrize(
@@ -322,6 +332,7 @@ def test_create_task_whose_sender_leaves_is_no_internal_error(live: Live, url: s
         with live.wire() as wire:
             wire.send(post(head, b"X-Request-ID: leaver", b"Content-Length: %d" % len(TASK)) + TASK)
             time.sleep(0.5)
+            wire.reset()
     assert told("leaver")
     assert live.request("GET", "/api/v1/nowhere", b"", "X-Request-ID: after").status == 404
     assert told("after")

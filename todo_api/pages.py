@@ -107,6 +107,7 @@ class Pages:
         if make is None:
             await self._app(scope, receive, send)
             return
+        scope["state"]["shared"] = True
         exchange: Exchange = scope["state"]["exchange"]
         exchange.operation, exchange.route = PAGE, path.decode()
         if self._count is not None:

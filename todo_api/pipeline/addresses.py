@@ -35,6 +35,13 @@ class Addresses:
             address = self._forwarded(scope, address)
         return _counted(address)
 
+    def of_peer(self, host: str) -> str | None:
+        """What the other end of a connection counts as; None for a trusted proxy, behind which there are many."""
+        address = _parsed(host)
+        if address is None:
+            return UNKNOWN
+        return None if self._is_trusted(address) else _counted(address)
+
     def _is_trusted(self, address: _Address) -> bool:
         return any(address in network for network in self._trusted)
 

@@ -1,8 +1,9 @@
-"""Serving: gunicorn with its ASGI worker, told by our configuration."""
+"""Serving: gunicorn's master with uvicorn's worker, told by our configuration."""
 # gunicorn's methods have no annotations:
 # mypy: disable-error-code="no-untyped-call"
 
 import gc
+import ipaddress
 import logging
 import os
 import resource
@@ -20,25 +21,22 @@ from todo_api.auth.keys import cursor_secret
 from todo_api.config import Config
 from todo_api.logs import Logging, RequestLog
 from todo_api.metrics import Recorder
+from todo_api.pipeline.addresses import Addresses
 from todo_api.pipeline.attempts import FamiliarPairs
-from todo_api.protocol import LEAVING_SECONDS, Limits, Protocol
-from todo_api.worker import Worker
+from todo_api.server.connections import Connections
+from todo_api.server.limits import RESERVE, Limits
+from todo_api.server.protocol import Protocol
+from todo_api.server.worker import STOP_SECONDS, Worker
 
 GARBAGE = 20_000
 """New objects after which the youngest are looked through for garbage. Python's 700 are those of a few requests: where hundreds wait,
 each look goes through all of them, and twice as many requests were answered in an overload without."""
 
-OWN_FILES = 128
-"""How many of the files that a process may open a worker keeps for itself: database connections, logs, key servers."""
+OWN_FILES = 128 + RESERVE
+"""Files of a process that a worker keeps for itself: database connections, logs, key servers, and clients that are refused."""
 
 if TYPE_CHECKING:  # an extra, which need not be there
     from todo_api.traces import Traces
-
-STOP_SECONDS = 8
-"""From SIGTERM to the end: requests that run are finished meanwhile, and what is not answered then never is.
-
-Longer than a request takes (five seconds of a statement, two of waiting for a connection), shorter than the ten that containers get.
-"""
 
 _log = logging.getLogger(__name__)
 
@@ -109,18 +107,13 @@ class Server(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        """Sets gunicorn's settings. `asgi_lifespan` makes a contract that does not fit its handlers fail at start."""
+        """Sets gunicorn's settings."""
         host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
         settings = {
             "bind": [f"{host}:{self._config.port}"],
             "workers": self._config.workers,
             "worker_class": Worker,
-            "asgi_lifespan": "on",
             "graceful_timeout": STOP_SECONDS,
-            "keepalive": self._config.idle_timeout,
-            "asgi_disconnect_grace_period": LEAVING_SECONDS,
-            "limit_request_field_size": 17 * 1024,  # the longest token, and the rest of its field
-            "limit_request_fields": 64,
             "logger_class": ServerLog,
             "errorlog": "-",
             "accesslog": None,
@@ -138,9 +131,12 @@ class Server(BaseApplication):
         requests = RequestLog(self._log, cursor_secret(self._config))
         recorder = Recorder(self._memory, self._slot, self._log.sink.dropped)
         watch = Watch(self._memory, recorder, requests, _traces(self._config))
-        Protocol.watchers = watch.watchers
-        Protocol.limits = Limits(self._config.head_timeout, _connections(self._config.client_connections))
-        app = create_app(self._config, watch, self._familiar)
+        config = self._config
+        connections = _connections(config.client_connections)
+        limits = Limits(config.head_timeout, config.body_timeout, config.idle_timeout, connections)
+        addresses = Addresses(map(ipaddress.ip_network, config.trusted_proxies))
+        Protocol.table = Connections(limits, watch.watchers, addresses.of_peer)
+        app = create_app(config, watch, self._familiar)
         _keep_for_good()
         return app
 

@@ -1,0 +1,141 @@
+"""One request and its reply over uvicorn's cycle: large bodies go out in pieces, and there is one reply, whatever fails."""
+
+import asyncio
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from starlette.types import Message
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from todo_api.pipeline.envelope import SAFE_TYPE
+from todo_api.pipeline.exchange import Exchange
+from todo_api.pipeline.rejections import Overloaded
+from todo_api.problems import INTERNAL_ERROR, KINDS, problem
+from todo_api.server.head import Headers
+
+if TYPE_CHECKING:
+    from todo_api.server.protocol import Protocol
+
+HIGH_WATER = 16 * 1024
+"""Bytes of replies that may wait in a connection's transport before its application waits as well; smaller bodies are not counted."""
+
+PIECE_BYTES = 256 * 1024
+"""Bytes of a body that are handed to the transport at once."""
+
+BODILESS = frozenset({204, 304})
+"""Statuses whose replies end with their head (RFC 9110, sections 15.3.5 and 15.4.5)."""
+
+
+def refusal(error: Exception, exchange: Exchange, headers: Headers, *, with_body: bool) -> bytes:
+    """The reply to what no application sees, or sees no more; `exchange` ends with it."""
+    status, fields, body = problem(error, exchange.request_id)
+    exchange.status, exchange.code, exchange.left = status, KINDS.get(type(error), INTERNAL_ERROR).code, True
+    exchange.end()
+    exchange.watchers = ()  # who are told once
+    fields = [*headers, *fields, (b"x-request-id", exchange.request_id.encode()), SAFE_TYPE, (b"connection", b"close")]
+    head = b"".join([b"%b: %b\r\n" % field for field in fields])
+    return b"%b%b\r\n%b" % (STATUS_LINE[status], head, body if with_body else b"")
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its reply."""
+
+    connection: "Protocol"
+    task: "asyncio.Task[None]"
+    failure: Exception | None = None
+    """What the application is told instead of the rest of the body."""
+
+    closes = False
+    """Whether the connection ends with this reply."""
+
+    size = 0
+    """Bytes that the reply holds until it is read."""
+
+    _is_refused = False
+
+    async def run_asgi(self, app: Any) -> None:
+        """Runs the application. It may be cancelled when the client has left."""
+
+        async def run(scope: Any, receive: Any, send: Any) -> None:
+            with suppress(asyncio.CancelledError):
+                await app(scope, receive, send)
+
+        await super().run_asgi(run)
+        if not (self.response_complete or self.disconnected):
+            self.connection.drop()  # half a reply: what is left in the transport is worth nothing
+
+    async def receive(self) -> Any:
+        """The next piece of the body. Raises what ended it before it was whole."""
+        if self.failure is None:
+            message = await super().receive()
+        if self.failure is not None:
+            raise self.failure
+        return message
+
+    async def send(self, message: Any) -> None:
+        """Takes one message of the application."""
+        if self._is_refused:
+            return
+        if message["type"] == "http.response.start":
+            await self._begin(message)
+            return
+        body = message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > PIECE_BYTES:
+            pieces = memoryview(body)
+            last = (len(body) - 1) // PIECE_BYTES * PIECE_BYTES
+            for start in range(0, last, PIECE_BYTES):
+                await self._write(pieces[start : start + PIECE_BYTES], more=True)
+            body = pieces[last:]
+        await self._write(body, more=more)
+
+    async def _write(self, body: bytes | memoryview, *, more: bool) -> None:
+        if (
+            self.chunked_encoding is False
+            and self.scope["http_version"] == "1.0"
+            and self.expected_content_length > sys.maxsize // 2
+        ):
+            self.expected_content_length = sys.maxsize if more else len(body)
+        message: Any = {"type": "http.response.body", "body": body, "more_body": more}
+        await super().send(message)
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+
+    async def _begin(self, message: Message) -> None:
+        """Writes the head, and settles whether the connection goes on after it (RFC 9110, section 10.1.1, for who waits for a 100)."""
+        status, headers = message["status"], message.get("headers", ())
+        length = next((int(value) for name, value in headers if name == b"content-length"), None)
+        if status in BODILESS and length is not None:
+            headers = [header for header in headers if header[0] != b"content-length"]
+        elif status not in BODILESS and self.scope["method"] != "HEAD":
+            held = PIECE_BYTES * 2 if length is None else length
+            if held > HIGH_WATER and not self.scope["state"].get("shared"):
+                if not self.connection.has_room_for(held):
+                    await self._refuse()
+                    return
+                self.size = held
+                self.connection.account()
+            if length is None and self.scope["http_version"] == "1.0":  # to the end of the connection
+                self.chunked_encoding, self.expected_content_length = False, sys.maxsize
+        if self.connection.is_last or (self.waiting_for_100_continue and self.more_body):
+            self.keep_alive = False
+        await super().send({"type": "http.response.start", "status": status, "headers": headers})
+        self.closes, self.keep_alive = not self.keep_alive, True  # the end is the connection's
+
+    async def _refuse(self) -> None:
+        """Answers 503 in the place of a reply there is no room for."""
+        exchange = self.scope["state"]["exchange"]
+        exchange.status, exchange.code = KINDS[Overloaded].status, KINDS[Overloaded].code
+        await self._send_problem(Overloaded())
+        self._is_refused = True
+
+    async def send_500_response(self) -> None:
+        """Answers what no other part has answered."""
+        await self._send_problem(RuntimeError())
+
+    async def _send_problem(self, error: Exception) -> None:
+        state = self.scope["state"]
+        status, headers, body = problem(error, state["request_id"])
+        await self._begin({"type": "http.response.start", "status": status, "headers": [*headers, *state["headers"]]})
+        await self._write(b"" if self.scope["method"] == "HEAD" else body, more=False)

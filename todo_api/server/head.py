@@ -1,0 +1,110 @@
+"""What the head of a request says, as RFC 9110 and 9112 have it, where the parser asks for less."""
+
+import re
+from typing import NamedTuple
+
+from todo_api.pipeline.rejections import BadRequest, NotImplementedByServer
+
+Headers = list[tuple[bytes, bytes]]
+
+PARSED_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE"})
+"""Methods that the parser knows. It refuses most others, though any token is a method (RFC 9110, section 9.1)."""
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+REQUEST_LINE = re.compile(rb"(%b{1,32}) ([!-~]+) HTTP/1\.[01]\r\n" % _TOKEN)
+FIRST_BYTE = re.compile(_TOKEN)
+_ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){0,31}\.?)?)(:[0-9]{0,5})?")
+_END = b"\r\n\r\n"
+_COMPRESSIONS = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
+
+
+class Framing(NamedTuple):
+    """What the fields say of the rest of the request."""
+
+    length: int | None
+    expects_continue: bool
+
+
+def origin_form(method: bytes, target: bytes, headers: Headers) -> bytes:
+    """The path and the query of a target. One in absolute form names the host as well (RFC 9112, section 3.2.2).
+
+    Raises BadRequest and NotImplementedByServer.
+    """
+    if b"#" in target:
+        raise BadRequest
+    if target.startswith(b"/"):
+        return target
+    if absolute := _ABSOLUTE_FORM.fullmatch(target):
+        host, rest = absolute[1], absolute[2]
+        headers[:] = [(name, host if name == b"host" else value) for name, value in headers]
+        return rest if rest.startswith(b"/") else b"/" + rest
+    if method == b"CONNECT":
+        raise NotImplementedByServer
+    if target != b"*" or method != b"OPTIONS":
+        raise BadRequest
+    return target
+
+
+def framing(headers: Headers, version: str) -> Framing:
+    """Refuses what the parser lets through: hosts that are none, and codings that are not `chunked` alone.
+
+    It takes `Upgrade` out of the headers, since a server may ignore it (RFC 9110, section 7.8).
+    Raises BadRequest and NotImplementedByServer.
+    """
+    hosts: list[bytes] = []
+    codings: list[bytes] = []
+    length, expects, upgrades = None, False, False
+    for name, value in headers:
+        if name == b"host":
+            hosts.append(value)
+        elif name == b"transfer-encoding":
+            codings.append(value.strip(b" \t").lower())
+        elif name == b"content-length":
+            length = int(value)
+        elif name == b"expect":
+            expects = value.lower() == b"100-continue" and version == "1.1"
+        elif name == b"upgrade":
+            upgrades = True
+    if len(hosts) > 1 or (not hosts and version == "1.1") or not all(map(_HOST.fullmatch, hosts)):
+        raise BadRequest  # RFC 9112, section 3.2
+    if codings and (codings != [b"chunked"] or version == "1.0"):
+        _refuse_codings(codings, version)
+    if upgrades:
+        headers[:] = [header for header in headers if header[0] != b"upgrade"]
+    return Framing(length, expects)
+
+
+def _refuse_codings(codings: list[bytes], version: str) -> None:
+    """RFC 9112, section 6.1."""
+    *others, last = (coding.strip(b" \t") for coding in b",".join(codings).split(b","))
+    if last == b"chunked" and others and _COMPRESSIONS.issuperset(others) and version == "1.1":
+        raise NotImplementedByServer
+    raise BadRequest
+
+
+class Pieces:
+    """Where in the bytes of one request it may end. Nobody has to parse beyond that to find out."""
+
+    __slots__ = ("_seen", "body_left")
+
+    def __init__(self) -> None:
+        self.body_left: int | None = None
+        """Bytes of the body that are still due, if `Content-Length` tells."""
+        self._seen = b""
+
+    def end(self, data: bytes, start: int) -> int:
+        """The end of the piece that starts there: of the body, or of what looks like a head or the last chunk."""
+        if self.body_left is not None:
+            end = min(len(data), start + self.body_left)
+            self.body_left -= end - start
+            return end
+        end = (self._seen + data[start : start + 3]).find(_END) if self._seen else -1
+        if end >= 0:
+            end += start + len(_END) - len(self._seen)
+        else:
+            end = data.find(_END, start) + len(_END)
+            if end < len(_END):
+                end = len(data)
+        self._seen = (self._seen + data[max(start, end - 3) : end])[-3:]
+        return end

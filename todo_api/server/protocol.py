@@ -1,0 +1,395 @@
+"""HTTP/1.1 over uvicorn's protocol: how it refuses, how long it waits, how it ends a connection.
+
+Every name of uvicorn's that is used here stands in `tests/test_private_surface.py`.
+"""
+
+import asyncio
+import select
+from typing import ClassVar, NoReturn
+from urllib.parse import unquote
+from uuid import uuid4
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from todo_api.pipeline.exchange import OTHER, Exchange
+from todo_api.pipeline.rejections import (
+    BadRequest,
+    HeaderFieldsTooLarge,
+    NotImplementedByServer,
+    Overloaded,
+    RequestTimeout,
+    UriTooLong,
+)
+from todo_api.server import limits
+from todo_api.server.connections import Connections
+from todo_api.server.cycle import HIGH_WATER, Cycle, refusal
+from todo_api.server.head import FIRST_BYTE, PARSED_METHODS, REQUEST_LINE, Pieces, framing, origin_form
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. It has one request at a time: what is sent beyond it waits, unparsed, until its reply is out."""
+
+    table: ClassVar[Connections]
+    """The connections of this worker."""
+
+    address: str | None = None
+    since = 0.0
+    """When the client has last made progress."""
+    held = 0
+    cycle: Cycle | None  # type: ignore[assignment]  # never uvicorn's own
+    _crowded = False
+    """Whether the connection is one too many: it gets 503, or its health check answered."""
+    _rest = b""
+    """What has arrived and is not parsed yet."""
+    _pieces: Pieces
+    _method = b""
+    _between = True
+    """Whether the next byte begins a request."""
+    _in_head = False
+    _began_at = 0.0
+    """When the first byte of the request has come; of the body, when the head was complete; of what is thrown away, when the reply was."""
+    _silent = _steps = _body_bytes = 0
+    """Bytes since the last of a body, since the last progress, and of the body."""
+    _first = True
+    _at_end = False
+    """Whether the client has ended its side."""
+    _ending = False
+    """Whether nothing more is read, and the connection ends once its last reply is out."""
+    _refusal: Exception | None = None
+    _unread = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begins. If there are too many connections, one that has waited longest makes room; else this one is refused."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # of a stream, always
+        self.transport.set_write_buffer_limits(high=HIGH_WATER)
+        self.address = self.table.address_of(self.client[0]) if self.client else None
+        self._crowded = not self.table.enter(self)
+        self.since = self._began_at = self.loop.time()
+        if self._crowded and self.table.is_overfull(self):
+            self.drop()
+        else:
+            self.loop.call_soon(self._wait_first)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends, and says so to the request that is being answered."""
+        self.table.leave(self)
+        self._rest = b""
+        self._tell_left()
+        super().connection_lost(exc)
+
+    def _tell_left(self) -> None:
+        if self.cycle is not None and "exchange" in self.scope["state"]:
+            self.scope["state"]["exchange"].left = True
+
+    def _wait_first(self) -> None:
+        """Waits for the client from the next turn of the event loop: those of one turn make no room for each other."""
+        if self._first and self._between and not self._ending and not self._is_answering:
+            self._wait()
+
+    def _wait(self) -> float:
+        """Waits for the client, who has just made progress."""
+        self.table.waiting.pop(self, None)
+        self.table.waiting[self] = None
+        self.since = self.loop.time()
+        self._steps = 0
+        return self.since
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what arrives; after the end, throws it away."""
+        if not self._ending:
+            self._feed(self._rest + data if self._rest else data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own says bool or None
+        """Whether the connection stays for the replies to what has arrived whole (RFC 9112, section 9.6)."""
+        self._at_end = bool(self._between and not self._ending and (self._is_answering or self.flow.write_paused))
+        return self._at_end
+
+    def _feed(self, data: bytes) -> None:
+        """Parses piece by piece, none of which goes beyond the end of a request."""
+        self._rest = b""
+        start = 0
+        try:
+            while start < len(data) and not self._ending:
+                if self._between:
+                    start = self._begin(data, start)
+                    if self._between:
+                        break
+                start = self._parse(data, start)
+        except httptools.HttpParserCallbackError as error:
+            if self._refusal is None:
+                self.logger.error("the protocol has failed", exc_info=error.__context__)
+            self._refuse(self._refusal or RuntimeError())
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or BadRequest())
+        except (BadRequest, UriTooLong) as error:
+            self._refuse(error)
+
+    def _begin(self, data: bytes, start: int) -> int:
+        """Looks at the request line once it is there; holds the data until then, or until the last reply is out."""
+        if self._is_answering or self.flow.write_paused:
+            self._keep(data[start:])
+            self.flow.pause_reading()
+            return start
+        while data[start : start + 1] in (b"\r", b"\n"):  # blank lines before a request line (RFC 9112, section 2.2)
+            start += 1
+        if start == len(data):
+            return start
+        if not self._in_head:
+            self._in_head, self._method, self.cycle = True, b"", None
+            self._began_at = self._wait()
+        end = data.find(b"\n", start, start + limits.LINE_BYTES) + 1
+        if not end:
+            if len(data) - start >= limits.LINE_BYTES:
+                raise UriTooLong
+            if not FIRST_BYTE.match(data, start):
+                raise BadRequest
+            self._keep(data[start:])
+            return start
+        line = REQUEST_LINE.fullmatch(data, start, end)
+        if line is None:
+            raise BadRequest
+        self._between, self._method = False, line[1]
+        self._silent, self._body_bytes, self._pieces = 0, 0, Pieces()
+        if line[1] not in PARSED_METHODS:  # which would be refused; any other name will do
+            self.parser.feed_data(b"POST")
+            start += len(line[1])
+        return start
+
+    def _keep(self, data: bytes) -> None:
+        """Holds what is not parsed yet."""
+        if not self.has_room_for(len(data)):
+            self.drop()
+            return
+        self._rest = data
+        self.account()
+
+    def _parse(self, data: bytes, start: int) -> int:
+        """Parses to the next place where a request may end, and says where that is."""
+        end = self._pieces.end(data, start)
+        piece = data[start:end]
+        self._silent += len(piece)
+        self._steps += len(piece)
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            # There is nothing to upgrade to, and a server may ignore the field (RFC 9110, section 7.8).
+            self.parser = httptools.HttpRequestParser(self)
+        if self._silent > limits.HEAD_BYTES and not self._between:
+            self._reject(HeaderFieldsTooLarge())
+        if not self._in_head and not self._between:
+            if self._steps >= limits.RATE_BYTES:
+                self._wait()
+            if self._body_bytes > limits.DISCARDED_BYTES:
+                self._end()
+        return end
+
+    def _reject(self, error: Exception) -> NoReturn:
+        self._refusal = error
+        raise httptools.HttpParserError
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head. Trailers are thrown away (RFC 9110, section 6.5.1)."""
+        if not self._in_head:
+            return
+        if len(name) + len(value) > limits.FIELD_BYTES or len(self.headers) >= limits.FIELDS:
+            self._reject(HeaderFieldsTooLarge())
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """A whole head: it is checked, and its application begins."""
+        self._in_head = False
+        version = self.parser.get_http_version()
+        try:
+            target = origin_form(self._method, self.url, self.headers)
+            self._pieces.body_left, expects_continue = framing(self.headers, version)
+        except (BadRequest, NotImplementedByServer) as error:
+            self._reject(error)
+        path, _, query = target.partition(b"?")
+        if self._crowded and path != limits.LIVENESS:
+            self._reject(Overloaded())
+        text = path.decode("ascii")
+        scope = self.scope
+        scope["http_version"], scope["method"] = version, self._method.decode("ascii")
+        scope["raw_path"], scope["query_string"] = path, query
+        scope["path"] = unquote(text) if "%" in text else text
+        self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=expects_continue,
+            keep_alive=version == "1.1" and not self._crowded and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        self.cycle.connection = self
+        self.cycle.task = self.loop.create_task(self.cycle.run_asgi(self.app))
+        self.tasks.add(self.cycle.task)
+        self.cycle.task.add_done_callback(self.tasks.discard)
+        self._began_at = self._wait()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._silent = 0
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole: from now on it waits for us."""
+        self._between = True
+        super().on_message_complete()
+        if self._is_answering:
+            self.table.waiting.pop(self, None)
+
+    def on_response_complete(self) -> None:
+        """The reply is written. The next request, which may be here already, is taken up."""
+        cycle = self.cycle
+        self.server_state.total_requests += 1
+        self._first = False
+        if self.transport.is_closing() or cycle is None:
+            return
+        self._began_at = self._wait()
+        self.account()
+        if cycle.closes or self._refusal is not None:
+            self._end()
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self.flow.write_paused or self._is_answering or self._ending:
+            return
+        self.flow.resume_reading()
+        if self._rest:
+            self._feed(self._rest)
+        if self._at_end and not self._is_answering:
+            self._end()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is sent to."""
+        super().pause_writing()
+        self._unread = self.transport.get_write_buffer_size()
+        self._wait()
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        if self._between and self._is_answering:
+            self.table.waiting.pop(self, None)
+        else:
+            self._wait()
+        self.account()
+        self._go_on()
+
+    def account(self) -> None:
+        """Notes how many bytes the connection holds."""
+        held = len(self._rest)
+        if self.cycle is not None and not self.cycle.response_complete:
+            held += self.cycle.size
+        elif self.flow.write_paused:
+            held += self.transport.get_write_buffer_size()
+        if held != self.held:
+            self.table.hold(self, held)
+
+    def has_room_for(self, size: int) -> bool:
+        """Whether so many more bytes may be held for it."""
+        return self.table.has_room_for(size, self.loop.time())
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the connection ends with the reply that begins now."""
+        return self.table.stopping_since is not None or (self._at_end and not self._rest) or self._refusal is not None
+
+    def check(self, now: float) -> None:
+        """Ends what has taken too long. Called while the connection waits for its client."""
+        unread = self.transport.get_write_buffer_size()
+        if unread and (self._ending or self.flow.write_paused):
+            if unread < self._unread:
+                self._wait()
+            elif now - self.since > self.table.limits.idle_seconds:
+                self.drop()
+            self._unread = unread
+        elif self._ending:
+            if now - self.since > limits.LINGER:
+                self.drop()
+        elif self._in_head:
+            if now - self._began_at > self.table.limits.head_seconds:
+                self._refuse(RequestTimeout())
+        elif not self._between:
+            self._check_body(now)
+        else:
+            self._check_idle(now)
+
+    def _check_idle(self, now: float) -> None:
+        longest, stopping_since = self.table.limits, self.table.stopping_since
+        if now - self.since > (longest.head_seconds if self._first else longest.idle_seconds):
+            self.drop()
+        elif stopping_since is not None and now - stopping_since > limits.QUIET and not self._has_more():
+            self._end()
+
+    def _check_body(self, now: float) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            if now - self._began_at > limits.DISCARDED_SECONDS:
+                self._end()
+        elif not self.flow.read_paused and (
+            now - self._began_at > self.table.limits.body_seconds or now - self.since > limits.RATE_SECONDS
+        ):
+            self._refusal = self.cycle.failure = RequestTimeout()
+            self.cycle.message_event.set()
+
+    def _has_more(self) -> bool:
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _refuse(self, error: Exception) -> None:
+        """Answers with a problem document, unless a reply to the request has begun, and ends the connection."""
+        self._refusal = error
+        cycle, state = self.cycle, {}
+        if cycle is not None:
+            if cycle.response_started:
+                self._ending = True  # and the end comes with that of the reply
+                if cycle.response_complete:
+                    self._end()
+                return
+            state = self.scope["state"]
+            cycle.disconnected = True
+            cycle.message_event.set()
+        exchange = state.get("exchange")
+        if exchange is None:
+            exchange = Exchange(OTHER, uuid4().hex, None, self.table.watchers)
+            if cycle is not None:
+                cycle.task.cancel()  # it has not begun, and is not to
+        self.transport.write(
+            refusal(error, exchange, self.server_state.default_headers, with_body=self._method != b"HEAD")
+        )
+        self._end()
+
+    def _end(self) -> None:
+        """Ends our side once all is written, and the rest when the client had the time to read."""
+        self._ending, self._rest = True, b""
+        self.account()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        self._wait()
+        if self._at_end:
+            self.transport.close()
+        elif self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def drop(self) -> None:
+        """Closes the connection at once, without a word."""
+        self._ending = True
+        self.table.leave(self)
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """Does nothing: the table tells connections that the worker stops, and they end by themselves."""
