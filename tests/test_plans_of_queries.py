@@ -66,7 +66,7 @@ def plan_of(scope: Scope, statement: Statement, **parameters: Any) -> list[dict[
     """The nodes of the plan, with what each did."""
     explained = Statement(sqlalchemy.select(sqlalchemy.literal_column("1")))
     explained.name, explained.prepare = statement.name, statement.prepare
-    explained.execute = "EXPLAIN (ANALYZE, FORMAT JSON) " + statement.execute
+    explained.execute = statement.execute.replace("EXECUTE", "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE", 1)
     values = {"user_id": USER, "limit": LIMIT, "skip": 0, "known": [], **parameters}
     return list(_nodes(scope.all(explained, values)[0][0][0]["Plan"]))
 
