@@ -36,9 +36,11 @@ LEFT_OUT = {
     "accounts": {"password_hash", "passwords"},
     "api_keys": {"digest"},
     "sessions": {"family", "digest"},
+    "tasks": {"title_folded", "description_folded"},
     "users": {"seq", "api_keys", "pending", "in_progress", "completed", "cancelled"},
 }
-"""What the export does not have: what opens the account, how many passwords it has had, and the counts that follow from the tasks."""
+"""What the export does not have: what opens the account, how many passwords it has had, and what follows from the tasks:
+counts, and texts without case."""
 
 COPIES = {"idempotent_replies"}
 """Tables of what was told in replies already, kept sealed for a day."""

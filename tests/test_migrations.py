@@ -129,7 +129,7 @@ def test_migrations_and_models_have_the_same_constraints(url: str) -> None:
         SELECT conname, replace(pg_get_constraintdef(oid), ' NOT VALID', '')
         FROM pg_constraint WHERE conrelid::regclass::text IN ('%s') OR contypid::regtype::text IN ('%s') ORDER BY 1
     """
-    domains = ("user_id", "user_name", "task_title", "task_description")
+    domains = ("user_id", "user_name", "task_title", "task_description", "key_name")
     with engine.connect() as connection, connection.begin() as transaction:
         query = made % ("', '".join(metadata.tables), "', '".join(domains))
         migrated = connection.exec_driver_sql(query).fetchall()
@@ -252,3 +252,25 @@ def test_head_and_known_without_alembic_are_those_of_alembic() -> None:
     scripts = ScriptDirectory.from_config(migrating._alembic())
     assert migrating.head() == scripts.get_current_head()
     assert migrating.known() == [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def test_migrate_with_texts_there_folds_them_in_batches(empty: str) -> None:
+    """More than one batch has; what is ASCII alone stays as it was."""
+    migrating.migrate(empty, revision="0012")
+    as_superuser(empty, "INSERT INTO users (id) VALUES ('ada'), ('bob')")
+    as_superuser(
+        empty,
+        "INSERT INTO tasks (user_id, id, title, description, status, created_at, updated_at, version)"
+        " SELECT owner, gen_random_uuid(), CASE WHEN n % 3 = 0 THEN 'Milk' ELSE 'ÖL ' || n END,"
+        " CASE WHEN n % 2 = 0 THEN 'ÄPFEL' END, 'pending', now(), now(), 1"
+        " FROM unnest(ARRAY['ada', 'bob']) owner, generate_series(1, 900) n",
+    )
+    migrating.migrate(empty)
+    wrong = (
+        "SELECT count(*) FROM tasks WHERE title_folded IS DISTINCT FROM"
+        " CASE WHEN title <> 'Milk' THEN replace(title, 'ÖL', 'öl') END"
+        " OR description_folded IS DISTINCT FROM CASE WHEN description IS NOT NULL THEN 'äpfel' END"
+    )
+    superuser = make_url(empty).set(username="postgres").render_as_string(hide_password=False)
+    assert execute(superuser, wrong) == [(0,)]
+    assert execute(superuser, "SELECT count(*) FROM tasks WHERE title_folded IS NULL") == [(600,)]

@@ -109,7 +109,7 @@ def test_list_tasks_page_reads_an_ordered_index_and_no_more_than_the_page(
 @pytest.mark.parametrize("cursor", [False, True], ids=["first", "cursor"])
 def test_list_tasks_search_for_words_reads_no_other_users_task(scope: Scope, sort: str, cursor: bool) -> None:
     statement = task_statements.page(sort, None, True, cursor)
-    nodes = plan_of(scope, statement, patterns=["%abc%"], **(_after(sort) if cursor else {}))
+    nodes = plan_of(scope, statement, words=["abc"], **(_after(sort) if cursor else {}))
     assert {node["Node Type"] for node in _reads(nodes)} <= {"Index Scan", "Bitmap Heap Scan"}
     conditions = [node["Index Cond"] for node in nodes if "Index Cond" in node and "tasks" in node["Index Name"]]
     assert conditions
@@ -120,7 +120,7 @@ def test_list_tasks_search_for_words_reads_no_other_users_task(scope: Scope, sor
 @pytest.mark.parametrize("words", [False, True], ids=["plain", "words"])
 def test_list_tasks_not_modified_reads_no_task(scope: Scope, sort: str, words: bool) -> None:
     statement = task_statements.page(sort, None, words, False)
-    more = {"patterns": ["%abc%"]} if words else {}
+    more = {"words": ["abc"]} if words else {}
     changed, unchanged = (_reads(plan_of(scope, statement, known=known, **more)) for known in ([], [TASKS]))
     assert sum(node["Actual Loops"] for node in changed) > 0
     assert [node["Actual Loops"] for node in unchanged] == [0] * len(unchanged)

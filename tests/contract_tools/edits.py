@@ -124,7 +124,7 @@ EDITS = (
         MAJOR,
         lambda d: _schema(d, "PreconditionProblem")["required"].remove("current"),
     ),
-    Edit("A response member may be null", MAJOR, lambda d: _schema(d, "TaskTitle").update(nullable=True)),
+    Edit("A response member may be null", MAJOR, lambda d: _schema(d, "StoredTaskTitle").update(nullable=True)),
     Edit(
         "A member's type changes",
         MAJOR,

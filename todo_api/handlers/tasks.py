@@ -24,6 +24,9 @@ from todo_api.pipeline.bridge import Reply
 from todo_api.schemas import dump_json, dump_task, load_task_filter, load_task_input, load_task_patch
 from todo_api.services.tasks import MAX_PAGE, Place, Task, TaskService
 
+MAX_WORDS = 8
+"""Words that a search has at most: each is looked for in every text."""
+
 _ENVELOPE = 2048
 """Octets of a page beside its tasks: names, the total, and a cursor, of at most 1,403 characters."""
 
@@ -44,6 +47,8 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     tasks = _service(user_id, identity)
     if cursor is not None and skip is not None:
         raise ValidationFailed([Violation("query", "/skip", "conflicting", "Send skip or cursor, not both.")])
+    if q is not None and len(q.split()) > MAX_WORDS:
+        raise ValidationFailed([Violation("query", "/q", "too_many", f"Must have at most {MAX_WORDS} words.")])
     wanted = load_task_filter(status, completed, q, sort)
     page = tasks.list(wanted, Place(limit, skip or 0, cursor), parts().signer, known_versions(if_none_match))
     headers = PRIVATE | {"ETag": etag(page.seq)}

@@ -195,33 +195,29 @@ def page(
     a filter that matches ten of a million reads ten, whatever the planner believes of the user.
     """
     key, descending = tasks.c[sort.lstrip("-")], sort.startswith("-")
-    filters = [tasks.c.user_id == USER_ID]
-    if words:
-        # Titles are compared by code point, and so know no case but ASCII's; the database's own collation does.
-        text = collate(tasks.c.title + "\n" + func.coalesce(tasks.c.description, ""), "default")
-        filters.append(text.ilike(func.all(given("patterns", ARRAY(Text)))))
     owner = select(users.c.seq, *(users.c[status] for status in STATUSES)).where(users.c.id == USER_ID).cte("owner")
     wanted = STATUSES if statuses is None else statuses
-    total = _total(owner, wanted, filters if words else None)
+    source: FromClause = _found(wanted) if words else tasks
+    filters = [] if words else [tasks.c.user_id == USER_ID]
+    total = select(func.count()).select_from(source).scalar_subquery() if words else _counted(owner, wanted)
     if cursor:
         kind = key.type.data_type if isinstance(key.type, DOMAIN) else key.type
         position = tuple_(given("after_key", kind), given("after_id", Uuid))
-        row = tuple_(key, tasks.c.id)
+        row = tuple_(source.c[key.name], source.c.id)
         filters.append(row < position if descending else row > position)
     changed = owner.c.seq != all_(given("known", ARRAY(BigInteger)))
-    # The default order has an index of its own over all statuses.
-    merged: tuple[str | None, ...] = (None,) if statuses is None and key is tasks.c.created_at else wanted
+    # The default order has an index of its own over all statuses, and what a search has found has none.
+    is_one = words or not wanted or (statuses is None and key is tasks.c.created_at)
     if not wanted:
-        merged = (None,)
         filters.append(false())
     scans = [
-        select(*TASK_COLUMNS)
-        .where(*filters, *([] if status is None else [tasks.c.status == literal_column(f"'{status}'")]), changed)
-        .order_by(*_order(tasks, key, descending))
+        select(*(source.c[column.name] for column in TASK_COLUMNS))
+        .where(*filters, *_of_status(source, status), changed)
+        .order_by(*_order(source, key, descending))
         .limit(LIMIT + SKIP)
         .correlate(owner)
         .subquery()
-        for status in merged
+        for status in ((None,) if is_one else wanted)
     ]
     found = union_all(*(select(*scan.c) for scan in scans)).subquery("found")
     ordered = select(*found.c).order_by(*_order(found, key, descending)).limit(LIMIT).offset(SKIP)
@@ -232,12 +228,26 @@ def page(
     return Statement(rows.order_by(*_order(items, key, descending)), seconds=SEARCH_SECONDS if words else None)
 
 
-def _total(owner: CTE, wanted: Sequence[str], filters: list[ColumnElement[bool]] | None) -> Any:
-    """How many tasks have one of these statuses: as the user's row has it, or, with filters, as they are counted."""
-    if filters is None:
-        return reduce(add, (owner.c[status] for status in wanted), literal_column("0"))
-    known_status = or_(false(), *(tasks.c.status == literal_column(f"'{status}'") for status in wanted))
-    return select(func.count()).select_from(tasks).where(known_status, *filters).scalar_subquery()
+def _counted(owner: CTE, statuses: Sequence[str]) -> ColumnElement[int]:
+    return reduce(add, (owner.c[status] for status in statuses), literal_column("0"))
+
+
+def _of_status(rows: FromClause, status: str | None) -> list[ColumnElement[bool]]:
+    return [] if status is None else [rows.c.status == literal_column(f"'{status}'")]
+
+
+def _found(statuses: Sequence[str]) -> CTE:
+    """The tasks of these statuses whose texts have every one of `words`. Read once for the page and for the total.
+
+    A text is folded when it is written; `fold_case` folds one of ASCII, and one that no migration has met yet.
+    """
+    title = func.coalesce(tasks.c.title_folded, func.fold_case(tasks.c.title))
+    description = func.coalesce(tasks.c.description_folded, func.fold_case(tasks.c.description), "")
+    word = func.unnest(given("words", ARRAY(Text))).column_valued("word")
+    patterns = func.array(select("%" + func.fold_case(word) + "%").scalar_subquery(), type_=ARRAY(Text))
+    has_all = collate(title + "\n" + description, "C").like(func.all(patterns))
+    known_status = or_(false(), *(_of_status(tasks, status)[0] for status in statuses))
+    return select(*TASK_COLUMNS).where(tasks.c.user_id == USER_ID, known_status, has_all).cte("found_tasks")
 
 
 def octets_before(rows: FromClause, order: list[ColumnElement[Any]]) -> ColumnElement[int]:

@@ -151,7 +151,7 @@ class TaskService:
             "known": list(known),
         }
         if wanted.words:
-            parameters["patterns"] = [f"%{_escape(word)}%" for word in wanted.words.split()]
+            parameters["words"] = [_escape(word) for word in wanted.words.split()]
         if place.cursor is not None:
             is_time = not wanted.sort.endswith("title")
             scope = self._scope_of(wanted)
