@@ -117,9 +117,9 @@ class Live:
                 time.sleep(0.03)
         raise AssertionError(f"not ready: {self.output()}")
 
-    def wire(self) -> "Wire":
-        """A new connection."""
-        return Wire(self.port)
+    def wire(self, source: str = "127.0.0.1") -> "Wire":
+        """A new connection, from that address of the loopback."""
+        return Wire(self.port, source)
 
     def request(self, method: str, path: str, body: bytes = b"", *fields: str, token: str = "") -> Reply:
         """One request on a connection of its own."""
@@ -157,8 +157,8 @@ class Live:
 class Wire:
     """One connection: bytes out, replies in, one after another."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), SLACK)
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), SLACK, source_address=(source, 0))
         self._read = b""
 
     def send(self, content: bytes) -> None:

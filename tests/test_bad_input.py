@@ -226,6 +226,22 @@ def test_create_task_with_100_000_lists_is_refused(ada: Client, url: str) -> Non
     assert counts(url) == before
 
 
+@pytest.mark.parametrize("depth", [1, 127, 254, 255, 256, 257, 300, 1022, 1023, 1024, 1025, 5000, 30_000])
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [(b"[", b"]"), (b'{"a":', b"}"), (b'{"title":', b"}"), (b'{"title":[', b"]}")],
+    ids=["lists", "objects", "titles", "both"],
+)
+def test_create_task_with_nested_json_is_400_however_deep(
+    ada: Client, url: str, depth: int, opening: bytes, closing: bytes
+) -> None:
+    before = counts(url)
+    content = opening * depth + b"1" + closing * depth
+    reply = ada.post(TASKS, content=content, headers=JSON)
+    assert reply.status == (413 if len(content) > 64 * 1024 else 400)
+    assert counts(url) == before
+
+
 @pytest.mark.parametrize(("method", "below"), [("PUT", ""), ("PATCH", ""), ("PATCH", "/complete")])
 def test_task_write_with_body_over_the_limit_is_refused(ada: Client, method: str, below: str) -> None:
     task = create(ada)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -20,6 +21,9 @@ from todo_api.pipeline.rules import Rules
 
 MAX_BODY = 65536
 """Bytes that a request body has at most."""
+
+MAX_DEPTH = 100
+"""Lists and objects that stand in each other at most: the parser reads 1,024, and the rules judge no more than 255."""
 
 
 class Body:
@@ -98,15 +102,29 @@ def parse(content: bytes) -> Any:
     """
     try:
         value = orjson.loads(content)
+        if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _is_deep(value):
+            raise MalformedJson("The body is nested too deeply.")
         if not (isinstance(value, dict) and len(value) == content.count(b":")):
             json.loads(content, object_pairs_hook=_unique)
-    except RecursionError as error:
-        raise MalformedJson("The body is nested too deeply.") from error
     except orjson.JSONDecodeError as error:
         raise MalformedJson(f"The body is not valid JSON in UTF-8, near byte {error.pos}.") from error
     except ValueError as error:
         raise MalformedJson("The body has a number with too many digits.") from error
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and objects stand in each other more than `MAX_DEPTH` deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [part for whole in level for part in _parts(whole)]
+    return bool(level)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -45,48 +45,55 @@ class Connections:
         self.held = 0
         self.stopping_since: float | None = None
         self._members: dict[Connection, None] = {}
+        self._refused: dict[Connection, None] = {}
         self._of_address: Counter[str] = Counter()
         self._peak = 0
 
     def __iter__(self) -> Any:
-        return iter(list(self._members))
+        return iter([*self._members, *self._refused])
 
     def enter(self, newcomer: Connection) -> bool:
-        """Counts a new connection. False if it is one too many, and none that waits could make room for it."""
-        self._members[newcomer] = None
-        address = newcomer.address
-        if address is not None:
-            self._of_address[address] += 1
-            if self._of_address[address] > self.limits.of_one_address:
-                return self._make_room(newcomer, address)
-        return len(self._members) <= self.limits.connections or self._make_room(newcomer, None)
+        """Counts a new connection. False if it is one too many, and none that waits could make room for it.
 
-    def is_overfull(self, newcomer: Connection) -> bool:
-        """Whether not even those fit that are to be refused."""
-        if newcomer.address is not None and self._of_address[newcomer.address] > self.limits.of_one_address + RESERVE:
+        Those are not counted with the others, and the oldest of them makes room for the newest.
+        """
+        address = newcomer.address
+        if address is not None and self._of_address[address] >= self.limits.of_one_address:
+            fits = self._make_room(address)
+        else:
+            fits = len(self._members) < self.limits.connections or self._make_room(None)
+        if fits:
+            self._members[newcomer] = None
+            if address is not None:
+                self._of_address[address] += 1
             return True
-        return len(self._members) > self.limits.connections + RESERVE
+        if len(self._refused) >= RESERVE:
+            next(iter(self._refused)).drop()
+        self._refused[newcomer] = None
+        return False
 
     def leave(self, connection: Connection) -> None:
         """Forgets a connection."""
         self.waiting.pop(connection, None)
-        if self._members.pop(connection, self) is None:
-            self.hold(connection, 0)
-            if connection.address is not None:
-                self._of_address[connection.address] -= 1
-                if not self._of_address[connection.address]:
-                    del self._of_address[connection.address]
+        self.hold(connection, 0)
+        self._refused.pop(connection, None)
+        if self._members.pop(connection, self) is None and connection.address is not None:
+            self._of_address[connection.address] -= 1
+            if not self._of_address[connection.address]:
+                del self._of_address[connection.address]
 
-    def _make_room(self, newcomer: Connection, address: str | None) -> bool:
+    def _make_room(self, address: str | None) -> bool:
         """Drops whoever has waited longest without progress, of that address if there is one."""
         for connection in self.waiting:
-            if connection is not newcomer and address in (None, connection.address):
+            if connection in self._members and address in (None, connection.address):
                 connection.drop()
                 return True
         return False
 
     def hold(self, connection: Connection, size: int) -> None:
-        """Notes how many bytes the connection holds."""
+        """Notes how many bytes the connection holds: none once it has left, whatever its application still writes."""
+        if connection not in self._members and connection not in self._refused:
+            size = 0
         self.held += size - connection.held
         connection.held = size
         self._peak = max(self._peak, self.held)

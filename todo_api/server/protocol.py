@@ -66,10 +66,7 @@ class Protocol(HttpToolsProtocol):
         self.address = self.table.address_of(self.client[0]) if self.client else None
         self._crowded = not self.table.enter(self)
         self.since = self._began_at = self.loop.time()
-        if self._crowded and self.table.is_overfull(self):
-            self.drop()
-        else:
-            self.loop.call_soon(self._wait_first)
+        self.loop.call_soon(self._wait_first)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends, and says so to the request that is being answered."""
