@@ -60,6 +60,20 @@ def test_pattern_of_contract_takes_the_same_in_javascript() -> None:
     assert {chr(code) for code in json.loads(done.stdout)} == BLANKS
 
 
+def test_pattern_of_contract_takes_the_same_in_javascript_without_its_flag_as_far_as_one_unit_is_a_character() -> None:
+    """Generated clients and validators compile patterns without it; characters beyond U+FFFF are two units there."""
+    (pattern,) = patterns()
+    script = """
+        const pattern = new RegExp(JSON.parse(require('fs').readFileSync(0, 'utf8'))), taken = [];
+        for (let code = 0; code < 0x10000; code++)
+            if ((code < 0xd800 || code > 0xdfff) && !pattern.test(String.fromCharCode(code))) taken.push(code);
+        if (!pattern.test(String.fromCodePoint(0x1f600)) || pattern.test(String.fromCodePoint(0x1d173))) taken.push(-1);
+        console.log(JSON.stringify(taken));
+    """
+    done = subprocess.run(["node", "-e", script], input=json.dumps(pattern), capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == sorted(ord(character) for character in BLANKS if character < "\U00010000")
+
+
 def test_rules_of_the_database_are_those_of_the_contract(url: str) -> None:
     asked = f"""
         SELECT array_agg(code) FILTER (WHERE chr(code) !~ '[^{BLANK}]'),
