@@ -80,7 +80,7 @@ async def _receive(receive: Receive, lengths: list[bytes], time: asyncio.Timeout
     if lengths and int(lengths[0]) > MAX_BODY:
         raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
     content = bytearray()
-    # A piece that comes at the very end of the time may have kept it from ending the wait: gunicorn's, by asyncio.wait_for.
+    # A piece that comes at the very end of the time may have kept it from ending the wait.
     while not time.expired():
         message = await receive()
         if message["type"] == "http.disconnect":
