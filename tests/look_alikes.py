@@ -69,6 +69,7 @@ class World:
         superuser = make_url(url).set(username="postgres", drivername="postgresql")
         self._connection = psycopg2.connect(superuser.render_as_string(hide_password=False))
         self._connection.autocommit = True
+        self.rows("ALTER TABLE users ALTER epoch SET DEFAULT 7")  # the same in both
         found = self.rows(
             "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
             " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition"

@@ -214,6 +214,7 @@ def test_any_help_names_every_command(tmp_path: Path) -> None:
         "migrate",
         "backup",
         "restore",
+        "new-epochs",
         "token",
         "mcp",
         "contract",

@@ -44,7 +44,7 @@ def many(anonymous: Client) -> Client:
 def test_list_tasks_of_new_user_is_empty(ada: Client) -> None:
     reply = ada.get(TASKS)
     assert (reply.status, reply.json()) == (200, {"items": [], "total": 0, "next_cursor": None})
-    assert (reply.headers["etag"], reply.headers["cache-control"]) == ('"0"', "private, no-cache")
+    assert (reply.headers["etag"][-3:], reply.headers["cache-control"]) == ('-0"', "private, no-cache")
     assert "link" not in reply.headers
 
 
@@ -52,7 +52,7 @@ def test_list_tasks_without_parameters_gives_newest_first(ada: Client) -> None:
     tasks = [create(ada, title) for title in ("first", "second", "third")]
     reply = ada.get(TASKS)
     assert reply.json() == {"items": tasks[::-1], "total": 3, "next_cursor": None}
-    assert reply.headers["etag"] == '"3"'
+    assert reply.headers["etag"].endswith('-3"')
 
 
 def test_list_tasks_of_two_users_keeps_them_apart(ada: Client, bob: Client) -> None:
@@ -318,5 +318,5 @@ def test_list_tasks_after_all_are_deleted_is_empty(url: str, ada: Client) -> Non
         ada.delete(path(task))
     reply = ada.get(TASKS)
     assert reply.json() == {"items": [], "total": 0, "next_cursor": None}
-    assert reply.headers["etag"] == '"8"'
+    assert reply.headers["etag"].endswith('-8"')
     assert_totals(url, ada, tasks[0]["user_id"])

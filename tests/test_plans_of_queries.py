@@ -67,7 +67,7 @@ def plan_of(scope: Scope, statement: Statement, **parameters: Any) -> list[dict[
     explained = Statement(sqlalchemy.select(sqlalchemy.literal_column("1")))
     explained.name, explained.prepare = statement.name, statement.prepare
     explained.execute = statement.execute.replace("EXECUTE", "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE", 1)
-    values = {"user_id": USER, "limit": LIMIT, "skip": 0, "known": [], **parameters}
+    values = {"user_id": USER, "limit": LIMIT, "skip": 0, "known": [], "epochs": [], **parameters}
     return list(_nodes(scope.all(explained, values)[0][0][0]["Plan"]))
 
 

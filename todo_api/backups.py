@@ -20,7 +20,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  # a class with a small name
 from sqlalchemy.engine import make_url
 
-from todo_api import migrating
+from todo_api import epochs, migrating
 from todo_api.embedded import DATABASE, EmbeddedServer, EmbeddedUnavailable
 
 MAGIC = b"PGDMP"
@@ -96,6 +96,7 @@ def restore(server: EmbeddedServer, file: Path, *, overwrite: bool, progress: Ca
         try:
             url = _load(server, file)
             migrating.migrate(url)
+            epochs.renew(url)
             with _connected(url) as connection:
                 _ask(connection, "ANALYZE")
         except BaseException:

@@ -1,4 +1,4 @@
-"""The command line: `todo-api serve | migrate | backup | restore | token | mcp | contract`."""
+"""The command line: `todo-api serve | migrate | backup | restore | new-epochs | token | mcp | contract`."""
 
 import argparse
 import gc
@@ -50,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     restore = subparsers.add_parser("restore", help="put a backup into the embedded database", epilog=SETTINGS)
     restore.add_argument("--overwrite", action="store_true", help="replace the data that the database holds")
     restore.set_defaults(run=_on_database("restore"))
+    renew = subparsers.add_parser(
+        "new-epochs", help="make the database new to clients, after a pg_restore", epilog=SETTINGS
+    )
+    renew.set_defaults(run=_on_database("new_epochs"))
     for command in (backup, restore):
         command.add_argument("file", metavar="FILE", type=Path, help="the backup")
 

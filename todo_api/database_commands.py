@@ -1,4 +1,4 @@
-"""The commands on the database: `todo-api serve | migrate | backup | restore`."""
+"""The commands on the database: `todo-api serve | migrate | backup | restore | new-epochs`."""
 
 import argparse
 import gc
@@ -13,7 +13,7 @@ from types import ModuleType
 import psycopg2
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from todo_api import backups, late, logs, migrating
+from todo_api import backups, epochs, late, logs, migrating
 from todo_api.auth.issuers import description, external_tokens
 from todo_api.commands import CommandError, loaded, refuse_taken, say, warn_of_unknown_settings, with_secret
 from todo_api.config import Config, ConfigurationError, is_handed_a_socket
@@ -109,6 +109,14 @@ def restore(options: argparse.Namespace) -> None:
     finally:
         server.stop()
     say(f"{options.file} is restored into {folder}.")
+
+
+@_told()
+def new_epochs(_: argparse.Namespace) -> None:
+    """Makes what clients remember of the database good no more. For a database that was restored by other means than `restore`."""
+    with _database(loaded()) as (ready, _keep):
+        epochs.renew(ready.database_url or "")
+    say("Every user has a new epoch; sessions and kept replies are gone.")
 
 
 def _embedded_folder(way: str) -> Path:

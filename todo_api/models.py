@@ -86,10 +86,14 @@ TASK_DESCRIPTION = _domain(
     "task_description", r"char_length(VALUE) <= 5000 AND VALUE !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]'"
 )
 
+EPOCH = "((random() * ('9007199254740991'::bigint)::double precision))::bigint"
+"""A new epoch: unlike any other but by a chance of one in 2^53."""
+
 users = Table(
     "users",
     metadata,
     Column("id", USER_ID, nullable=False),
+    Column("epoch", BigInteger, nullable=False, server_default=text(EPOCH), comment="another after a restore"),
     Column("seq", BigInteger, nullable=False, server_default=text("0"), comment="the number of the user's last write"),
     # How many tasks have each status, so that a list's total costs the same for ten tasks as for a million.
     *(Column(status, BigInteger, nullable=False, server_default=text("0")) for status in STATUSES),

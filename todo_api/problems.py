@@ -105,7 +105,7 @@ def _headers(error: Exception) -> dict[str, str]:
         ):
             return {"www-authenticate": f'Bearer realm="{REALM}"{_what_lacks(error)}'}
         case errors.PreconditionFailed():
-            return {"etag": f'"{error.current.version}"'}
+            return {"etag": error.current.tag}
         case rejections.MethodNotAllowed():
             return {"allow": error.allowed}
         case rejections.UnsupportedMediaType() | rejections.UnsupportedContentCoding():

@@ -6,14 +6,12 @@ from typing import Any
 
 from todo_api.auth.tokens import Identity, TokenIssuer
 from todo_api.errors import StaleToken, ValidationFailed, Violation
+from todo_api.etags import is_known, matched_account
 from todo_api.handlers.retries import found_nothing, replayable, replayable_while, session_is_there
 from todo_api.handlers.spaces import (
     PRIVATE,
     SECRET,
     caller,
-    etag,
-    is_known,
-    matched_versions,
     own_issuer,
     owner,
     parts,
@@ -80,14 +78,14 @@ def sign_out(body: dict[str, Any]) -> Reply:
 def get_account(user_id: str, identity: Identity, if_none_match: str | None = None) -> Reply:
     """200 with the account, 304 where the caller has it."""
     account = _service(user_id, identity).get()
-    if is_known(if_none_match, account.version):
+    if is_known(if_none_match, account.tag):
         return None, 304, _tagged(account)
     return dump_account(account), 200, _tagged(account)
 
 
 def update_account(user_id: str, identity: Identity, body: dict[str, Any], if_match: str | None = None) -> Reply:
     """200 with the account, the members of the merge patch set."""
-    account = _service(user_id, identity).rename(body["name"], matched_versions(if_match))
+    account = _service(user_id, identity).rename(body["name"], matched_account(if_match, identity.subject))
     return dump_account(account), 200, _tagged(account)
 
 
@@ -96,7 +94,7 @@ def change_email(user_id: str, identity: Identity, body: dict[str, str], if_matc
     """200 with the account."""
     service = _service(user_id, identity)
     own_issuer()
-    versions = matched_versions(if_match)
+    versions = matched_account(if_match, identity.subject)
     account = service.change_email(parts().passwords, body["password"], body["email"], versions)
     return dump_account(account), 200, _tagged(account)
 
@@ -169,7 +167,7 @@ def _service(user_id: str, identity: Identity) -> AccountService:
 
 
 def _tagged(account: Account) -> dict[str, str]:
-    return PRIVATE | {"ETag": etag(account.version)}
+    return PRIVATE | {"ETag": account.tag}
 
 
 def _tokens(issuer: TokenIssuer, session: Session) -> dict[str, Any]:

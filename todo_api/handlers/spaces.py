@@ -1,7 +1,6 @@
 """Whose space a request is about, and the headers that the replies from it share."""
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +19,6 @@ from todo_api.services.tasks import Met
 ME = "me"
 PRIVATE = {"Cache-Control": "private, no-cache"}
 SECRET = {"Cache-Control": "no-store"}
-
-_TAG = re.compile(r'(W/)?"([^"]*)"')
-_VERSION = re.compile(r"[1-9][0-9]{0,17}|0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +75,3 @@ def owner(user_id: str, user: str) -> str:
     if user_id not in (ME, user):
         raise Forbidden
     return user
-
-
-def etag(number: int) -> str:
-    """The strong entity tag of a version (RFC 9110, section 8.8.3)."""
-    return f'"{number}"'
-
-
-def matched_versions(if_match: str | None) -> list[int] | None:
-    """The versions that `If-Match` names by strong comparison (RFC 9110, section 8.8.3.2); None for any."""
-    if if_match is None or if_match == "*":
-        return None
-    return _versions(tag for weak, tag in _TAG.findall(if_match) if not weak)
-
-
-def known_versions(if_none_match: str | None) -> list[int]:
-    """The versions that `If-None-Match` names by weak comparison (RFC 9110, section 8.8.3.2)."""
-    return _versions(tag for _, tag in _TAG.findall(if_none_match or ""))
-
-
-def is_known(if_none_match: str | None, version: int) -> bool:
-    """Whether `If-None-Match` names the version, or any with `*`."""
-    return if_none_match == "*" or version in known_versions(if_none_match)
-
-
-def _versions(tags: Iterable[str]) -> list[int]:
-    return [int(tag) for tag in tags if _VERSION.fullmatch(tag)]

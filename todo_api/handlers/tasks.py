@@ -9,14 +9,11 @@ import orjson
 
 from todo_api.auth.tokens import Identity
 from todo_api.errors import ValidationFailed, Violation
+from todo_api.etags import is_known, known_in_space, matched_versions, space_tag
 from todo_api.handlers.retries import replayable
 from todo_api.handlers.spaces import (
     PRIVATE,
     caller,
-    etag,
-    is_known,
-    known_versions,
-    matched_versions,
     owner,
     parts,
 )
@@ -28,7 +25,7 @@ MAX_WORDS = 8
 """Words that a search has at most: each is looked for in every text."""
 
 _ENVELOPE = 2048
-"""Octets of a page beside its tasks: names, the total, and a cursor, of at most 1,403 characters."""
+"""Octets of a page beside its tasks: names, the total, and a cursor, of at most 1,414 characters."""
 
 
 def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of the contract
@@ -50,14 +47,16 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     if q is not None and len(q.split()) > MAX_WORDS:
         raise ValidationFailed([Violation("query", "/q", "too_many", f"Must have at most {MAX_WORDS} words.")])
     wanted = load_task_filter(status, completed, q, sort)
-    page = tasks.list(wanted, Place(limit, skip or 0, cursor), parts().signer, known_versions(if_none_match))
-    headers = PRIVATE | {"ETag": etag(page.seq)}
-    if page.tasks is None or is_known(if_none_match, page.seq):
+    known = known_in_space(if_none_match, identity.subject)
+    page = tasks.list(wanted, Place(limit, skip or 0, cursor), parts().signer, known)
+    tag = space_tag(identity.subject, page.epoch, page.seq)
+    headers = PRIVATE | {"ETag": tag}
+    if page.tasks is None or is_known(if_none_match, tag):
         return None, 304, headers
     items, fitting = _dumped([dump_task(task) for task in page.tasks], MAX_PAGE - _ENVELOPE)
     next_cursor = None
     if page.has_more or fitting < len(page.tasks):
-        next_cursor = tasks.cursor_after(page.tasks[fitting - 1], wanted, parts().signer)
+        next_cursor = tasks.cursor_after(page.epoch, page.tasks[fitting - 1], wanted, parts().signer)
         filters = {"status": ",".join(status or ()), "completed": _text(completed), "q": q or ""}
         query = {name: value for name, value in filters.items() if value}
         query |= {"sort": sort, "limit": str(limit), "cursor": next_cursor}
@@ -75,7 +74,7 @@ def create_task(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply
 def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str | None = None) -> Reply:
     """200 with the task, 304 where the caller has it."""
     task = _service(user_id, identity).get(task_id)
-    if is_known(if_none_match, task.version):
+    if is_known(if_none_match, task.tag):
         return None, 304, _tagged(task)
     return dump_task(task), 200, _tagged(task)
 
@@ -121,7 +120,7 @@ def _service(user_id: str, identity: Identity) -> TaskService:
 
 
 def _tagged(task: Task) -> dict[str, str]:
-    return PRIVATE | {"ETag": etag(task.version)}
+    return PRIVATE | {"ETag": task.tag}
 
 
 def _path(user_id: str) -> str:

@@ -15,7 +15,7 @@ EMAIL = given("email", Text)
 _NAME = given("name", Text)
 _PASSWORD_HASH = given("password_hash", Text)
 _CHECKED = accounts.c.passwords == given("passwords", BigInteger)
-_ROW = (users.c.name, users.c.created_at, users.c.updated_at, users.c.version)
+_ROW = (users.c.name, users.c.created_at, users.c.updated_at, users.c.version, users.c.epoch)
 _STAMP: dict[str, Any] = {
     "seq": users.c.seq + 1,
     "version": users.c.seq + 1,
@@ -32,7 +32,8 @@ def _register() -> Statement:
     )
     account = insert(accounts).values(user_id=USER_ID, email=EMAIL, password_hash=_PASSWORD_HASH).cte("new_account")
     first: ColumnElement[int] = literal_column("0")  # the version that the column begins with
-    return Statement(select(USER_ID, EMAIL, _NAME, moment.c.at, moment.c.at, first).add_cte(user, account))
+    unknown: ColumnElement[int] = literal_column("0")  # the epoch: no reply to a registration has a tag
+    return Statement(select(USER_ID, EMAIL, _NAME, moment.c.at, moment.c.at, first, unknown).add_cte(user, account))
 
 
 REGISTER = _register()

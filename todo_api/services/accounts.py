@@ -19,6 +19,7 @@ from todo_api.errors import (
     Violation,
     WrongPassword,
 )
+from todo_api.etags import space_tag
 from todo_api.models import accounts
 from todo_api.scopes import Scopes
 from todo_api.services import account_statements as statements
@@ -43,6 +44,12 @@ class Account(NamedTuple):
     created_at: datetime
     updated_at: datetime
     version: int
+    epoch: int
+
+    @property
+    def tag(self) -> str:
+        """Its entity tag."""
+        return space_tag(self.id, self.epoch, self.version)
 
 
 _FIND = Statement(

@@ -14,6 +14,7 @@ Key = datetime | str
 _TAG_BYTES = 16
 _ID_BYTES = 16
 _TIME_BYTES = 8
+_EPOCH_BYTES = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -24,13 +25,20 @@ class CursorSigner:
     def __init__(self, secret: bytes) -> None:
         self._key = hmac.digest(secret, b"task-api list cursor", "sha256")
 
-    def sign(self, key: Key, task_id: UUID, scope: str) -> str:
-        """The cursor that continues after the task with this sort key and id, in `scope`: user, filters and sort."""
-        content = task_id.bytes + (_write(key) if isinstance(key, datetime) else key.encode())
+    def sign(self, epoch: int, key: Key, task_id: UUID, scope: str) -> str:
+        """The cursor that continues after the task with this sort key and id, in `scope`: user, filters and sort.
+
+        `epoch` is that of the user's row, which the reader compares.
+        """
+        content = (
+            epoch.to_bytes(_EPOCH_BYTES, "big", signed=True)
+            + task_id.bytes
+            + (_write(key) if isinstance(key, datetime) else key.encode())
+        )
         return _encode(self._tag(content, scope) + content)
 
-    def read(self, cursor: str, scope: str, *, is_time: bool) -> tuple[Key, UUID]:
-        """The sort key and id that `sign` was given. Raises InvalidCursor for all else."""
+    def read(self, cursor: str, scope: str, *, is_time: bool) -> tuple[int, Key, UUID]:
+        """The epoch, sort key and id that `sign` was given. Raises InvalidCursor for all else."""
         try:
             signed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError) as error:
@@ -39,8 +47,10 @@ class CursorSigner:
         if not hmac.compare_digest(tag, self._tag(content, scope)) or _encode(signed) != cursor:
             raise InvalidCursor
         try:
-            key = content[_ID_BYTES:]
-            return _read_time(key) if is_time else _read_text(key), UUID(bytes=content[:_ID_BYTES])
+            epoch = int.from_bytes(content[:_EPOCH_BYTES], "big", signed=True)
+            place = content[_EPOCH_BYTES:]
+            key = place[_ID_BYTES:]
+            return epoch, _read_time(key) if is_time else _read_text(key), UUID(bytes=place[:_ID_BYTES])
         except (ValueError, OverflowError) as error:
             # Signed by us, and yet no place in a list: another release wrote it.
             raise InvalidCursor from error

@@ -184,18 +184,22 @@ def remove(conditional: bool, by_key: bool = False) -> Statement:
 def page(
     sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool, most_octets: int | None = None
 ) -> Statement:
-    """One page: rows of (seq, total, *task). Where it is empty, one row with nulls for a task; for an unknown user, none.
+    """One page: rows of (epoch, seq, total, *task). Where it is empty, one row with nulls for a task; for an unknown user, none.
 
     With `most_octets` it ends with the first task whose texts, with those of the tasks before it, have more octets than that.
 
     `total` is read from the user's counts; only a search for words has to count.
-    Where the user's number is one of `known`, no task is read and the total is null.
+    Where the user's number is one of `known` in one of `epochs`, no task is read and the total is null.
 
     The page is merged from one ordered and limited index scan for each status, so that it reads no task of another status:
     a filter that matches ten of a million reads ten, whatever the planner believes of the user.
     """
     key, descending = tasks.c[sort.lstrip("-")], sort.startswith("-")
-    owner = select(users.c.seq, *(users.c[status] for status in STATUSES)).where(users.c.id == USER_ID).cte("owner")
+    owner = (
+        select(users.c.epoch, users.c.seq, *(users.c[status] for status in STATUSES))
+        .where(users.c.id == USER_ID)
+        .cte("owner")
+    )
     wanted = STATUSES if statuses is None else statuses
     source: FromClause = _found(wanted) if words else tasks
     filters = [] if words else [tasks.c.user_id == USER_ID]
@@ -205,7 +209,10 @@ def page(
         position = tuple_(given("after_key", kind), given("after_id", Uuid))
         row = tuple_(source.c[key.name], source.c.id)
         filters.append(row < position if descending else row > position)
-    changed = owner.c.seq != all_(given("known", ARRAY(BigInteger)))
+    changed = or_(
+        owner.c.seq != all_(given("known", ARRAY(BigInteger))),
+        owner.c.epoch != all_(given("epochs", ARRAY(BigInteger))),
+    )
     # The default order has an index of its own over all statuses, and what a search has found has none.
     is_one = words or not wanted or (statuses is None and key is tasks.c.created_at)
     if not wanted:
@@ -222,7 +229,7 @@ def page(
     found = union_all(*(select(*scan.c) for scan in scans)).subquery("found")
     ordered = select(*found.c).order_by(*_order(found, key, descending)).limit(LIMIT).offset(SKIP)
     items = (ordered if most_octets is None else _within(ordered, key, descending, most_octets)).lateral("item")
-    rows = select(owner.c.seq, case((changed, total), else_=null()), *items.c).select_from(
+    rows = select(owner.c.epoch, owner.c.seq, case((changed, total), else_=null()), *items.c).select_from(
         owner.outerjoin(items, true())
     )
     return Statement(rows.order_by(*_order(items, key, descending)), seconds=SEARCH_SECONDS if words else None)

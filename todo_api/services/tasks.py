@@ -7,7 +7,8 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
-from todo_api.errors import InvalidTransition, NotFound, PreconditionFailed, Unavailable
+from todo_api.errors import InvalidCursor, InvalidTransition, NotFound, PreconditionFailed, Unavailable
+from todo_api.etags import SpaceTag, version_tag
 from todo_api.models import STATUSES
 from todo_api.scopes import Scopes
 from todo_api.services import task_statements as statements
@@ -40,6 +41,11 @@ class Task(NamedTuple):
     created_at: datetime
     updated_at: datetime
     version: int
+
+    @property
+    def tag(self) -> str:
+        """Its entity tag."""
+        return version_tag(self.version)
 
     @property
     def completed(self) -> bool:
@@ -78,9 +84,10 @@ class Place(NamedTuple):
 class TaskPage(NamedTuple):
     """One page of a list, before it is cut to `MAX_PAGE`; more tasks follow where `has_more`.
 
-    `seq` is the number of the user's last write; `tasks` is None where the caller knows it.
+    `seq` is the number of the user's last write in this epoch; `tasks` is None where the caller knows it.
     """
 
+    epoch: int
     seq: int
     tasks: list[Task] | None
     total: int
@@ -139,23 +146,25 @@ class TaskService:
             raise self._missing()
         return Task._make(row)
 
-    def list(self, wanted: TaskFilter, place: Place, signer: CursorSigner, known: Sequence[int] = ()) -> TaskPage:
+    def list(self, wanted: TaskFilter, place: Place, signer: CursorSigner, known: Sequence[SpaceTag] = ()) -> TaskPage:
         """One page of the tasks that `wanted` matches, with little more than `MAX_PAGE` of them read. Raises InvalidCursor.
 
-        Where the number of the user's last write is one of `known`, the page has no tasks, and none was read.
+        Where `known` has the number of the user's last write, the page has no tasks, and none was read.
         """
         parameters: dict[str, Any] = {
             "user_id": self._user_id,
             "limit": place.limit + 1,
             "skip": place.skip,
-            "known": list(known),
+            "known": [tag.number for tag in known],
+            "epochs": [tag.epoch for tag in known],
         }
         if wanted.words:
             parameters["words"] = [_escape(word) for word in wanted.words.split()]
+        epoch = None
         if place.cursor is not None:
             is_time = not wanted.sort.endswith("title")
             scope = self._scope_of(wanted)
-            parameters["after_key"], parameters["after_id"] = signer.read(place.cursor, scope, is_time=is_time)
+            epoch, parameters["after_key"], parameters["after_id"] = signer.read(place.cursor, scope, is_time=is_time)
         # Few tasks cannot fill a page, however long they are.
         most_octets = MAX_PAGE if place.limit * MAX_TASK > MAX_PAGE else None
         statement = statements.page(
@@ -164,12 +173,15 @@ class TaskService:
         rows = self._scope.all(statement, parameters)
         if not rows and self._caller.registered:
             raise gone()
-        return _page(rows, place.limit, known)
+        page = _page(rows, place.limit, known)
+        if epoch is not None and epoch != page.epoch:
+            raise InvalidCursor
+        return page
 
-    def cursor_after(self, task: Task, wanted: TaskFilter, signer: CursorSigner) -> str:
+    def cursor_after(self, epoch: int, task: Task, wanted: TaskFilter, signer: CursorSigner) -> str:
         """The cursor that continues after the task in the list of what `wanted` matches."""
         key = getattr(task, wanted.sort.lstrip("-"))
-        return signer.sign(key, UUID(task.id), self._scope_of(wanted))
+        return signer.sign(epoch, key, UUID(task.id), self._scope_of(wanted))
 
     def change(self, task_id: str, changes: dict[str, str | None], versions: Versions) -> Task:
         """The task with `changes` made: any of title, description and status.
@@ -275,9 +287,9 @@ def _escape(word: str) -> str:
     return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
-def _page(rows: list[Row], limit: int, known: Sequence[int]) -> TaskPage:
-    seq, total = rows[0][:2] if rows else (0, 0)
-    if seq in known:
-        return TaskPage(seq, None, 0, False)
-    tasks = [Task._make(row[2:]) for row in rows[:limit] if row[2] is not None]
-    return TaskPage(seq, tasks, total, len(rows) > limit)
+def _page(rows: list[Row], limit: int, known: Sequence[SpaceTag]) -> TaskPage:
+    epoch, seq, total = rows[0][:3] if rows else (0, 0, 0)
+    if (epoch, seq) in known:
+        return TaskPage(epoch, seq, None, 0, False)
+    tasks = [Task._make(row[3:]) for row in rows[:limit] if row[3] is not None]
+    return TaskPage(epoch, seq, tasks, total, len(rows) > limit)
