@@ -13,6 +13,8 @@ SOURCES = sorted(path for folder in ("todo_api", "migrations", "tests") for path
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "models": (),
+    "etags": (),
+    "epochs": ("connections", "models"),
     "watchdog": (),
     "times": (),
     "origins": (),
@@ -30,6 +32,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "services": (
         "services",
         "models",
+        "etags",
         "db",
         "scopes",
         "statements",
@@ -39,7 +42,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "auth.tokens",
     ),
     "schemas": ("services", "errors", "times"),
-    "handlers": ("handlers", "services", "schemas", "errors", "auth", "db", "scopes", "health", "pipeline.bridge"),
+    "handlers": (
+        *("handlers", "services", "schemas", "errors", "etags", "auth", "db", "scopes", "health"),
+        "pipeline.bridge",
+    ),
     "health": ("errors",),
     "purging": ("errors", "greenlets"),
     "logs": ("pipeline.exchange",),

@@ -209,10 +209,7 @@ def page(
         position = tuple_(given("after_key", kind), given("after_id", Uuid))
         row = tuple_(source.c[key.name], source.c.id)
         filters.append(row < position if descending else row > position)
-    changed = or_(
-        owner.c.seq != all_(given("known", ARRAY(BigInteger))),
-        owner.c.epoch != all_(given("epochs", ARRAY(BigInteger))),
-    )
+    changed = _is_unknown(owner)
     # The default order has an index of its own over all statuses, and what a search has found has none.
     is_one = words or not wanted or (statuses is None and key is tasks.c.created_at)
     if not wanted:
@@ -233,6 +230,12 @@ def page(
         owner.outerjoin(items, true())
     )
     return Statement(rows.order_by(*_order(items, key, descending)), seconds=SEARCH_SECONDS if words else None)
+
+
+def _is_unknown(owner: CTE) -> ColumnElement[bool]:
+    """Whether the user's number is none of `known`, or their epoch none of `epochs`."""
+    known, epochs = (all_(given(name, ARRAY(BigInteger))) for name in ("known", "epochs"))
+    return or_(owner.c.seq != known, owner.c.epoch != epochs)
 
 
 def _counted(owner: CTE, statuses: Sequence[str]) -> ColumnElement[int]:
