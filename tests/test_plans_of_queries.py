@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 
 from tests.conftest import execute
 from todo_api.db import Database
-from todo_api.models import STATUSES
+from todo_api.models import STATUSES, users
 from todo_api.scopes import Scope
 from todo_api.services import task_statements
 from todo_api.statements import Statement
@@ -116,12 +116,17 @@ def test_list_tasks_search_for_words_reads_no_other_users_task(scope: Scope, sor
     assert [condition for condition in conditions if "user_id = " not in condition] == []
 
 
+EPOCH_OF_USER = Statement(sqlalchemy.select(users.c.epoch).where(users.c.id == task_statements.USER_ID))
+
+
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("words", [False, True], ids=["plain", "words"])
 def test_list_tasks_not_modified_reads_no_task(scope: Scope, sort: str, words: bool) -> None:
     statement = task_statements.page(sort, None, words, False)
     more = {"words": ["abc"]} if words else {}
-    changed, unchanged = (_reads(plan_of(scope, statement, known=known, **more)) for known in ([], [TASKS]))
+    ((epoch,),) = scope.all(EPOCH_OF_USER, {"user_id": USER})
+    of_user, of_another = {"known": [TASKS], "epochs": [epoch]}, {"known": [TASKS], "epochs": [epoch + 1]}
+    unchanged, changed = (_reads(plan_of(scope, statement, **tags, **more)) for tags in (of_user, of_another))
     assert sum(node["Actual Loops"] for node in changed) > 0
     assert [node["Actual Loops"] for node in unchanged] == [0] * len(unchanged)
 
