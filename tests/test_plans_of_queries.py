@@ -67,7 +67,7 @@ def plan_of(scope: Scope, statement: Statement, **parameters: Any) -> list[dict[
     explained = Statement(sqlalchemy.select(sqlalchemy.literal_column("1")))
     explained.name, explained.prepare = statement.name, statement.prepare
     explained.execute = statement.execute.replace("EXECUTE", "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE", 1)
-    values = {"user_id": USER, "limit": LIMIT, "skip": 0, "known": [], "epochs": [], **parameters}
+    values = {"user_id": USER, "limit": LIMIT, "skip": 0, "known": [], **parameters}
     return list(_nodes(scope.all(explained, values)[0][0][0]["Plan"]))
 
 
@@ -125,7 +125,7 @@ def test_list_tasks_not_modified_reads_no_task(scope: Scope, sort: str, words: b
     statement = task_statements.page(sort, None, words, False)
     more = {"words": ["abc"]} if words else {}
     ((epoch,),) = scope.all(EPOCH_OF_USER, {"user_id": USER})
-    of_user, of_another = {"known": [TASKS], "epochs": [epoch]}, {"known": [TASKS], "epochs": [epoch + 1]}
+    of_user, of_another = {"known": [f"{epoch}-{TASKS}"]}, {"known": [f"{epoch + 1}-{TASKS}"]}
     unchanged, changed = (_reads(plan_of(scope, statement, **tags, **more)) for tags in (of_user, of_another))
     assert sum(node["Actual Loops"] for node in changed) > 0
     assert [node["Actual Loops"] for node in unchanged] == [0] * len(unchanged)

@@ -22,6 +22,22 @@ class SpaceTag(NamedTuple):
     number: int
 
 
+class AccountCondition(NamedTuple):
+    """What `If-Match` names of an account: its versions alone, as clients before the epochs send them, and its tags."""
+
+    versions: list[int]
+    tags: list[SpaceTag]
+
+    def holds(self, epoch: int, version: int) -> bool:
+        """Return whether one of them is at this version in this epoch."""
+        return version in self.versions or (epoch, version) in self.tags
+
+    @property
+    def values(self) -> dict[str, list[int] | list[str]]:
+        """The parameters of a statement that looks for them."""
+        return {"versions": self.versions, "tags": [f"{tag.epoch}-{tag.number}" for tag in self.tags]}
+
+
 def version_tag(version: int) -> str:
     """Return the strong tag of a task at this version."""
     return f'"{version}"'
@@ -39,12 +55,11 @@ def matched_versions(if_match: str | None) -> list[int] | None:
     return [int(found[1]) for tag in _strong(if_match) if (found := _VERSION.fullmatch(tag))]
 
 
-def matched_account(if_match: str | None, user_id: str) -> list[int] | None:
-    """Return the versions of the user's account that `If-Match` names, by its tag or as the version in quotes; None for any."""
+def matched_account(if_match: str | None, user_id: str) -> AccountCondition | None:
+    """Return what `If-Match` names of the user's account, by its tag or as the version in quotes; None for any."""
     if _is_any(if_match):
         return None
-    versions = matched_versions(if_match) or []
-    return versions + [tag.number for tag in _in_space(_strong(if_match), user_id)]
+    return AccountCondition(matched_versions(if_match) or [], [*_in_space(_strong(if_match), user_id)])
 
 
 def known_in_space(if_none_match: str | None, user_id: str) -> list[SpaceTag]:

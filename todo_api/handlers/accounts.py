@@ -94,8 +94,8 @@ def change_email(user_id: str, identity: Identity, body: dict[str, str], if_matc
     """200 with the account."""
     service = _service(user_id, identity)
     own_issuer()
-    versions = matched_account(if_match, identity.subject)
-    account = service.change_email(parts().passwords, body["password"], body["email"], versions)
+    condition = matched_account(if_match, identity.subject)
+    account = service.change_email(parts().passwords, body["password"], body["email"], condition)
     return dump_account(account), 200, _tagged(account)
 
 

@@ -3,7 +3,20 @@
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Text, any_, delete, func, literal_column, null, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    any_,
+    cast,
+    delete,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api.models import accounts, users
@@ -69,7 +82,11 @@ def delete_at(by_session: bool) -> Statement:
 
 
 def _at(conditional: bool) -> list[ColumnElement[bool]]:
-    return [users.c.version == any_(given("versions", ARRAY(BigInteger)))] if conditional else []
+    """At one of `versions`, or at one of `tags`, `epoch-version`: a version alone may be one of the user's life before."""
+    if not conditional:
+        return []
+    tag = cast(users.c.epoch, Text) + "-" + cast(users.c.version, Text)
+    return [or_(users.c.version == any_(given("versions", ARRAY(BigInteger))), tag == any_(given("tags", ARRAY(Text))))]
 
 
 @cache

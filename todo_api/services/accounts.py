@@ -1,7 +1,6 @@
 """Accounts: registration and sign-in, before a user is known, and what a user may see of theirs."""
 
 import unicodedata
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from todo_api.errors import (
     Violation,
     WrongPassword,
 )
-from todo_api.etags import space_tag
+from todo_api.etags import AccountCondition, space_tag
 from todo_api.models import accounts
 from todo_api.scopes import Scopes
 from todo_api.services import account_statements as statements
@@ -28,9 +27,6 @@ from todo_api.services.guards import Caller, gone
 from todo_api.services.keys import KeysLeft
 from todo_api.services.sessions import Session
 from todo_api.statements import Row, Statement
-
-Versions = Sequence[int] | None
-"""The versions that a write may start from; None for any."""
 
 _ATTEMPTS = 5
 
@@ -122,18 +118,20 @@ class AccountService:
         """The account. Raises Unauthorized where it was deleted."""
         return self._find() or _account(self._scope.first(statements.MEET, self._named()))
 
-    def rename(self, name: str | None, versions: Versions) -> Account:
+    def rename(self, name: str | None, condition: AccountCondition | None) -> Account:
         """The account with that name, or none. Raises PreconditionFailed, Unauthorized."""
-        statement = statements.rename(versions is not None, self._caller.by_key)
-        return self._written(statement, {"name": name, "versions": versions}, versions)
+        statement = statements.rename(condition is not None, self._caller.by_key)
+        return self._written(statement, {"name": name}, condition)
 
-    def change_email(self, passwords: Passwords, password: str, email: str, versions: Versions) -> Account:
+    def change_email(
+        self, passwords: Passwords, password: str, email: str, condition: AccountCondition | None
+    ) -> Account:
         """The account with that e-mail address. Raises WrongPassword, EmailTaken, PreconditionFailed, Unauthorized."""
         count = self._check(passwords, password)
-        parameters = {"email": email.lower(), "passwords": count, "versions": versions}
-        statement = statements.change_email(versions is not None, self._caller.by_session)
+        parameters = {"email": email.lower(), "passwords": count}
+        statement = statements.change_email(condition is not None, self._caller.by_session)
         try:
-            return self._written(statement, parameters, versions)
+            return self._written(statement, parameters, condition)
         except psycopg2.errors.UniqueViolation as error:
             if error.diag.constraint_name == "accounts_email_key":
                 raise EmailTaken from error
@@ -202,17 +200,18 @@ class AccountService:
             raise WrongPassword
         return int(row[2])
 
-    def _written(self, statement: Statement, parameters: dict[str, Any], versions: Versions) -> Account:
+    def _written(self, statement: Statement, parameters: dict[str, Any], condition: AccountCondition | None) -> Account:
         """The row that a write returns; where there is none, a second statement finds out why."""
+        values = self._named() | parameters | (condition.values if condition is not None else {})
         for _ in range(_ATTEMPTS):
-            row = self._scope.first(statement, self._named() | parameters)
+            row = self._scope.first(statement, values)
             if row is not None:
                 return _account(row)
             confirmed = "passwords" in parameters
             if confirmed or self._caller.by_key:
                 self._caller.check(self._scope, self._user_id, session=confirmed)
             current = self._find() if confirmed else self.get()
-            if current is not None and versions is not None and current.version not in versions:
+            if current is not None and condition is not None and not condition.holds(current.epoch, current.version):
                 raise PreconditionFailed(current, "The account has changed since you read it.")
             if confirmed:
                 raise WrongPassword  # it was changed while it was checked

@@ -189,7 +189,7 @@ def page(
     With `most_octets` it ends with the first task whose texts, with those of the tasks before it, have more octets than that.
 
     `total` is read from the user's counts; only a search for words has to count.
-    Where the user's number is one of `known` in one of `epochs`, no task is read and the total is null.
+    Where the user's epoch and number, `epoch-seq`, are one of `known`, no task is read and the total is null.
 
     The page is merged from one ordered and limited index scan for each status, so that it reads no task of another status:
     a filter that matches ten of a million reads ten, whatever the planner believes of the user.
@@ -233,9 +233,9 @@ def page(
 
 
 def _is_unknown(owner: CTE) -> ColumnElement[bool]:
-    """Whether the user's number is none of `known`, or their epoch none of `epochs`."""
-    known, epochs = (all_(given(name, ARRAY(BigInteger))) for name in ("known", "epochs"))
-    return or_(owner.c.seq != known, owner.c.epoch != epochs)
+    """Whether the user's epoch and number, `epoch-seq`, are none of `known`: both of one tag."""
+    number = cast(owner.c.epoch, Text) + "-" + cast(owner.c.seq, Text)
+    return number != all_(given("known", ARRAY(Text)))
 
 
 def _counted(owner: CTE, statuses: Sequence[str]) -> ColumnElement[int]:

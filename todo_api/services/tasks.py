@@ -155,8 +155,7 @@ class TaskService:
             "user_id": self._user_id,
             "limit": place.limit + 1,
             "skip": place.skip,
-            "known": [tag.number for tag in known],
-            "epochs": [tag.epoch for tag in known],
+            "known": [f"{tag.epoch}-{tag.number}" for tag in known],
         }
         if wanted.words:
             parameters["words"] = [_escape(word) for word in wanted.words.split()]
