@@ -15,8 +15,9 @@ from tests.conftest import PASSWORD, SECRET
 from tests.live import Live
 from todo_api.config import Config
 from todo_api.errors import Unavailable
-from todo_api.pipeline.attempts import Allowance, Attempts, FamiliarPairs, Key
-from todo_api.pipeline.guesses import AT_ONCE, OF_ACCOUNT, OF_ADDRESS, WAITING, Turns
+from todo_api.pipeline import guesses
+from todo_api.pipeline.attempts import Allowance, Attempts, FamiliarPairs, Key, _Local
+from todo_api.pipeline.guesses import AT_ONCE, OF_ACCOUNT, OF_ADDRESS, PATIENCE, WAITING, Turns
 
 REGISTER = "/api/v1/auth/register"
 TOKEN = "/api/v1/auth/token"
@@ -178,6 +179,34 @@ def test_familiar_pairs_are_known_and_others_are_not_however_many() -> None:
     assert "another" not in pairs
 
 
+def test_attempts_are_remembered_of_so_many_keys_and_the_one_longest_ago_is_forgotten() -> None:
+    allowance = Allowance(free=1, longest=60)
+    local = _Local(most=100)
+    for number in range(1000):
+        assert local.begin([Key(f"key {number}", allowance)]) == 0
+        assert len(local._seen) <= 100
+    waits = [local.begin([Key(f"key {number}", allowance)]) > 0 for number in (999, 900, 899, 0)]
+    assert waits == [True, True, False, False]
+
+
+def test_attempts_of_a_key_that_goes_on_are_remembered_however_many_others_there_are() -> None:
+    attacked = Key("attacked", Allowance(free=10_000, longest=60))
+    local = _Local(most=10)
+    for number in range(100):
+        assert local.begin([attacked]) == local.begin([Key(f"key {number}", attacked.allowance)]) == 0
+    assert local._seen["attacked"][0] == 100
+
+
+def test_attempts_given_back_do_not_grow_what_is_remembered() -> None:
+    local = _Local(most=100)
+    for number in range(1000):
+        key = Key(f"key {number}", Allowance(free=1, longest=60))
+        local.begin([key])
+        local.give_back([key])
+        local.forget(key)
+    assert local._seen == {}
+
+
 def test_attempts_given_back_are_none() -> None:
     async def run() -> list[int]:
         attempts, key = Attempts(FamiliarPairs(64)), Key("a", Allowance(free=2, longest=60))
@@ -189,6 +218,35 @@ def test_attempts_given_back_are_none() -> None:
         return waits
 
     assert asyncio.run(run()) == [0] * 7 + [1]
+
+
+def test_wait_for_a_turn_ends_after_two_seconds_and_leaves_the_turns_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second stands for a tenth of one."""
+    assert PATIENCE == 2
+    monkeypatch.setattr(guesses, "PATIENCE", 0.2)
+
+    async def run() -> list[str]:
+        turns, hold, said = Turns(), asyncio.Event(), []
+
+        async def work() -> str:
+            try:
+                async with turns.one():
+                    await hold.wait()
+            except Unavailable:
+                return "sent away"
+            return "served"
+
+        holding = [asyncio.create_task(work()) for _ in range(AT_ONCE)]
+        await asyncio.sleep(0)
+        said += await asyncio.wait_for(asyncio.gather(*(work() for _ in range(WAITING))), 5)
+        hold.set()
+        said += await asyncio.gather(*holding)
+        said += await asyncio.wait_for(asyncio.gather(*(work() for _ in range(WAITING))), 5)
+        return said
+
+    assert asyncio.run(run()) == ["sent away"] * WAITING + ["served"] * (AT_ONCE + WAITING)
 
 
 def test_turns_are_taken_by_few_at_once_and_a_long_line_is_sent_away() -> None:

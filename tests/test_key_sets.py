@@ -304,6 +304,23 @@ def test_renew_from_sick_server_keeps_the_keys_and_raises_nothing(server: KeySer
     assert len(server.paths) == 2
 
 
+def test_renew_by_more_than_may_wait_returns_at_once_with_the_keys_there_are(server: KeyServer) -> None:
+    async def test() -> None:
+        async with key_set(server, PACE._replace(cooldown=0)) as keys:
+            assert await outcome(keys, "old") == "found"
+            server.behaviour = issuers.hang
+            waiting = [asyncio.create_task(keys.renew())]
+            await until(lambda: len(server.paths) == 2)
+            waiting += [asyncio.create_task(keys.renew()) for _ in range(MAX_WAITING - 1)]
+            await asyncio.sleep(0)
+            await asyncio.wait_for(keys.renew(), DEADLINE / 4)
+            assert keys.get("old", "EdDSA") is not None
+            assert not any(task.done() for task in waiting)
+            await asyncio.gather(*waiting)
+
+    run(test)
+
+
 def test_close_while_a_fetch_hangs_ends_it(server: KeyServer) -> None:
     async def test() -> None:
         server.behaviour = issuers.hang
