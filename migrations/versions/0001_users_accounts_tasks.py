@@ -118,3 +118,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     # The roles stay: another database of the cluster may use them.
     op.execute("DROP TABLE tasks, accounts, users")
+    op.execute("REVOKE USAGE ON SCHEMA public FROM task_api_user, task_api_login")
