@@ -36,7 +36,7 @@ METHODS: dict[type, str] = {
     BaseWorker: "notify",
     Arbiter: "reload manage_workers spawn_worker kill_worker run",
     Logger: "setup",
-    httptools.HttpRequestParser: "feed_data get_http_version should_keep_alive",
+    httptools.HttpRequestParser: "feed_data get_http_version should_keep_alive should_upgrade",
 }
 """What is called or overridden."""
 

@@ -157,6 +157,59 @@ def test_create_task_chunk_extensions_of_the_grammar_and_trailers_are_read_over(
         assert wire.reply().status == 200
 
 
+EXPECTED = {b"/nowhere": 404, b"/health/live": 405, b"/api/v1/me/tasks": 400}
+UPGRADES = [
+    b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n",
+    b"Connection: upgrade\r\nUpgrade: websocket\r\n",
+]
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES, ids=["h2c", "websocket"])
+@pytest.mark.parametrize("pieces", [1, 99], ids=["whole", "bytes"])
+@pytest.mark.parametrize("path", [b"/nowhere", b"/health/live", b"/api/v1/me/tasks"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_any_body_of_a_request_that_asks_for_an_upgrade_is_no_request(
+    live: Live, upgrade: bytes, pieces: int, path: bytes, chunked: bool
+) -> None:
+    """llhttp takes what follows such a head for another protocol, and the body with it: Java's client sends one with its first POST."""
+    framed = CHUNKED if chunked else b"Content-Length: %d\r\n" % len(SMUGGLED)
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED) if chunked else SMUGGLED
+    content = post(upgrade + framed, body, path) + head(b"Host: localhost\r\nConnection: close\r\n")
+    with live.wire() as wire:
+        for part in [content] if pieces == 1 else [content[i : i + 1] for i in range(len(content))]:
+            wire.send(part)
+        assert wire.reply("POST").status == EXPECTED[path]
+        assert wire.reply().status == 200
+        assert wire.is_closed()
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES, ids=["h2c", "websocket"])
+@pytest.mark.parametrize(
+    "framed",
+    [b"Content-Length: 14\r\n\r\n%b", CHUNKED + b"\r\ne\r\n%b\r\n0\r\nX: y\r\n\r\n"],
+    ids=["length", "chunked"],
+)
+def test_create_task_that_asks_for_an_upgrade_is_stored_and_the_next_requests_are_read(
+    live: Live, upgrade: bytes, framed: bytes
+) -> None:
+    content = post(upgrade)[:-2] + framed % b'{"title": "x"}'
+    with live.wire() as wire:
+        wire.send((content + SMUGGLED) * 2)
+        assert [wire.reply(method).status for method in ("POST", "GET") * 2] == [201, 200] * 2
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES, ids=["h2c", "websocket"])
+@pytest.mark.parametrize("chunk", [b"zz\r\n", b"10000000000000002\r\n{}\r\n", b"2;a\nb\r\n{}\r\n", b"2\r\n{}0\r\n"])
+def test_create_task_that_asks_for_an_upgrade_with_a_malformed_chunk_is_400(
+    live: Live, upgrade: bytes, chunk: bytes
+) -> None:
+    with live.wire() as wire:
+        wire.send(post(upgrade + CHUNKED, chunk + b"0\r\n\r\n") + SMUGGLED)
+        said = everything(wire)
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+
+
 @pytest.mark.parametrize("host", [b"localhost", b"localhost:8000", b"[::1]:8000", b"127.0.0.1", b"LOCAL.host.", b""])
 def test_any_host_of_the_grammar_is_taken(live: Live, host: bytes) -> None:
     with live.wire() as wire:

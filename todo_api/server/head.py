@@ -1,7 +1,10 @@
 """What the head of a request says, as RFC 9110 and 9112 have it, where the parser asks for less."""
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
+
+import httptools
 
 from todo_api.pipeline.rejections import BadRequest, NotImplementedByServer
 
@@ -24,6 +27,7 @@ class Framing(NamedTuple):
 
     length: int | None
     expects_continue: bool
+    has_body: bool
 
 
 def origin_form(method: bytes, target: bytes, headers: Headers) -> bytes:
@@ -72,7 +76,7 @@ def framing(headers: Headers, version: str) -> Framing:
         _refuse_codings(codings, version)
     if upgrades:
         headers[:] = [header for header in headers if header[0] != b"upgrade"]
-    return Framing(length, expects)
+    return Framing(length, expects, bool(length or codings))
 
 
 def _refuse_codings(codings: list[bytes], version: str) -> None:
@@ -81,6 +85,21 @@ def _refuse_codings(codings: list[bytes], version: str) -> None:
     if last == b"chunked" and others and _COMPRESSIONS.issuperset(others) and version == "1.1":
         raise NotImplementedByServer
     raise BadRequest
+
+
+class _Callbacks(NamedTuple):
+    on_body: Callable[[bytes], None]
+    on_message_complete: Callable[[], None]
+
+
+def body_parser(
+    on_body: Callable[[bytes], None], on_message_complete: Callable[[], None], length: int | None
+) -> httptools.HttpRequestParser:
+    """A parser of one body, chunked if it has no length, for where the parser of the head takes none to be there."""
+    parser = httptools.HttpRequestParser(_Callbacks(on_body, on_message_complete))
+    framed = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
+    parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framed)
+    return parser
 
 
 class Pieces:

@@ -24,7 +24,7 @@ from todo_api.pipeline.rejections import (
 from todo_api.server import limits
 from todo_api.server.connections import Connections
 from todo_api.server.cycle import HIGH_WATER, Cycle, refusal
-from todo_api.server.head import FIRST_BYTE, PARSED_METHODS, REQUEST_LINE, Pieces, framing, origin_form
+from todo_api.server.head import FIRST_BYTE, PARSED_METHODS, REQUEST_LINE, Pieces, body_parser, framing, origin_form
 
 
 class Protocol(HttpToolsProtocol):
@@ -43,6 +43,8 @@ class Protocol(HttpToolsProtocol):
     _rest = b""
     """What has arrived and is not parsed yet."""
     _pieces: Pieces
+    _skips_body = False
+    _body_parser: httptools.HttpRequestParser | None = None
     _method = b""
     _between = True
     """Whether the next byte begins a request."""
@@ -151,7 +153,7 @@ class Protocol(HttpToolsProtocol):
         if line is None:
             raise BadRequest
         self._between, self._method = False, line[1]
-        self._silent, self._body_bytes, self._pieces = 0, 0, Pieces()
+        self._silent, self._body_bytes, self._pieces, self._body_parser = 0, 0, Pieces(), None
         if line[1] not in PARSED_METHODS:  # which would be refused; any other name will do
             self.parser.feed_data(b"POST")
             start += len(line[1])
@@ -172,10 +174,13 @@ class Protocol(HttpToolsProtocol):
         self._silent += len(piece)
         self._steps += len(piece)
         try:
-            self.parser.feed_data(piece)
+            (self._body_parser or self.parser).feed_data(piece)
         except httptools.HttpParserUpgrade:
-            # There is nothing to upgrade to, and a server may ignore the field (RFC 9110, section 7.8).
+            # There is nothing to upgrade to, and a server may ignore the field (RFC 9110, section 7.8). The parser skips the body.
             self.parser = httptools.HttpRequestParser(self)
+            if self._skips_body:
+                self._skips_body = False
+                self._body_parser = body_parser(self.on_body, self.on_message_complete, self._pieces.body_left)
         if self._silent > limits.HEAD_BYTES and not self._between:
             self._reject(HeaderFieldsTooLarge())
         if not self._in_head and not self._between:
@@ -203,7 +208,7 @@ class Protocol(HttpToolsProtocol):
         version = self.parser.get_http_version()
         try:
             target = origin_form(self._method, self.url, self.headers)
-            self._pieces.body_left, expects_continue = framing(self.headers, version)
+            self._pieces.body_left, expects_continue, has_body = framing(self.headers, version)
         except (BadRequest, NotImplementedByServer) as error:
             self._reject(error)
         path, _, query = target.partition(b"?")
@@ -232,6 +237,7 @@ class Protocol(HttpToolsProtocol):
         self.tasks.add(self.cycle.task)
         self.cycle.task.add_done_callback(self.tasks.discard)
         self._began_at = self._wait()
+        self._skips_body = has_body and self.parser.should_upgrade()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -241,6 +247,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole: from now on it waits for us."""
+        if self._skips_body:
+            return
         self._between = True
         super().on_message_complete()
         if self._is_answering:
