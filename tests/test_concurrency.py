@@ -104,7 +104,7 @@ def test_list_tasks_while_others_create_shows_no_number_before_the_ones_below(ad
         versions = sorted(one["version"] for one in page["items"])
         assert versions == list(range(1, len(versions) + 1))
         assert page["total"] == len(versions)
-        assert reply.headers["etag"] == f'"{len(versions)}"'
+        assert reply.headers["etag"].endswith(f'-{len(versions)}"')
         return len(versions)
 
     def create() -> None:

@@ -91,7 +91,8 @@ def test_every_operation_statement_refused_is_500_and_says_nothing_of_it(broken:
 @each(FOR_USERS + FOR_OPERATORS)
 def test_every_operation_from_an_allowed_origin_may_be_read_there(front_end: Client, operation: Operation) -> None:
     reply = operation.call(front_end, headers={"Origin": ORIGIN})
-    assert (reply.headers["access-control-allow-origin"], reply.headers["vary"]) == (ORIGIN, "Origin")
+    assert reply.headers["access-control-allow-origin"] == ORIGIN
+    assert "Origin" in [value for name, value in reply.header_list if name == "vary"]
 
 
 @each(FOR_OPERATORS)

@@ -37,7 +37,7 @@ LEFT_OUT = {
     "api_keys": {"digest"},
     "sessions": {"family", "digest"},
     "tasks": {"title_folded", "description_folded"},
-    "users": {"seq", "api_keys", "pending", "in_progress", "completed", "cancelled"},
+    "users": {"epoch", "seq", "api_keys", "pending", "in_progress", "completed", "cancelled"},
 }
 """What the export does not have: what opens the account, how many passwords it has had, and what follows from the tasks:
 counts, and texts without case."""

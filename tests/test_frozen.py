@@ -32,6 +32,9 @@ BUSY = 1.5
 
 NOT_KNOWN = "The database does not answer; it is not known whether anything was changed."
 
+AT_ONCE = 7
+"""Requests of one user that have a slot at once: all of a worker's but the last. One more waits for a slot, and not for the database."""
+
 
 class Frozen:
     """A PostgreSQL that can be stopped in all its processes, and a service on each kind of socket to it."""
@@ -93,8 +96,8 @@ def test_any_operation_database_frozen_is_503_in_bounded_time_and_serves_again_a
     with ThreadPoolExecutor(len(frozen.services)) as threads:
         before = dict.fromkeys(frozen.services, 0)
         for kind in frozen.services:
-            before[kind] = sum(reply.status == 201 for reply, _ in frozen.create(kind, "before", 8))
-        assert set(before.values()) == {8}
+            before[kind] = sum(reply.status == 201 for reply, _ in frozen.create(kind, "before", AT_ONCE))
+        assert set(before.values()) == {AT_ONCE}
         frozen.send(signal.SIGSTOP)
         try:
             list(threads.map(lambda kind: while_frozen(frozen, kind), frozen.services))
@@ -104,13 +107,13 @@ def test_any_operation_database_frozen_is_503_in_bounded_time_and_serves_again_a
 
 
 def while_frozen(frozen: Frozen, kind: str) -> None:
-    waited = frozen.create(kind, "during", 8)
+    waited = frozen.create(kind, "during", AT_ONCE)
     assert {(reply.status, reply.code) for reply, _ in waited} == {(503, "unavailable")}
     assert NOT_KNOWN in {reply.json()["detail"] for reply, _ in waited}  # of those that had a connection
     assert max(took for _, took in waited) < db.SILENCE + 2 * TICK + BUSY
     # One of them tries to connect, and the others are told at once.
     time.sleep(connections.CONNECT_PAUSE)
-    *quick, slowest = sorted(took for _, took in frozen.create(kind, "refused", 8))
+    *quick, slowest = sorted(took for _, took in frozen.create(kind, "refused", AT_ONCE))
     assert quick[-1] < BUSY
     assert connections.CONNECT_TIMEOUT - 1 < slowest < connections.CONNECT_TIMEOUT + 1 + BUSY
     ready, took = frozen.ask(kind, "GET", "/health/ready")
@@ -129,7 +132,7 @@ def after(frozen: Frozen, kind: str) -> None:
     assert frozen.ask(kind, "GET", "/health/ready")[0].status == 200
     titles = [task["title"] for task in frozen.ask(kind, "GET", f"{TASKS}?limit=1000")[0].json()["items"]]
     assert len({*titles}) == len(titles)
-    assert {f"{kind} after 0", *(f"{kind} before {number}" for number in range(8))} <= {*titles}
+    assert {f"{kind} after 0", *(f"{kind} before {number}" for number in range(AT_ONCE))} <= {*titles}
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def ada(proxy: Proxy, new_client: Callable[[Config], Client]) -> Client:
 
 
 def user(new_client: Callable[[Config], Client], url: str) -> Client:
-    service = new_client(Config(database_url=url, jwt_secret=SECRET, threads=THREADS))
+    service = new_client(Config(database_url=url, jwt_secret=SECRET, threads=THREADS, queue_limit=60_000))
     return service.signed_in(token(f"user-{time.monotonic_ns()}"))
 
 

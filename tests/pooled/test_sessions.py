@@ -161,7 +161,7 @@ def test_any_operation_pooler_killed_is_503_and_serves_again_after_its_return(
     server: EmbeddedServer, url: str, new_client: Callable[[Config], Client]
 ) -> None:
     with Pooler(server.url) as own:
-        service = new_client(Config(database_url=own.url(url), jwt_secret=SECRET, threads=4))
+        service = new_client(Config(database_url=own.url(url), jwt_secret=SECRET, threads=4, rate_limit="off"))
         ada = service.signed_in(token("ada-of-the-restart"))
         with ThreadPoolExecutor(8) as threads:
             post = lambda title: ada.post(TASKS, {"title": title})  # noqa: E731  # of a line
