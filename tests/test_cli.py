@@ -1,8 +1,8 @@
 """The command line: what it prints, and what it says where it cannot go on. Each refusal is one line with the way out."""
 
-import re
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
