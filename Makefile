@@ -2,8 +2,10 @@
 
 PYTHON ?= python3
 ARGS ?=
+# The tested versions; CONSTRAINTS=/dev/null takes the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
 
-PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
 SERVICE := .venv/.service-installed
 TOOLS := .venv/.tools-installed
 NODE_TOOLS := node_modules/.package-lock.json
@@ -22,9 +24,8 @@ test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' 
 	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@echo "Left out: schemathesis (make fuzz), mutation testing (make mutants), the pages in a browser (make browser), the generated clients (make clients)."
 
-lint: $(TOOLS) lint-contract  ## style, types, and the contracts
-	@.venv/bin/ruff check
-	@.venv/bin/ruff format --check
+lint: $(TOOLS) lint-contract  ## style, spelling, types, and the contracts
+	@.venv/bin/pre-commit run --all-files
 	@.venv/bin/mypy
 
 lint-contract: $(TOOLS) $(NODE_TOOLS)  ## the contracts alone: OpenAPI, Spectral with the OWASP rules, Redocly with ours; needs Node 20
