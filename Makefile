@@ -9,7 +9,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --con
 SERVICE := .venv/.service-installed
 TOOLS := .venv/.tools-installed
 NODE_TOOLS := node_modules/.package-lock.json
-BETTER_AUTH := tests/better-auth/node_modules/.package-lock.json
+BETTER_AUTH := tests/auth/better-auth/node_modules/.package-lock.json
 
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
@@ -32,20 +32,20 @@ lint-contract: $(TOOLS) $(NODE_TOOLS)  ## the contracts alone: OpenAPI, Spectral
 	@.venv/bin/openapi-spec-validator openapi/task-api.yaml openapi/ops-api.yaml
 	@node_modules/.bin/spectral lint openapi/task-api.yaml openapi/ops-api.yaml --fail-severity=hint
 	@node_modules/.bin/redocly lint openapi/task-api.yaml openapi/ops-api.yaml --format=github-actions
-	@.venv/bin/python -m pytest --quiet tests/contract_tools/check_lint.py
+	@.venv/bin/python -m pytest --quiet tests/contract/tools/check_lint.py
 
 contract-diff: $(TOOLS) $(NODE_TOOLS)  ## the contract against the last released one, and the comparison against edits whose impact is known
-	@.venv/bin/python -m tests.contract_tools.diff
-	@.venv/bin/python -m pytest --quiet tests/contract_tools/check_edits.py
+	@.venv/bin/python -m tests.contract.tools.diff
+	@.venv/bin/python -m pytest --quiet tests/contract/tools/check_edits.py
 
 clients: $(TOOLS) $(NODE_TOOLS)  ## three clients made from the contract, types checked, used against the service; needs Java as well
-	@.venv/bin/python -m tests.clients.check
+	@.venv/bin/python -m tests.contract.clients.check
 
 respect: $(TOOLS) $(NODE_TOOLS)  ## a task's life (Arazzo) and recorded traffic against the running service, judged by Redocly
-	@.venv/bin/python -m tests.contract_tools.second_judge
+	@.venv/bin/python -m tests.contract.tools.second_judge
 
 fuzz: $(TOOLS)  ## schemathesis at length, against a server of its own; ARGS='--max-examples 8 --seed 1' is what CI runs
-	@.venv/bin/python -m tests.fuzz $(ARGS)
+	@.venv/bin/python -m tests.system.fuzz $(ARGS)
 
 mutants: $(TOOLS)  ## mutation testing, at most 30 minutes a package; ARGS='--only auth --most 20' tries it out
 	@$(PIP) --editable '.[mutants]'
@@ -53,21 +53,21 @@ mutants: $(TOOLS)  ## mutation testing, at most 30 minutes a package; ARGS='--on
 
 browser: $(TOOLS)  ## the pages, clicked through in Chromium; needs Debian's chromium and chromium-driver
 	@$(PIP) --editable '.[browser]'
-	@.venv/bin/python -m pytest --override-ini addopts=-ra tests/browser
+	@.venv/bin/python -m pytest --override-ini addopts=-ra tests/system/browser
 
 deployment: $(TOOLS)  ## the examples of deploy/, judged by their tools, and the image, built and run; needs Debian's docker-compose, mmdebstrap, podman and runc
-	@.venv/bin/python -m pytest --quiet tests/deployment/check_files.py tests/deployment/check_image.py
+	@.venv/bin/python -m pytest --quiet tests/system/deployment/check_files.py tests/system/deployment/check_image.py
 
 faults: $(TOOLS)  ## faults under load, for 24 minutes; the figures go to docs/reliability.md; ARGS='--minutes 2' tries it out
 	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || { apt-get update -qq && apt-get install -qq -y pgbouncer; } >/dev/null || \
 		echo "pgbouncer is missing: the pooler's fault will be told as not shown." >&2
-	@.venv/bin/python -m tests.faults $(ARGS)
+	@.venv/bin/python -m tests.system.faults $(ARGS)
 
 bench: $(TOOLS)  ## the published figures, in docs/benchmarks.md; ARGS='--help' tells of the modes
 	@.venv/bin/python benchmarks/run.py $(ARGS)
 
 clean:  ## removes what was installed or made, but not the data
-	@rm -rf .venv node_modules tests/better-auth/node_modules build dist todo_api.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv node_modules tests/auth/better-auth/node_modules build dist todo_api.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find todo_api migrations tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(SERVICE): pyproject.toml constraints.txt
@@ -88,9 +88,9 @@ $(NODE_TOOLS): package.json package-lock.json
 	@npm ci --loglevel=error
 	@touch $@
 
-$(BETTER_AUTH): tests/better-auth/package.json tests/better-auth/package-lock.json
+$(BETTER_AUTH): tests/auth/better-auth/package.json tests/auth/better-auth/package-lock.json
 	@echo "Installing Better Auth for the tests (once)." >&2
-	@cd tests/better-auth && npm ci --loglevel=error --fetch-retries=0
+	@cd tests/auth/better-auth && npm ci --loglevel=error --fetch-retries=0
 	@touch $@
 
 # A phony target, since an environment whose Python is gone must be made anew.

@@ -15,12 +15,12 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests import contract_coverage, pooler, redis_server
-from tests.client import Client, event_loop
-from tests.contract_check import ContractCheck
-from tests.discretion import RUN, Listener
-from tests.kinds import EACH_KIND, KINDS, new_token
-from tests.rows import rows
+from tests.support import contract_coverage, pooler, redis_server
+from tests.support.client import Client, event_loop
+from tests.support.contract_check import ContractCheck
+from tests.support.discretion import RUN, Listener
+from tests.support.kinds import EACH_KIND, KINDS, new_token
+from tests.support.rows import rows
 from todo_api import migrating
 from todo_api.app import create_app
 from todo_api.auth.passwords import Passwords
@@ -35,14 +35,17 @@ PASSWORD = "correct horse battery staple"
 SERVER_URL = "TEST_SERVER_URL"
 """The variable that names a PostgreSQL to use, as its superuser, in place of one that the run starts."""
 
-BETTER_AUTH = Path(__file__).with_name("better-auth") / "node_modules" / ".package-lock.json"
+BETTER_AUTH = Path(__file__).parent / "auth" / "better-auth" / "node_modules" / ".package-lock.json"
 LEFT_OUT = {
-    "test_better_auth.py": (
+    "auth/test_better_auth.py": (
         BETTER_AUTH.exists(),
         "the real Better Auth server; where Node 20 and npm are, make test installs it.",
     ),
-    "test_redis.py": (redis_server.PROGRAM is not None, "limits in a real Redis; Debian's redis-server is missing."),
-    "pooled": (pooler.PROGRAM is not None, "everything behind a pooler; Debian's pgbouncer is missing."),
+    "throttling/test_redis.py": (
+        redis_server.PROGRAM is not None,
+        "limits in a real Redis; Debian's redis-server is missing.",
+    ),
+    "database/pooled": (pooler.PROGRAM is not None, "everything behind a pooler; Debian's pgbouncer is missing."),
 }
 """What needs something that may be missing, by its file."""
 
@@ -51,7 +54,14 @@ collect_ignore = [file for file, (is_there, _) in LEFT_OUT.items() if not is_the
 
 LONG = (
     *("test_backups.py", "test_serve.py", "test_stopping.py", "test_issuers.py", "test_cli.py"),
-    *("test_embedded.py", "test_traces.py", "test_limits.py", "test_frozen.py", "test_guesses.py", "test_mcp.py"),
+    *(
+        "test_embedded.py",
+        "test_traces.py",
+        "test_client_limits.py",
+        "test_frozen.py",
+        "test_guesses.py",
+        "test_mcp.py",
+    ),
     *("test_concurrency.py", "test_retries_after_crashes.py", "test_isolation.py", "test_guide.py", "test_wheel.py"),
 )
 """The files that take longest. They come first: of several processes none is then left alone with one of them at the end."""

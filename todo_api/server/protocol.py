@@ -1,6 +1,6 @@
 """HTTP/1.1 over uvicorn's protocol: how it refuses, how long it waits, how it ends a connection.
 
-Every name of uvicorn's that is used here stands in `tests/test_private_surface.py`.
+Every name of uvicorn's that is used here stands in `tests/server/test_private_surface.py`.
 """
 
 import asyncio

@@ -1,0 +1,105 @@
+"""A deleted account: its tokens and keys open nothing any more, with whatever operation of the contract, and make no row."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.conftest import PASSWORD, SECRET
+from tests.contract.test_isolation import KEY_SCOPES, SECURED, UNKNOWN, Operation, new_key
+from tests.support.client import Client, Reply
+from tests.support.rows import rows, tables_of_users
+from todo_api.config import Config
+
+ACCOUNT = "/api/v1/me/account"
+
+
+class Deleted(NamedTuple):
+    """A user whose account is gone: what opened its space, what was in there, and two services that have met it."""
+
+    url: str
+    services: tuple[Client, Client]
+    id: str
+    token: str
+    keys: dict[str, str]
+    ids: dict[str, str]
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """How many rows of theirs each table has, by the catalogue."""
+        return {
+            table: rows(self.url, f"SELECT count(*) FROM {table} WHERE {column} = '{self.id}'")
+            for table, columns in tables_of_users(self.url).items()
+            for column in [next(name for name in ("user_id", "id") if name in columns)]
+        }
+
+    def refused_by_all(self, operation: Operation, bearer: str, ids: dict[str, str], **more: Any) -> None:
+        """Asserts that every service refuses the token, at either address, and that nothing comes of it."""
+        for service in self.services:
+            for user_id in ("me", self.id):
+                assert_invalid(operation.call(service.signed_in(bearer), user_id, ids, **more), operation.method)
+        assert set(map(tuple, self.rows().values())) == {((0,),)}
+
+
+def assert_invalid(reply: Reply, method: str) -> None:
+    assert (reply.status, method == "HEAD" or reply.code) == (401, method == "HEAD" or "unauthorized")
+    assert 'error="invalid_token"' in reply.headers["www-authenticate"]
+
+
+@pytest.fixture(scope="module")
+def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client]) -> Deleted:
+    """Their token and keys were taken by both services just before, and what is kept of a token there is still kept."""
+    body = {"email": "leaver@example.com", "password": PASSWORD}
+    user_id = anonymous.post("/api/v1/auth/register", body).json()["id"]
+    token = anonymous.post("/api/v1/auth/token", body).json()["access_token"]
+    user = anonymous.signed_in(token)
+    task = user.post("/api/v1/me/tasks", {"title": "Soon gone"}, headers={"Idempotency-Key": '"before-the-end"'}).json()
+    key = user.post("/api/v1/me/keys", {"name": "Soon gone", "scopes": ["tasks:read"]}).json()
+    keys = {scope: new_key(user, [scope]) for scope in KEY_SCOPES}
+    services = (
+        anonymous,
+        new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000)),
+    )
+    made = Deleted(url, services, user_id, token, keys, {"task_id": task["id"], "key_id": key["id"]})
+    assert set(map(tuple, made.rows().values())) & {((0,),)} == set()
+    for service in services:
+        assert service.signed_in(token).get(ACCOUNT).status == 200
+        assert service.signed_in(keys["account"]).get(ACCOUNT).status == 200
+    assert user.post(f"{ACCOUNT}/deletion", {"password": PASSWORD}).status == 204
+    return made
+
+
+every_operation = pytest.mark.parametrize("operation", SECURED, ids=[operation.name for operation in SECURED])
+
+
+@every_operation
+def test_every_operation_with_the_token_of_a_deleted_account_is_unauthorized(
+    operation: Operation, deleted: Deleted
+) -> None:
+    for ids in (deleted.ids, UNKNOWN):
+        deleted.refused_by_all(operation, deleted.token, ids)
+
+
+@every_operation
+@pytest.mark.parametrize("tag", ["*", '"1"'])
+def test_every_operation_on_a_condition_with_the_token_of_a_deleted_account_is_unauthorized(
+    operation: Operation, deleted: Deleted, tag: str
+) -> None:
+    condition = "If-None-Match" if operation.method in ("GET", "HEAD") else "If-Match"
+    deleted.refused_by_all(operation, deleted.token, deleted.ids, headers={condition: tag})
+
+
+@every_operation
+def test_every_operation_with_a_kept_reply_and_the_token_of_a_deleted_account_is_unauthorized(
+    operation: Operation, deleted: Deleted
+) -> None:
+    """The reply to createTask was kept under this key until the end; nothing is kept of the refusals."""
+    headers = {"Idempotency-Key": '"before-the-end"'}
+    deleted.refused_by_all(operation, deleted.token, deleted.ids, headers=headers)
+
+
+@every_operation
+def test_every_operation_with_a_key_of_any_scope_of_a_deleted_account_is_unauthorized(
+    operation: Operation, deleted: Deleted
+) -> None:
+    for key in deleted.keys.values():
+        deleted.refused_by_all(operation, key, deleted.ids)

@@ -1,0 +1,290 @@
+"""Two requests about one account, the second while the first stands between two statements: always as one after the other.
+
+The first is held up before each of its statements in turn, and the second runs meanwhile, as far as the first's locks let it.
+What both reply and what is left must be what one of the two orders gives that has nothing at once.
+"""
+
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy.engine import make_url
+from uuid_utils import uuid7
+
+from tests.conftest import PASSWORD, SECRET, token
+from tests.contract.test_isolation import KEY_SCOPES, SECURED
+from tests.support.client import Client, Reply
+from tests.support.gate import SLACK, Gate
+from tests.support.rows import rows
+from todo_api.auth import api_keys
+from todo_api.auth.tokens import TokenIssuer
+from todo_api.config import Config
+
+API = "/api/v1"
+ACCOUNT = f"{API}/me/account"
+OTHER = "another good password"
+HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+"""At a cost that hundreds of accounts can be checked at."""
+
+NOTHING: list[Any] = [None, [], [], [], []]
+"""What is left of a user who is gone."""
+
+REFUSED = {"unauthorized", "wrong_password", "invalid_credentials"}
+"""Which of these it is says in which order the credentials were found wrong, and may differ."""
+
+
+class World(NamedTuple):
+    """A user with two sessions, two keys and a task."""
+
+    id: str
+    email: str
+    sessions: list[str]
+    refresh: list[str]
+    keys: list[str]
+    key_ids: list[str]
+    task: str
+
+    def bearer(self, who: str) -> str:
+        """The token of a session, of a key, or one that an operator made."""
+        if who == "key":
+            return self.keys[0]
+        if who == "operator":
+            return token(self.id)
+        settings = {"secret": SECRET, "issuer": "task-api", "audience": "task-api", "lifetime": 3600}
+        return TokenIssuer(**settings).issue(self.id, self.sessions[int(who[-1])])
+
+
+Act = Callable[[Client, World], Reply]
+
+
+def new_world(url: str) -> World:
+    ids = [str(uuid7()) for _ in range(6)]
+    world = World(
+        ids[0],
+        f"{secrets.token_hex(6)}@example.com",
+        ids[1:3],
+        [f"tdr_{secrets.token_urlsafe(32)}{secrets.token_urlsafe(32)}" for _ in range(2)],
+        [api_keys.make() for _ in range(2)],
+        ids[3:5],
+        ids[5],
+    )
+    digest = [[sha256(part.encode()).hexdigest() for part in (one[:-43], one)] for one in world.refresh]
+    scopes = f"ARRAY[{', '.join(repr(scope) for scope in KEY_SCOPES)}]"
+    sessions = ", ".join(
+        f"('{world.id}', '{session}', '{family}', '{whole}', now(), now(), now() + interval '1 day')"
+        for session, (family, whole) in zip(world.sessions, digest, strict=True)
+    )
+    keys = ", ".join(
+        f"('{world.id}', '{id_}', 'kept {n}', {scopes}, 'tdk_', '{api_keys.digest(key)}', now())"
+        for n, (id_, key) in enumerate(zip(world.key_ids, world.keys, strict=True))
+    )
+    rows(
+        url,
+        f"INSERT INTO users (id, seq, pending, api_keys) VALUES ('{world.id}', 9, 1, 2);"
+        f" INSERT INTO accounts (user_id, email, password_hash) VALUES ('{world.id}', '{world.email}', '{HASH}');"
+        f" INSERT INTO sessions VALUES {sessions};"
+        " INSERT INTO api_keys (user_id, id, name, scopes, hint, digest, created_at)"
+        f" VALUES {keys};"
+        " INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version)"
+        f" VALUES ('{world.id}', '{world.task}', 'Mine', 'pending', now(), now(), 9)",
+    )
+    return world
+
+
+def left(url: str, world: World) -> list[Any]:
+    """What there is of the user, without what depends on chance or on time; the counts must be right."""
+    mine = f"user_id = '{world.id}'"
+    ((user,),) = rows(
+        url, f"SELECT (SELECT ROW(name, api_keys, pending, completed)::text FROM users WHERE id = '{world.id}')"
+    )
+    counted = (
+        "SELECT api_keys - (SELECT count(*) FROM api_keys k WHERE k.user_id = u.id), pending + completed + in_progress"
+    )
+    counted += " + cancelled - (SELECT count(*) FROM tasks t WHERE t.user_id = u.id) FROM users u"
+    assert rows(url, f"{counted} WHERE id = '{world.id}'") in ([(0, 0)], [])
+    address = (
+        f"SELECT {mine}, left(email, 4) = 'new-', passwords FROM accounts WHERE email LIKE '%{world.email}' ORDER BY 1"
+    )
+    sessions = ", ".join(f"'{one}'" for one in world.sessions)
+    known = (
+        f"SELECT coalesce((array_position(ARRAY[{sessions}], id::text))::text, 'new'), refreshed_at > created_at"
+        f" FROM sessions WHERE {mine} ORDER BY 1, 2"
+    )
+    others = [
+        rows(url, f"SELECT {column} FROM {table} WHERE {mine} ORDER BY 1")
+        for table, column in (("api_keys", "name"), ("tasks", "title || status"))
+    ]
+    return [user, rows(url, address), rows(url, known), *others]
+
+
+def told(reply: Reply) -> str:
+    """What counts of a reply."""
+    if reply.status >= 400:
+        return "refused" if reply.code in REFUSED else reply.code
+    return f"{reply.status} {reply.body.decode() if b'revoked_keys' in reply.body else ''}"
+
+
+class Outcome(NamedTuple):
+    """What both replied, and what there is afterwards."""
+
+    replies: tuple[str, str]
+    left: list[Any]
+
+
+class Stage(NamedTuple):
+    """A service behind a gate, one beside it, and the database of both."""
+
+    gate: Gate
+    gated: Client
+    direct: Client
+    url: str
+    pool: ThreadPoolExecutor
+
+    def in_turn(self, first: Act, second: Act) -> Outcome:
+        world = new_world(self.url)
+        replies = (told(first(self.gated, world)), told(second(self.direct, world)))
+        return Outcome(replies, left(self.url, world))
+
+    def interleaved(self, first: Act, second: Act, number: int) -> tuple[Outcome, bool] | None:
+        """What comes of it where the second runs while the first is before that statement; None where it has fewer.
+
+        And whether the second was done before the first went on: it waited for no lock of the first's.
+        """
+        world = new_world(self.url)
+        self.gate.arm(number)
+        one = self.pool.submit(first, self.gated, world)
+        held = self.gate.waits(one.done)
+        if not held:
+            self.gate.let_through()
+            one.result()
+            return None
+        other = self.pool.submit(second, self.direct, world)
+        self._until_done_or_waiting(other)
+        was_done = other.done()
+        self.gate.let_through()
+        replies = (told(one.result(SLACK)), told(other.result(SLACK)))
+        return Outcome(replies, left(self.url, world)), was_done
+
+    def _until_done_or_waiting(self, other: "Future[Reply]") -> None:
+        name, deadline = make_url(self.url).database, time.monotonic() + SLACK
+        waiting = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event_type = 'Lock'"
+        while not other.done() and rows(self.url, waiting) == [(0,)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
+    def check(self, first: Act, second: Act, names: str) -> list[tuple[Outcome, bool]]:
+        """Asserts that each interleaving is as one of the two orders. Gives them all."""
+        legal, found = [self.in_turn(first, second)], []
+        while (one := self.interleaved(first, second, len(found) + 1)) is not None:
+            found.append(one)
+            legal += [found[0][0]] if len(found) == 1 else []  # nothing of the first had begun
+            assert one[0] in legal, f"{names}, before statement {len(found)}:\n{one[0]}\nis neither of\n{legal}"
+        assert found, f"{names}: no statement of the first was held up"
+        return found
+
+
+@pytest.fixture(scope="module")
+def stage(url: str, new_client: Callable[[Config], Client]) -> Iterator[Stage]:
+    def client(url: str) -> Client:
+        return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", threads=1, queue_limit=60_000))
+
+    with tempfile.TemporaryDirectory() as folder, Gate(Path(folder), url) as gate, ThreadPoolExecutor(2) as pool:
+        gated = client(gate.url)
+        assert gated.signed_in(token("warm")).get(f"{API}/me/tasks").status == 200  # the connection is there
+        yield Stage(gate, gated, client(url), url, pool)
+
+
+def by(who: str, method: str, path: str, body: Any = None, keyed: bool = False) -> Act:
+    def act(client: Client, world: World) -> Reply:
+        places = {"email": world.email, "refresh0": world.refresh[0], "refresh1": world.refresh[1]}
+        sent = {
+            name: value.format(**places) if isinstance(value, str) else value for name, value in (body or {}).items()
+        }
+        bearer = None if who == "nobody" else world.bearer(who)
+        headers = {"Idempotency-Key": secrets.token_hex(8)} if keyed else {}
+        address = API + path.format(user_id="me", task_id=world.task, key_id=world.key_ids[1])
+        return client.signed_in(bearer).request(method, address, json_body=sent if body else None, headers=headers)
+
+    return act
+
+
+SIGN_IN = {"email": "{email}", "password": PASSWORD}
+NEW_EMAIL = {"password": PASSWORD, "email": "new-{email}"}
+NEW_PASSWORD = {"current_password": PASSWORD, "new_password": OTHER}
+NEW_KEY = {"name": "new", "scopes": ["tasks:read"]}
+
+ACTS: dict[str, Act] = {
+    "registerAccount": by("nobody", "POST", "/auth/register", SIGN_IN),
+    "issueToken": by("nobody", "POST", "/auth/token", SIGN_IN),
+    "issueToken-keyed": by("nobody", "POST", "/auth/token", SIGN_IN, keyed=True),
+    "refreshToken": by("nobody", "POST", "/auth/refresh", {"refresh_token": "{refresh1}"}),
+    "refreshToken-keyed": by("nobody", "POST", "/auth/refresh", {"refresh_token": "{refresh1}"}, keyed=True),
+    "refreshToken-other": by("nobody", "POST", "/auth/refresh", {"refresh_token": "{refresh0}"}),
+    "signOut": by("nobody", "POST", "/auth/sign-out", {"refresh_token": "{refresh1}"}),
+    "signOut-everywhere": by("nobody", "POST", "/auth/sign-out", {"refresh_token": "{refresh0}", "everywhere": True}),
+    "changeEmail": by("session0", "POST", "/me/account/email", NEW_EMAIL),
+    "changePassword": by("session0", "POST", "/me/account/password", NEW_PASSWORD),
+    "changePassword-keys": by("session1", "POST", "/me/account/password", NEW_PASSWORD | {"revoke_keys": True}),
+    "deleteAccount": by("session0", "POST", "/me/account/deletion", {"password": PASSWORD}),
+    "createApiKey": by("session1", "POST", "/me/keys", NEW_KEY),
+    "createApiKey-keyed": by("session1", "POST", "/me/keys", NEW_KEY, keyed=True),
+    "revokeApiKey": by("session1", "DELETE", "/me/keys/{key_id}"),
+    "updateAccount": by("key", "PATCH", "/me/account", {"name": "Ada"}),
+    "createTask-keyed": by("key", "POST", "/me/tasks", {"title": "new"}, keyed=True),
+}
+
+
+@pytest.mark.parametrize("first", ACTS)
+def test_every_pair_of_operations_on_an_account_interleaved_is_as_one_after_the_other(stage: Stage, first: str) -> None:
+    for second, act in ACTS.items():
+        stage.check(ACTS[first], act, f"{first}, {second}")
+
+
+def revoked(client: Client, world: World) -> Reply:
+    """The key that the first request comes with is revoked."""
+    path = f"{API}/me/keys/{world.key_ids[0]}"
+    return client.signed_in(world.bearer("session0")).delete(path)
+
+
+WRITES = [operation for operation in SECURED if operation.method not in ("GET", "HEAD")]
+BODIES: dict[str, Any] = {"changeEmail": NEW_EMAIL, "changePassword": NEW_PASSWORD, "createApiKey": NEW_KEY}
+IDENTITIES = ("session1", "key", "operator")
+ENDS: dict[str, Act] = {
+    "deleteAccount": ACTS["deleteAccount"],
+    "revokeApiKey": revoked,
+    "signOut-everywhere": ACTS["signOut-everywhere"],
+}
+
+
+STANDS_ON: dict[str, Callable[[str, str], bool]] = {
+    "deleteAccount": lambda who, _: who != "operator",
+    "revokeApiKey": lambda who, _: who == "key",
+    "signOut-everywhere": lambda who, scope: who == "session1" and scope == "credentials",
+}
+"""Whether a write by that identity, with that scope, is refused once this has ended what it stands on."""
+
+
+@pytest.mark.parametrize("operation", WRITES, ids=[operation.name for operation in WRITES])
+def test_every_write_whose_account_key_or_session_ends_after_authentication_is_as_one_after_the_other(
+    stage: Stage, operation: Any
+) -> None:
+    body = BODIES.get(operation.name, operation.body)
+    for who in IDENTITIES:
+        act = by(who, operation.method, operation.template, body)
+        for name, end in ENDS.items():
+            found = stage.check(act, end, f"{operation.name} by {who}, {name}")
+            if name == "deleteAccount" and who != "operator":
+                after = [outcome.left for outcome, _ in found if outcome.replies[1] == "204 "]
+                assert after == [NOTHING] * len(after) != []
+            if STANDS_ON[name](who, operation.scope):
+                assert {outcome.replies[0] for outcome, was_done in found if was_done} <= {
+                    "refused",
+                    "insufficient_scope",
+                }

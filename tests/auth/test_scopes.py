@@ -1,0 +1,86 @@
+"""Scopes: what the contract, the README and the service say of each operation is the same. `test_isolation.py` tries what each opens."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import User
+from tests.support.client import Client
+from todo_api import contract
+from todo_api.models import KEY_SCOPES
+
+ACCOUNT = "/api/v1/me/account"
+README = Path(__file__).parents[2] / "README.md"
+CREDENTIALS = "credentials"
+READS = {"tasks:read", "account"}
+
+
+def operations() -> dict[str, tuple[str, dict[str, Any]]]:
+    """The method and the definition of each operation that takes a token."""
+    return {
+        operation["operationId"]: (method, operation)
+        for item in contract.load(contract.TASK_API)["paths"].values()
+        for method, operation in item.items()
+        if method != "parameters" and "x-required-scope" in operation
+    }
+
+
+@pytest.fixture
+def with_key(user: User) -> Callable[..., Client]:
+    """A client of the user with an API key of these scopes."""
+
+    def make(*scopes: str) -> Client:
+        made = user.client.post("/api/v1/me/keys", {"name": "Scoped", "scopes": [*scopes]})
+        return user.client.signed_in(made.json()["key"])
+
+    return make
+
+
+def test_readme_names_every_operation_beside_the_scopes_it_needs() -> None:
+    table = re.findall(r"^\| (`[a-z`:, ]+?)(?:, which no key has)? \| (`\w+`.*?) \|$", README.read_text(), re.MULTILINE)
+    told = {
+        operation: " ".join(re.findall(r"`([a-z:]+)`", scopes))
+        for scopes, opened in table
+        for operation in re.findall(r"`([a-z]+[A-Z]\w*)`", opened)
+    }
+    assert told == {name: operation["x-required-scope"] for name, (_, operation) in operations().items()}
+
+
+def test_operations_that_write_need_a_scope_that_writes_and_others_need_none() -> None:
+    for name, (method, operation) in operations().items():
+        scopes = {*operation["x-required-scope"].split()}
+        if CREDENTIALS in scopes:
+            assert scopes == {CREDENTIALS}
+        else:
+            assert scopes <= {*KEY_SCOPES}
+            assert (scopes & READS == set()) == (method != "get"), name
+
+
+@pytest.mark.parametrize("scopes", [["account"], ["tasks:read"], ["tasks:read", "tasks:write", "account:write"]])
+def test_export_account_with_a_key_that_lacks_a_scope_is_forbidden(
+    with_key: Callable[..., Client], scopes: list[str]
+) -> None:
+    assert with_key(*scopes).get(f"{ACCOUNT}/export").code == "insufficient_scope"
+
+
+def test_export_account_with_a_key_shows_neither_sessions_nor_keys(user: User, with_key: Callable[..., Client]) -> None:
+    user.client.post("/api/v1/me/tasks", {"title": "Mine"})
+    key = with_key("account", "tasks:read")
+    told, whole = (client.get(f"{ACCOUNT}/export").json() for client in (key, user.client))
+    assert {*told} == {"exported_at", "account", "tasks"}
+    assert {*whole} - {*told} == {"sessions", "api_keys"}
+    assert (len(whole["sessions"]), len(whole["api_keys"])) == (1, 1)
+    assert (told["account"], told["tasks"]) == (whole["account"], whole["tasks"])
+
+
+def test_update_account_with_a_key_that_reads_alone_is_forbidden_and_with_one_that_writes_is_done(
+    user: User, with_key: Callable[..., Client]
+) -> None:
+    refused = with_key("account", "tasks:read", "tasks:write").patch(ACCOUNT, {"name": "Taken over"})
+    assert (refused.status, refused.code) == (403, "insufficient_scope")
+    assert with_key("account:write").get(ACCOUNT).code == "insufficient_scope"
+    assert with_key("account:write").patch(ACCOUNT, {"name": "Agent"}).json()["name"] == "Agent"
+    assert user.client.get(ACCOUNT).json()["name"] == "Agent"

@@ -1,0 +1,375 @@
+"""`todo-api mcp`: the task operations as tools, used by a real client of the Model Context Protocol."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+
+from tests.conftest import SECRET, token
+from tests.support.client import event_loop
+from tests.support.live import COMMAND, SLACK, Live, environment, free_port, refusal
+from todo_api import contract
+
+if TYPE_CHECKING:  # two seconds to import, which the other processes of a run need not wait
+    from fastmcp import Client
+    from fastmcp.client.transports import ClientTransport
+
+MISSING = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
+
+Open = Callable[["ClientTransport"], "Agent"]
+
+
+class Agent:
+    """A client of one MCP server."""
+
+    def __init__(self, client: "Client[Any]", loop: asyncio.AbstractEventLoop) -> None:
+        self._client = client
+        self._loop = loop
+
+    def tools(self) -> list[Any]:
+        return list(self._wait(self._client.list_tools()))
+
+    def call(self, tool: str, **arguments: Any) -> Any:
+        """What the tool gives; the client holds it to the tool's output schema."""
+        result = self._wait(self._client.call_tool(tool, arguments))
+        assert not result.is_error
+        return result.structured_content
+
+    def refusal(self, tool: str, **arguments: Any) -> Any:
+        """The problem document with which the tool refuses."""
+        result = self._wait(self._client.call_tool(tool, arguments, raise_on_error=False))
+        assert result.is_error, result
+        (content,) = result.content
+        return json.loads(content.text)
+
+    def _wait(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SLACK)
+
+
+@pytest.fixture(scope="module")
+def live(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with Live(tmp_path_factory.mktemp("live"), DATABASE_URL=url, JWT_SECRET=SECRET) as service:
+        yield service.ready()
+
+
+@pytest.fixture(scope="module")
+def open_agent() -> Iterator[Open]:
+    """Opens a client, which is closed with the module."""
+    from fastmcp import Client  # noqa: PLC0415  # as said above
+
+    opened: list[Client[Any]] = []
+    with event_loop() as loop:
+
+        def make(transport: "ClientTransport") -> Agent:
+            client: Client[Any] = Client(transport, timeout=SLACK)
+            asyncio.run_coroutine_threadsafe(client.__aenter__(), loop).result(SLACK)
+            opened.append(client)
+            return Agent(client, loop)
+
+        yield make
+        for client in opened:
+            asyncio.run_coroutine_threadsafe(client.close(), loop).result(SLACK)
+
+
+@pytest.fixture(scope="module")
+def agent(live: Live, open_agent: Open, tmp_path_factory: pytest.TempPathFactory) -> Agent:
+    """An agent that starts the command itself, with Ada's token in its environment."""
+    from fastmcp.client.transports import StdioTransport  # noqa: PLC0415  # as said above
+
+    folder = tmp_path_factory.mktemp("stdio")
+    settings = environment(folder, MCP_URL=live.origin, MCP_TOKEN=token("ada"))
+    return open_agent(
+        StdioTransport(str(COMMAND), ["mcp"], env=settings, cwd=str(folder), log_file=folder / "log", keep_alive=False)
+    )
+
+
+@contextmanager
+def over_http(folder: Path, service: str, **settings: str) -> Iterator[str]:
+    """The address of `todo-api mcp --http`, in front of the service at that origin. It ends quietly, without a trace."""
+    port = free_port()
+    with (folder / "log").open("w+b") as log:
+        process = subprocess.Popen(
+            [COMMAND, "mcp", "--url", service, "--http", str(port)],
+            cwd=folder,
+            env=environment(folder, **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            deadline = time.monotonic() + SLACK
+            while process.poll() is None and time.monotonic() < deadline:
+                try:
+                    httpx2.get(f"http://127.0.0.1:{port}/mcp")
+                    break
+                except httpx2.ConnectError:
+                    time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            process.send_signal(signal.SIGINT)
+            status = process.wait(SLACK)
+            log.seek(0)
+            said = log.read().decode()
+    assert "Traceback" not in said, said
+    assert status == 128 + signal.SIGINT
+
+
+@pytest.fixture(scope="module")
+def address(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An MCP server over HTTP that has no token of its own."""
+    with over_http(tmp_path_factory.mktemp("http"), live.origin) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def caller(address: str, open_agent: Open) -> Callable[[str | None], Agent]:
+    """Opens an agent that sends this bearer token with every request, or none."""
+    from fastmcp.client.transports import StreamableHttpTransport  # noqa: PLC0415  # as said above
+
+    agents: dict[str | None, Agent] = {}
+
+    def make(bearer: str | None) -> Agent:
+        if bearer not in agents:
+            headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+            agents[bearer] = open_agent(StreamableHttpTransport(address, headers=headers))
+        return agents[bearer]
+
+    return make
+
+
+def documented() -> dict[str, str]:
+    """The operations of the tag `tasks` with their methods."""
+    return {
+        operation["operationId"]: method
+        for item in contract.load(contract.TASK_API)["paths"].values()
+        for method, operation in item.items()
+        if method != "parameters" and operation["tags"] == ["tasks"]
+    }
+
+
+def told(problem: Any) -> tuple[int, str]:
+    return problem["status"], problem["code"]
+
+
+def violations(problem: Any) -> list[tuple[str, str]]:
+    assert told(problem) == (400, "validation_failed")
+    return [(violation["pointer"], violation["code"]) for violation in problem["errors"]]
+
+
+def test_tools_are_the_operations_on_tasks(agent: Agent) -> None:
+    assert sorted(tool.name for tool in agent.tools()) == sorted(documented())
+
+
+def test_tools_hint_what_their_methods_may_do(agent: Agent) -> None:
+    hints = {
+        "get": (True, False, True),
+        "post": (False, False, False),
+        "put": (False, True, True),
+        "patch": (False, True, False),
+        "delete": (False, True, True),
+    }
+    found = {
+        tool.name: (
+            tool.annotations.read_only_hint,
+            tool.annotations.destructive_hint,
+            tool.annotations.idempotent_hint,
+        )
+        for tool in agent.tools()
+    }
+    assert found == {name: hints[method] for name, method in documented().items()}
+
+
+def test_tools_ask_for_no_user_and_no_copies(agent: Agent) -> None:
+    asked = {name for tool in agent.tools() for name in tool.input_schema["properties"]}
+    assert not asked & {"user_id", "If-None-Match"}
+    assert all(tool.input_schema["additionalProperties"] is False for tool in agent.tools())
+
+
+def test_tools_say_that_members_may_be_null(agent: Agent) -> None:
+    outputs = {tool.name: tool.output_schema for tool in agent.tools()}
+    assert outputs["getTask"]["properties"]["completed_at"]["type"] == ["string", "null"]
+    assert outputs["listTasks"]["properties"]["next_cursor"]["type"] == ["string", "null"]
+
+
+def test_tools_walk_a_task_through_its_life(agent: Agent) -> None:
+    created = agent.call("createTask", title="Buy milk", description="Two litres")
+    task = {"task_id": created["id"]}
+    assert (created["user_id"], created["status"], created["completed_at"]) == ("ada", "pending", None)
+    page = agent.call("listTasks", q="milk", status=["pending", "in_progress"], completed=False, limit=1)
+    assert page == {"items": [created], "total": 1, "next_cursor": None}
+    tag = {"If-Match": f'"{created["version"]}"'}
+    changed = agent.call("updateTask", title="Buy oat milk", **task, **tag)
+    times = {"updated_at": changed["updated_at"]}
+    assert changed == created | times | {"title": "Buy oat milk", "version": changed["version"]}
+    refused = agent.refusal("updateTask", title="Buy soy milk", **task, **tag)
+    assert told(refused) == (412, "precondition_failed")
+    assert refused["current"] == changed
+    completed = agent.call("completeTask", completed=True, **task)
+    assert (completed["status"], completed["completed"]) == ("completed", True)
+    assert agent.call("getTask", **task) == completed
+    assert agent.call("deleteTask", **task) is None
+    assert told(agent.refusal("getTask", **task)) == (404, "not_found")
+
+
+def test_list_tasks_by_cursor_reads_on(agent: Agent) -> None:
+    made = [agent.call("createTask", title=f"walk {number}")["id"] for number in range(3)]
+    first = agent.call("listTasks", q="walk", sort="created_at", limit=2)
+    rest = agent.call("listTasks", q="walk", sort="created_at", limit=2, cursor=first["next_cursor"])
+    assert [task["id"] for task in first["items"] + rest["items"]] == made
+    assert rest["next_cursor"] is None
+
+
+def test_update_task_description_null_clears_it(agent: Agent) -> None:
+    created = agent.call("createTask", title="Clear me", description="gone soon")
+    assert agent.call("updateTask", task_id=created["id"], description=None)["description"] is None
+
+
+def test_complete_task_without_a_body_toggles(agent: Agent) -> None:
+    created = agent.call("createTask", title="Toggle me")
+    states = [agent.call("completeTask", task_id=created["id"])["completed"] for _ in range(2)]
+    assert states == [True, False]
+
+
+def test_create_task_unknown_member_is_the_same_400(agent: Agent) -> None:
+    assert violations(agent.refusal("createTask", title="x", priority=1)) == [("/priority", "unknown")]
+
+
+def test_create_task_null_title_is_the_same_400(agent: Agent) -> None:
+    assert violations(agent.refusal("createTask", title=None)) == [("/title", "wrong_type")]
+
+
+def test_list_tasks_unknown_parameter_is_the_same_400(agent: Agent) -> None:
+    assert violations(agent.refusal("listTasks", page=2)) == [("/page", "unknown")]
+
+
+def test_two_callers_on_one_server_are_kept_apart(caller: Callable[[str | None], Agent]) -> None:
+    anna, bert = caller(token("anna")), caller(token("bert"))
+    task = anna.call("createTask", title="Anna's")
+    assert bert.call("createTask", title="Bert's")["user_id"] == "bert"
+    assert anna.call("getTask", task_id=task["id"]) == task
+    assert [kept["title"] for kept in anna.call("listTasks")["items"]] == ["Anna's"]
+    assert [kept["title"] for kept in bert.call("listTasks")["items"]] == ["Bert's"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("getTask", {}),
+        ("replaceTask", {"title": "mine"}),
+        ("updateTask", {"title": "mine"}),
+        ("completeTask", {"completed": True}),
+        ("deleteTask", {}),
+    ],
+)
+def test_tool_for_a_task_of_another_user_is_404_as_for_a_missing_one(
+    caller: Callable[[str | None], Agent], tool: str, arguments: dict[str, Any]
+) -> None:
+    task = caller(token("anna")).call("createTask", title="Anna's own")
+    problems = []
+    for task_id in (task["id"], MISSING):
+        problem = caller(token("bert")).refusal(tool, task_id=task_id, **arguments)
+        del problem["request_id"]
+        problems.append(problem)
+    assert told(problems[0]) == (404, "not_found")
+    assert problems[0] == problems[1]
+    assert caller(token("anna")).call("getTask", task_id=task["id"]) == task
+
+
+@pytest.mark.parametrize("bearer", [None, "not.a.token", token("anna", secret="another-" * 8)])
+def test_tool_with_no_token_or_a_bad_one_is_401(caller: Callable[[str | None], Agent], bearer: str | None) -> None:
+    assert told(caller(bearer).refusal("listTasks")) == (401, "unauthorized")
+
+
+LIST_TASKS = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "listTasks", "arguments": {}}}
+
+
+def listed(address: str, **fields: str) -> httpx2.Response:
+    """The reply to a call of a tool with Ada's token."""
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {token('ada')}"}
+    return httpx2.post(address, json=LIST_TASKS, headers=headers | fields)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST"])
+def test_server_called_by_its_name_without_a_page_answers(address: str, name: str) -> None:
+    host = f"{name}:{httpx2.URL(address).port}"
+    assert listed(address, Host=host).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_server_called_by_a_page_of_its_own_origin_answers(address: str, name: str) -> None:
+    assert listed(address, Origin=f"http://{name}:{httpx2.URL(address).port}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://evil.example", "http://localhost:3000", "http://127.0.0.1:3000", "http://localhost", "null", ""),
+        *("https://localhost:{port}", "http://[::1]:{port}", "http://evil.localhost:{port}"),
+    ],
+)
+def test_server_called_by_a_page_of_another_origin_refuses(address: str, origin: str) -> None:
+    """MCP, transports: a server checks `Origin`, or a page in the user's browser could call it."""
+    assert listed(address, Origin=origin.format(port=httpx2.URL(address).port)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:{port}",
+        "localhost",
+        "127.0.0.1:1",
+        "127.0.0.1.evil.example:{port}",
+        "[::1]:{port}",
+    ],
+)
+def test_server_called_by_another_name_refuses(address: str, host: str) -> None:
+    """As after DNS rebinding."""
+    assert listed(address, Host=host.format(port=httpx2.URL(address).port)).status_code == 421
+
+
+def test_mcp_over_http_with_a_token_of_its_own_refuses_in_one_line(tmp_path: Path) -> None:
+    said = refusal("mcp", "--http", str(free_port()), cwd=tmp_path, MCP_TOKEN="never-for-everybody")
+    assert said == (
+        "MCP_TOKEN is for stdio alone: with --http everybody on this machine could use it. Unset it; every caller sends"
+        " a token of their own."
+    )
+
+
+def test_tool_while_the_service_is_away_says_so() -> None:
+    from fastmcp import Client  # noqa: PLC0415  # as said above
+
+    from todo_api.mcp import OwnToken, tool_server  # noqa: PLC0415  # as said above
+
+    async def call() -> Any:
+        async with Client(tool_server(f"http://127.0.0.1:{free_port()}", OwnToken(token("ada")))) as client:
+            return await client.call_tool("listTasks", {}, raise_on_error=False)
+
+    result = asyncio.run(call())
+    assert result.is_error
+    assert "ConnectError" in result.content[0].text
+
+
+def test_mcp_on_a_port_that_is_taken_refuses_in_one_line(live: Live, tmp_path: Path) -> None:
+    said = refusal("mcp", "--http", str(live.port), cwd=tmp_path)
+    assert said == f"127.0.0.1:{live.port} cannot be used (Address already in use). Choose another: --http."
+
+
+def test_mcp_on_a_port_that_is_none_refuses_in_one_line(tmp_path: Path) -> None:
+    said = refusal("mcp", "--http", "70000", cwd=tmp_path)
+    assert said == "127.0.0.1:70000 cannot be used (a port is 0 to 65535). Choose another: --http."
+
+
+def test_mcp_without_its_library_refuses_in_one_line(tmp_path: Path) -> None:
+    """A folder in which `import fastmcp` finds nothing stands before the installed one."""
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['fastmcp'] = None", encoding="utf-8")
+    said = refusal("mcp", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert said == "fastmcp is missing. Install the extra: pip install 'todo-api[mcp]'"

@@ -1,0 +1,159 @@
+"""Generates three clients from the contract, type-checks two, and uses all of them against the running service: `make clients`.
+
+What the README shows of each is taken from the README and run, with nothing changed but the address. Everything is made in
+`build/clients`, in environments of its own.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import requests
+
+from tests.support.live import Live
+
+ROOT = Path(__file__).parents[3]
+HERE = Path(__file__).parent
+BUILD = ROOT / "build" / "clients"
+CONTRACT = ROOT / "openapi" / "task-api.yaml"
+NODE = ROOT / "node_modules" / ".bin"
+README_ADDRESS = "http://localhost:8000"
+README_BLOCK = re.compile(r"^```(python|typescript)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+README_LINES = 10
+ADA = {"email": "ada@example.com", "password": "correct horse battery staple"}
+
+
+def run(*command: str | Path, cwd: Path = BUILD, **variables: str) -> None:
+    """Runs a command; ends everything where it fails, with what it said."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(str(part) for part in command)} ended with {done.returncode}:\n{done.stdout}")
+
+
+def environment(name: str) -> Path:
+    """The `bin` of a virtual environment with `requirements-NAME.txt`, made anew where those have changed."""
+    wanted = HERE / f"requirements-{name}.txt"
+    folder = BUILD / f"venv-{name}"
+    made = folder / wanted.name
+    if not made.is_file() or made.read_bytes() != wanted.read_bytes():
+        run(sys.executable, "-m", "venv", "--clear", folder)
+        run(folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "-r", wanted)
+        shutil.copy(wanted, made)
+    return folder / "bin"
+
+
+def readme_programs() -> dict[str, str]:
+    """The programs of the README by what they import, ten lines each at most."""
+    blocks = [code for _, code in README_BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))]
+    found = {}
+    for package in ("task_api_client", "openapi-fetch", "task_api"):
+        (found[package],) = (code for code in blocks if re.search(rf"from [\"']?{package}[\"']?[ .;]", code))
+        if len(found[package].splitlines()) > README_LINES or README_ADDRESS not in found[package]:
+            sys.exit(f"The README's program for {package} has more than {README_LINES} lines, or no {README_ADDRESS}.")
+    return found
+
+
+def python_client(readme: str) -> None:
+    """openapi-python-client: generated without a warning, and the programs with it strictly typed."""
+    tools, folder = environment("python"), BUILD / "python"
+    folder.mkdir(exist_ok=True)
+    run(
+        *(tools / "openapi-python-client", "generate", "--path", CONTRACT, "--meta", "none", "--overwrite"),
+        *("--output-path", folder / "task_api_client", "--fail-on-warning"),
+        PATH=f"{tools}{os.pathsep}{os.environ['PATH']}",
+    )
+    (folder / "readme.py").write_text(readme, encoding="utf-8")
+    shutil.copy(HERE / "lifecycle.py", folder)
+    run(tools / "mypy", "--strict", "--cache-dir", "cache", "readme.py", "lifecycle.py", cwd=folder)
+
+
+def typescript_client(readme: str) -> None:
+    """openapi-typescript with openapi-fetch: the programs compiled with --strict."""
+    folder = BUILD / "typescript"
+    folder.mkdir(exist_ok=True)
+    # Without settings of its own openapi-typescript reads redocly.yaml, which is for the linter.
+    (folder / "redocly.yaml").write_text("extends: [minimal]\n", encoding="utf-8")
+    (folder / "package.json").write_text('{"type": "module"}\n', encoding="utf-8")
+    run(NODE / "openapi-typescript", CONTRACT, "-o", folder / "task-api.d.ts", "--redocly", folder / "redocly.yaml")
+    (folder / "readme.ts").write_text(readme, encoding="utf-8")
+    for name in ("lifecycle.ts", "tsconfig.json"):
+        shutil.copy(HERE / name, folder)
+    run(NODE / "tsc", "--project", folder)
+
+
+def generator_client(readme: str) -> None:
+    """OpenAPI Generator, for Python."""
+    tools, folder = environment("generator"), BUILD / "generator"
+    (jar,) = tools.parent.glob("lib/python*/site-packages/openapi_generator_cli/openapi-generator.jar")
+    run(
+        *("java", "-jar", jar, "generate", "--input-spec", CONTRACT, "--generator-name", "python"),
+        *("--package-name", "task_api", "--output", folder),
+    )
+    (folder / "readme.py").write_text(readme, encoding="utf-8")
+    shutil.copy(HERE / "keys.py", folder)
+
+
+def use(url: str) -> None:
+    """Runs every program against the service; each ends with status 0 only where all it expected came true."""
+    for name, program, lifecycle in (
+        ("python", [BUILD / "venv-python" / "bin" / "python"], "lifecycle.py"),
+        ("typescript", ["node"], "out/lifecycle.js"),
+        ("generator", [BUILD / "venv-generator" / "bin" / "python"], "keys.py"),
+    ):
+        readme = "out/readme.js" if name == "typescript" else "readme.py"
+        path = BUILD / name / readme
+        path.write_text(path.read_text(encoding="utf-8").replace(README_ADDRESS, url), encoding="utf-8")
+        before = titles(url)
+        run(*program, readme, cwd=BUILD / name)
+        if titles(url) != ["Buy milk", *before]:
+            sys.exit(f"The README's program for {name} created no task: {titles(url)}")
+        run(*program, lifecycle, f"{url}/api/v1", cwd=BUILD / name)
+
+
+def titles(url: str) -> list[str]:
+    """The titles of Ada's tasks, the latest first."""
+    token = requests.post(f"{url}/api/v1/auth/token", json=ADA, timeout=20).json()["access_token"]
+    reply = requests.get(f"{url}/api/v1/me/tasks", headers={"Authorization": f"Bearer {token}"}, timeout=20)
+    return [task["title"] for task in reply.json()["items"]]
+
+
+def main() -> None:
+    """Everything, and a line for each client that held."""
+    began = time.monotonic()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    readme = readme_programs()
+    with ThreadPoolExecutor(3) as pool:
+        made = [
+            pool.submit(python_client, readme["task_api_client"]),
+            pool.submit(typescript_client, readme["openapi-fetch"]),
+            pool.submit(generator_client, readme["task_api"]),
+        ]
+        for client in made:
+            client.result()
+    with tempfile.TemporaryDirectory() as folder, Live(Path(folder)) as live:
+        live.ready()
+        requests.post(f"{live.origin}/api/v1/auth/register", json=ADA, timeout=20).raise_for_status()
+        use(live.origin)
+    print("openapi-python-client: types are strict, the README's program, keys with an end and a life of tasks ran.")
+    print("openapi-typescript, openapi-fetch: types are strict, the README's program, keys and a life of tasks ran.")
+    print("openapi-generator: the README's program and keys with an end ran.")
+    print(f"Three clients in {time.monotonic() - began:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()

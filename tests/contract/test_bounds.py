@@ -1,0 +1,171 @@
+"""Every number in the contract that bounds a request: at it, and one beyond it. The list of them is the contract's."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pytest
+
+from tests.conftest import SECRET, own_issuer
+from tests.support.client import Client, Reply
+from tests.support.kinds import new_token
+from todo_api import contract
+from todo_api.config import Config
+from todo_api.contract import resolve
+
+DOCUMENT = contract.load(contract.TASK_API)
+THING = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
+KEYS = "/api/v1/me/keys"
+BEYOND = {
+    "maxLength": (1, "too_long"),
+    "minLength": (-1, "too_short"),
+    "maximum": (1, "too_large"),
+    "minimum": (-1, "too_small"),
+    "maxItems": (1, "too_many"),
+    "minItems": (-1, "too_few"),
+    "minProperties": (-1, "too_few"),
+}
+"""By the keyword of a bound, the step beyond it, and the code of the violation."""
+
+
+class Bound(NamedTuple):
+    """A number of the contract, and where in a request it holds."""
+
+    operation: str
+    method: str
+    path: str
+    location: str
+    pointer: str
+    keyword: str
+    schema: dict[str, Any]
+    body: Any
+
+    def call(self, client: Client, value: Any) -> Reply:
+        path, body, headers = self.path, self.body, {}
+        name = self.pointer.removeprefix("/")
+        if self.location == "path":
+            path = path.replace(f"{{{name}}}", quote(value, safe=""))
+        elif self.location == "query":
+            path += f"?{name}={quote(str(value), safe=',')}"
+        elif self.location == "header":
+            headers = {name: value}
+        else:
+            body = {**body, name: value} if name else value
+        path = path.format(user_id="me", task_id=THING, key_id=THING)
+        return client.request(self.method, path, json_body=body, headers=headers)
+
+    def value(self, number: int) -> Any:
+        """A value of that size, which keeps to the other rules of the schema if there is one; None where there is none."""
+        schema = self.schema
+        if schema["type"] == "integer":
+            return number
+        if schema["type"] == "array":
+            chosen = resolve(DOCUMENT, schema["items"])["enum"][:number]
+            chosen += chosen[:1] * (number - len(chosen))
+            return ",".join(chosen) if self.location == "query" else chosen
+        if schema["type"] == "object":
+            return {name: self.body[name] for name in list(self.body)[:number]}
+        fitting = (text for text in texts(number) if len(text) == number and fits(schema, text))
+        return next(fitting, None)
+
+
+def texts(number: int) -> Iterator[str]:
+    """Texts in the forms that the contract knows, cut to that length where they have one of their own."""
+    domain = ".".join(["a" * 63, "b" * 63, "c" * 63])
+    yield from ("x" * number, "1" * number, THING, f'"{"x" * (number - 2)}"', f"tdr_{'x' * (number - 4)}")
+    yield from ("a@e.de"[-number:], "a@e.d", f"{'a' * 64}@{domain}"[:number])
+    yield from ("2999-01-01T00:00:00Z", f"2999-01-01T00:00:00.{'1' * (number - 21)}Z", "*")
+
+
+def fits(schema: dict[str, Any], text: str) -> bool:
+    """Whether a text keeps to the pattern and the format."""
+    if schema.get("format") == "uuid" and not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+        return False
+    if schema.get("format") == "date-time" and not re.fullmatch(r"2999-01-01T00:00:00(\.1+)?Z", text):
+        return False
+    return re.search(schema.get("pattern", ""), text) is not None
+
+
+def bounds() -> Iterator[Bound]:
+    for template, item in DOCUMENT["paths"].items():
+        for method in item.keys() - {"parameters"}:
+            operation = item[method]
+            body, places = None, []
+            if "requestBody" in operation:
+                (media,) = operation["requestBody"]["content"].values()
+                body = resolve(DOCUMENT, next(iter(media["examples"].values())))["value"]
+                whole = resolve(DOCUMENT, media["schema"])
+                places = [
+                    ("body", "", whole),
+                    *(("body", f"/{name}", part) for name, part in whole["properties"].items()),
+                ]
+            for parameter in [*item.get("parameters", []), *operation.get("parameters", [])]:
+                found = resolve(DOCUMENT, parameter)
+                places.append((found["in"], f"/{found['name']}", found["schema"]))
+            for location, pointer, part in places:
+                schema = resolve(DOCUMENT, part)
+                for keyword in BEYOND.keys() & schema.keys():
+                    yield Bound(
+                        operation["operationId"],
+                        method.upper(),
+                        f"/api/v1{template}",
+                        location,
+                        pointer,
+                        keyword,
+                        schema,
+                        body,
+                    )
+
+
+BOUNDS = sorted(bounds(), key=lambda bound: bound[:6])
+
+
+@pytest.fixture(scope="module")
+def open_client(url: str, new_client: Callable[[Config], Client], password_hash: str) -> Client:
+    """A user with an account, whom no limit of requests or attempts keeps waiting."""
+    service = new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000))
+    return service.signed_in(new_token(url, own_issuer(), "account", password_hash))
+
+
+def name_of(bound: Bound) -> str:
+    return f"{bound.operation} {bound.location} {bound.pointer} {bound.keyword}"
+
+
+def violations(reply: Reply, bound: Bound) -> set[str]:
+    """The codes of what is wrong at the bound's place."""
+    if reply.status != 400 or reply.code != "validation_failed":
+        return set()
+    return {
+        error["code"]
+        for error in reply.json()["errors"]
+        if (error["location"], error["pointer"].lower()) == (bound.location, bound.pointer.lower())
+    }
+
+
+def never_reached(bound: Bound) -> bool:
+    """Whether another rule of the same value forestalls the bound: how many scopes there are."""
+    return (bound.operation, bound.pointer, bound.keyword) == ("createApiKey", "/scopes", "maxItems")
+
+
+@pytest.mark.parametrize("bound", BOUNDS, ids=name_of)
+def test_every_bound_of_the_contract_at_it_is_taken_and_one_beyond_is_refused(
+    open_client: Client, bound: Bound
+) -> None:
+    number = bound.schema[bound.keyword]
+    step, code = BEYOND[bound.keyword]
+    if not never_reached(bound):
+        assert violations(bound.call(open_client, bound.value(number)), bound) == set()
+    least = 1 if bound.location == "path" else 0  # an empty part of a path is another path
+    if step < 0 and bound.keyword != "minimum" and number + step < least:
+        return
+    value = bound.value(number + step)
+    reply = bound.call(open_client, "x" * (number + step) if value is None else value)
+    if (bound.location, bound.keyword) == ("query", "minItems"):  # empty, it is a list of an empty text
+        code, bound = "not_allowed", bound._replace(pointer=f"{bound.pointer}/0")
+    assert code in violations(reply, bound)
+
+
+def test_bounds_of_the_contract_are_found() -> None:
+    assert len(BOUNDS) > 100
+    assert {bound.keyword for bound in BOUNDS} == {*BEYOND}

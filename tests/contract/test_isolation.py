@@ -1,0 +1,276 @@
+"""Who gets through and who does not, for every operation of the contracts. The list of operations is theirs, not ours."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.conftest import execute, token
+from tests.support.client import Client, Reply
+from tests.support.rows import rows as every_row
+from todo_api import contract
+from todo_api.contract import resolve
+
+PUBLIC = {"registerAccount", "issueToken", "refreshToken", "signOut", "checkLiveness", "checkReadiness", "getMetrics"}
+"""Operations without a token. Add to it only what must work before a user is known."""
+
+METHODS = ("get", "put", "post", "patch", "delete")
+SAME_ID = {"X-Request-ID": "the-same"}
+KEY_SCOPES = contract.load(contract.TASK_API)["components"]["schemas"]["KeyScope"]["enum"]
+UNKNOWN = dict.fromkeys(("task_id", "key_id"), "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e")
+"""Ids of what is in nobody's space, by the parameter that names it."""
+
+
+class Operation(NamedTuple):
+    """An operation of the contract and a request that its examples make."""
+
+    name: str
+    method: str
+    template: str
+    body: Any
+    scope: str
+
+    def call(self, client: Client, user_id: str, ids: dict[str, str], **more: Any) -> Reply:
+        path = "/api/v1" + self.template.format(user_id=user_id, **ids)
+        body = self.body
+        if self.name == "changeEmail":
+            body = body | {"email": f"{secrets.token_hex(6)}@example.com"}  # that of the example is one user's alone
+        return client.request(self.method, path, json_body=body, **more)
+
+
+def _is_public(document: dict[str, Any], operation: dict[str, Any]) -> bool:
+    return not operation.get("security", document["security"])
+
+
+def _operations(path: str) -> Iterator[tuple[dict[str, Any], str, str, dict[str, Any], list[Any]]]:
+    document = contract.load(path)
+    for template, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                operation = item[method]
+                parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
+                yield document, template, method, operation, [resolve(document, one) for one in parameters]
+
+
+def _secured() -> Iterator[Operation]:
+    for document, template, method, operation, parameters in _operations(contract.TASK_API):
+        if _is_public(document, operation):
+            continue
+        name = operation["operationId"]
+        required = {parameter["name"] for parameter in parameters if parameter.get("required")}
+        assert required <= {"user_id", *UNKNOWN}, f"{name}: say here how to give it {required}"
+        body = None
+        if "requestBody" in operation:
+            (media,) = operation["requestBody"]["content"].values()
+            body = resolve(document, next(iter(media["examples"].values())))["value"]
+        scope = operation["x-required-scope"]
+        yield Operation(name, method.upper(), template, body, scope)
+        if method == "get":
+            yield Operation(f"{name}-head", "HEAD", template, None, scope)
+
+
+SECURED = list(_secured())
+ABOUT_A_THING = [operation for operation in SECURED if any(f"{{{name}}}" in operation.template for name in UNKNOWN)]
+
+every_operation = pytest.mark.parametrize("operation", SECURED, ids=[operation.name for operation in SECURED])
+every_operation_on_a_thing = pytest.mark.parametrize(
+    "operation", ABOUT_A_THING, ids=[operation.name for operation in ABOUT_A_THING]
+)
+
+
+class Owner(NamedTuple):
+    """A user with one of everything: `ids` has what names it in addresses."""
+
+    client: Client
+    id: str
+    ids: dict[str, str]
+
+
+@pytest.fixture
+def owner(ada: Client, direct: str, password_hash: str) -> Owner:
+    task = ada.post("/api/v1/me/tasks", {"title": "Mine"}).json()
+    key = ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]}).json()
+    account = (task["user_id"], f"{secrets.token_hex(6)}@example.com", password_hash)
+    every_row(
+        direct,
+        f"INSERT INTO accounts (user_id, email, password_hash) VALUES {account} ON CONFLICT (user_id) DO NOTHING",
+    )
+    return Owner(ada, task["user_id"], {"task_id": task["id"], "key_id": key["id"]})
+
+
+@pytest.fixture
+def rows(url: str, owner: Owner) -> Callable[[], list[Any]]:
+    """Everything that the owner has in the database."""
+
+    def read() -> list[Any]:
+        return execute(
+            url,
+            f"BEGIN; SET LOCAL ROLE task_api_user; SET LOCAL app.user_id = '{owner.id}';"
+            " SELECT users::text, (SELECT array_agg(tasks::text ORDER BY id) FROM tasks),"
+            " (SELECT array_agg(ROW(id, name, scopes, expires_at)::text ORDER BY id) FROM api_keys) FROM users",
+        )
+
+    return read
+
+
+def new_key(client: Client, scopes: list[str]) -> str:
+    return str(client.post("/api/v1/me/keys", {"name": "For a test", "scopes": scopes}).json()["key"])
+
+
+def test_every_operation_without_security_is_listed() -> None:
+    documents = (contract.TASK_API, contract.OPS_API)
+    found = {
+        operation["operationId"]
+        for path in documents
+        for document, _, _, operation, _ in _operations(path)
+        if _is_public(document, operation)
+    }
+    assert found == PUBLIC
+
+
+def test_every_secured_operation_is_in_a_users_space() -> None:
+    assert [operation.name for operation in SECURED if not operation.template.startswith("/{user_id}/")] == []
+
+
+@every_operation
+def test_every_operation_as_owner_succeeds(operation: Operation, owner: Owner) -> None:
+    assert 200 <= operation.call(owner.client, "me", owner.ids).status < 300
+
+
+@every_operation
+def test_every_operation_as_owner_by_id_succeeds(operation: Operation, owner: Owner) -> None:
+    assert 200 <= operation.call(owner.client, owner.id, owner.ids).status < 300
+
+
+@every_operation
+def test_every_operation_without_token_is_unauthorized(
+    operation: Operation, owner: Owner, anonymous: Client, rows: Callable[[], list[Any]]
+) -> None:
+    before = rows()
+    for user_id in ("me", owner.id):
+        reply = operation.call(anonymous, user_id, owner.ids)
+        assert reply.status == 401
+        assert reply.headers["www-authenticate"] == 'Bearer realm="task-api"'
+    assert rows() == before
+
+
+@every_operation
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"secret": "another-secret-of-the-tests-9mVq3xTz"},
+        {"issuer": "another"},
+        {"audience": "another"},
+        {"lifetime": -3600},
+    ],
+    ids=["secret", "issuer", "audience", "expired"],
+)
+def test_every_operation_with_bad_token_is_unauthorized(
+    operation: Operation,
+    owner: Owner,
+    anonymous: Client,
+    changes: dict[str, Any],
+    rows: Callable[[], list[Any]],
+) -> None:
+    before = rows()
+    reply = operation.call(anonymous.signed_in(token(owner.id, **changes)), "me", owner.ids)
+    assert reply.status == 401
+    assert 'error="invalid_token"' in reply.headers["www-authenticate"]
+    assert rows() == before
+
+
+@every_operation
+def test_every_operation_at_another_users_address_is_forbidden(
+    operation: Operation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+) -> None:
+    before = rows()
+    assert operation.call(bob, owner.id, owner.ids).status == 403
+    assert rows() == before
+
+
+@every_operation
+def test_every_operation_at_a_strangers_address_does_not_tell_whether_the_user_exists(
+    operation: Operation, owner: Owner, bob: Client
+) -> None:
+    known = operation.call(bob, owner.id, owner.ids, headers=SAME_ID)
+    unknown = operation.call(bob, f"nobody-{secrets.token_hex(4)}", owner.ids, headers=SAME_ID)
+    assert (known.status, known.body) == (403, unknown.body)
+    assert unknown.status == 403
+
+
+@every_operation_on_a_thing
+def test_every_operation_on_another_users_task_or_key_is_not_found(
+    operation: Operation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+) -> None:
+    before = rows()
+    theirs = operation.call(bob, "me", owner.ids, headers=SAME_ID)
+    unknown = operation.call(bob, "me", UNKNOWN, headers=SAME_ID)
+    assert (theirs.status, theirs.body) == (404, unknown.body)
+    assert unknown.status == 404
+    assert rows() == before
+
+
+@every_operation_on_a_thing
+def test_every_operation_on_another_users_task_or_key_with_a_condition_is_not_found(
+    operation: Operation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+) -> None:
+    before = rows()
+    condition = {"If-None-Match" if operation.method in ("GET", "HEAD") else "If-Match": '"1"'}
+    assert operation.call(bob, "me", owner.ids, headers=condition).status == 404
+    assert rows() == before
+
+
+FOR_KEYS = [operation for operation in SECURED if {*operation.scope.split()} <= {*KEY_SCOPES}]
+
+
+@pytest.mark.parametrize("operation", FOR_KEYS, ids=[operation.name for operation in FOR_KEYS])
+def test_every_operation_with_a_key_of_its_scope_alone_succeeds(operation: Operation, owner: Owner) -> None:
+    key = owner.client.signed_in(new_key(owner.client, operation.scope.split()))
+    assert 200 <= operation.call(key, "me", owner.ids).status < 300
+
+
+@every_operation
+def test_every_operation_with_a_key_of_all_scopes_but_one_it_needs_is_forbidden(
+    operation: Operation, owner: Owner, rows: Callable[[], list[Any]]
+) -> None:
+    challenge = f'Bearer realm="task-api", error="insufficient_scope", scope="{operation.scope}"'
+    for missing in operation.scope.split():
+        key = owner.client.signed_in(new_key(owner.client, [scope for scope in KEY_SCOPES if scope != missing]))
+        before = rows()
+        for user_id in ("me", owner.id, "somebody-else"):
+            reply = operation.call(key, user_id, owner.ids)
+            assert (reply.status, reply.headers["www-authenticate"]) == (403, challenge)
+        assert rows() == before
+
+
+@every_operation
+def test_every_operation_with_a_revoked_key_is_unauthorized(
+    operation: Operation, owner: Owner, rows: Callable[[], list[Any]]
+) -> None:
+    key = owner.client.signed_in(new_key(owner.client, KEY_SCOPES))
+    last = owner.client.get("/api/v1/me/keys").json()["items"][0]
+    assert owner.client.delete(f"/api/v1/me/keys/{last['id']}").status == 204
+    before = rows()
+    reply = operation.call(key, "me", owner.ids)
+    assert reply.status == 401
+    assert 'error="invalid_token"' in reply.headers["www-authenticate"]
+    assert rows() == before
+
+
+@pytest.mark.parametrize("operation", FOR_KEYS, ids=[operation.name for operation in FOR_KEYS])
+def test_every_operation_with_another_users_key_finds_nothing_of_the_owners(
+    operation: Operation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+) -> None:
+    before = rows()
+    key = bob.signed_in(new_key(bob, KEY_SCOPES))
+    assert operation.call(key, owner.id, owner.ids).status == 403
+    if operation in ABOUT_A_THING:
+        assert operation.call(key, "me", owner.ids).status == 404
+    assert rows() == before
+
+
+def test_list_tasks_of_two_users_holds_each_ones_own(owner: Owner, bob: Client) -> None:
+    theirs = bob.post("/api/v1/me/tasks", {"title": "Theirs"}).json()
+    assert [task["id"] for task in owner.client.get("/api/v1/me/tasks").json()["items"]] == [owner.ids["task_id"]]
+    assert [task["id"] for task in bob.get("/api/v1/me/tasks?q=e").json()["items"]] == [theirs["id"]]

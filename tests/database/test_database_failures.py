@@ -1,0 +1,288 @@
+"""What becomes of a statement, of its connection and of the next request, when the database refuses half-way."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2.errors
+import pytest
+import sqlalchemy
+
+from tests.conftest import PASSWORD, SECRET, execute, token
+from tests.support.client import Client
+from tests.support.rows import rows
+from todo_api.auth.passwords import Passwords
+from todo_api.config import Config
+from todo_api.connections import SilentError
+from todo_api.db import Database
+from todo_api.errors import EmailTaken, Unavailable
+from todo_api.greenlets import spawn
+from todo_api.services.accounts import register
+from todo_api.services.tasks import TaskService
+from todo_api.statements import Statement
+
+TASKS = "/api/v1/me/tasks"
+SESSION = Statement(sqlalchemy.text("SELECT pg_backend_pid()"))
+READ_ONLY, LOCK_LATE, QUERY_LATE = "25006", "55P03", "57014"
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> str:
+    return new_database()
+
+
+@pytest.fixture
+def ada(database_url: str, new_client: Callable[[Config], Client]) -> Client:
+    """A client of a service that has one connection."""
+    service = new_client(Config(database_url=database_url, jwt_secret=SECRET, rate_limit="off", threads=1))
+    return service.signed_in(token("ada"))
+
+
+@contextmanager
+def refusing(url: str, state: str, *, at_commit: bool = False) -> Iterator[None]:
+    """Has the database refuse each new task with this SQLSTATE, as it is written or when the transaction ends."""
+    execute(
+        url,
+        f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{state}'; END $$",
+    )
+    kind, when = ("CONSTRAINT ", "INITIALLY DEFERRED ") if at_commit else ("", "")
+    deferrable = "DEFERRABLE " if at_commit else ""
+    execute(
+        url,
+        f"CREATE {kind}TRIGGER refuse AFTER INSERT ON tasks {deferrable}{when}FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    try:
+        yield
+    finally:
+        execute(url, "DROP TRIGGER refuse ON tasks; DROP FUNCTION refuse()")
+
+
+def sessions(url: str) -> set[int]:
+    """The sessions that the service has."""
+    found = rows(
+        url,
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'task-api'",
+    )
+    return {pid for (pid,) in found}
+
+
+@pytest.mark.parametrize("at_commit", [False, True], ids=["as-it-is-written", "at-commit"])
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "once"}], ids=["statement", "transaction"])
+def test_create_task_on_former_primary_is_unavailable_and_leaves_its_session(
+    ada: Client, database_url: str, key: dict[str, str], at_commit: bool
+) -> None:
+    """A server that has become read-only does not become a primary again: the next session may reach another."""
+    assert ada.post(TASKS, {"title": "Before"}).status == 201
+    before = sessions(database_url)
+    with refusing(database_url, READ_ONLY, at_commit=at_commit):
+        reply = ada.post(TASKS, {"title": "Refused"}, headers=key)
+    assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "unavailable", "1")
+    assert ada.post(TASKS, {"title": "After"}, headers=key).status == 201
+    assert not sessions(database_url) & before
+    assert {task["title"] for task in ada.get(TASKS).json()["items"]} == {"Before", "After"}
+
+
+@pytest.mark.parametrize(
+    ("state", "detail"),
+    [
+        (LOCK_LATE, "What the request needs is in use by others; nothing was changed."),
+        (QUERY_LATE, "The database did not answer in time; nothing was changed."),
+    ],
+)
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "once"}], ids=["statement", "transaction"])
+def test_create_task_that_the_database_gives_up_is_unavailable_and_says_that_nothing_changed(
+    ada: Client, database_url: str, state: str, detail: str, key: dict[str, str]
+) -> None:
+    with refusing(database_url, state):
+        reply = ada.post(TASKS, {"title": "Refused"}, headers=key)
+    assert (reply.status, reply.code, reply.json()["detail"]) == (503, "unavailable", detail)
+    assert ada.post(TASKS, {"title": "After"}, headers=key).status == 201
+    assert ada.get(TASKS).json()["total"] == 1
+
+
+@pytest.mark.parametrize("state", ["XX000", "42883", "22012"])
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "once"}], ids=["statement", "transaction"])
+def test_create_task_that_fails_for_no_known_reason_is_internal_and_undone(
+    ada: Client, database_url: str, state: str, key: dict[str, str]
+) -> None:
+    with refusing(database_url, state):
+        reply = ada.post(TASKS, {"title": "Refused"}, headers=key)
+    assert (reply.status, reply.code) == (500, "internal_error")
+    assert [ada.post(TASKS, {"title": "After"}, headers=key).status for _ in range(2)] == [201, 201]
+    assert ada.get(TASKS).json()["total"] == (1 if key else 2)
+
+
+def test_statement_refused_by_a_constraint_was_prepared_and_preparing_goes_on(database_url: str) -> None:
+    database = Database(database_url, pool_size=1)
+    passwords = Passwords()
+    for _ in range(3):
+        with pytest.raises(EmailTaken) if _ else _no_error():
+            register(database, passwords, "ada@example.com", PASSWORD, None)
+        assert database.prepares
+    tasks = TaskService(database, "ada")
+    sent = _sent(database)
+    task = tasks.create("One", None, "pending")
+    assert [tasks.get(task.id) for _ in range(2)] == [task, task]
+    assert ["PREPARE" in sql for sql in sent] == [True, True, False]
+    database.close()
+
+
+def test_first_statement_refused_by_a_constraint_is_executed_the_next_time(database_url: str) -> None:
+    execute(database_url, "INSERT INTO users (id) VALUES ('taken')")
+    broken = Statement(sqlalchemy.text("INSERT INTO users (id) VALUES ('taken') RETURNING id"))
+    database = Database(database_url, pool_size=1)
+    sent = _sent(database)
+    for _ in range(2):
+        with pytest.raises(psycopg2.errors.UniqueViolation):
+            database.as_user("taken").all(broken, {})
+    assert ["PREPARE" in sql for sql in sent] == [True, False]
+    assert database.prepares
+    database.close()
+
+
+def test_statement_whose_data_are_refused_is_executed_the_next_time(database_url: str) -> None:
+    divide = Statement(sqlalchemy.text("SELECT 1 / (SELECT count(*)::int FROM tasks)"))
+    database = Database(database_url, pool_size=1)
+    sent = _sent(database)
+    for _ in range(2):
+        with pytest.raises(psycopg2.errors.DivisionByZero):
+            database.as_user("ada").all(divide, {})
+    assert ["PREPARE" in sql for sql in sent] == [True, False]
+    assert database.prepares
+    database.close()
+
+
+def test_rollback_without_an_answer_gives_the_connection_up(database_url: str) -> None:
+    """Else the next request would go on in the open transaction of this one."""
+
+    def fail(database: Database) -> None:
+        with database.transaction() as transaction:
+            (pid,) = transaction.as_user("ada").first(SESSION, {}) or (0,)
+            stopped.append(pid)
+            os.kill(pid, signal.SIGSTOP)
+            raise KeyError
+
+    async def main() -> list[tuple[int]]:
+        database = Database(database_url, pool_size=1, on_loop=True)
+        set_silence(database, 0.3)
+        with pytest.raises(KeyError):
+            await spawn(fail, database)
+        os.kill(stopped[0], signal.SIGCONT)
+        set_silence(database, 5)
+        seen = await spawn(database.as_user("ada").all, SESSION, {})
+        database.close()
+        return seen
+
+    stopped: list[int] = []
+    assert asyncio.run(main()) != [(stopped[0],)]
+
+
+def test_former_primary_behind_a_pooler_is_unavailable_and_its_connection_given_up(database_url: str) -> None:
+    database = Database(database_url, pool_size=1)
+    database.prepares = False
+    (before,) = database.as_user("ada").first(SESSION, {}) or (None,)
+    with refusing(database_url, READ_ONLY), pytest.raises(Unavailable):
+        TaskService(database, "ada").create("Refused", None, "pending")
+    assert database.as_user("ada").first(SESSION, {}) != (before,)
+    database.close()
+
+
+def test_silence_on_one_connection_gives_idle_ones_up_and_pauses_attempts(database_url: str) -> None:
+    async def main() -> list[str]:
+        database = Database(database_url, pool_size=2, on_loop=True)
+        said: list[str] = []
+
+        def fall_silent() -> None:
+            with database.connection(), database.connection():
+                pass  # two are open, and idle from here on
+            with pytest.raises(Unavailable), database.connection():
+                raise SilentError
+            try:
+                database.ping()
+            except Unavailable as error:
+                said.append(str(error))
+
+        await spawn(fall_silent)
+        database.close()
+        return said
+
+    assert asyncio.run(main()) == ["The database is out of reach."]
+    assert sessions(database_url) == set()
+
+
+def test_connection_on_which_nobody_answered_is_not_used_again(database_url: str) -> None:
+    async def main() -> tuple[list[str], list[list[tuple[int]]]]:
+        database = Database(database_url, pool_size=1, on_loop=True)
+        seen: list[list[tuple[int]]] = []
+        said: list[str] = []
+
+        def ask() -> None:
+            with database.connection() as connection:
+                seen.append(connection.run("SELECT pg_backend_pid()"))
+
+        def fall_silent() -> None:
+            try:
+                with database.connection():
+                    raise SilentError
+            except Unavailable as error:
+                said.append(str(error))
+
+        await spawn(ask)
+        await spawn(fall_silent)
+        await asyncio.sleep(0.6)  # connections.CONNECT_PAUSE, and a little
+        await spawn(ask)
+        database.close()
+        return said, seen
+
+    said, (first, second) = asyncio.run(main())
+    assert said == ["The database does not answer; it is not known whether anything was changed."]
+    assert first != second
+
+
+def test_watch_of_connections_is_told_of_each_that_is_given_back_whatever_became_of_it(database_url: str) -> None:
+    told: list[int] = []
+    database = Database(database_url, pool_size=1, watch=told.append)
+
+    def fail(error: Exception) -> None:
+        with database.connection():
+            raise error
+
+    for error in (psycopg2.OperationalError(), psycopg2.errors.ReadOnlySqlTransaction(), KeyError(), SilentError()):
+        with pytest.raises(KeyError if isinstance(error, KeyError) else Unavailable):
+            fail(error)
+    assert told == [1, -1] * 4
+    database.close()
+
+
+def set_silence(database: Any, seconds: float) -> None:
+    """Has the database wait so long for an answer."""
+    database._pool.silence = seconds
+
+
+@contextmanager
+def _no_error() -> Iterator[None]:
+    yield
+
+
+def _sent(database: Any) -> list[str]:
+    """What the database is sent from here on."""
+    sent: list[str] = []
+    take = database._pool.take
+
+    def watched() -> Any:
+        connection = take()
+        run = connection.run
+
+        def record(sql: str, values: object = None) -> object:
+            sent.append(sql)
+            return run(sql, values)
+
+        connection.run = record
+        return connection
+
+    database._pool.take = watched
+    return sent

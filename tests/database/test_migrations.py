@@ -1,0 +1,276 @@
+"""The schema: up, down and up again, once, by any owner, and never backwards."""
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ProgrammingError
+
+from tests.conftest import SECRET, database_url, execute, token
+from tests.support.client import Client
+from todo_api import migrating
+from todo_api.config import Config
+from todo_api.connections import engine_url
+from todo_api.embedded import EmbeddedServer
+from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
+
+ROOT = Path(__file__).parents[2]
+
+SCHEMA = """
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid)
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE c.relnamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated, NULL
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT tablename, policyname, array_to_string(roles, ','), true, concat(cmd, qual, with_check) FROM pg_policies
+    UNION ALL
+    SELECT relname, 'rights', array_to_string(relacl, ' '), relforcerowsecurity, NULL
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+    ORDER BY 1, 2
+"""
+
+
+@pytest.fixture
+def empty(server: EmbeddedServer) -> str:
+    """An empty database's URL."""
+    name = f"empty_{secrets.token_hex(4)}"
+    execute(server.url, f"CREATE DATABASE {name}")
+    return database_url(server.url, name)
+
+
+def as_superuser(url: str, statement: str) -> None:
+    superuser = make_url(url).set(username="postgres").render_as_string(hide_password=False)
+    execute(superuser, statement)
+
+
+def downgrade(url: str, revision: str) -> None:
+    config = migrating._alembic()
+    engine = create_engine(engine_url(url))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+    engine.dispose()
+
+
+def test_migrations_have_one_head_and_numbers_in_order() -> None:
+    scripts = ScriptDirectory.from_config(migrating._alembic())
+    assert len(scripts.get_heads()) == 1
+    revisions = [script.revision for script in scripts.walk_revisions()]
+    assert revisions == [f"{number:04}" for number in range(len(revisions), 0, -1)]
+
+
+def test_migrate_from_empty_reaches_the_head(empty: str) -> None:
+    migrating.migrate(empty)
+    assert execute(empty, "SELECT version_num FROM alembic_version") == [(migrating.head(),)]
+
+
+def test_migrate_down_one_and_up_again_gives_the_same_schema(empty: str) -> None:
+    migrating.migrate(empty)
+    before = execute(empty, SCHEMA)
+    downgrade(empty, "-1")
+    assert execute(empty, SCHEMA) != before
+    migrating.migrate(empty)
+    assert execute(empty, SCHEMA) == before
+
+
+def test_migrate_down_to_nothing_leaves_no_table(empty: str) -> None:
+    migrating.migrate(empty)
+    downgrade(empty, "base")
+    left = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+    assert execute(empty, left) == [("alembic_version",)]
+
+
+def test_migrate_with_rows_there_rewrites_no_table_and_no_index(empty: str) -> None:
+    """Since the first release: `pg_relation_filenode` is where the rows lie."""
+    files = "SELECT relname, relfilenode FROM pg_class WHERE relname ~ '^(users|tasks)' AND relkind IN ('r', 'i') ORDER BY 1"
+    migrating.migrate(empty, revision="0008")
+    as_superuser(empty, "INSERT INTO users (id, name) VALUES ('ada', 'Ada')")
+    columns = "user_id, id, title, status, created_at, updated_at, version"
+    values = "'ada', gen_random_uuid(), 'Buy milk', 'pending', now(), now(), 1"
+    as_superuser(empty, f"INSERT INTO tasks ({columns}) VALUES ({values})")
+    before = execute(empty, files)
+    migrating.migrate(empty)
+    assert execute(empty, files) == before
+
+
+def test_migrate_again_changes_nothing(empty: str) -> None:
+    migrating.migrate(empty)
+    before = execute(empty, SCHEMA)
+    migrating.migrate(empty)
+    assert execute(empty, SCHEMA) == before
+
+
+def test_migrations_and_models_say_the_same(url: str) -> None:
+    engine = create_engine(engine_url(url))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_migrations_and_models_have_the_same_constraints(url: str) -> None:
+    """Checks are what `alembic check` does not compare."""
+    engine = create_engine(engine_url(url))
+    made = """
+        SELECT conname, replace(pg_get_constraintdef(oid), ' NOT VALID', '')
+        FROM pg_constraint WHERE conrelid::regclass::text IN ('%s') OR contypid::regtype::text IN ('%s') ORDER BY 1
+    """
+    domains = ("user_id", "user_name", "task_title", "task_description", "key_name")
+    with engine.connect() as connection, connection.begin() as transaction:
+        query = made % ("', '".join(metadata.tables), "', '".join(domains))
+        migrated = connection.exec_driver_sql(query).fetchall()
+        connection.exec_driver_sql(f"DROP TABLE {', '.join(metadata.tables)}")
+        connection.exec_driver_sql(f"DROP DOMAIN {', '.join(domains)}")
+        metadata.create_all(connection)
+        assert connection.exec_driver_sql(query).fetchall() == migrated
+        transaction.rollback()
+    engine.dispose()
+
+
+def test_alembic_check_from_the_checkout_finds_nothing(url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", "setup.cfg", "check"],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "No new upgrade operations detected."), done.stderr
+
+
+def test_migrate_by_two_processes_at_once_does_it_once(empty: str) -> None:
+    program = "import sys; from todo_api import migrating; migrating.migrate(sys.argv[1])"
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    engine = create_engine(engine_url(empty), isolation_level="AUTOCOMMIT")
+    with engine.connect() as holder:
+        holder.exec_driver_sql(f"SELECT pg_advisory_lock({migrating.ONE_AT_A_TIME})")
+        processes = [
+            subprocess.Popen([sys.executable, "-c", program, empty], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)
+        ]
+        until = time.monotonic() + 30
+        while execute(empty, waiting) != [(2,)]:
+            assert time.monotonic() < until, "they do not wait for each other"
+            time.sleep(0.05)
+    engine.dispose()
+    assert [process.communicate(timeout=60)[1] for process in processes] == [b"", b""]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert execute(empty, "SELECT version_num FROM alembic_version") == [(migrating.head(),)]
+
+
+def test_migrate_of_a_newer_schema_is_refused(empty: str) -> None:
+    migrating.migrate(empty)
+    before = execute(empty, SCHEMA)
+    execute(empty, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(migrating.SchemaTooNewError, match="9999"):
+        migrating.migrate(empty)
+    assert execute(empty, SCHEMA) == before
+
+
+@pytest.fixture
+def other_owner(empty: str) -> Iterator[Callable[[str], str]]:
+    """Gives the empty database to a new role with these rights, and its URL as that role."""
+    made = []
+
+    def make(rights: str, memberships: str = "") -> str:
+        role = f"owner_{secrets.token_hex(4)}"
+        made.append(role)
+        as_superuser(empty, f"CREATE ROLE {role} LOGIN NOSUPERUSER {rights}")
+        as_superuser(empty, f"ALTER DATABASE {make_url(empty).database} OWNER TO {role}")
+        if memberships:
+            as_superuser(empty, f"GRANT {memberships} TO {role}")
+        return make_url(empty).set(username=role).render_as_string(hide_password=False)
+
+    yield make
+    for role in made:
+        as_superuser(empty, f"DROP OWNED BY {role} CASCADE")
+        as_superuser(empty, f"ALTER DATABASE {make_url(empty).database} OWNER TO todo")
+        as_superuser(empty, f"DROP ROLE {role}")
+
+
+def test_migrate_by_an_owner_who_is_a_member_of_the_roles_needs_no_other_right(
+    other_owner: Callable[..., str], new_client: Callable[[Config], Client]
+) -> None:
+    url = other_owner("NOCREATEROLE NOCREATEDB", f"{USER_ROLE}, {LOGIN_ROLE}")
+    migrating.migrate(url)
+    ada = new_client(Config(database_url=url, jwt_secret=SECRET, threads=1)).signed_in(token("ada"))
+    assert ada.post("/api/v1/me/tasks", {"title": "By another owner"}).status == 201
+
+
+def test_migrate_by_an_owner_who_may_not_take_the_roles_changes_nothing(other_owner: Callable[..., str]) -> None:
+    url = other_owner("CREATEROLE NOCREATEDB")
+    with pytest.raises(ProgrammingError, match=f'permission denied to grant role "{USER_ROLE}"'):
+        migrating.migrate(url)
+    assert execute(url, SCHEMA) == []
+
+
+def test_migrate_by_an_owner_who_may_create_roles_makes_them(other_owner: Callable[..., str]) -> None:
+    """In a cluster where nobody has made the roles: here, under other names for as long as the test runs."""
+    url = other_owner("CREATEROLE NOCREATEDB")
+    roles = (USER_ROLE, LOGIN_ROLE)
+    for role in roles:
+        as_superuser(url, f"ALTER ROLE {role} RENAME TO {role}_away")
+    try:
+        migrating.migrate(url)
+        found = "SELECT rolname, pg_has_role(current_user, oid, 'SET') FROM pg_roles WHERE rolname IN ('%s', '%s')"
+        assert sorted(execute(url, found % roles)) == [(role, True) for role in sorted(roles)]
+    finally:
+        for role in roles:
+            as_superuser(url, f"DROP OWNED BY {role}")
+            as_superuser(url, f"DROP ROLE IF EXISTS {role}")
+            as_superuser(url, f"ALTER ROLE {role}_away RENAME TO {role}")
+
+
+def test_get_account_before_and_after_a_column_changes_its_type_is_answered(
+    new_database: Callable[[], str], new_client: Callable[[Config], Client]
+) -> None:
+    """What was prepared before the migration of the next release is prepared anew."""
+    own = new_database()
+    user = new_client(Config(database_url=own, jwt_secret=SECRET)).signed_in(token("ada"))
+    before = user.get("/api/v1/me/account").json()
+    assert user.get("/api/v1/me/account").json() == before
+    as_superuser(own, "ALTER TABLE users ALTER COLUMN name TYPE varchar(200)")
+    assert [user.get("/api/v1/me/account").json() for _ in range(2)] == [before, before]
+
+
+def test_head_and_known_without_alembic_are_those_of_alembic() -> None:
+    scripts = ScriptDirectory.from_config(migrating._alembic())
+    assert migrating.head() == scripts.get_current_head()
+    assert migrating.known() == [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def test_migrate_with_texts_there_folds_them_in_batches(empty: str) -> None:
+    """More than one batch has; what is ASCII alone stays as it was."""
+    migrating.migrate(empty, revision="0012")
+    as_superuser(empty, "INSERT INTO users (id) VALUES ('ada'), ('bob')")
+    as_superuser(
+        empty,
+        "INSERT INTO tasks (user_id, id, title, description, status, created_at, updated_at, version)"
+        " SELECT owner, gen_random_uuid(), CASE WHEN n % 3 = 0 THEN 'Milk' ELSE 'ÖL ' || n END,"
+        " CASE WHEN n % 2 = 0 THEN 'ÄPFEL' END, 'pending', now(), now(), 1"
+        " FROM unnest(ARRAY['ada', 'bob']) owner, generate_series(1, 900) n",
+    )
+    migrating.migrate(empty)
+    wrong = (
+        "SELECT count(*) FROM tasks WHERE title_folded IS DISTINCT FROM"
+        " CASE WHEN title <> 'Milk' THEN replace(title, 'ÖL', 'öl') END"
+        " OR description_folded IS DISTINCT FROM CASE WHEN description IS NOT NULL THEN 'äpfel' END"
+    )
+    superuser = make_url(empty).set(username="postgres").render_as_string(hide_password=False)
+    assert execute(superuser, wrong) == [(0,)]
+    assert execute(superuser, "SELECT count(*) FROM tasks WHERE title_folded IS NULL") == [(600,)]

@@ -1,0 +1,128 @@
+"""The suite's core on `tasks` spread by user over hash partitions, as a distributed PostgreSQL would hold it."""
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy
+
+from tests.conftest import execute
+from tests.support.client import Client
+from todo_api.db import Database
+from todo_api.services import task_statements
+from todo_api.statements import Statement
+
+PARTITIONS = 4
+
+SPREAD = """
+    ALTER TABLE tasks RENAME TO whole;
+    CREATE TABLE tasks (LIKE whole INCLUDING ALL, FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)
+        PARTITION BY HASH (user_id);
+    DROP TABLE whole;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO task_api_user;
+    ALTER TABLE tasks ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+    CREATE POLICY tasks_of_user ON tasks TO task_api_user
+        USING (user_id = current_setting('app.user_id', true)) WITH CHECK (user_id = current_setting('app.user_id', true));
+"""
+
+
+@pytest.fixture(scope="module")
+def url(new_database: Callable[[], str]) -> str:
+    """A database of the module's own, with `tasks` in partitions."""
+    url = new_database()
+    execute(url, SPREAD)
+    for number in range(PARTITIONS):
+        execute(
+            url,
+            f"CREATE TABLE tasks_{number} PARTITION OF tasks FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})",
+        )
+    return url
+
+
+@pytest.fixture
+def task(ada: Client) -> str:
+    """The path of a task of Ada's."""
+    return ada.post("/api/v1/me/tasks", {"title": "Spread"}).headers["location"]
+
+
+def test_create_task_on_partitions_is_read_back(ada: Client) -> None:
+    created = ada.post("/api/v1/me/tasks", {"title": "Spread", "description": "over servers"})
+    assert created.status == 201
+    assert ada.get(created.headers["location"]).json() == created.json()
+
+
+def test_create_task_on_partitions_of_many_users_uses_each(url: str, new_user: Callable[[], Client]) -> None:
+    for _ in range(40):
+        assert new_user().post("/api/v1/me/tasks", {"title": "Anywhere"}).status == 201
+    execute(url, "ANALYZE tasks")
+    counts = execute(url, "SELECT reltuples FROM pg_class WHERE relname ~ '^tasks_[0-9]$'")
+    assert [count > 0 for (count,) in counts] == [True] * PARTITIONS
+
+
+def test_update_task_on_partitions_with_its_version_succeeds(ada: Client, task: str) -> None:
+    reply = ada.patch(task, {"title": "Changed"}, headers={"If-Match": '"1"'})
+    assert (reply.status, reply.json()["title"], reply.json()["version"]) == (200, "Changed", 2)
+
+
+def test_update_task_on_partitions_with_old_version_fails_the_precondition(ada: Client, task: str) -> None:
+    current = ada.patch(task, {"title": "Changed"}).json()
+    reply = ada.patch(task, {"title": "Lost"}, headers={"If-Match": '"1"'})
+    assert (reply.status, reply.json()["current"]) == (412, current)
+
+
+def test_complete_task_on_partitions_toggles(ada: Client, task: str) -> None:
+    assert [ada.patch(f"{task}/complete").json()["status"] for _ in range(2)] == ["completed", "pending"]
+
+
+def test_delete_task_on_partitions_removes_it(ada: Client, task: str) -> None:
+    assert ada.delete(task).status == 204
+    assert ada.get(task).status == 404
+    assert ada.get("/api/v1/me/tasks").json() == {"items": [], "total": 0, "next_cursor": None}
+
+
+def test_get_task_on_partitions_of_another_user_is_not_found(bob: Client, task: str) -> None:
+    assert bob.get(task).status == 404
+
+
+@pytest.mark.parametrize("sort", ["created_at", "-created_at", "updated_at", "-updated_at", "title", "-title"])
+def test_list_tasks_on_partitions_by_cursor_gives_each_task_once(ada: Client, sort: str) -> None:
+    created = [
+        ada.post("/api/v1/me/tasks", {"title": f"Task {number % 3}", "status": status}).json()
+        for number in range(4)
+        for status in ("pending", "completed", "cancelled")
+    ]
+    key = sort.lstrip("-")
+    expected = sorted(created, key=lambda task: (task[key], task["id"]), reverse=sort.startswith("-"))
+    walked, path = [], f"/api/v1/me/tasks?limit=5&sort={sort}"
+    cursor = ""
+    while cursor is not None:
+        page = ada.get(path + (f"&cursor={cursor}" if cursor else "")).json()
+        assert page["total"] == 12
+        walked += page["items"]
+        cursor = page["next_cursor"]
+    assert walked == expected
+
+
+@pytest.mark.parametrize(
+    ("statement", "more"),
+    [
+        (task_statements.get, {}),
+        (task_statements.change(frozenset({"title"}), True), {"title": "x", "versions": [1]}),
+        (task_statements.remove(False), {}),
+        (
+            task_statements.page("-created_at", ("pending", "completed"), False, False),
+            {"limit": 51, "skip": 0, "known": []},
+        ),
+    ],
+    ids=["get", "change", "remove", "page"],
+)
+def test_statements_on_partitions_go_to_one(url: str, statement: Statement, more: dict[str, object]) -> None:
+    explained = Statement(sqlalchemy.text("SELECT"))
+    explained.sql = "EXPLAIN (FORMAT JSON) " + statement.sql
+    database = Database(url, pool_size=1)
+    database.prepares = False  # EXPLAIN cannot be prepared
+    parameters = {"user_id": "ada", "task_id": "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e", **more}
+    plan = json.dumps(database.as_user("ada").all(explained, parameters))
+    database.close()
+    assert len(set(re.findall(r'"Relation Name": "(tasks_[0-9])"', plan))) == 1

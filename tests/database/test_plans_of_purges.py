@@ -1,0 +1,94 @@
+"""What PostgreSQL does for the purges, under row-level security and prepared: they read what has expired, and not all that holds."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.conftest import database_url
+from tests.support.rows import rows
+from tests.tasks.test_query_plans import plan_of
+from todo_api.db import Database
+from todo_api.embedded import EmbeddedServer
+from todo_api.services import purges, replies, sessions
+from todo_api.statements import Statement
+
+USERS = 2000
+EACH = 20
+EXPIRED = 30
+
+FILL = f"""
+    INSERT INTO users (id) SELECT 'user ' || i FROM generate_series(1, {USERS}) i;
+    INSERT INTO sessions
+        SELECT 'user ' || i, gen_random_uuid(), digest, digest, begun, begun, begun + interval '30 days'
+        FROM generate_series(1, {USERS}) i, generate_series(1, {EACH}) j,
+        encode(sha256((i || ' ' || j)::bytea), 'hex') digest,
+        LATERAL (SELECT now() - CASE WHEN i <= {EXPIRED} AND j = 1 THEN interval '31 days' ELSE j * interval '1 day' END) _(begun);
+    INSERT INTO idempotent_replies
+        SELECT 'user ' || i, sha256(j::text::bytea), sha256(j::text::bytea), 'x',
+        now() - CASE WHEN i <= {EXPIRED} AND j = 1 THEN interval '25 hours' ELSE j * interval '1 hour' END
+        FROM generate_series(1, {USERS}) i, generate_series(1, {EACH}) j;
+    INSERT INTO anonymous_replies
+        SELECT encode(sha256(i::text::bytea), 'hex'), 'x',
+        now() - CASE WHEN i <= {EXPIRED} THEN interval '25 hours' ELSE interval '1 hour' END
+        FROM generate_series(1, {USERS * EACH}) i;
+"""
+
+PURGES = {
+    "sessions": (sessions._PURGE, "sessions_by_expires_at"),
+    "idempotent_replies": (replies._PURGES[0], "idempotent_replies_by_created_at"),
+    "anonymous_replies": (replies._PURGES[1], "anonymous_replies_by_created_at"),
+}
+
+
+@pytest.fixture(scope="module")
+def new_filled(server: EmbeddedServer, new_database: Callable[[], str]) -> Callable[[], str]:
+    """Makes a database with rows, analysed; they are made once, and copied."""
+    filled = new_database()
+    rows(filled, FILL)
+    for table in PURGES:
+        rows(filled, f"VACUUM ANALYZE {table}")
+
+    def make() -> str:
+        name = f"test_{secrets.token_hex(4)}"
+        rows(server.url, f"CREATE DATABASE {name} TEMPLATE {make_url(filled).database}")
+        return database_url(server.url, name)
+
+    return make
+
+
+@pytest.fixture(scope="module", params=["force_custom_plan", "force_generic_plan"])
+def database(new_filled: Callable[[], str], request: pytest.FixtureRequest) -> Iterator[Database]:
+    planned = make_url(new_filled()).update_query_dict({"options": f"-c plan_cache_mode={request.param}"})
+    with closing(Database(planned.render_as_string(hide_password=False), pool_size=1)) as database:
+        yield database
+
+
+@pytest.mark.parametrize(("statement", "index"), PURGES.values(), ids=PURGES)
+def test_purge_reads_by_its_index_what_has_expired_and_no_more(
+    database: Database, statement: Statement, index: str
+) -> None:
+    nodes = plan_of(database.as_purge(), statement)
+    assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []
+    reads = [node for node in nodes if "Index Name" in node]
+    assert index in {node["Index Name"] for node in reads}
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) == 2 * EXPIRED  # found, then deleted
+    assert database.as_purge().all(statement, {}) == [(0,)]
+
+
+def test_purge_of_sessions_deletes_a_thousand_at_a_time_and_one_process_is_at_it(
+    new_filled: Callable[[], str],
+) -> None:
+    url = new_filled()
+    past = "created_at = now() - interval '3 days', refreshed_at = now() - interval '2 days'"
+    due = f"SELECT user_id, id FROM sessions LIMIT {purges.AT_ONCE + 500 - EXPIRED}"
+    rows(url, "DELETE FROM sessions WHERE expires_at < now()")
+    rows(url, f"UPDATE sessions SET {past}, expires_at = now() - interval '1 day' WHERE (user_id, id) IN ({due})")
+    with closing(Database(url, pool_size=2)) as database:
+        with database.transaction(claim=purges.LOCK) as transaction:
+            transaction.as_user("user 1").all(replies._TRIM, {"user_id": "user 1"})
+            assert sessions.purge(database) == 0
+        assert [sessions.purge(database) for _ in range(3)] == [purges.AT_ONCE, 500 - EXPIRED, 0]
+    assert rows(url, "SELECT count(*) FROM sessions WHERE expires_at < now()") == [(0,)]

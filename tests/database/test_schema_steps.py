@@ -1,0 +1,130 @@
+"""Each step of the schema: down leaves what was there before it, and no step waits for others without end."""
+
+import re
+import secrets
+from collections.abc import Callable
+from contextlib import closing
+
+import psycopg2
+import pytest
+from alembic import command
+from sqlalchemy import create_engine
+
+from tests.conftest import database_url, execute
+from tests.support.catalogue import schema
+from tests.support.rows import rows
+from todo_api import migrating
+from todo_api.connections import engine_url
+from todo_api.embedded import EmbeddedServer
+from todo_api.errors import Unavailable
+
+LIMITS = "current_setting('lock_timeout') || ' ' || current_setting('statement_timeout')"
+WATCH = f"""
+    CREATE TABLE watched (step text, command text, limits text);
+    CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO public.watched SELECT (SELECT max(version_num) FROM public.alembic_version), tg_tag, {LIMITS};
+    END $$;
+    CREATE FUNCTION watch_end() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO public.watched SELECT NEW.version_num, 'END', {LIMITS};
+        RETURN NEW;
+    END $$;
+"""
+WATCHES = """
+    CREATE EVENT TRIGGER watch_{name} ON ddl_command_start EXECUTE FUNCTION watch();
+    CREATE TRIGGER watch_end AFTER INSERT OR UPDATE ON alembic_version FOR EACH ROW EXECUTE FUNCTION watch_end();
+"""
+
+
+@pytest.fixture
+def empty(server: EmbeddedServer) -> str:
+    """An empty database's URL."""
+    name = f"steps_{secrets.token_hex(4)}"
+    execute(server.url, f"CREATE DATABASE {name}")
+    return database_url(server.url, name)
+
+
+@pytest.fixture
+def to(empty: str) -> Callable[[Callable[..., None], str], None]:
+    """Runs alembic's own upgrade or downgrade of the database, to a revision."""
+
+    def run(change: Callable[..., None], revision: str) -> None:
+        config = migrating._alembic()
+        engine = create_engine(engine_url(empty))
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            change(config, revision)
+        engine.dispose()
+
+    return run
+
+
+def test_downgrade_of_each_revision_leaves_the_schema_of_the_one_below(
+    empty: str, to: Callable[[Callable[..., None], str], None]
+) -> None:
+    revisions = migrating.known()
+    before = {}
+    for revision in revisions:
+        migrating.migrate(empty, revision=revision)
+        before[revision] = schema(empty)
+    for below, above in zip(revisions[-2::-1], revisions[:0:-1], strict=True):
+        to(command.downgrade, below)
+        after = schema(empty)
+        assert (above, set(after) ^ set(before[below]), len(after)) == (above, set(), len(before[below]))
+
+
+def test_downgrade_of_the_first_revision_leaves_nothing_but_alembics_own_table(
+    empty: str, to: Callable[[Callable[..., None], str], None]
+) -> None:
+    before = schema(empty)
+    migrating.migrate(empty)
+    to(command.downgrade, "base")
+    left = set(schema(empty)) - set(before)
+    assert [(kind, name) for kind, name, _ in left if not name.startswith("alembic_version")] == []
+
+
+def test_every_statement_of_every_revision_runs_under_limits(
+    empty: str, to: Callable[[Callable[..., None], str], None]
+) -> None:
+    """PostgreSQL tells at each command, and at the end of each step, which limits it runs under: up and down."""
+    migrating.migrate(empty, revision="0001")
+    rows(empty, WATCH)
+    rows(empty, WATCHES.format(name=secrets.token_hex(4)))
+    rows(empty, "GRANT ALL ON watched TO PUBLIC")
+    rows(empty, "DELETE FROM watched")
+    for revision in migrating.known()[1:]:
+        migrating.migrate(empty, revision=revision)
+    to(command.downgrade, "0001")
+    seen = rows(empty, "SELECT step, command, limits FROM watched")
+    assert {limits for _, _, limits in seen} == {"100ms 10min"}
+    ended = [step for step, what, _ in seen if what == "END"]
+    assert ended == migrating.known()[1:] + migrating.known()[-2::-1]
+    assert {step for step, what, _ in seen if what != "END"} == set(migrating.known())
+
+
+def test_migrate_to_each_revision_while_another_holds_the_tables_gives_up_with_a_line(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock is held until the migration has given up: whoever waits for it without a limit does not come back."""
+    monkeypatch.setattr(migrating, "LOCK_TRIES", 2)
+    monkeypatch.setattr(migrating, "LOCK_PAUSE", 0.01)
+    first, *later = migrating.known()
+    migrating.migrate(empty, revision=first)
+    for revision in later:
+        before = schema(empty)
+        told: list[str] = []
+        with closing(psycopg2.connect(empty)) as holder, holder.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {', '.join(tables(empty))} IN ACCESS EXCLUSIVE MODE")
+            cursor.execute("LOCK TABLE alembic_version IN SHARE MODE")
+            with pytest.raises(Unavailable, match=re.escape("canceling statement due to lock timeout")):
+                migrating.migrate(empty, told.append, revision=revision)
+        assert told == ["the migration waits for another session, which has a table locked"]
+        assert schema(empty) == before
+        migrating.migrate(empty, revision=revision)
+
+
+def tables(url: str) -> list[str]:
+    """Those of the schema, without Alembic's."""
+    query = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+    return [name for (name,) in rows(url, query) if name != "alembic_version"]

@@ -1,0 +1,315 @@
+"""Several statements that hold together or not at all: on one connection, as one user or before one is known."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg2.errors
+import pytest
+import sqlalchemy
+
+from tests.conftest import execute
+from tests.support.rows import rows
+from todo_api.auth.passwords import Passwords
+from todo_api.db import Database
+from todo_api.errors import EmailTaken, NotFound, PreconditionFailed, Unavailable
+from todo_api.services import task_statements
+from todo_api.services.accounts import register
+from todo_api.services.tasks import Met, TaskService
+from todo_api.statements import Statement
+
+LOCK = 7
+PASSWORD = "correct horse battery staple"
+CLAIMED = Statement(sqlalchemy.text("SELECT current_setting('app.claimed')"))
+COUNT = Statement(sqlalchemy.text("SELECT count(*)::int FROM tasks"))
+SESSION = Statement(sqlalchemy.text("SELECT pg_backend_pid()"))
+
+
+class SomethingElse(Exception):
+    """What a handler might raise."""
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    database = Database(url, pool_size=2)
+    yield database
+    database.close()
+
+
+def create(transaction: Any, user_id: str, *titles: str) -> None:
+    for title in titles:
+        TaskService(transaction, user_id).create(title, None, "pending")
+
+
+def fail(database: Database, user_id: str) -> None:
+    """Writes, and raises."""
+    with database.transaction() as transaction:
+        create(transaction, user_id, "One")
+        raise SomethingElse
+
+
+def lose(url: str, database: Database, user_id: str, then: Callable[[Any], None]) -> None:
+    """Writes, has its session ended, and does something else."""
+    with database.transaction() as transaction:
+        create(transaction, user_id, "One")
+        end_session(url, transaction, user_id)
+        then(transaction)
+
+
+def titles(database: Database, user_id: str) -> list[str]:
+    found = database.as_user(user_id).all(Statement(sqlalchemy.text("SELECT title FROM tasks ORDER BY id")), {})
+    return [title for (title,) in found]
+
+
+def end_session(url: str, database: Any, user_id: str) -> None:
+    """Ends the session of a transaction, as an operator or a failover would."""
+    (pid,) = database.as_user(user_id).first(SESSION, {})
+    assert rows(url, f"SELECT pg_terminate_backend({pid}, 5000)") == [(True,)]
+
+
+def test_transaction_keeps_everything_when_it_ends(database: Database) -> None:
+    with database.transaction() as transaction:
+        first = TaskService(transaction, "keeps").create("One", None, "pending")
+        TaskService(transaction, "keeps").change(first.id, {"title": "Uno"}, None)
+        TaskService(transaction, "keeps").create("Two", None, "pending")
+        assert titles(database, "keeps") == []
+    assert titles(database, "keeps") == ["Uno", "Two"]
+
+
+def test_transaction_that_raises_keeps_nothing_and_its_connection_serves_on(url: str) -> None:
+    database = Database(url, pool_size=1)
+    with pytest.raises(SomethingElse):
+        fail(database, "raises")
+    assert titles(database, "raises") == []
+    assert TaskService(database, "raises").create("Two", None, "pending").version == 1
+    database.close()
+
+
+def test_transaction_with_last_statement_ends_with_it(database: Database) -> None:
+    with database.transaction() as transaction:
+        TaskService(transaction, "ends").create("One", None, "pending")
+        transaction.as_user("ends").last(Statement(sqlalchemy.text("UPDATE tasks SET description = 'x'")), {})
+        with pytest.raises(Unavailable):
+            TaskService(transaction, "ends").create("Two", None, "pending")
+    assert database.as_user("ends").all(Statement(sqlalchemy.text("SELECT title, description FROM tasks")), {}) == [
+        ("One", "x")
+    ]
+
+
+def test_transaction_without_a_statement_asks_nothing(database: Database) -> None:
+    database.spent()
+    with database.transaction():
+        pass
+    assert database.spent()[0] == 0
+
+
+def test_transaction_takes_a_round_trip_a_statement_and_one_to_end(database: Database) -> None:
+    tasks = TaskService(database, "counts")
+    tasks.create("One", None, "pending")
+    database.spent()
+    with database.transaction() as transaction:
+        TaskService(transaction, "counts").create("Two", None, "pending")
+    assert database.spent()[0] == 2
+    with database.transaction() as transaction:
+        TaskService(transaction, "counts").create("Three", None, "pending")
+        transaction.as_user("counts").last(COUNT, {})
+    assert database.spent()[0] == 2
+    tasks.create("Four", None, "pending")
+    assert database.spent()[0] == 1
+
+
+def test_transaction_goes_on_after_a_statement_that_failed(database: Database) -> None:
+    """As statements by themselves would: the service that expects a violation does the same in both."""
+    register(database, Passwords(), "taken@example.com", PASSWORD, None)
+    with database.transaction() as transaction:
+        TaskService(transaction, "goes-on").create("One", None, "pending")
+        with pytest.raises(EmailTaken):
+            register(transaction, Passwords(), "taken@example.com", PASSWORD, None)
+        with pytest.raises(NotFound):
+            TaskService(transaction, "goes-on").get("01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e")
+        TaskService(transaction, "goes-on").create("Two", None, "pending")
+        with pytest.raises(EmailTaken):
+            register(transaction, Passwords(), "taken@example.com", PASSWORD, None)
+    assert titles(database, "goes-on") == ["One", "Two"]
+
+
+def test_transaction_sees_its_own_writes_and_the_versions_they_left(database: Database) -> None:
+    with database.transaction() as transaction:
+        tasks = TaskService(transaction, "sees")
+        task = tasks.create("One", None, "pending")
+        assert tasks.complete(task.id, None, [task.version]).version == 2
+        with pytest.raises(PreconditionFailed):
+            tasks.change(task.id, {"title": "Lost"}, [1])
+    assert TaskService(database, "sees").get(task.id).completed
+
+
+def test_transaction_within_a_transaction_holds_with_the_outer_one(database: Database) -> None:
+    """A service that opens one of its own need not know whether it is in another already."""
+
+    def write() -> None:
+        with database.transaction() as outer:
+            with outer.transaction() as inner:
+                create(inner, "within", "One")
+                inner.as_user("within").last(COUNT, {})
+            create(outer, "within", "Two")
+            assert titles(database, "within") == []
+            raise SomethingElse
+
+    with pytest.raises(SomethingElse):
+        write()
+    assert titles(database, "within") == []
+    with database.transaction() as outer, outer.transaction() as inner:
+        create(inner, "within", "Three")
+    assert titles(database, "within") == ["Three"]
+
+
+def test_transaction_of_one_user_shows_nothing_of_another(database: Database) -> None:
+    TaskService(database, "owner").create("Mine", None, "pending")
+    with database.transaction() as transaction:
+        assert transaction.as_user("owner").all(COUNT, {}) == [(1,)]
+        assert transaction.as_user("other").all(COUNT, {}) == [(0,)]
+
+
+def test_transaction_before_a_user_is_known_shows_no_task(database: Database) -> None:
+    def count() -> None:
+        with database.transaction() as transaction:
+            assert transaction.as_user("counted").all(COUNT, {}) == [(1,)]
+            transaction.as_login("ada@example.com").all(COUNT, {})
+
+    TaskService(database, "counted").create("Mine", None, "pending")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        count()
+
+
+def test_transaction_leaves_no_role_and_no_user_on_the_connection(url: str) -> None:
+    database = Database(url, pool_size=1)
+    with database.transaction() as transaction:
+        transaction.as_user("leaves").all(COUNT, {})
+    with database.connection() as connection:
+        rows = connection.run("SELECT current_user = session_user, current_setting('app.user_id', true)")
+        assert rows == [(True, "")]
+    database.close()
+
+
+def test_transaction_prepares_its_statements_for_those_after_it(url: str) -> None:
+    database = Database(url, pool_size=1)
+    with pytest.raises(SomethingElse):
+        fail(database, "prepares")
+    prepared = Statement(sqlalchemy.text("SELECT array_agg(name ORDER BY prepare_time) FROM pg_prepared_statements"))
+    assert database.as_user("prepares").first(prepared, {}) == (
+        [task_statements.create("pending", there=False).name, prepared.name],
+    )
+    assert TaskService(database, "prepares").create("Two", None, "pending").version == 1
+    assert database.prepares
+    database.close()
+
+
+@pytest.mark.parametrize("at", ["first", "later", "last"])
+def test_transaction_in_a_session_that_is_not_ours_alone_sends_statements_whole(url: str, at: str) -> None:
+    """As behind a pooler: what a connection has prepared is gone with the next transaction."""
+    database = Database(url, pool_size=1)
+    tasks = TaskService(database, f"pooled-{at}")
+    tasks.create("Zero", None, "pending")
+    database.as_user("x").all(COUNT, {})
+    with database.connection() as connection:
+        connection.run("DEALLOCATE ALL")
+    with database.transaction(claim=LOCK) as transaction:
+        scope = transaction.as_user(f"pooled-{at}")
+        if at == "first":
+            scope.all(COUNT, {})
+        else:
+            assert scope.first(CLAIMED, {}) == ("true",)
+        if at == "later":
+            scope.all(COUNT, {})
+        TaskService(transaction, f"pooled-{at}").create("One", None, "pending")
+        scope.last(COUNT, {})
+    assert not database.prepares
+    assert titles(database, f"pooled-{at}") == ["Zero", "One"]
+    database.close()
+
+
+def test_transaction_after_a_column_changed_its_type_prepares_anew(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    database = Database(url, pool_size=1)
+    tasks = TaskService(database, "ada")
+    task = tasks.create("One", None, "pending")
+    tasks.get(task.id)
+    rows(url, "DROP TRIGGER tasks_fold ON tasks; ALTER TABLE tasks ALTER COLUMN description TYPE varchar(5000)")
+    with database.transaction() as transaction:
+        assert TaskService(transaction, "ada").get(task.id) == task
+        TaskService(transaction, "ada").create("Two", None, "pending")
+    assert titles(database, "ada") == ["One", "Two"]
+    assert database.prepares
+    database.close()
+
+
+def test_transaction_whose_session_ends_keeps_nothing_and_is_unavailable(url: str, database: Database) -> None:
+    with pytest.raises(Unavailable, match="out of reach"):
+        lose(url, database, "gone", lambda transaction: create(transaction, "gone", "Two"))
+    assert titles(database, "gone") == []
+
+
+def test_transaction_whose_session_ends_before_its_end_does_not_claim_to_know(url: str, database: Database) -> None:
+    with pytest.raises(Unavailable, match="is not known"):
+        lose(url, database, "unknown", lambda _: None)
+    assert titles(database, "unknown") == []
+
+
+def test_transaction_that_raises_after_its_session_ended_raises_that(url: str, database: Database) -> None:
+    def refuse(_: Any) -> None:
+        raise SomethingElse
+
+    with pytest.raises(SomethingElse):
+        lose(url, database, "raises-that", refuse)
+    assert titles(database, "raises-that") == []
+
+
+def test_transaction_is_not_left_open_by_a_process_that_stopped(url: str, database: Database) -> None:
+    with database.transaction() as transaction:
+        setting = Statement(sqlalchemy.text("SELECT current_setting('idle_in_transaction_session_timeout')"))
+        assert transaction.as_user("idle").first(setting, {}) == ("5s",)
+    assert execute(url, "SHOW idle_in_transaction_session_timeout") == [("0",)]
+
+
+def test_transaction_with_a_claim_is_told_whether_another_has_it(database: Database) -> None:
+    def claimed(transaction: Any) -> str:
+        return str(transaction.as_user("claims").first(CLAIMED, {})[0])
+
+    with database.transaction(claim=LOCK) as first:
+        assert claimed(first) == "true"
+        with database.transaction(claim=LOCK) as second:
+            assert claimed(second) == "false"
+        with database.transaction(claim=LOCK + 1) as third:
+            assert claimed(third) == "true"
+    with database.transaction(claim=LOCK) as fourth:
+        assert claimed(fourth) == "true"
+
+
+def test_transaction_keeps_its_claim_when_its_first_statement_fails(database: Database) -> None:
+    broken = Statement(sqlalchemy.text("INSERT INTO users (id) VALUES ('claims-on'), ('claims-on') RETURNING id"))
+    with database.transaction(claim=LOCK) as first:
+        with pytest.raises(psycopg2.errors.UniqueViolation):
+            first.as_user("claims-on").all(broken, {})
+        assert first.as_user("claims-on").first(CLAIMED, {}) == ("true",)
+        with database.transaction(claim=LOCK) as second:
+            assert second.as_user("claims-on").first(CLAIMED, {}) == ("false",)
+
+
+def test_met_users_are_so_many_at_most_and_the_oldest_is_forgotten() -> None:
+    met = Met(size=2)
+    for user_id in ("ada", "bob", "ada", "carol"):
+        met.add(user_id)
+    assert [user_id in met for user_id in ("ada", "bob", "carol")] == [False, True, True]
+
+
+def test_create_in_transaction_that_is_undone_leaves_a_user_met_who_has_no_row(database: Database) -> None:
+    met = Met()
+
+    def fail() -> None:
+        with database.transaction() as transaction:
+            TaskService(transaction, "undone", met=met).create("One", None, "pending")
+            raise SomethingElse
+
+    with pytest.raises(SomethingElse):
+        fail()
+    assert "undone" in met
+    assert [TaskService(database, "undone", met=met).create(title, None, "pending").version for title in "ab"] == [1, 2]

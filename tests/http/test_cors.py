@@ -1,0 +1,67 @@
+"""Cross-origin requests (the Fetch standard), as far as the contract speaks of them; `test_product_plans.py` has what a front end needs."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import SECRET, token
+from tests.support.client import Client
+from todo_api.config import Config
+
+ORIGIN = "https://app.example.com"
+OTHER = "https://other.example.com"
+TASKS = "/api/v1/me/tasks"
+
+
+@pytest.fixture(scope="module")
+def shared(url: str, new_client: Callable[[Config], Client]) -> Client:
+    """A user's client of a service that one other origin may use."""
+    client = new_client(Config(database_url=url, jwt_secret=SECRET, cors_origins=(ORIGIN,)))
+    return client.signed_in(token("cors"))
+
+
+def test_list_tasks_from_allowed_origin_shows_its_scripts_the_headers_of_the_contract(shared: Client) -> None:
+    exposed = shared.get(TASKS, headers={"Origin": ORIGIN}).headers["access-control-expose-headers"]
+    assert {"Deprecation", "ETag", "Link", "Location", "Retry-After", "Sunset", "X-Request-ID"} <= set(
+        exposed.split(", ")
+    )
+
+
+@pytest.mark.parametrize("field", ["traceparent", "tracestate", "Idempotency-Key", "traceparent, If-Match,tracestate"])
+def test_create_task_preflight_with_field_that_clients_send_is_permitted(shared: Client, field: str) -> None:
+    asked = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": field,
+    }
+    reply = shared.signed_in(None).request("OPTIONS", TASKS, headers=asked)
+    assert (reply.status, reply.headers["access-control-allow-origin"]) == (200, ORIGIN)
+    allowed = reply.headers["access-control-allow-headers"].lower().split(", ")
+    assert {name.strip().lower() for name in field.split(",")} <= set(allowed)
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed_origin"),
+    [
+        ({"Origin": OTHER, "Access-Control-Request-Method": "POST"}, None),
+        ({"Origin": ORIGIN, "Access-Control-Request-Method": "TRACE"}, ORIGIN),
+        (
+            {
+                "Origin": ORIGIN,
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "x-unheard-of",
+            },
+            ORIGIN,
+        ),
+    ],
+    ids=["origin", "method", "header"],
+)
+def test_create_task_preflight_that_is_refused_gets_no_permission_and_no_body(
+    shared: Client, asked: dict[str, str], allowed_origin: str | None
+) -> None:
+    reply = shared.signed_in(None).request("OPTIONS", TASKS, headers=asked)
+    assert (reply.status, reply.body) == (204, b"")
+    assert "content-type" not in reply.headers
+    assert reply.headers.get("access-control-allow-origin") == allowed_origin
+    assert reply.headers["access-control-allow-methods"] == "GET, POST, PUT, PATCH, DELETE"
+    assert "x-unheard-of" not in reply.headers["access-control-allow-headers"].lower()

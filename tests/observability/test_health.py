@@ -1,0 +1,136 @@
+"""Health: every check with its state and time, in bounded time, whatever the database does."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.conftest import SECRET, execute, token
+from tests.support.client import Client
+from todo_api.config import Config
+from todo_api.errors import Unavailable
+from todo_api.health import DEADLINE, Readiness
+
+READY = "/health/ready"
+SLACK = 1.0
+"""Seconds that a busy machine may add."""
+
+
+@pytest.fixture
+def silent() -> Iterator[Config]:
+    """A service whose database takes connections and says nothing. It has one thread for requests."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield Config(
+            database_url=f"postgresql://u:p@127.0.0.1:{listener.getsockname()[1]}/d", jwt_secret=SECRET, threads=1
+        )
+
+
+def test_check_liveness_answers(anonymous: Client) -> None:
+    assert anonymous.get("/health/live").json() == {"status": "pass"}
+
+
+def test_check_readiness_with_everything_well_tells_every_check(anonymous: Client) -> None:
+    body = anonymous.get(READY).json()
+    states = {name: check["status"] for name, check in body["checks"].items()}
+    assert (body["status"], states) == ("pass", {"database": "pass", "schema": "pass"})
+
+
+def test_check_readiness_with_an_older_schema_is_unavailable(
+    new_database: Callable[[], str], new_client: Callable[[Config], Client]
+) -> None:
+    url = new_database()
+    execute(url, "UPDATE alembic_version SET version_num = '0000'")
+    reply = new_client(Config(database_url=url, jwt_secret=SECRET)).get(READY)
+    assert (reply.status, reply.code, reply.json()["detail"]) == (503, "unavailable", "Not ready: schema.")
+    assert reply.json()["checks"]["database"]["status"] == "pass"
+
+
+def test_check_readiness_with_the_schema_of_the_next_release_is_well(
+    new_database: Callable[[], str], new_client: Callable[[Config], Client]
+) -> None:
+    """The next release migrates while this one serves, which is not to be taken for ill then."""
+    url = new_database()
+    execute(url, "UPDATE alembic_version SET version_num = '9999'")
+    assert new_client(Config(database_url=url, jwt_secret=SECRET)).get(READY).status == 200
+
+
+def test_check_readiness_without_a_schema_is_unavailable(
+    new_database: Callable[[], str], new_client: Callable[[Config], Client]
+) -> None:
+    url = new_database()
+    execute(url, "DROP TABLE alembic_version")
+    reply = new_client(Config(database_url=url, jwt_secret=SECRET)).get(READY)
+    assert (reply.status, reply.json()["detail"]) == (503, "Not ready: schema.")
+
+
+def test_check_readiness_with_a_silent_database_is_unavailable_in_time(
+    silent: Config, new_client: Callable[[Config], Client]
+) -> None:
+    client = new_client(silent)
+    began = time.monotonic()
+    reply = client.get(READY)
+    assert time.monotonic() - began < DEADLINE + SLACK
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    assert reply.json()["detail"] == "Not ready: database, schema."
+
+
+def test_check_liveness_while_every_thread_waits_for_the_database_answers(
+    silent: Config, new_client: Callable[[Config], Client]
+) -> None:
+    client = new_client(silent)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.get, "/api/v1/me/tasks", headers={"Authorization": f"Bearer {token('ada')}"})
+        began = time.monotonic()
+        assert client.get("/health/live").status == 200
+        assert time.monotonic() - began < SLACK
+        assert not waiting.done()
+        assert waiting.result().status == 503
+
+
+def test_readiness_asked_by_many_at_once_runs_one_round() -> None:
+    runs = 0
+    release = threading.Event()
+
+    def check() -> None:
+        nonlocal runs
+        runs += 1
+        release.wait(10)
+
+    readiness = Readiness({"database": check}, deadline=10)
+    with ThreadPoolExecutor(8) as pool:
+        reports = [pool.submit(readiness.report) for _ in range(8)]
+        time.sleep(0.1)
+        release.set()
+        assert {report.result()["database"].status for report in reports} == {"pass"}
+    assert runs == 1
+
+
+def test_readiness_that_hangs_is_waited_for_once() -> None:
+    release = threading.Event()
+    readiness = Readiness({"database": lambda: release.wait(10) and None}, deadline=0.2)
+    readiness.report()
+    began = time.monotonic()
+    assert readiness.report()["database"].status == "fail"
+    assert time.monotonic() - began < 0.1
+    release.set()
+
+
+def test_readiness_after_a_hang_passes_again() -> None:
+    release = threading.Event()
+    readiness = Readiness({"database": lambda: release.wait(10) and None}, deadline=0.2)
+    assert readiness.report()["database"].status == "fail"
+    release.set()
+    time.sleep(0.1)
+    assert readiness.report()["database"].status == "pass"
+
+
+@pytest.mark.parametrize("error", [Unavailable(), ValueError("a fault of the check")], ids=["unavailable", "fault"])
+def test_readiness_with_a_check_that_raises_fails_that_check_alone(error: Exception) -> None:
+    def broken() -> None:
+        raise error
+
+    report = Readiness({"first": broken, "second": lambda: None}).report()
+    assert {name: check.status for name, check in report.items()} == {"first": "fail", "second": "pass"}

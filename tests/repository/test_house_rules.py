@@ -1,0 +1,220 @@
+"""The rules of the house over the code: who imports whom, what stands where, and how things are called and explained."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "todo_api"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = sorted(path for folder in ("todo_api", "migrations", "tests") for path in (ROOT / folder).rglob("*.py"))
+
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "errors": (),
+    "models": (),
+    "etags": (),
+    "epochs": ("connections", "models"),
+    "watchdog": (),
+    "times": (),
+    "origins": (),
+    "settings": (),
+    "config": ("origins", "settings", "times"),
+    "contract": (),
+    "statements": (),
+    "scopes": ("connections", "errors", "models", "statements"),
+    "greenlets": (),
+    "connections": ("errors", "statements"),
+    "loop_connections": ("connections", "errors", "greenlets", "statements", "watchdog"),
+    "thread_connections": ("connections", "errors", "statements", "watchdog"),
+    "db": ("errors", "connections", "loop_connections", "thread_connections", "scopes", "statements"),
+    "auth": ("auth", "config", "errors", "greenlets"),
+    "services": (
+        "services",
+        "models",
+        "etags",
+        "db",
+        "scopes",
+        "statements",
+        "errors",
+        "auth.passwords",
+        "auth.api_keys",
+        "auth.tokens",
+    ),
+    "schemas": ("services", "errors", "times"),
+    "handlers": (
+        *("handlers", "services", "schemas", "errors", "etags", "auth", "db", "scopes", "health"),
+        "pipeline.bridge",
+    ),
+    "health": ("errors",),
+    "purging": ("errors", "greenlets"),
+    "logs": ("pipeline.exchange",),
+    "traces": ("pipeline.exchange",),
+    "metrics": ("pipeline.exchange", "errors"),
+    "pipeline": ("pipeline", "errors", "greenlets", "times"),
+    "problems": ("errors", "pipeline.exchange", "pipeline.rejections", "schemas"),
+}
+"""What of ours a layer may import. What is not listed here wires: it is held to SEEN_BY alone."""
+
+SEEN_BY = {
+    "handlers": ("app", "handlers"),
+    "app": ("server",),
+    "server": ("database_commands", "server"),
+    "database_commands": ("cli",),
+    "commands": ("cli", "database_commands"),
+    "specification": ("app",),
+    "cli": (),
+}
+"""Who may import what stands at the top."""
+
+NEVER: dict[str, tuple[str, ...]] = {
+    "errors": ("flask", "connexion", "werkzeug", "starlette", "marshmallow", "sqlalchemy", "psycopg2", "http"),
+    "services": ("flask", "connexion", "werkzeug", "starlette", "marshmallow", "gunicorn", "http"),
+    "handlers": ("sqlalchemy", "psycopg2", "alembic"),
+    "auth": ("flask", "connexion", "werkzeug", "starlette", "marshmallow", "sqlalchemy", "psycopg2"),
+    "db": ("flask", "connexion", "werkzeug", "starlette", "marshmallow"),
+    "statements": ("flask", "connexion", "werkzeug", "starlette", "marshmallow"),
+    "scopes": ("flask", "connexion", "werkzeug", "starlette", "marshmallow"),
+    "models": ("flask", "connexion", "werkzeug", "starlette", "marshmallow"),
+}
+"""What of others a layer may not import."""
+
+EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
+REASONED = r"# (type: ignore\[[a-z-]+(, [a-z-]+)*\]|noqa: [A-Z]+\d+(, [A-Z]+\d+)*)  # \w"
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 50
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a file imports, wherever in it; `from a import b` counts as `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer(path: Path) -> str:
+    """The first part of a module's name inside the package."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def below(name: str, prefixes: tuple[str, ...]) -> bool:
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def definitions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return [node for node in ast.walk(tree(path)) if isinstance(node, kinds)]
+
+
+def words(name: str) -> set[str]:
+    """The words of a name, in snake_case or CapWords, in lower case."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)}
+
+
+def matches(path: Path, pattern: str) -> list[str]:
+    """The places, as `file:line`, where a line has the pattern."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [f"{path.relative_to(ROOT)}:{number}" for number, line in enumerate(lines, 1) if re.search(pattern, line)]
+
+
+def test_import_rules_name_layers_that_exist() -> None:
+    assert {layer(path) for path in MODULES} >= {*MAY_IMPORT, *SEEN_BY, *NEVER}
+
+
+def test_layers_import_only_those_below_them() -> None:
+    upward = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in MODULES
+        if layer(path) in MAY_IMPORT
+        for name in imported(path)
+        if below(name, ("todo_api",)) and not below(name.removeprefix("todo_api."), MAY_IMPORT[layer(path)])
+    ]
+    assert upward == []
+
+
+def test_top_layers_are_imported_only_by_who_wires_them() -> None:
+    seen = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in MODULES
+        for top, seers in SEEN_BY.items()
+        for name in imported(path)
+        if below(name.removeprefix("todo_api."), (top,)) and layer(path) not in seers
+    ]
+    assert seen == []
+
+
+def test_layers_import_nothing_foreign_to_them() -> None:
+    foreign = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in MODULES
+        for name in imported(path)
+        if below(name, NEVER.get(layer(path), ()))
+    ]
+    assert foreign == []
+
+
+def test_commit_stands_in_db_alone() -> None:
+    places = [place for path in SOURCES if PACKAGE in path.parents for place in matches(path, r"\bcommit\(")]
+    assert [place for place in places if not place.startswith("todo_api/db.py:")] == []
+
+
+def test_environment_is_read_in_one_place() -> None:
+    readers = {
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if ROOT / "tests" not in path.parents
+        and matches(path, r"\bos\.(environ|getenv|putenv)\b|from os import .*environ")
+    }
+    assert readers == {"todo_api/config.py", "migrations/env.py"}
+
+
+def test_files_are_short_enough_to_read() -> None:
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def test_functions_are_short_enough_to_read() -> None:
+    lengths = {
+        f"{path.relative_to(ROOT)}: {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path in SOURCES
+        for node in definitions(path)
+        if not isinstance(node, ast.ClassDef)
+    }
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+def test_modules_and_classes_have_names_that_say_something() -> None:
+    classes = [node.name for path in SOURCES for node in definitions(path) if isinstance(node, ast.ClassDef)]
+    assert [name for name in [*(path.stem for path in SOURCES), *classes] if words(name) & EMPTY_NAMES] == []
+
+
+def test_silenced_warnings_have_their_code_and_their_reason() -> None:
+    others = [path for path in SOURCES if path != Path(__file__)]  # whose patterns look like what they find
+    silenced = {place for path in others for place in matches(path, r"#\s*(type:\s*ignore|noqa)")}
+    reasoned = {place for path in others for place in matches(path, REASONED)}
+    assert silenced - reasoned == set()
+
+
+def test_modules_say_what_they_are_for() -> None:
+    assert [path.name for path in MODULES if not ast.get_docstring(tree(path))] == []
+
+
+def test_prose_has_none_of_the_empty_words() -> None:
+    prose = [*SOURCES, *ROOT.glob("*.md"), *(ROOT / "openapi").glob("*.yaml")]
+    empty = r"(?i)\b(robust|seamless|comprehensive)(ly|ness)?\b"
+    assert [place for path in prose if path != Path(__file__) for place in matches(path, empty)] == []
+
+
+def test_files_name_no_folder_of_a_machine() -> None:
+    kept = [*SOURCES, *ROOT.glob("*.md"), *(ROOT / "openapi").glob("*.yaml"), ROOT / "Makefile", ROOT / ".ci" / "run"]
+    assert [place for path in kept for place in matches(path, r"[\s\"'(=](/home|/root|/work)/\w")] == []

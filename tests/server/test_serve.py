@@ -1,0 +1,249 @@
+"""`todo-api serve` from start to stop, with the embedded database and with one's own."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.conftest import SECRET, token
+from tests.support.live import SLACK, Live, refusal, run
+from todo_api.embedded import EmbeddedServer
+from todo_api.embedded_user import SYSTEM_USER
+
+TASKS = "/api/v1/me/tasks"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A private working folder, not pytest's, whose modes other runs of pytest reset. Its PostgreSQL ends with the test."""
+    above = Path(tempfile.mkdtemp(prefix="test-serve-"))
+    yield above
+    for process in postmasters(above):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGQUIT)
+            process.wait(10)
+    shutil.rmtree(above)
+
+
+def postmasters(folder: Path) -> list[psutil.Process]:
+    """The PostgreSQL servers whose data are below the folder."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.name() == "postgres" and f"{folder}/" in "".join(process.cmdline()[2:3]):
+                found.append(process)
+    return found
+
+
+def gone(number: int) -> bool:
+    try:
+        return psutil.Process(number).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def soon(condition: Callable[[], bool], seconds: float = SLACK) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def own_token(folder: Path) -> str:
+    return run("token", "ada", cwd=folder).stdout.strip()
+
+
+def titles(service: Live, bearer: str) -> list[str]:
+    return [task["title"] for task in service.request("GET", TASKS, token=bearer).json()["items"]]
+
+
+def test_serve_embedded_again_is_ready_within_five_seconds_with_its_data(folder: Path) -> None:
+    with Live(folder) as service:
+        service.ready()
+        bearer = own_token(folder)
+        assert service.request("POST", TASKS, b'{"title": "kept"}', token=bearer).status == 201
+        assert service.end() == 0
+    assert postmasters(folder) == []
+    with Live(folder) as service:
+        service.ready()
+        assert time.monotonic() - service.began < 5
+        assert titles(service, bearer) == ["kept"]
+
+
+def test_serve_killed_ends_its_workers_and_the_next_start_finds_the_database(folder: Path) -> None:
+    with Live(folder) as service:
+        service.ready()
+        bearer = own_token(folder)
+        assert service.request("POST", TASKS, b'{"title": "kept"}', token=bearer).status == 201
+        workers = service.workers()
+        service.end(signal.SIGKILL)
+        assert workers
+        assert soon(lambda: all(gone(worker) for worker in workers))
+    with Live(folder) as service:
+        assert titles(service.ready(), bearer) == ["kept"]
+        assert service.end() == 0
+    assert postmasters(folder) == []
+
+
+def test_serve_two_services_on_one_folder_share_the_database(folder: Path) -> None:
+    with Live(folder) as first, Live(folder) as second:
+        first.ready()
+        second.ready()
+        bearer = own_token(folder)
+        assert first.request("POST", TASKS, b'{"title": "shared"}', token=bearer).status == 201
+        assert titles(second, bearer) == ["shared"]
+        assert len(postmasters(folder)) == 1
+        assert first.end() == 0
+        assert titles(second, bearer) == ["shared"]
+
+
+def test_serve_interrupted_exits_quietly_and_stops_the_database(folder: Path) -> None:
+    with Live(folder) as service:
+        service.ready()
+        assert service.end(signal.SIGINT) == 0
+        assert "Traceback" not in service.output()
+    assert postmasters(folder) == []
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_serve_stopped_while_starting_exits_without_a_trace_and_stops_the_database(
+    folder: Path, by: signal.Signals
+) -> None:
+    with Live(folder) as service:
+        assert soon(lambda: "starting the embedded database" in service.output())
+        assert service.end(by) == 128 + by
+        assert "Traceback" not in service.output()
+    assert soon(lambda: not postmasters(folder))
+
+
+def test_serve_terminated_does_not_wait_for_idle_connections(folder: Path, url: str) -> None:
+    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET) as service, service.ready().wire() as wire:
+        wire.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert wire.reply().status == 200
+        began = time.monotonic()
+        assert service.end() == 0
+        assert time.monotonic() - began < 5
+
+
+def test_serve_as_ordinary_user_works(folder: Path, server: EmbeddedServer) -> None:
+    """For root: as the user that PostgreSQL runs as, whom `server` has made.
+
+    It may read everything, because the interpreter may be in root's home.
+    """
+    prefix: list[str] = []
+    if os.geteuid() == 0:
+        user = pwd.getpwnam(SYSTEM_USER)
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        ids = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        assert server.url
+        prefix = ["setpriv", *ids, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    with Live(folder, prefix=prefix) as service:
+        service.ready()
+        assert psutil.Process(service.process.pid).uids().real != 0
+        assert psutil.Process(service.workers()[0]).uids().real != 0
+        assert (folder / "data" / "jwt-secret").stat().st_mode & 0o777 == 0o600
+        assert service.end() == 0
+    assert postmasters(folder) == []
+
+
+def spelled(url: str, scheme: str, options: str = "") -> str:
+    """The URL of a database with another scheme and more options."""
+    made = make_url(url)
+    host = quote(str(made.query["host"]), safe="")
+    return f"{scheme}://{made.username}@/{made.database}?host={host}&port={made.query['port']}{options}"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_serve_with_database_url_in_either_spelling_works(folder: Path, url: str, scheme: str) -> None:
+    database = spelled(url, scheme, "&sslmode=prefer&channel_binding=prefer")
+    with Live(folder, DATABASE_URL=database, JWT_SECRET=SECRET) as service:
+        service.ready()
+        assert service.request("GET", TASKS, token=token("ada")).status == 200
+        assert not (folder / "data").exists()
+
+
+def test_serve_before_its_readiness_was_asked_for_gives_the_second_page(folder: Path, url: str) -> None:
+    """What a request needs is not left behind by the checks, which have connections of their own."""
+    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET) as service:
+        assert soon(lambda: f"localhost:{service.port}/api/v1/ui/" in service.output())
+        bearer = token("two-pages")
+        for title in ("One", "Two"):
+            assert service.request("POST", TASKS, b'{"title": "%s"}' % title.encode(), token=bearer).status == 201
+        cursor = service.request("GET", f"{TASKS}?limit=1", token=bearer).json()["next_cursor"]
+        page = service.request("GET", f"{TASKS}?limit=1&cursor={cursor}", token=bearer)
+        assert [task["title"] for task in page.json()["items"]] == ["One"]
+
+
+def test_serve_database_url_without_the_ssl_it_demands_is_refused(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        database = f"postgresql://u:p@127.0.0.1:{listener.getsockname()[1]}/d?sslmode=require&channel_binding=require"
+        pid = os.fork()
+        if pid == 0:  # a PostgreSQL that has no SSL: it answers the SSLRequest with N
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    connection.recv(8)
+                    connection.sendall(b"N")
+            os._exit(0)
+        try:
+            line = refusal("serve", cwd=folder, DATABASE_URL=database, JWT_SECRET=SECRET, PORT="0")
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    assert "SSL" in line
+    assert line.endswith("Check DATABASE_URL.")
+
+
+@pytest.fixture(scope="module")
+def served(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A service that is told by a flag, the environment (see `Live`) and an .env file."""
+    folder = tmp_path_factory.mktemp("served")
+    (folder / ".env").write_text(f"DATABASE_URL={url}\nJWT_SECRET={SECRET}\nWEB_CONCURRENCY=3\n")
+    with Live(folder, "--workers", "2") as service:
+        yield service.ready()
+
+
+def test_serve_flags_win_over_the_environment(served: Live) -> None:
+    assert soon(lambda: len(served.workers()) == 2)
+
+
+def test_serve_reads_the_env_file_of_its_folder(served: Live) -> None:
+    assert served.request("GET", TASKS, token=token("ada")).status == 200
+
+
+def test_serve_says_where_it_serves(served: Live) -> None:
+    at = f"http://localhost:{served.port}/api/v1"
+    assert f"Serving {at} - documentation at {at}/ui/\n" in served.output()
+
+
+def test_serve_worker_killed_is_replaced(folder: Path, url: str) -> None:
+    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET) as service:
+        (first,) = service.ready().workers()
+        os.kill(first, signal.SIGKILL)
+        assert soon(lambda: len(service.workers()) == 2)
+        service.ready()
+
+
+def test_serve_contract_without_its_handler_fails_at_start(folder: Path) -> None:
+    """A copy of the code, without the handler of one operation."""
+    root = Path(__file__).parents[2]
+    for name in ("todo_api", "openapi", "migrations"):
+        shutil.copytree(root / name, folder / name)
+    handlers = folder / "todo_api" / "handlers" / "tasks.py"
+    handlers.write_text(handlers.read_text().replace("def list_tasks(", "def list_all_tasks("))
+    program = "from todo_api.cli import main; import sys; sys.exit(main(['serve']))"
+    done = run("-c", program, cwd=folder, command=Path(sys.executable), PORT="0")
+    assert done.returncode != 0
+    assert "list_tasks" in done.stderr

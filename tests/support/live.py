@@ -1,0 +1,222 @@
+"""The real server for tests: `todo-api` in processes of its own, and a wire to it that sends exactly the bytes it is told to."""
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tests.support.client import Reply
+from tests.support.discretion import RUN
+
+COMMAND = Path(sys.executable).with_name("todo-api")
+SLACK = 20
+"""Seconds that anything may take on a busy machine before it counts as failed."""
+
+
+def environment(folder: Path, **settings: str) -> dict[str, str]:
+    """What a command finds around it: nothing of ours but the settings."""
+    return {"PATH": os.defpath, "HOME": str(folder), "LC_ALL": "C.UTF-8", **settings}
+
+
+def run(*arguments: str, cwd: Path, command: Path = COMMAND, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """A command of the command line that ends by itself."""
+    RUN.given(settings)
+    done = subprocess.run(
+        [command, *arguments],
+        cwd=cwd,
+        env=environment(cwd, **settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SLACK,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=interruptible,
+    )
+    if arguments[:1] == ("token",):
+        RUN.secret("authorization", done.stdout.strip())
+    RUN.text("stderr", done.stderr)
+    return done
+
+
+def refusal(*arguments: str, cwd: Path, **settings: str) -> str:
+    """The one line with which a command refuses, without its `todo-api: `."""
+    done = run(*arguments, cwd=cwd, **settings)
+    assert (done.returncode, done.stdout) == (1, ""), done
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("todo-api: "), line
+    return line.removeprefix("todo-api: ")
+
+
+def interruptible() -> None:
+    """In a child before it begins: SIGINT ends it, also where the shell ignores that, as it does for a job in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Live:
+    """`todo-api serve` in a process of its own. Ended, whatever happens, by leaving the `with`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        command: Path = COMMAND,
+        prefix: Iterable[str] = (),
+        **settings: str,
+    ) -> None:
+        """Starts in `folder`; does not wait."""
+        RUN.given(settings)
+        self.port = free_port()
+        self.began = time.monotonic()
+        self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115  # closed by __exit__
+        self.process = subprocess.Popen(
+            [*prefix, command, "serve", *options],
+            cwd=folder,
+            env=environment(folder, PORT=str(self.port), WEB_CONCURRENCY="1", **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            preexec_fn=interruptible,  # noqa: PLW1509  # it takes no lock
+        )
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def output(self) -> str:
+        """Everything it has said so far."""
+        return os.pread(self._log.fileno(), 1 << 20, 0).decode()
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers it has told of."""
+        return [int(number) for number in re.findall(r"Booting worker with pid: (\d+)", self.output())]
+
+    def ready(self) -> "Live":
+        """Itself, once `/health/ready` has answered 200."""
+        deadline = time.monotonic() + SLACK
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if self.request("GET", "/health/ready").status == 200:
+                    return self
+            except OSError:
+                time.sleep(0.03)
+        raise AssertionError(f"not ready: {self.output()}")
+
+    def wire(self, source: str = "127.0.0.1") -> "Wire":
+        """A new connection, from that address of the loopback."""
+        return Wire(self.port, source)
+
+    def request(self, method: str, path: str, body: bytes = b"", *fields: str, token: str = "") -> Reply:
+        """One request on a connection of its own."""
+        sent = [f"{method} {path} HTTP/1.1", "Host: localhost", *fields]
+        if token:
+            sent.append(f"Authorization: Bearer {token}")
+        if body:
+            sent += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        with self.wire() as wire:
+            wire.send("\r\n".join([*sent, "", ""]).encode("latin-1") + body)
+            return wire.reply(method)
+
+    def end(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit code; negative for a signal's number."""
+        if self.process.poll() is None:
+            self.process.send_signal(by)
+        return self.process.wait(SLACK)
+
+    def __enter__(self) -> "Live":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        try:
+            self.end()
+        except subprocess.TimeoutExpired:
+            self.end(signal.SIGKILL)
+            raise
+        finally:
+            RUN.text(
+                "log", os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode(errors="replace")
+            )
+            self._log.close()
+
+
+class Wire:
+    """One connection: bytes out, replies in, one after another."""
+
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), SLACK, source_address=(source, 0))
+        self._read = b""
+
+    def send(self, content: bytes) -> None:
+        RUN.sent_bytes(content)
+        self.socket.sendall(content)
+
+    def reply(self, method: str = "GET") -> Reply:
+        """The next reply to a request with that method. Raises ConnectionError where the connection ends instead."""
+        head = self._until(b"\r\n\r\n")
+        status_line, *lines = head.split(b"\r\n")
+        status = int(status_line.split(b" ")[1])
+        headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+        named = dict(headers)
+        body = b""
+        if method == "HEAD" or status in (100, 204, 304):
+            pass
+        elif b"transfer-encoding" in named:
+            while size := int(self._until(b"\r\n"), 16):
+                body += self._take(size + 2)[:-2]
+            self._until(b"\r\n")
+        else:
+            body = self._take(int(named[b"content-length"]))
+        reply = Reply(status, headers, body)
+        RUN.received(status, reply.header_list, body)
+        return reply
+
+    def is_closed(self) -> bool:
+        """Whether the server ends the connection without another byte."""
+        return not self._read and not self._receive()
+
+    def reset(self) -> None:
+        """Leaves so that the server learns of it at once: an ordinary close looks to it as a client that still reads."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def _until(self, end: bytes) -> bytes:
+        while end not in self._read:
+            self._more()
+        found, _, self._read = self._read.partition(end)
+        return found
+
+    def _take(self, size: int) -> bytes:
+        while len(self._read) < size:
+            self._more()
+        taken, self._read = self._read[:size], self._read[size:]
+        return taken
+
+    def _more(self) -> None:
+        content = self._receive()
+        if not content:
+            raise ConnectionError(f"the connection ended after {self._read!r}")
+        self._read += content
+
+    def _receive(self) -> bytes:
+        return self.socket.recv(65536)
+
+    def __enter__(self) -> "Wire":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.socket.close()

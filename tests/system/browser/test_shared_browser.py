@@ -1,0 +1,105 @@
+"""Two people share a browser: what it has stored of the one is never shown to the other."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+from tests.conftest import PASSWORD
+from tests.support.live import Live
+
+ASK = """
+const [method, path, token, body, done] = arguments;
+const headers = {};
+if (token) headers["Authorization"] = "Bearer " + token;
+if (body !== null) headers["Content-Type"] = "application/json";
+fetch(path, {method, headers, body}).then(async reply => {
+    const text = await reply.text();
+    done([reply.status, text ? JSON.parse(text) : null]);
+}).catch(error => done([0, String(error)]));
+"""
+LISTS = ["", "?status=pending", "?status=completed", "?completed=false", "?q=of", "?sort=title&limit=1", "?skip=1"]
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[str]:
+    """The address of a running service."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Live(Path(folder)) as live:
+        yield live.ready().origin
+
+
+@pytest.fixture
+def browser(service: str) -> Iterator[Chrome]:
+    """A fresh Chromium with a page of the service, which keeps what the service lets it keep."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.fail("needs Debian's chromium and chromium-driver: apt-get install chromium chromium-driver")
+    options = ChromeOptions()
+    options.binary_location = binary
+    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"):
+        options.add_argument(f"--{argument}")
+    with Chrome(options, ChromeService(driver)) as chrome:
+        chrome.set_script_timeout(15)
+        chrome.get(f"{service}/api/v1/ui/")
+        yield chrome
+
+
+def ask(browser: Chrome, method: str, path: str, token: str = "", body: str | None = None) -> tuple[int, Any]:
+    """One `fetch` of the page: the status and the JSON that its script sees."""
+    status, found = browser.execute_async_script(ASK, method, path, token, body)  # type: ignore[no-untyped-call]  # selenium's
+    return status, found
+
+
+def signed_in(browser: Chrome, email: str) -> str:
+    """The access token of a new user."""
+    body = f'{{"email": "{email}", "password": "{PASSWORD}"}}'
+    assert ask(browser, "POST", "/api/v1/auth/register", body=body)[0] == 201
+    status, tokens = ask(browser, "POST", "/api/v1/auth/token", body=body)
+    assert status == 200
+    return str(tokens["access_token"])
+
+
+def with_tasks(browser: Chrome, email: str) -> str:
+    """The access token of a new user who has made as many writes as each other one."""
+    token = signed_in(browser, email)
+    for status in ("pending", "completed"):
+        body = f'{{"title": "{status} of {email}", "status": "{status}"}}'
+        assert ask(browser, "POST", "/api/v1/me/tasks", token, body)[0] == 201
+    return token
+
+
+@pytest.mark.parametrize("query", LISTS)
+def test_list_of_two_users_in_one_browser_shows_each_their_own(browser: Chrome, query: str) -> None:
+    names = [f"{each}-{LISTS.index(query)}@example.com" for each in ("ada", "bob")]
+    tokens = [with_tasks(browser, name) for name in names]
+    for _ in range(2):  # the second time, the browser asks with the tags it has stored
+        for name, token in zip(names, tokens, strict=True):
+            status, page = ask(browser, "GET", f"/api/v1/me/tasks{query}", token)
+            assert status == 200
+            assert page["items"]
+            assert {task["title"].partition(" of ")[2] for task in page["items"]} == {name}
+
+
+def test_account_of_two_users_in_one_browser_shows_each_their_own(browser: Chrome) -> None:
+    names = ["ada@example.org", "bob@example.org"]
+    tokens = [signed_in(browser, name) for name in names]
+    for _ in range(2):
+        for name, token in zip(names, tokens, strict=True):
+            status, account = ask(browser, "GET", "/api/v1/me/account", token)
+            assert (status, account["email"]) == (200, name)
+
+
+def test_keys_of_two_users_in_one_browser_show_each_their_own(browser: Chrome) -> None:
+    names = ["ada@example.net", "bob@example.net"]
+    tokens = [signed_in(browser, name) for name in names]
+    for name, token in zip(names, tokens, strict=True):
+        body = f'{{"name": "{name}", "scopes": ["tasks:read"]}}'
+        assert ask(browser, "POST", "/api/v1/me/keys", token, body)[0] == 201
+    for _ in range(2):
+        for name, token in zip(names, tokens, strict=True):
+            status, found = ask(browser, "GET", "/api/v1/me/keys", token)
+            assert (status, [key["name"] for key in found["items"]]) == (200, [name])

@@ -1,0 +1,270 @@
+"""Guessing of passwords: held off by account and by address, while the owner gets in."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PASSWORD, SECRET
+from tests.support.client import Client, Reply
+from tests.support.live import Live
+from todo_api.config import Config
+from todo_api.errors import Unavailable
+from todo_api.pipeline import guesses
+from todo_api.pipeline.attempts import Allowance, Attempts, FamiliarPairs, Key, _Local
+from todo_api.pipeline.guesses import AT_ONCE, OF_ACCOUNT, OF_ADDRESS, PATIENCE, WAITING, Turns
+
+REGISTER = "/api/v1/auth/register"
+TOKEN = "/api/v1/auth/token"
+TASKS = "/api/v1/me/tasks"
+WRONG = "a wrong password of somebody"
+MANY = 1000
+HOME = "192.0.2.1"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def service(url: str, new_client: Callable[[Config], Client]) -> Client:
+    """A service behind a proxy. Its limit of requests is out of the way, those of attempts are the usual ones."""
+    config = Config(database_url=url, jwt_secret=SECRET, rate_limit="1000000/minute", trusted_proxies=("127.0.0.1",))
+    return new_client(config)
+
+
+def sign_in(service: Client, email: str, address: str, password: str = WRONG) -> Reply:
+    body = {"email": email, "password": password}
+    return service.post(TOKEN, body, headers={"X-Forwarded-For": address})
+
+
+def register(service: Client, email: str, address: str) -> Reply:
+    return service.post(REGISTER, {"email": email, "password": PASSWORD}, headers={"X-Forwarded-For": address})
+
+
+def anywhere() -> str:
+    """An address that no other attempt of the run has."""
+    number = next(_numbers)
+    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def most_hashed(free: int, seconds: float) -> int:
+    """How many attempts a key can have had, after so many seconds of trying all the time: delays of 1, 2, 4, ..."""
+    hashed, passed = free, 1
+    while passed <= seconds + 1:
+        hashed, passed = hashed + 1, passed * 2 + 1
+    return hashed
+
+
+def test_issue_token_of_one_account_attacked_from_everywhere_is_held_off_and_the_owner_gets_in(service: Client) -> None:
+    email = "attacked@example.com"
+    assert register(service, email, HOME).status == 201
+    began = time.monotonic()
+    statuses: Counter[int] = Counter()
+    for number in range(MANY):
+        statuses[sign_in(service, email, anywhere()).status] += 1
+        if number % 100 == 99:
+            owner = sign_in(service, email.upper(), HOME, PASSWORD)
+            assert owner.status == 200
+            assert service.signed_in(owner.json()["access_token"]).get(TASKS).status == 200
+    assert statuses.keys() == {401, 429}
+    assert OF_ACCOUNT.free <= statuses[401] <= most_hashed(OF_ACCOUNT.free, time.monotonic() - began)
+
+
+def test_issue_token_of_many_accounts_attacked_from_one_address_is_held_off_and_others_get_in(service: Client) -> None:
+    email = "neighbour@example.com"
+    assert register(service, email, HOME).status == 201
+    began = time.monotonic()
+    attacker = anywhere()
+    statuses = Counter(sign_in(service, f"victim-{number}@example.com", attacker).status for number in range(MANY))
+    assert statuses.keys() == {401, 429}
+    free = OF_ADDRESS["sign-in"].free
+    assert free <= statuses[401] <= most_hashed(free, time.monotonic() - began)
+    assert sign_in(service, email, anywhere(), PASSWORD).status == 200
+    assert sign_in(service, email, HOME, PASSWORD).status == 200
+
+
+def test_issue_token_refused_too_often_waits_longer_each_time_whether_the_account_exists_or_not(
+    service: Client,
+) -> None:
+    emails = ["waits-here@example.com", "waits-nowhere@example.com"]
+    assert register(service, emails[0], HOME).status == 201
+    waits: dict[str, list[int]] = {email: [] for email in emails}
+    for email in emails:
+        assert [sign_in(service, email, anywhere()).status for _ in range(5)] == [401] * 5
+    for _ in range(3):
+        for email in emails:
+            reply = sign_in(service, email, anywhere(), PASSWORD)
+            assert (reply.status, reply.code) == (429, "rate_limited")
+            assert "password" in reply.json()["detail"]
+            waits[email].append(int(reply.headers["retry-after"]))
+        time.sleep(max(waits[email][-1] for email in emails))
+        assert [sign_in(service, email, anywhere()).status for email in emails] == [401, 401]
+    assert list(waits.values()) == [[1, 2, 4], [1, 2, 4]]
+
+
+def test_issue_token_after_a_success_begins_anew(service: Client) -> None:
+    email = "forgetful@example.com"
+    assert register(service, email, HOME).status == 201
+    for _ in range(3):
+        here = anywhere()
+        assert [sign_in(service, email, here).status for _ in range(4)] == [401] * 4
+        assert sign_in(service, email, here, PASSWORD).status == 200
+
+
+def test_issue_token_from_home_with_wrong_passwords_is_held_off_there_alone(service: Client) -> None:
+    email = "typing@example.com"
+    assert register(service, email, HOME).status == 201
+    assert [sign_in(service, email, HOME).status for _ in range(6)] == [401] * 5 + [429]
+    assert sign_in(service, email, anywhere(), PASSWORD).status == 200
+
+
+def test_issue_token_many_at_once_are_counted_before_they_are_answered(service: Client) -> None:
+    with ThreadPoolExecutor(40) as pool:
+        replies = list(pool.map(lambda _: sign_in(service, "at-once@example.com", anywhere()), range(40)))
+    statuses = Counter(reply.status for reply in replies)
+    assert statuses == {401: 5, 429: 35}
+
+
+def test_issue_token_that_breaks_the_contract_is_no_attempt(service: Client) -> None:
+    for _ in range(10):
+        reply = service.post(TOKEN, {"email": "clumsy@example.com"}, headers={"X-Forwarded-For": HOME})
+        assert reply.status == 400
+    assert sign_in(service, "clumsy@example.com", HOME).status == 401
+
+
+def test_register_account_too_often_from_one_address_is_held_off(service: Client) -> None:
+    here, free = anywhere(), OF_ADDRESS["register"].free
+    for number in range(free):
+        assert register(service, f"many-{number // 2}@example.com", here).status == (409 if number % 2 else 201)
+    reply = register(service, "one-more@example.com", here)
+    assert (reply.status, reply.code) == (429, "rate_limited")
+    assert register(service, "one-more@example.com", anywhere()).status == 201
+
+
+def test_attempts_of_a_network_of_ipv6_count_together(service: Client) -> None:
+    statuses = [sign_in(service, f"six-{n}@example.com", f"2001:db8:7:7::{n:x}").status for n in range(21)]
+    assert statuses == [401] * 20 + [429]
+    assert sign_in(service, "six-21@example.com", "2001:db8:7:8::1").status == 401
+
+
+def test_serve_with_two_workers_lets_the_owner_in_wherever_they_signed_in(tmp_path: Path, url: str) -> None:
+    settings = {"DATABASE_URL": url, "JWT_SECRET": SECRET, "TRUSTED_PROXIES": "127.0.0.1"}
+    with Live(tmp_path, "--workers", "2", **settings) as live:
+        live.ready()
+
+        def ask(path: str, address: str, password: str) -> int:
+            body = f'{{"email": "two@example.com", "password": "{password}"}}'.encode()
+            return live.request("POST", path, body, f"X-Forwarded-For: {address}").status
+
+        assert ask(REGISTER, HOME, PASSWORD) == 201
+        attempts = Counter(ask(TOKEN, anywhere(), WRONG) for _ in range(60))
+        assert attempts[429] > 40
+        assert [ask(TOKEN, HOME, PASSWORD) for _ in range(10)] == [200] * 10
+        assert "example.com" not in live.output()
+
+
+def test_allowance_delay_doubles_up_to_the_longest() -> None:
+    allowance = Allowance(free=3, longest=10)
+    assert [allowance.delay(number) for number in (1, 2, 3, 4, 5, 6, 7, 10_000)] == [0, 0, 1, 2, 4, 8, 10, 10]
+
+
+def test_familiar_pairs_are_known_and_others_are_not_however_many() -> None:
+    pairs = FamiliarPairs(size=1024)
+    for number in range(5000):
+        pairs.add(f"pair {number}")
+        assert f"pair {number}" in pairs
+    assert "another" not in pairs
+
+
+def test_attempts_are_remembered_of_so_many_keys_and_the_one_longest_ago_is_forgotten() -> None:
+    allowance = Allowance(free=1, longest=60)
+    local = _Local(most=100)
+    for number in range(1000):
+        assert local.begin([Key(f"key {number}", allowance)]) == 0
+        assert len(local._seen) <= 100
+    waits = [local.begin([Key(f"key {number}", allowance)]) > 0 for number in (999, 900, 899, 0)]
+    assert waits == [True, True, False, False]
+
+
+def test_attempts_of_a_key_that_goes_on_are_remembered_however_many_others_there_are() -> None:
+    attacked = Key("attacked", Allowance(free=10_000, longest=60))
+    local = _Local(most=10)
+    for number in range(100):
+        assert local.begin([attacked]) == local.begin([Key(f"key {number}", attacked.allowance)]) == 0
+    assert local._seen["attacked"][0] == 100
+
+
+def test_attempts_given_back_do_not_grow_what_is_remembered() -> None:
+    local = _Local(most=100)
+    for number in range(1000):
+        key = Key(f"key {number}", Allowance(free=1, longest=60))
+        local.begin([key])
+        local.give_back([key])
+        local.forget(key)
+    assert local._seen == {}
+
+
+def test_attempts_given_back_are_none() -> None:
+    async def run() -> list[int]:
+        attempts, key = Attempts(FamiliarPairs(64)), Key("a", Allowance(free=2, longest=60))
+        waits = []
+        for _ in range(5):
+            waits.append(await attempts.begin([key]))
+            await attempts.give_back([key])
+        waits += [await attempts.begin([key]) for _ in range(3)]
+        return waits
+
+    assert asyncio.run(run()) == [0] * 7 + [1]
+
+
+def test_wait_for_a_turn_ends_after_two_seconds_and_leaves_the_turns_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second stands for a tenth of one."""
+    assert PATIENCE == 2
+    monkeypatch.setattr(guesses, "PATIENCE", 0.2)
+
+    async def run() -> list[str]:
+        turns, hold, said = Turns(), asyncio.Event(), []
+
+        async def work() -> str:
+            try:
+                async with turns.one():
+                    await hold.wait()
+            except Unavailable:
+                return "sent away"
+            return "served"
+
+        holding = [asyncio.create_task(work()) for _ in range(AT_ONCE)]
+        await asyncio.sleep(0)
+        said += await asyncio.wait_for(asyncio.gather(*(work() for _ in range(WAITING))), 5)
+        hold.set()
+        said += await asyncio.gather(*holding)
+        said += await asyncio.wait_for(asyncio.gather(*(work() for _ in range(WAITING))), 5)
+        return said
+
+    assert asyncio.run(run()) == ["sent away"] * WAITING + ["served"] * (AT_ONCE + WAITING)
+
+
+def test_turns_are_taken_by_few_at_once_and_a_long_line_is_sent_away() -> None:
+    async def run() -> tuple[int, int, int]:
+        turns, running, most, sent_away = Turns(), 0, 0, 0
+
+        async def work() -> None:
+            nonlocal running, most, sent_away
+            try:
+                async with turns.one():
+                    running += 1
+                    most = max(most, running)
+                    await asyncio.sleep(0.01)
+                    running -= 1
+            except Unavailable:
+                sent_away += 1
+
+        await asyncio.gather(*(work() for _ in range(WAITING + 10)))
+        return most, sent_away, running
+
+    assert asyncio.run(run()) == (AT_ONCE, 10 - AT_ONCE, 0)

@@ -1,0 +1,191 @@
+"""Limits that all workers share, in a real Redis: present, away from the start, away later, hung, and back."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import SECRET, token
+from tests.support.live import SLACK, Live
+from tests.support.redis_server import RedisServer
+from todo_api.pipeline.attempts import Allowance, Attempts, FamiliarPairs, Key
+from todo_api.pipeline.shared_counters import TIMEOUT, Shared
+
+TASKS = "/api/v1/me/tasks"
+AWAY = "Redis is away"
+BACK = "Redis is back"
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """Not started yet."""
+    with RedisServer() as server:
+        yield server
+
+
+async def numbers(shared: Shared, count: int) -> list[int]:
+    return [(await shared.hit("user ada@example.com", 86400)).number for _ in range(count)]
+
+
+def test_hit_of_two_workers_is_counted_together_and_names_nobody(redis: RedisServer) -> None:
+    redis.start()
+
+    async def run() -> list[list[int]]:
+        workers = [Shared(redis.url, b"secret"), Shared(redis.url, b"secret")]
+        counted = [await numbers(worker, 2) for worker in (*workers, workers[0])]
+        for worker in workers:
+            await worker.close()
+        return counted
+
+    assert asyncio.run(run()) == [[1, 2], [3, 4], [5, 6]]
+    keys = redis.command(b"KEYS *")
+    assert re.fullmatch(rb"\*1\r\n\$\d+\r\ntodo-api:[0-9a-f]{32}\r\n", keys)
+    key = keys.split(b"\r\n")[2]
+    assert 0 < int(redis.command(b"TTL " + key)[1:]) <= 86400
+
+
+def test_hit_redis_goes_and_comes_back_counts_here_meanwhile_and_says_so_once(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis.start()
+
+    async def run() -> list[list[int]]:
+        shared = Shared(redis.url, b"secret")
+        counted = [await numbers(shared, 2)]
+        redis.stop()
+        counted.append(await numbers(shared, 3))
+        await asyncio.to_thread(redis.start)
+        await _until(lambda: BACK in caplog.text)
+        counted.append(await numbers(shared, 2))
+        await shared.close()
+        return counted
+
+    assert asyncio.run(run()) == [[1, 2], [1, 2, 3], [1, 2]]
+    assert (caplog.text.count(AWAY), caplog.text.count(BACK)) == (1, 1)
+
+
+def test_hit_redis_hangs_waits_once_and_goes_on(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis.start()
+    asked = 0
+
+    async def run() -> tuple[list[int], float, list[int]]:
+        shared = Shared(redis.url, b"secret")
+        await numbers(shared, 1)
+        redis.hang()
+        ask = shared._storage.incr
+
+        async def counted(*arguments: Any) -> int:
+            nonlocal asked
+            asked += 1
+            return await ask(*arguments)
+
+        monkeypatch.setattr(shared._storage, "incr", counted)
+        began = time.perf_counter()
+        together = await asyncio.gather(*(numbers(shared, 5) for _ in range(40)))
+        spent = time.perf_counter() - began
+        monkeypatch.undo()
+        redis.go_on()
+        await _until(lambda: BACK in caplog.text)
+        after = await numbers(shared, 1)
+        await shared.close()
+        return [len(counted) for counted in together], spent, after
+
+    lengths, spent, after = asyncio.run(run())
+    assert lengths == [5] * 40
+    assert spent > TIMEOUT * 0.9
+    assert asked == 40  # all of them wait together, once
+    assert after[0] > 1
+    assert (caplog.text.count(AWAY), caplog.text.count(BACK)) == (1, 1)
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SLACK
+    while not is_so():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+def _until_said(live: Live, what: str) -> None:
+    """Until both workers have said so."""
+    deadline = time.monotonic() + SLACK
+    while live.output().count(what) < 2:
+        assert time.monotonic() < deadline, live.output()
+        time.sleep(0.05)
+
+
+def _serve(folder: Path, url: str, redis: RedisServer, **settings: str) -> Live:
+    options = {"DATABASE_URL": url, "JWT_SECRET": SECRET, "RATE_LIMIT_STORAGE_URL": redis.url, **settings}
+    return Live(folder, "--workers", "2", **options)
+
+
+def test_serve_with_two_workers_and_redis_holds_one_limit(tmp_path: Path, url: str, redis: RedisServer) -> None:
+    redis.start()
+    with _serve(tmp_path, url, redis, RATE_LIMIT="20/day") as live:
+        live.ready()
+        statuses = [live.request("GET", TASKS, token=token("shared")).status for _ in range(30)]
+        assert (statuses.count(200), statuses[20:]) == (20, [429] * 10)
+        assert AWAY not in live.output()
+
+
+def test_serve_redis_away_from_the_start_serves_limits_per_worker_and_takes_redis_when_it_comes(
+    tmp_path: Path, url: str, redis: RedisServer
+) -> None:
+    with _serve(tmp_path, url, redis, RATE_LIMIT="5/day") as live:
+        live.ready()
+        _until_said(live, AWAY)
+        ada = token("alone")
+        statuses = [live.request("GET", TASKS, token=ada).status for _ in range(30)]
+        assert 5 <= statuses.count(200) <= 10
+        assert statuses.count(200) + statuses.count(429) == 30
+        assert live.output().count(AWAY) == 2  # each worker once
+        redis.start()
+        _until_said(live, BACK)
+        assert [live.request("GET", TASKS, token=ada).status for _ in range(7)] == [200] * 5 + [429] * 2
+
+
+def test_attempts_of_two_workers_are_counted_together_and_familiar_pairs_known_to_both(redis: RedisServer) -> None:
+    redis.start()
+    key = Key("account", Allowance(free=4, longest=60))
+
+    async def run() -> tuple[list[int], bool, list[int]]:
+        shared = [Shared(redis.url, b"secret"), Shared(redis.url, b"secret")]
+        one, two = (Attempts(FamiliarPairs(64), counters) for counters in shared)
+        waits = [await worker.begin([key, Key("address", Allowance(100, 60))]) for worker in (one, two, one, two, one)]
+        await one.give_back([key])
+        waits.append(await two.begin([key]))
+        await one.learn("somebody@example.com from 192.0.2.1")
+        known = await two.is_familiar("somebody@example.com from 192.0.2.1")
+        await two.forget(key)
+        after = [await one.begin([key]) for _ in range(4)]
+        for counters in shared:
+            await counters.close()
+        return waits, known, after
+
+    waits, known, after = asyncio.run(run())
+    assert waits == [0, 0, 0, 0, 1, 0]
+    assert known
+    assert after == [0] * 4
+    assert b"example.com" not in redis.command(b"KEYS *")
+
+
+def test_attempt_right_after_the_last_free_one_waits_no_longer_than_its_delay(redis: RedisServer) -> None:
+    """At whatever fraction of a second the attempt before it was."""
+    redis.start()
+
+    async def run() -> list[int]:
+        shared = Shared(redis.url, b"secret")
+        attempts, waits = Attempts(FamiliarPairs(64), shared), []
+        for number in range(200):
+            key = Key(f"account {number}", Allowance(free=1, longest=60))
+            assert await attempts.begin([key]) == 0
+            waits.append(await attempts.begin([key]))
+        await shared.close()
+        return waits
+
+    assert max(asyncio.run(run())) == 1
