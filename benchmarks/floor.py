@@ -12,11 +12,11 @@ import jwt
 import orjson
 from uuid_utils import uuid7
 
-from todo_api.db import Database
-from todo_api.greenlets import spawn
-from todo_api.services import task_statements as statements
-from todo_api.services.transitions import sources
-from todo_api.statements import Statement
+from todo_api.database.database import Database
+from todo_api.database.greenlets import spawn
+from todo_api.database.statement import Statement
+from todo_api.tasks import statements
+from todo_api.tasks.transitions import sources
 
 SECRET = os.environ["JWT_SECRET"]
 CLAIMS = ["iss", "aud", "sub", "iat", "exp"]

@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 
 import prepare
-from todo_api import migrating
-from todo_api.db import Database
-from todo_api.services.tasks import TaskService
+from todo_api.database import migrations as migrating
+from todo_api.database.database import Database
+from todo_api.tasks.service import TaskService
 
 SECONDS = 15
 PORT = 8471
@@ -26,27 +26,30 @@ USER = "layers"
 LAYERS = (
     (
         "psycopg2 and PostgreSQL's answer",
-        r"todo_api/loop_connections|todo_api/connections|psycopg2|do_execute \(sqlalchemy/engine/default",
+        r"todo_api/database/(pool|connection)\.py|psycopg2|do_execute \(sqlalchemy/engine/default",
     ),
-    ("SQLAlchemy", r"sqlalchemy/|todo_api/(db|scopes|statements)\.py"),
+    ("SQLAlchemy", r"sqlalchemy/|todo_api/database/(database|transaction|statement)\.py"),
     ("serialization", r"orjson|marshmallow/|todo_api/schemas\.py|jsonifier|json/(encoder|__init__)"),
-    ("handler and service", r"todo_api/(handlers|services)/|get_task \(.*plain_connexion"),
-    ("Flask and werkzeug", r"flask/|werkzeug/|todo_api/pipeline/bridge\.py|view \("),
-    ("security", r"jwt/|connexion/(middleware/)?security|todo_api/(auth|pipeline/security)|verify \("),
+    (
+        "handler and service",
+        r"todo_api/(tasks|accounts|api_keys|idempotency)/|todo_api/(services|guards|etags)\.py|get_task \(.*plain_connexion",
+    ),
+    ("Flask and werkzeug", r"flask/|werkzeug/|todo_api/http/dispatch\.py|view \("),
+    ("security", r"jwt/|connexion/(middleware/)?security|todo_api/(auth|http/authentication)|verify \("),
     (
         "validation",
         r"jsonschema|referencing|connexion/(middleware/request_validation|validators|uri_parsing|json_schema)|"
-        r"todo_api/pipeline/(validation|parameters|rules|bodies)",
+        r"todo_api/http/(validation|parameters|rules|body)",
     ),
     (
         "routing",
-        r"starlette/(routing|_utils|convertors)|connexion/middleware/routing|todo_api/(pipeline/routing|pages)",
+        r"starlette/(routing|_utils|convertors)|connexion/middleware/routing|todo_api/(http/routing|site/pages)",
     ),
     (
         "hand-over to the handler",
-        r"todo_api/greenlets|todo_api/pipeline/admission|a2wsgi|concurrent/futures|todo_api/pipeline/threads|threading\.py|queue",
+        r"todo_api/database/greenlets|todo_api/http/admission|a2wsgi|concurrent/futures|todo_api/http/threads|threading\.py|queue",
     ),
-    ("other middlewares and decorators", r"connexion/|starlette/|todo_api/(pipeline|problems)|inflection"),
+    ("other middlewares and decorators", r"connexion/|starlette/|todo_api/http/|inflection"),
     ("server (gunicorn, event loop)", r"gunicorn|asyncio|uvloop|."),
 )
 """Layers from the inside out, by their frames. A sample counts for the innermost frame that belongs to one."""

@@ -5,8 +5,8 @@ import os
 from alembic import context
 from sqlalchemy import Connection, create_engine, text
 
-from todo_api.connections import engine_url
-from todo_api.migrating import ONE_AT_A_TIME
+from todo_api.database.connection import engine_url
+from todo_api.database.migrations import ONE_AT_A_TIME
 from todo_api.models import metadata
 
 LOCK_TIMEOUT = "100ms"

@@ -21,12 +21,12 @@ from tests.support.contract_check import ContractCheck
 from tests.support.discretion import RUN, Listener
 from tests.support.kinds import EACH_KIND, KINDS, new_token
 from tests.support.rows import rows
-from todo_api import migrating
+from todo_api.accounts.passwords import Passwords
 from todo_api.app import create_app
-from todo_api.auth.passwords import Passwords
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.config import Config
-from todo_api.connections import engine_url
+from todo_api.database import migrations as migrating
+from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
 
 SECRET = "a-secret-of-the-tests-Zk8vQ2xW7pLm4nRt"

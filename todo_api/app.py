@@ -8,40 +8,44 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
-from todo_api import contract, discovery, documentation, migrating
-from todo_api.auth import api_keys
-from todo_api.auth.issuers import ExternalTokens, external_tokens
-from todo_api.auth.keys import cursor_secret
-from todo_api.auth.passwords import Passwords
+from todo_api import contract
+from todo_api import services as spaces
+from todo_api.accounts import sessions
+from todo_api.accounts.passwords import Passwords
+from todo_api.api_keys import secret as api_keys
+from todo_api.api_keys import service as keys
+from todo_api.auth.external_issuer import ExternalTokens, external_tokens
 from todo_api.auth.tokens import TokenIssuer, TokenMemory, TokenVerifier
 from todo_api.config import Config, ConfigurationError
-from todo_api.db import Database
+from todo_api.config.secrets import cursor_secret
+from todo_api.database import migrations as migrating
+from todo_api.database.database import Database
+from todo_api.database.purging import Purging
 from todo_api.errors import Unavailable
-from todo_api.handlers import spaces
-from todo_api.health import Readiness
-from todo_api.limiting import Limits
-from todo_api.logs import RequestLog
-from todo_api.metrics import Exposition, Layout, Memory, Recorder, vocabulary
-from todo_api.pages import Makers, Pages, published
-from todo_api.pipeline.admission import AdmissionControl
-from todo_api.pipeline.attempts import FamiliarPairs
-from todo_api.pipeline.bridge import Bridge
-from todo_api.pipeline.cors import Cors
-from todo_api.pipeline.envelope import Envelope
-from todo_api.pipeline.exchange import Watcher
-from todo_api.pipeline.routing import Routing
-from todo_api.pipeline.security import BearerHandler, Lookups
-from todo_api.pipeline.validation import Validation
-from todo_api.problems import INTERNAL_ERROR, KINDS, Problems
-from todo_api.purging import Purging
-from todo_api.services import keys, sessions
-from todo_api.services.cursors import CursorSigner
-from todo_api.services.replies import Replies
-from todo_api.services.tasks import Met
-from todo_api.specification import ContractApp, TagResolver
+from todo_api.http.admission import AdmissionControl
+from todo_api.http.authentication import BearerHandler, Lookups
+from todo_api.http.connexion_app import ContractApp, TagResolver
+from todo_api.http.cors import Cors
+from todo_api.http.dispatch import Bridge
+from todo_api.http.problems import INTERNAL_ERROR, KINDS, Problems
+from todo_api.http.request_id import Envelope
+from todo_api.http.routing import Routing
+from todo_api.http.validation import Validation
+from todo_api.idempotency.store import Replies
+from todo_api.observability.logs import RequestLog
+from todo_api.observability.metrics import Exposition, Layout, Memory, Recorder, vocabulary
+from todo_api.observability.request_record import Watcher
+from todo_api.operations.readiness import Readiness
+from todo_api.site import discovery
+from todo_api.site import reference as documentation
+from todo_api.site.pages import Makers, Pages, published
+from todo_api.tasks.pagination import CursorSigner
+from todo_api.tasks.service import Met
+from todo_api.throttling.attempts import FamiliarPairs
+from todo_api.throttling.limits import Limits
 
 if TYPE_CHECKING:  # an extra, which need not be there
-    from todo_api.traces import Traces
+    from todo_api.observability.tracing import Traces
 
 _CORS_EXPOSED = [
     *(

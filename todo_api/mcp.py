@@ -16,7 +16,8 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from todo_api import contract, contract31
+from todo_api import contract
+from todo_api.contract import openapi31 as contract31
 
 TIMEOUT = 30
 """Seconds that a tool waits for the service."""

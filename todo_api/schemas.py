@@ -13,11 +13,11 @@ from typing import Any
 import orjson
 from marshmallow import Schema, fields, missing
 
-from todo_api.services.accounts import Account
-from todo_api.services.exports import SessionRecord
-from todo_api.services.keys import ApiKey
-from todo_api.services.tasks import Task, TaskFilter
-from todo_api.times import parse
+from todo_api.accounts.export import SessionRecord
+from todo_api.accounts.service import Account
+from todo_api.api_keys.service import ApiKey
+from todo_api.contract.times import parse
+from todo_api.tasks.service import Task, TaskFilter
 
 
 class SentTime(fields.Field[datetime]):

@@ -15,7 +15,7 @@ from tests.throttling.test_guesses import HOME, WRONG, anywhere, most_hashed, re
 from todo_api import contract
 from todo_api.config import Config
 from todo_api.contract import resolve
-from todo_api.pipeline.guesses import OF_ACCOUNT, OF_ADDRESS
+from todo_api.throttling.login_throttle import OF_ACCOUNT, OF_ADDRESS
 
 ACCOUNT = "/api/v1/me/account"
 NEW = "a new password of the owner"

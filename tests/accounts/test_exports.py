@@ -16,11 +16,11 @@ from tests.server.test_serve import soon
 from tests.support.client import event_loop
 from tests.support.live import Live, Wire
 from tests.support.rows import rows, tables_of_users
+from todo_api.accounts import export as exports
 from todo_api.app import create_app
 from todo_api.config import Config
-from todo_api.db import Database
-from todo_api.services import exports
-from todo_api.services.guards import Caller
+from todo_api.database.database import Database
+from todo_api.guards import Caller
 
 ACCOUNT = "/api/v1/me/account"
 TASKS = "/api/v1/me/tasks"

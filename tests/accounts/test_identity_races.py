@@ -19,10 +19,10 @@ from tests.conftest import PASSWORD, SECRET, User
 from tests.support.client import Client, Reply
 from tests.support.gate import SLACK, Gate
 from tests.support.rows import rows
+from todo_api.accounts import sessions
 from todo_api.config import Config
-from todo_api.connections import engine_url
+from todo_api.database.connection import engine_url
 from todo_api.models import MOST_KEYS
-from todo_api.services import sessions
 
 ACCOUNT = "/api/v1/me/account"
 KEYS = "/api/v1/me/keys"

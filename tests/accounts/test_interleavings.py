@@ -23,7 +23,7 @@ from tests.contract.test_isolation import KEY_SCOPES, SECURED
 from tests.support.client import Client, Reply
 from tests.support.gate import SLACK, Gate
 from tests.support.rows import rows
-from todo_api.auth import api_keys
+from todo_api.api_keys import secret as api_keys
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.config import Config
 

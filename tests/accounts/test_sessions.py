@@ -13,9 +13,9 @@ import pytest
 from tests.conftest import PASSWORD, SECRET
 from tests.support.client import Client, Reply
 from tests.support.rows import rows
+from todo_api.accounts import sessions
 from todo_api.config import Config
-from todo_api.db import Database
-from todo_api.services import sessions
+from todo_api.database.database import Database
 
 REGISTER = "/api/v1/auth/register"
 TOKEN = "/api/v1/auth/token"

@@ -22,11 +22,11 @@ from tests.conftest import SECRET, token
 from tests.support.client import Client, Reply
 from tests.support.live import SLACK, Live
 from tests.support.rows import rows
-from todo_api import logs
-from todo_api.auth.api_keys import digest, make
+from todo_api.api_keys.secret import digest, make
 from todo_api.config import Config
-from todo_api.connections import engine_url
+from todo_api.database.connection import engine_url
 from todo_api.errors import Unauthorized
+from todo_api.observability import logs
 
 KEYS = "/api/v1/me/keys"
 TASKS = "/api/v1/me/tasks"

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.conftest import SECRET
 from tests.support.issuers import AUDIENCE, ISSUER, Signer, hmac_token
 from tests.support.live import refusal
-from todo_api.auth.issuers import external_tokens
-from todo_api.auth.keys import cursor_secret
+from todo_api.auth.external_issuer import external_tokens
 from todo_api.auth.tokens import Identity
 from todo_api.config import Config, ConfigurationError
+from todo_api.config.secrets import cursor_secret
 from todo_api.errors import Unauthorized
 
 EXTERNAL: dict[str, Any] = {

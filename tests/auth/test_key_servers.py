@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.support import issuers
 from tests.support.issuers import KeyServer, Signer, answer, key_server, publish
-from todo_api.auth import key_server as fetching
-from todo_api.auth.key_server import FetchFailed
+from todo_api.auth import jwks_client as fetching
+from todo_api.auth.jwks_client import FetchFailed
 
 DEADLINE = 0.4
 OLD, NEW = Signer(key_id="old"), Signer(key_id="new")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from todo_api.auth.passwords import COMMONEST, Passwords
+from todo_api.accounts.passwords import COMMONEST, Passwords
 
 
 @pytest.fixture(scope="module")

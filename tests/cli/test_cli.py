@@ -13,7 +13,8 @@ import yaml
 
 from tests.conftest import SECRET, database_url, execute
 from tests.support.live import Live, refusal, run
-from todo_api import contract, migrating
+from todo_api import contract
+from todo_api.database import migrations as migrating
 from todo_api.embedded import EmbeddedServer
 
 NOWHERE = "postgresql://user:word@127.0.0.1:1/tasks"
@@ -30,7 +31,7 @@ def listener() -> Iterator[socket.socket]:
 
 def program(text: str) -> list[str]:
     """A run of the command line with something amiss in its process."""
-    return ["-c", f"import sys; {text}; from todo_api.cli import main; sys.exit(main())"]
+    return ["-c", f"import sys; {text}; from todo_api.cli.main import main; sys.exit(main())"]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_any_wrong_command_line_shows_the_usage(tmp_path: Path, arguments: tuple
     [
         ("import todo_api.cli", "sqlalchemy psycopg2 connexion cryptography yaml"),
         (
-            "from todo_api.database_commands import import_server; import_server()",
+            "from todo_api.cli.database_commands import import_server; import_server()",
             "alembic redis limits markdown_it opentelemetry fastmcp requests.api urllib3 httpx._api",
         ),
     ],

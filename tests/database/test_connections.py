@@ -11,12 +11,12 @@ from typing import Any
 import psycopg2
 import pytest
 
-from todo_api import loop_connections
-from todo_api.connections import CONNECT_TIMEOUT, SETTINGS, SilentError
+from todo_api.database import pool as loop_connections
+from todo_api.database.connection import CONNECT_TIMEOUT, SETTINGS, SilentError
+from todo_api.database.greenlets import spawn, wait
+from todo_api.database.pool import LoopConnection, LoopConnections
+from todo_api.database.watchdog import TICK, WATCHDOG
 from todo_api.errors import Unavailable
-from todo_api.greenlets import spawn, wait
-from todo_api.loop_connections import LoopConnection, LoopConnections
-from todo_api.watchdog import TICK, WATCHDOG
 
 SILENCE = 1
 POOL_WAIT = 0.5

@@ -14,15 +14,15 @@ import sqlalchemy
 from tests.conftest import PASSWORD, SECRET, execute, token
 from tests.support.client import Client
 from tests.support.rows import rows
-from todo_api.auth.passwords import Passwords
+from todo_api.accounts.passwords import Passwords
+from todo_api.accounts.service import register
 from todo_api.config import Config
-from todo_api.connections import SilentError
-from todo_api.db import Database
+from todo_api.database.connection import SilentError
+from todo_api.database.database import Database
+from todo_api.database.greenlets import spawn
+from todo_api.database.statement import Statement
 from todo_api.errors import EmailTaken, Unavailable
-from todo_api.greenlets import spawn
-from todo_api.services.accounts import register
-from todo_api.services.tasks import TaskService
-from todo_api.statements import Statement
+from todo_api.tasks.service import TaskService
 
 TASKS = "/api/v1/me/tasks"
 SESSION = Statement(sqlalchemy.text("SELECT pg_backend_pid()"))

@@ -18,16 +18,16 @@ from tests.support.client import Client, Reply
 from tests.support.look_alikes import FURTHER, THEIR_TASK, Outcome, Sent, World
 from tests.support.wall_cases import CASES, FIELDS, PREPARED, SORTS, Mine, powerset, seed
 from todo_api import contract
+from todo_api.accounts import sessions
 from todo_api.config import Config
-from todo_api.db import Database
+from todo_api.database.database import Database
+from todo_api.database.statement import Statement
+from todo_api.database.transaction import Scope
 from todo_api.embedded import EmbeddedServer
+from todo_api.idempotency import store as kept
+from todo_api.idempotency.store import Replies
 from todo_api.models import STATUSES
-from todo_api.scopes import Scope
-from todo_api.services import replies as kept
-from todo_api.services import sessions
-from todo_api.services.replies import Replies
-from todo_api.services.tasks import MAX_PAGE
-from todo_api.statements import Statement
+from todo_api.tasks.service import MAX_PAGE
 
 PAST = {
     "id": "'01932c07-9f7a-7c1d-b6a1-000000000003'",

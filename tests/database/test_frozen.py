@@ -20,11 +20,12 @@ from tests.conftest import SECRET, execute, token
 from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
 from tests.support.live import Live
-from todo_api import connections, db
-from todo_api.db import Database
+from todo_api.database import connection as connections
+from todo_api.database import database as db
+from todo_api.database.database import Database
+from todo_api.database.watchdog import TICK
 from todo_api.embedded import EmbeddedServer
 from todo_api.errors import Unavailable
-from todo_api.watchdog import TICK
 
 TASKS = "/api/v1/me/tasks"
 BUSY = 1.5

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import pytest
 from greenlet import getcurrent
 
-from todo_api.greenlets import can_wait, in_thread, spawn, wait
+from todo_api.database.greenlets import can_wait, in_thread, spawn, wait
 
 
 def test_spawn_gives_what_the_function_returns() -> None:

@@ -9,7 +9,7 @@ from psycopg2.errors import CheckViolation
 
 from tests.conftest import database_url, execute
 from tests.support.client import Client
-from todo_api import migrating
+from todo_api.database import migrations as migrating
 from todo_api.embedded import EmbeddedServer
 
 TASKS = "/api/v1/me/tasks"

@@ -11,8 +11,8 @@ import pytest
 from tests.conftest import SECRET, execute, token
 from tests.support.client import Client
 from tests.support.proxy import Proxy
-from todo_api import connections
 from todo_api.config import Config
+from todo_api.database import connection as connections
 
 TASKS = "/api/v1/me/tasks"
 THREADS = 4

@@ -19,9 +19,9 @@ from sqlalchemy.exc import ProgrammingError
 
 from tests.conftest import SECRET, database_url, execute, token
 from tests.support.client import Client
-from todo_api import migrating
 from todo_api.config import Config
-from todo_api.connections import engine_url
+from todo_api.database import migrations as migrating
+from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 
@@ -155,7 +155,7 @@ def test_alembic_check_from_the_checkout_finds_nothing(url: str) -> None:
 
 
 def test_migrate_by_two_processes_at_once_does_it_once(empty: str) -> None:
-    program = "import sys; from todo_api import migrating; migrating.migrate(sys.argv[1])"
+    program = "import sys; from todo_api.database import migrations; migrations.migrate(sys.argv[1])"
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     engine = create_engine(engine_url(empty), isolation_level="AUTOCOMMIT")
     with engine.connect() as holder:

@@ -9,9 +9,9 @@ import sqlalchemy
 
 from tests.conftest import execute
 from tests.support.client import Client
-from todo_api.db import Database
-from todo_api.services import task_statements
-from todo_api.statements import Statement
+from todo_api.database.database import Database
+from todo_api.database.statement import Statement
+from todo_api.tasks import statements as task_statements
 
 PARTITIONS = 4
 

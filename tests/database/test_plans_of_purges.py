@@ -10,10 +10,12 @@ from sqlalchemy.engine import make_url
 from tests.conftest import database_url
 from tests.support.rows import rows
 from tests.tasks.test_query_plans import plan_of
-from todo_api.db import Database
+from todo_api.accounts import sessions
+from todo_api.database import purge as purges
+from todo_api.database.database import Database
+from todo_api.database.statement import Statement
 from todo_api.embedded import EmbeddedServer
-from todo_api.services import purges, replies, sessions
-from todo_api.statements import Statement
+from todo_api.idempotency import store as replies
 
 USERS = 2000
 EACH = 20

@@ -6,8 +6,8 @@ import psycopg2.errors
 import pytest
 
 from tests.conftest import execute
-from todo_api.db import Database
-from todo_api.services.tasks import TaskService
+from todo_api.database.database import Database
+from todo_api.tasks.service import TaskService
 
 
 def test_statement_that_was_refused_is_prepared_again_when_it_is_allowed(new_database: Callable[[], str]) -> None:

@@ -10,10 +10,10 @@ import sqlalchemy
 from tests.conftest import PASSWORD, execute, token
 from tests.support.client import Client
 from tests.support.rows import rows
-from todo_api.db import Database
+from todo_api.database.database import Database
+from todo_api.database.statement import Statement
+from todo_api.database.transaction import Scope
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
-from todo_api.scopes import Scope
-from todo_api.statements import Statement
 
 OWNER_COLUMN = {"users": "id"} | dict.fromkeys(
     ("accounts", "api_keys", "idempotent_replies", "sessions", "tasks"), "user_id"

@@ -13,8 +13,8 @@ from sqlalchemy import create_engine
 from tests.conftest import database_url, execute
 from tests.support.catalogue import schema
 from tests.support.rows import rows
-from todo_api import migrating
-from todo_api.connections import engine_url
+from todo_api.database import migrations as migrating
+from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
 from todo_api.errors import Unavailable
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from todo_api.pipeline.threads import Threads
+from todo_api.http.threads import Threads
 
 
 def test_run_given_up_while_waiting_for_its_turn_is_not_done() -> None:

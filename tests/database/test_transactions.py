@@ -9,13 +9,13 @@ import sqlalchemy
 
 from tests.conftest import execute
 from tests.support.rows import rows
-from todo_api.auth.passwords import Passwords
-from todo_api.db import Database
+from todo_api.accounts.passwords import Passwords
+from todo_api.accounts.service import register
+from todo_api.database.database import Database
+from todo_api.database.statement import Statement
 from todo_api.errors import EmailTaken, NotFound, PreconditionFailed, Unavailable
-from todo_api.services import task_statements
-from todo_api.services.accounts import register
-from todo_api.services.tasks import Met, TaskService
-from todo_api.statements import Statement
+from todo_api.tasks import statements as task_statements
+from todo_api.tasks.service import Met, TaskService
 
 LOCK = 7
 PASSWORD = "correct horse battery staple"

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import execute
-from todo_api import backups, migrating
+from todo_api.database import migrations as migrating
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
+from todo_api.embedded import backup as backups
 
 FILES = ("start.lock", "services.lock", "server.lock", "server.log")
 

@@ -16,9 +16,11 @@ import pytest
 
 from tests.conftest import PASSWORD, SECRET, database_url, execute, token
 from tests.support.live import COMMAND, Live, refusal, run
-from todo_api import backups, epochs, migrating
-from todo_api.auth.keys import kept_secret
+from todo_api.config.secrets import kept_secret
+from todo_api.database import epochs
+from todo_api.database import migrations as migrating
 from todo_api.embedded import EmbeddedServer
+from todo_api.embedded import backup as backups
 
 README = Path(__file__).parents[2] / "README.md"
 TASKS = "/api/v1/me/tasks"

@@ -20,7 +20,7 @@ import pytest
 import sqlalchemy
 
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
-from todo_api.embedded_user import SYSTEM_USER
+from todo_api.embedded.os_user import SYSTEM_USER
 
 ROOT = Path(__file__).parents[2]
 SERVICE = """

@@ -40,7 +40,7 @@ def test_start_without_a_build_is_refused(tmp_path: Path) -> None:
     script = (
         f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(site)!r}]\n"
         "from pathlib import Path\n"
-        "from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable\n"
+        "from todo_api.embedded.server import EmbeddedServer, EmbeddedUnavailable\n"
         "try: EmbeddedServer.start(Path(sys.argv[1]))\n"
         "except EmbeddedUnavailable as error: print(error)"
     )

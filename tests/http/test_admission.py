@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from todo_api.pipeline.admission import ANONYMOUS, AdmissionControl
-from todo_api.pipeline.rejections import Overloaded
+from todo_api.http.admission import ANONYMOUS, AdmissionControl
+from todo_api.http.errors import Overloaded
 
 LIMIT = 0.2
 ADA, BOB, EVE = "ada", "bob", "eve"

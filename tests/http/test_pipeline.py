@@ -10,17 +10,18 @@ import pytest
 from connexion import FlaskApp
 from connexion.middleware.security import SecurityMiddleware
 
+import todo_api
 from tests.support.client import Client, Reply, event_loop
 from todo_api.errors import Unauthorized
-from todo_api.pipeline.admission import AdmissionControl
-from todo_api.pipeline.bridge import Bridge
-from todo_api.pipeline.envelope import Envelope
-from todo_api.pipeline.routing import Routing
-from todo_api.pipeline.rules import json_schema
-from todo_api.pipeline.security import BearerHandler, Lookups
-from todo_api.pipeline.validation import Validation
-from todo_api.problems import Problems
-from todo_api.specification import TagResolver
+from todo_api.http.admission import AdmissionControl
+from todo_api.http.authentication import BearerHandler, Lookups
+from todo_api.http.connexion_app import TagResolver
+from todo_api.http.dispatch import Bridge
+from todo_api.http.problems import Problems
+from todo_api.http.request_id import Envelope
+from todo_api.http.routing import Routing
+from todo_api.http.rules import json_schema
+from todo_api.http.validation import Validation
 
 CONTRACT: dict[str, Any] = {
     "openapi": "3.0.3",
@@ -96,10 +97,13 @@ def tattooed(token: str) -> Sailor:
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
     """Makes a client of a service with a contract; the changes name a place in it, with `.` between, and what stands there."""
-    module = ModuleType("todo_api.handlers.boats")
+    module = ModuleType("todo_api.boats.handlers")
     module.paint_boat = paint_boat  # type: ignore[attr-defined]  # a module made here
+    package = ModuleType("todo_api.boats")
+    package.handlers = module  # type: ignore[attr-defined]  # a module made here
+    monkeypatch.setitem(sys.modules, package.__name__, package)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(sys.modules["todo_api.handlers"], "boats", module, raising=False)
+    monkeypatch.setattr(todo_api, "boats", package, raising=False)
 
     with event_loop() as loop:
 
@@ -222,7 +226,7 @@ def test_pipeline_operation_made_public_needs_no_token(
     def paint_boat_for_anybody(name: str, body: dict[str, Any], coats: int, x_brush: str | None = None) -> Any:
         return {"name": name}, 200, {}
 
-    monkeypatch.setattr(sys.modules["todo_api.handlers.boats"], "paint_boat", paint_boat_for_anybody)
+    monkeypatch.setattr(sys.modules["todo_api.boats.handlers"], "paint_boat", paint_boat_for_anybody)
     client = serve(public()).signed_in(None)
     assert client.put("/v9/boats/ann", {"colour": "red"}).json() == {"name": "ann"}
 

@@ -10,7 +10,7 @@ from tests.conftest import PASSWORD, SECRET, User
 from tests.support.client import Client, Reply
 from tests.support.rows import rows
 from todo_api.config import Config
-from todo_api.pipeline.guesses import OF_ACCOUNT
+from todo_api.throttling.login_throttle import OF_ACCOUNT
 
 ACCOUNT = "/api/v1/me/account"
 KEYS = "/api/v1/me/keys"

@@ -19,10 +19,10 @@ from tests.support.client import Client, Reply
 from tests.support.rows import rows
 from todo_api import contract
 from todo_api.config import Config
-from todo_api.connections import engine_url
 from todo_api.contract import resolve
+from todo_api.database.connection import engine_url
+from todo_api.idempotency import store as replies
 from todo_api.models import anonymous_replies, idempotent_replies, metadata
-from todo_api.services import replies
 
 TASKS = "/api/v1/me/tasks"
 KEEPING = {idempotent_replies.name, anonymous_replies.name}

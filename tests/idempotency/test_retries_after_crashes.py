@@ -16,7 +16,7 @@ from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
 from tests.support.live import SLACK, Live, Wire
 from tests.support.rows import rows
-from todo_api.connections import engine_url
+from todo_api.database.connection import engine_url
 
 TASKS = "/api/v1/me/tasks"
 BODY = b'{"title": "Only once"}'

@@ -16,14 +16,14 @@ from tests.conftest import PASSWORD, SECRET
 from tests.support.client import Client
 from tests.support.rows import rows
 from todo_api.config import Config
-from todo_api.db import Database
-from todo_api.purging import Purging
-from todo_api.scopes import Scopes
-from todo_api.services import purges
-from todo_api.services import replies as kept
-from todo_api.services.replies import Replies, Request
-from todo_api.services.tasks import TaskService
-from todo_api.statements import Statement
+from todo_api.database import purge as purges
+from todo_api.database.database import Database
+from todo_api.database.purging import Purging
+from todo_api.database.statement import Statement
+from todo_api.database.transaction import Scopes
+from todo_api.idempotency import store as kept
+from todo_api.idempotency.store import Replies, Request
+from todo_api.tasks.service import TaskService
 
 TASKS = "/api/v1/me/tasks"
 TABLES = ("idempotent_replies", "anonymous_replies")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import SECRET, token
 from tests.support.discretion import Discretion, Listener
-from todo_api.auth import api_keys
+from todo_api.api_keys import secret as api_keys
 
 ROOT = Path(__file__).parents[2]
 JWT = token("walrus")

@@ -12,7 +12,7 @@ from tests.conftest import SECRET, execute, token
 from tests.support.client import Client
 from todo_api.config import Config
 from todo_api.errors import Unavailable
-from todo_api.health import DEADLINE, Readiness
+from todo_api.operations.readiness import DEADLINE, Readiness
 
 READY = "/health/ready"
 SLACK = 1.0

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import structlog
 
-from todo_api import logs
+from todo_api.observability import logs
 
 FORGED = "2026-01-01T00:00:00.000000Z error    forged"
 ENDS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]

@@ -15,8 +15,8 @@ import structlog
 
 from tests.conftest import SECRET, execute, token
 from tests.support.live import Live
-from todo_api import logs
-from todo_api.pipeline.exchange import Exchange
+from todo_api.observability import logs
+from todo_api.observability.request_record import Exchange
 
 TASKS = "/api/v1/me/tasks"
 KEYS = "/api/v1/me/keys"

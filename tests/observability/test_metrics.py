@@ -18,10 +18,10 @@ from tests.support.client import Client
 from tests.support.live import Live
 from tests.support.rows import rows
 from todo_api import contract
+from todo_api.api_keys.secret import make
 from todo_api.app import new_memory
-from todo_api.auth.api_keys import make
-from todo_api.metrics import Exposition, Memory, Recorder
-from todo_api.pipeline.exchange import Exchange
+from todo_api.observability.metrics import Exposition, Memory, Recorder
+from todo_api.observability.request_record import Exchange
 
 DOCS = Path(__file__).parents[2] / "docs"
 TASKS = "/api/v1/me/tasks"

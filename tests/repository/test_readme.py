@@ -12,9 +12,10 @@ from typing import Any
 
 from tests.conftest import SECRET
 from tests.support.live import Live
-from todo_api import contract, problems
-from todo_api.cli import _parser
+from todo_api import contract
+from todo_api.cli.main import _parser
 from todo_api.config import Config
+from todo_api.http import problems
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -70,9 +70,10 @@ def test_wheel_has_the_contracts_the_migrations_and_what_is_no_python(wheel: Pat
         "todo_api/openapi/ops-api.yaml",
         "todo_api/migrations/env.py",
         "todo_api/py.typed",
-        "todo_api/auth/common-passwords.txt",
+        "todo_api/accounts/common-passwords.txt",
     } <= names
-    for place in ("static", "migrations/versions", "handlers", "pipeline", "services"):
+    packages = [path.parent.name for path in (ROOT / "todo_api").glob("*/__init__.py")]
+    for place in ("site/static", "site/templates", "migrations/versions", *packages):
         root = ROOT / place if place.startswith("migrations") else ROOT / "todo_api" / place
         expected = {f"todo_api/{place}/{path.name}" for path in root.iterdir() if path.is_file()}
         assert expected <= names

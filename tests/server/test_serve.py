@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from tests.conftest import SECRET, token
 from tests.support.live import SLACK, Live, refusal, run
 from todo_api.embedded import EmbeddedServer
-from todo_api.embedded_user import SYSTEM_USER
+from todo_api.embedded.os_user import SYSTEM_USER
 
 TASKS = "/api/v1/me/tasks"
 
@@ -241,9 +241,9 @@ def test_serve_contract_without_its_handler_fails_at_start(folder: Path) -> None
     root = Path(__file__).parents[2]
     for name in ("todo_api", "openapi", "migrations"):
         shutil.copytree(root / name, folder / name)
-    handlers = folder / "todo_api" / "handlers" / "tasks.py"
+    handlers = folder / "todo_api" / "tasks" / "handlers.py"
     handlers.write_text(handlers.read_text().replace("def list_tasks(", "def list_all_tasks("))
-    program = "from todo_api.cli import main; import sys; sys.exit(main(['serve']))"
+    program = "from todo_api.cli.main import main; import sys; sys.exit(main(['serve']))"
     done = run("-c", program, cwd=folder, command=Path(sys.executable), PORT="0")
     assert done.returncode != 0
     assert "list_tasks" in done.stderr

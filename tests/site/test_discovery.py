@@ -8,8 +8,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from tests.conftest import SECRET
 from tests.support.client import Client
-from todo_api import contract, contract31
+from todo_api import contract
 from todo_api.config import Config, ConfigurationError, load_config
+from todo_api.contract import openapi31 as contract31
 
 CATALOG = "/.well-known/api-catalog"
 SECURITY = "/.well-known/security.txt"

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from todo_api import logs
+from todo_api.observability import logs
 
 _MEMBERS = re.compile(
     rb'"(password|current_password|new_password|email|refresh_token)"\s*:\s*("(?:[^"\\\x00-\x1f]|\\.)*")'

@@ -5,7 +5,7 @@ from hashlib import sha256
 from uuid import uuid4
 
 from tests.support.rows import rows
-from todo_api.auth import api_keys
+from todo_api.api_keys import secret as api_keys
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.models import KEY_SCOPES
 

@@ -11,10 +11,10 @@ from tests.conftest import PASSWORD, SECRET, token
 from tests.support.client import Client, Reply
 from tests.support.look_alikes import FURTHER, THEIR_KEY, THEIR_TASK, Ask, World
 from todo_api import contract
+from todo_api.accounts import sessions
 from todo_api.auth.tokens import TokenIssuer
+from todo_api.idempotency import store as kept
 from todo_api.models import KEY_SCOPES, STATUSES
-from todo_api.services import replies as kept
-from todo_api.services import sessions
 
 TASKS = "/api/v1/me/tasks"
 KEYS = "/api/v1/me/keys"

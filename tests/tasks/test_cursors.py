@@ -15,8 +15,8 @@ from tests.conftest import SECRET, token
 from tests.support.client import Client, Reply
 from tests.support.rows import rows
 from tests.tasks.test_tasks import create
-from todo_api.services.cursors import CursorSigner
-from todo_api.services.tasks import TaskFilter
+from todo_api.tasks.pagination import CursorSigner
+from todo_api.tasks.service import TaskFilter
 
 TASKS = "/api/v1/me/tasks"
 STATUSES = ["pending", "in_progress", "completed", "cancelled"]

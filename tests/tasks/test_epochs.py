@@ -11,8 +11,8 @@ from tests.conftest import SECRET, User, token
 from tests.support.client import Client
 from tests.support.live import run
 from tests.support.rows import rows
-from todo_api import epochs
 from todo_api.config import Config
+from todo_api.database import epochs
 
 TASKS = "/api/v1/me/tasks"
 ACCOUNT = "/api/v1/me/account"

@@ -10,9 +10,9 @@ import pytest
 from tests.conftest import token
 from tests.support.client import Client, Reply
 from tests.support.rows import rows
-from todo_api.db import Database
-from todo_api.services.cursors import CursorSigner
-from todo_api.services.tasks import MAX_PAGE, MAX_TASK, Place, TaskFilter, TaskService
+from todo_api.database.database import Database
+from todo_api.tasks.pagination import CursorSigner
+from todo_api.tasks.service import MAX_PAGE, MAX_TASK, Place, TaskFilter, TaskService
 
 TASKS = "/api/v1/me/tasks"
 COUNT = 700

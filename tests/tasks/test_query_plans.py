@@ -8,11 +8,11 @@ import sqlalchemy
 from sqlalchemy.engine import make_url
 
 from tests.conftest import execute
-from todo_api.db import Database
+from todo_api.database.database import Database
+from todo_api.database.statement import Statement
+from todo_api.database.transaction import Scope
 from todo_api.models import STATUSES, users
-from todo_api.scopes import Scope
-from todo_api.services import task_statements
-from todo_api.statements import Statement
+from todo_api.tasks import statements as task_statements
 
 USER = "big"
 TASKS = 20_000

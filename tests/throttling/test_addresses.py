@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from todo_api.pipeline.addresses import Addresses
+from todo_api.throttling.client_address import Addresses
 
 PROXIES = ("10.0.0.0/8", "fd00::/8")
 

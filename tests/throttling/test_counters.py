@@ -2,7 +2,7 @@
 
 from time import process_time
 
-from todo_api.pipeline.counters import Memory, window
+from todo_api.throttling.counters import Memory, window
 
 
 def test_hit_counts_each_key_for_itself() -> None:

@@ -15,9 +15,9 @@ from tests.support.client import Client, Reply
 from tests.support.live import Live
 from todo_api.config import Config
 from todo_api.errors import Unavailable
-from todo_api.pipeline import guesses
-from todo_api.pipeline.attempts import Allowance, Attempts, FamiliarPairs, Key, _Local
-from todo_api.pipeline.guesses import AT_ONCE, OF_ACCOUNT, OF_ADDRESS, PATIENCE, WAITING, Turns
+from todo_api.throttling import login_throttle as guesses
+from todo_api.throttling.attempts import Allowance, Attempts, FamiliarPairs, Key, _Local
+from todo_api.throttling.login_throttle import AT_ONCE, OF_ACCOUNT, OF_ADDRESS, PATIENCE, WAITING, Turns
 
 REGISTER = "/api/v1/auth/register"
 TOKEN = "/api/v1/auth/token"

@@ -10,12 +10,13 @@ import pytest
 from tests.conftest import SECRET, token
 from tests.contract.test_every_operation import FOR_OPERATORS, FOR_USERS, Operation, each
 from tests.support.client import Client, Reply
-from todo_api import limiting
 from todo_api.config import Config
-from todo_api.pipeline import counters, ratelimits
-from todo_api.pipeline.counters import Memory
-from todo_api.pipeline.ratelimits import Rate
-from todo_api.pipeline.routing import Routes
+from todo_api.http.routing import Routes
+from todo_api.throttling import counters
+from todo_api.throttling import limits as limiting
+from todo_api.throttling import rate_limit as ratelimits
+from todo_api.throttling.counters import Memory
+from todo_api.throttling.rate_limit import Rate
 
 ORIGIN = "https://app.example.com"
 TASKS = "/api/v1/me/tasks"

@@ -12,8 +12,8 @@ import pytest
 from tests.conftest import SECRET, token
 from tests.support.live import SLACK, Live
 from tests.support.redis_server import RedisServer
-from todo_api.pipeline.attempts import Allowance, Attempts, FamiliarPairs, Key
-from todo_api.pipeline.shared_counters import TIMEOUT, Shared
+from todo_api.throttling.attempts import Allowance, Attempts, FamiliarPairs, Key
+from todo_api.throttling.redis import TIMEOUT, Shared
 
 TASKS = "/api/v1/me/tasks"
 AWAY = "Redis is away"

@@ -25,7 +25,7 @@ def main(url: str) -> None:
             datetime(2997, 11, 20, 1, 2, 3, 456789, tzinfo=timezone(timedelta(hours=14))),
         ):
             body = task_api.ApiKeyInput(name="Until then", scopes=["tasks:read"], expires_at=end)
-            key = task_api.KeysApi(client).create_api_key("me", body)
+            key = task_api.ApiKeysApi(client).create_api_key("me", body)
             assert key.expires_at == end, key.expires_at
     print("openapi-generator: keys with an end")
 

@@ -15,13 +15,13 @@ from tests.conftest import PASSWORD, SECRET, database_url, execute, token
 from tests.support.client import Client
 from tests.support.live import run
 from tests.support.pooler import SESSIONS, Pooler
-from todo_api import migrating
 from todo_api.config import Config
-from todo_api.db import Database
+from todo_api.database import migrations as migrating
+from todo_api.database.database import Database
+from todo_api.database.greenlets import spawn
+from todo_api.database.pool import LoopConnections
+from todo_api.database.statement import Statement, given
 from todo_api.embedded import EmbeddedServer
-from todo_api.greenlets import spawn
-from todo_api.loop_connections import LoopConnections
-from todo_api.statements import Statement, given
 
 TASKS = "/api/v1/me/tasks"
 USERS = [f"user-{number}" for number in range(8)]

@@ -21,7 +21,7 @@ import requests
 
 from tests.conftest import SECRET, database_url, execute
 from tests.support.live import free_port
-from todo_api.connections import engine_url
+from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
 
 ROOT = Path(__file__).parents[3]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.live import free_port
 from tests.system.faults.stage import Stage, until
-from todo_api.embedded_user import SYSTEM_USER
+from todo_api.embedded.os_user import SYSTEM_USER
 
 SETTINGS = """
 [databases]

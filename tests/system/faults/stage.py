@@ -194,5 +194,5 @@ def next_release(folder: Path, root: Path, migration: str) -> list[str]:
     for name in ("todo_api", "openapi", "migrations"):
         shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "migrations" / "versions" / "9000_of_the_faults.py").write_text(migration, encoding="utf-8")
-    program = "from todo_api.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
+    program = "from todo_api.cli.main import main; import sys; sys.exit(main(sys.argv[1:]))"
     return [sys.executable, "-c", program]

@@ -1,0 +1,1 @@
+"""Accounts: registration, sessions, the export of all that a user has, and its end."""

@@ -1,0 +1,180 @@
+"""Accounts: each function is the operation of the same name in `openapi/task-api.yaml`."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from todo_api.accounts import sessions
+from todo_api.accounts.export import Export, export
+from todo_api.accounts.service import Account, AccountService, holds, is_there, register, sign_in
+from todo_api.accounts.sessions import Session
+from todo_api.auth.tokens import Identity, TokenIssuer
+from todo_api.errors import StaleToken, ValidationFailed, Violation
+from todo_api.etags import is_known, matched_account
+from todo_api.http.dispatch import Reply
+from todo_api.idempotency.decorator import found_nothing, replayable, replayable_while, session_is_there
+from todo_api.schemas import dump_account, dump_api_key, dump_json, dump_session, dump_task, load_registration
+from todo_api.services import (
+    PRIVATE,
+    SECRET,
+    caller,
+    own_issuer,
+    owner,
+    parts,
+)
+
+FRESH = 300
+"""Seconds for which a token is good for what cannot be undone, where there is no password to ask for."""
+
+PIECE = 256 * 1024
+"""Octets of an export that are handed to the server at a time; the next are made when its reader has taken them."""
+
+
+def _is_there(body: dict[str, Any], _: object) -> bool:
+    return is_there(parts().database, body["id"])
+
+
+def _is_signed_in(body: dict[str, Any], arguments: dict[str, Any]) -> bool:
+    return holds(parts().database, parts().passwords, **arguments["body"], refresh_token=body["refresh_token"])
+
+
+def _goes_on(body: dict[str, Any], _: object) -> bool:
+    return sessions.is_alive(parts().database, body["refresh_token"])
+
+
+@replayable_while(_is_there)
+def register_account(body: dict[str, Any]) -> Reply:
+    """201 with the new account."""
+    own_issuer()
+    account = register(parts().database, parts().passwords, **load_registration(body))
+    return dump_account(account), 201, SECRET | {"Location": "/api/v1/me/account"}
+
+
+@replayable_while(_is_signed_in)
+def issue_token(body: dict[str, str]) -> Reply:
+    """200 with an access token and a refresh token."""
+    issuer = own_issuer()
+    session = sign_in(parts().database, parts().passwords, body["email"], body["password"], parts().session_lifetime)
+    return _tokens(issuer, session), 200, SECRET
+
+
+@replayable_while(_goes_on)
+def refresh_token(body: dict[str, str]) -> Reply:
+    """200 with an access token and the next refresh token."""
+    issuer = own_issuer()
+    session = sessions.refresh(parts().database, body["refresh_token"], parts().session_lifetime)
+    return _tokens(issuer, session), 200, SECRET
+
+
+@replayable
+def sign_out(body: dict[str, Any]) -> Reply:
+    """204."""
+    own_issuer()
+    if not sessions.end(parts().database, body["refresh_token"], body.get("everywhere", False)):
+        found_nothing()
+    return None, 204, SECRET
+
+
+def get_account(user_id: str, identity: Identity, if_none_match: str | None = None) -> Reply:
+    """200 with the account, 304 where the caller has it."""
+    account = _service(user_id, identity).get()
+    if is_known(if_none_match, account.tag):
+        return None, 304, _tagged(account)
+    return dump_account(account), 200, _tagged(account)
+
+
+def update_account(user_id: str, identity: Identity, body: dict[str, Any], if_match: str | None = None) -> Reply:
+    """200 with the account, the members of the merge patch set."""
+    account = _service(user_id, identity).rename(body["name"], matched_account(if_match, identity.subject))
+    return dump_account(account), 200, _tagged(account)
+
+
+@replayable_while(session_is_there)
+def change_email(user_id: str, identity: Identity, body: dict[str, str], if_match: str | None = None) -> Reply:
+    """200 with the account."""
+    service = _service(user_id, identity)
+    own_issuer()
+    condition = matched_account(if_match, identity.subject)
+    account = service.change_email(parts().passwords, body["password"], body["email"], condition)
+    return dump_account(account), 200, _tagged(account)
+
+
+@replayable_while(session_is_there)
+def change_password(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply:
+    """200 with how many API keys there are, and how many were revoked."""
+    service = _service(user_id, identity)
+    own_issuer()
+    left = service.change_password(
+        parts().passwords, body["current_password"], body["new_password"], revoke_keys=body.get("revoke_keys", False)
+    )
+    return left._asdict(), 200, SECRET
+
+
+def export_account(user_id: str, identity: Identity) -> Reply:
+    """200 with everything, written while it is read."""
+    found = export(parts().database, owner(user_id, identity.subject), caller(identity))
+    return _document(found), 200, SECRET | {"Content-Type": "application/json"}
+
+
+@replayable
+def delete_account(user_id: str, identity: Identity, body: dict[str, str]) -> Reply:
+    """204."""
+    service = _service(user_id, identity)
+    if parts().issuer is not None and service.has_password():
+        if "password" not in body:
+            raise ValidationFailed([Violation("body", "/password", "required", "Is required.")])
+        service.delete(parts().passwords, body["password"])
+    elif time.time() - identity.issued_at > FRESH:
+        raise StaleToken
+    else:
+        service.delete_unasked()
+    return None, 204, SECRET
+
+
+def _document(found: Export) -> Iterator[bytes]:
+    """The export in pieces of at most `PIECE` octets, each as large as it can be."""
+    piece = bytearray()
+    for part in _parts_of(found):
+        if len(piece) + len(part) > PIECE:
+            yield bytes(piece)
+            piece.clear()
+        piece += part
+    yield bytes(piece)
+
+
+def _parts_of(found: Export) -> Iterator[bytes]:
+    """The export in parts none of which is longer than a task."""
+    head = {"exported_at": found.exported_at, "account": dump_account(found.account)}
+    yield dump_json(head)[:-1]
+    if found.sessions is not None and found.keys is not None:
+        yield from _section(b"sessions", map(dump_session, found.sessions))
+        yield from _section(b"api_keys", map(dump_api_key, found.keys))
+    yield from _section(b"tasks", map(dump_task, found.tasks))
+    yield b"}"
+
+
+def _section(name: bytes, values: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    yield b',"%b":[' % name
+    separator = b""
+    for value in values:
+        yield separator + dump_json(value)
+        separator = b","
+    yield b"]"
+
+
+def _service(user_id: str, identity: Identity) -> AccountService:
+    return AccountService(parts().database, owner(user_id, identity.subject), caller(identity))
+
+
+def _tagged(account: Account) -> dict[str, str]:
+    return PRIVATE | {"ETag": account.tag}
+
+
+def _tokens(issuer: TokenIssuer, session: Session) -> dict[str, Any]:
+    return {
+        "access_token": issuer.issue(session.user_id, session.id),
+        "token_type": "Bearer",
+        "expires_in": issuer.lifetime,
+        "refresh_token": session.refresh_token,
+        "refresh_expires_in": parts().session_lifetime,
+    }

@@ -1,0 +1,132 @@
+"""The statements on users and their accounts. Each write takes the user's next number and stamps it on the account as its version."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    any_,
+    cast,
+    delete,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from todo_api import guards
+from todo_api.database.statement import Statement, given
+from todo_api.models import accounts, users
+
+USER_ID = given("user_id", Text)
+EMAIL = given("email", Text)
+_NAME = given("name", Text)
+_PASSWORD_HASH = given("password_hash", Text)
+_CHECKED = accounts.c.passwords == given("passwords", BigInteger)
+_ROW = (users.c.name, users.c.created_at, users.c.updated_at, users.c.version, users.c.epoch)
+_STAMP: dict[str, Any] = {
+    "seq": users.c.seq + 1,
+    "version": users.c.seq + 1,
+    "updated_at": func.clock_timestamp(),
+}
+
+
+def _register() -> Statement:
+    moment = select(func.clock_timestamp().label("at")).cte("moment")
+    user = (
+        insert(users)
+        .from_select(["id", "name", "created_at", "updated_at"], select(USER_ID, _NAME, moment.c.at, moment.c.at))
+        .cte("new_user")
+    )
+    account = insert(accounts).values(user_id=USER_ID, email=EMAIL, password_hash=_PASSWORD_HASH).cte("new_account")
+    first: ColumnElement[int] = literal_column("0")  # the version that the column begins with
+    unknown: ColumnElement[int] = literal_column("0")  # the epoch: no reply to a registration has a tag
+    return Statement(select(USER_ID, EMAIL, _NAME, moment.c.at, moment.c.at, first, unknown).add_cte(user, account))
+
+
+REGISTER = _register()
+GET = Statement(
+    select(users.c.id, accounts.c.email, *_ROW)
+    .select_from(users.outerjoin(accounts, accounts.c.user_id == users.c.id))
+    .where(users.c.id == USER_ID)
+)
+MEET = Statement(
+    insert(users)
+    .values(id=USER_ID)
+    .on_conflict_do_update(index_elements=[users.c.id], set_={"name": users.c.name})
+    .returning(users.c.id, null(), *_ROW)
+)
+LOCK = Statement(select(users.c.id).where(users.c.id == USER_ID).with_for_update(key_share=True))
+DELETE = Statement(delete(users).where(users.c.id == USER_ID).returning(users.c.id))
+
+
+@cache
+def delete_at(by_session: bool) -> Statement:
+    """Deletes the user, where the password is still that which was checked.
+
+    The account's row is locked as well: who has waited for a change of the password sees the new one.
+    """
+    me = guards.locked(session=by_session)
+    account = (
+        select(accounts.c.user_id)
+        .where(accounts.c.user_id == me.c.id, accounts.c.user_id == USER_ID, _CHECKED)
+        .with_for_update(of=accounts)
+        .cte("account")
+    )
+    return Statement(delete(users).where(users.c.id == USER_ID, users.c.id == account.c.user_id).returning(users.c.id))
+
+
+def _at(conditional: bool) -> list[ColumnElement[bool]]:
+    """At one of `versions`, or at one of `tags`, `epoch-version`: a version alone may be one of the user's life before."""
+    if not conditional:
+        return []
+    tag = cast(users.c.epoch, Text) + "-" + cast(users.c.version, Text)
+    return [or_(users.c.version == any_(given("versions", ARRAY(BigInteger))), tag == any_(given("tags", ARRAY(Text))))]
+
+
+@cache
+def rename(conditional: bool, by_key: bool) -> Statement:
+    """Sets the name; where conditional, only at `versions`."""
+    email = select(accounts.c.email).where(accounts.c.user_id == USER_ID).scalar_subquery()
+    here = [users.c.id == guards.locked(key=True).c.id] if by_key else []
+    return Statement(
+        update(users)
+        .where(users.c.id == USER_ID, *here, *_at(conditional))
+        .values(name=_NAME, **_STAMP)
+        .returning(users.c.id, email, *_ROW)
+    )
+
+
+def _rewrite(conditional: bool, by_session: bool, values: dict[str, Any]) -> Statement:
+    """Sets columns of `accounts`, where the password is still that which was checked."""
+    me = guards.locked(*_at(conditional), session=by_session)
+    account = (
+        update(accounts)
+        .where(accounts.c.user_id == me.c.id, accounts.c.user_id == USER_ID, _CHECKED)
+        .values(**values)
+        .returning(accounts.c.user_id, accounts.c.email)
+        .cte("account")
+    )
+    return Statement(
+        update(users)
+        .where(users.c.id == account.c.user_id, users.c.id == USER_ID)
+        .values(**_STAMP)
+        .returning(users.c.id, account.c.email, *_ROW)
+    )
+
+
+@cache
+def change_email(conditional: bool, by_session: bool) -> Statement:
+    """Sets the e-mail address; where conditional, only at `versions`."""
+    return _rewrite(conditional, by_session, {"email": EMAIL})
+
+
+@cache
+def change_password(by_session: bool) -> Statement:
+    """Sets the hash of the password, and counts it."""
+    return _rewrite(False, by_session, {"password_hash": _PASSWORD_HASH, "passwords": accounts.c.passwords + 1})

@@ -1,0 +1,5 @@
+"""The command line."""
+
+from todo_api.cli.main import main
+
+__all__ = ["main"]

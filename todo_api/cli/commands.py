@@ -1,0 +1,120 @@
+"""The commands that need no database: `todo-api token | mcp | contract`; and what all commands share.
+
+What a command does not need, it does not import: the help and the contract are there at once.
+"""
+
+import argparse
+import logging
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+
+from todo_api import contract
+from todo_api.config import Config, ConfigurationError, load_config, unknown_settings
+from todo_api.config.secrets import kept_secret
+
+_log = logging.getLogger(__name__)
+
+
+class CommandError(Exception):
+    """What stops a command: one line, with the way out."""
+
+
+def loaded(**flags: str | None) -> Config:
+    """The configuration. Where it is refused, a name that is misspelt may be why: those are told first."""
+    try:
+        return load_config(None, Path(".env"), **flags)
+    except ConfigurationError:
+        warn_of_unknown_settings()
+        raise
+
+
+def warn_of_unknown_settings() -> None:
+    """Tells of names in `.env` that are no settings: in the log where there is one."""
+    for line in unknown_settings():
+        if _log.hasHandlers():
+            _log.warning(line)
+        else:
+            print(f"todo-api: {line}", file=sys.stderr, flush=True)
+
+
+def token(options: argparse.Namespace) -> None:
+    """Prints a token of the service's own issuer."""
+    from todo_api.auth.tokens import TokenIssuer, is_subject  # noqa: PLC0415  # cryptography takes a while to import
+
+    config = loaded()
+    warn_of_unknown_settings()
+    if not config.own_accounts:
+        raise CommandError("JWT_ISSUER is set: tokens come from that issuer, not from this service.")
+    if not is_subject(options.user):
+        raise CommandError("USER must have 1 to 255 characters, no control characters, no blanks around it.")
+    secret = with_secret(config).jwt_secret
+    issuer = TokenIssuer(
+        secret=secret, issuer=config.issuer, audience=config.own_audience, lifetime=config.jwt_lifetime
+    )
+    print(issuer.issue(options.user))
+
+
+def mcp(options: argparse.Namespace) -> None:
+    """Serves the tools until told to stop."""
+    config = loaded(mcp_url=options.url)
+    warn_of_unknown_settings()
+    if options.http is not None:
+        if config.mcp_token:
+            raise CommandError(
+                "MCP_TOKEN is for stdio alone: with --http everybody on this machine could use it. Unset it; every"
+                " caller sends a token of their own."
+            )
+        refuse_taken("127.0.0.1", options.http, "--http")
+    try:
+        from todo_api.mcp import serve  # noqa: PLC0415  # an extra, and slow to import
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{error.name} is missing. Install the extra: pip install 'todo-api[mcp]'") from error
+    serve(config.mcp_url, config.mcp_token, options.http)
+
+
+def publish(options: argparse.Namespace) -> None:
+    """Prints the contract."""
+    if options.format == "yaml":
+        print(contract.TASK_API.read_text(encoding="utf-8"), end="")
+    else:
+        print(orjson.dumps(contract.load(contract.TASK_API), option=orjson.OPT_INDENT_2).decode())
+
+
+def with_secret(config: Config) -> Config:
+    """The configuration with the secret it needs: the one given, or, where the database is embedded, the one kept in the data folder."""
+    if config.jwt_secret or (config.database_url and not config.own_accounts):
+        return config
+    if config.database_url:
+        raise ConfigurationError("JWT_SECRET is missing. Make one: openssl rand -base64 48")
+    try:
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        kept = kept_secret(config.data_dir)
+        if config.own_accounts:
+            return replace(config, jwt_secret=kept)
+        return replace(config, cursor_secret=config.cursor_secret or kept)
+    except OSError as error:
+        raise CommandError(f"DATA_DIR {config.data_dir} cannot be used: {error.strerror}.") from error
+
+
+def refuse_taken(host: str, port: int, flags: str) -> None:
+    """Raises CommandError where the address is in use. `flags` name the way out."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", "a port is 0 to 65535")
+            raise CommandError(f"{host}:{port} cannot be used ({why}). Choose another: {flags}.") from error
+
+
+def say(line: str) -> None:
+    """Tells how it goes: in the log where there is one, and as it is where not."""
+    if _log.hasHandlers():
+        _log.info(line)
+    else:
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,156 @@
+"""The commands on the database: `todo-api serve | migrate | backup | restore | new-epochs`."""
+
+import argparse
+import gc
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import psycopg2
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from todo_api.auth.external_issuer import description, external_tokens
+from todo_api.cli import late
+from todo_api.cli.commands import CommandError, loaded, refuse_taken, say, warn_of_unknown_settings, with_secret
+from todo_api.config import Config, ConfigurationError, is_handed_a_socket
+from todo_api.database import epochs
+from todo_api.database import migrations as migrating
+from todo_api.database.connection import engine_url, reason
+from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
+from todo_api.embedded import backup as backups
+from todo_api.errors import Unavailable
+from todo_api.observability import logs
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raises what is wrong with the database as a CommandError."""
+    try:
+        yield
+    except (backups.BackupError, EmbeddedUnavailable, migrating.SchemaTooNewError) as error:
+        raise CommandError(str(error)) from error
+    except Unavailable as error:
+        raise CommandError(f"the database does not answer ({error}). Check DATABASE_URL.") from error
+    except (psycopg2.Error, DBAPIError) as error:
+        raise CommandError(
+            f"the database refuses: {reason(error)}. Check DATABASE_URL and the rights of its role."
+        ) from error
+
+
+@_told()
+def serve(options: argparse.Namespace) -> None:
+    """Migrates the database, then serves until told to stop."""
+    config = loaded(host=options.host, port=options.port, web_concurrency=options.workers)
+    if not is_handed_a_socket():
+        refuse_taken(config.host, config.port, "--host, --port")
+    if config.otel_exporter_otlp_endpoint:
+        _need_traces()
+    log = logs.configure(config.log_level, config.log_format)
+    warn_of_unknown_settings()
+    if not config.own_accounts:
+        external_tokens(config)  # for what it refuses: here it is told in one line
+        say(description(config))
+    with _database(config) as (ready, keep):
+        migrating.migrate(ready.database_url or "", say)
+        gc.disable()  # until there is an application, for the same reason as in cli.py
+        server = import_server()
+        address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
+        serving = f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"
+        server.serve(ready, log, lambda: say(serving), keep)
+
+
+def import_server() -> ModuleType:
+    """`todo_api.server`. gunicorn and Connexion take half a second to import, and so are where they are needed alone."""
+    with late.imports("httpx", "requests"):  # Connexion's, for contracts and tokens that it asks other servers about
+        return import_module("todo_api.server")
+
+
+def _need_traces() -> None:
+    try:
+        import_module(
+            "todo_api.observability.tracing"
+        )  # by the master, so that what it imports is there once for all workers
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT is set, and {error.name} is missing. Install the extra: pip install 'todo-api[otel]'"
+        ) from error
+
+
+@_told()
+def migrate(_: argparse.Namespace) -> None:
+    """Brings the database to this release's schema."""
+    config = loaded()
+    warn_of_unknown_settings()
+    with _database(config) as (ready, __):
+        migrating.migrate(ready.database_url or "", say)
+        say(f"The database is at revision {migrating.head()}.")
+
+
+@_told()
+def backup(options: argparse.Namespace) -> None:
+    """Writes the embedded database to a file."""
+    folder = _embedded_folder("back it up with pg_dump")
+    if not (folder / "cluster").exists():
+        raise CommandError(f"There is no database in DATA_DIR {folder.parent}: nothing to back up.")
+    server = EmbeddedServer.start(folder, say)
+    try:
+        rows = backups.backup(server, options.file, overwrite=options.overwrite, progress=say)
+    finally:
+        server.stop()
+    say(f"{options.file} holds {rows} rows, {options.file.stat().st_size} bytes.")
+
+
+@_told()
+def restore(options: argparse.Namespace) -> None:
+    """Puts such a file in the place of the embedded database."""
+    folder = _embedded_folder("restore it with pg_restore")
+    backups.check(options.file)
+    server = EmbeddedServer.start(folder, say, alone=True)
+    try:
+        backups.restore(server, options.file, overwrite=options.overwrite, progress=say)
+    finally:
+        server.stop()
+    say(f"{options.file} is restored into {folder}.")
+
+
+@_told()
+def new_epochs(_: argparse.Namespace) -> None:
+    """Makes what clients remember of the database good no more. For a database that was restored by other means than `restore`."""
+    with _database(loaded()) as (ready, _keep):
+        epochs.renew(ready.database_url or "")
+    say("Every user has a new epoch; sessions and kept replies are gone.")
+
+
+def _embedded_folder(way: str) -> Path:
+    config = loaded()
+    warn_of_unknown_settings()
+    if config.database_url:
+        raise CommandError(f"DATABASE_URL is set, and this is for the embedded database: {way}, as the README says.")
+    return config.data_dir / "postgresql"
+
+
+@contextmanager
+def _database(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
+    """The configuration with a database that answers and a secret, and what keeps that database running.
+
+    An embedded server stops with the block.
+    """
+    config = with_secret(config)
+    if config.database_url:
+        try:
+            given = engine_url(config.database_url).query.get("connect_timeout", "2")
+        except (ArgumentError, ValueError) as error:
+            raise ConfigurationError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name") from error
+        if not re.fullmatch("[2-9]|[1-5][0-9]|60", str(given)):  # to libpq, 0 and negative numbers are no limit
+            raise ConfigurationError("connect_timeout in DATABASE_URL must be a whole number from 2 to 60, of seconds.")
+        yield config, lambda: None
+        return
+    server = EmbeddedServer.start(config.data_dir / "postgresql", say)
+    try:
+        yield replace(config, database_url=server.url), server.keep
+    finally:
+        server.stop()

@@ -1,0 +1,104 @@
+"""The command line: `todo-api serve | migrate | backup | restore | new-epochs | token | mcp | contract`."""
+
+import argparse
+import gc
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+from todo_api.cli import commands
+from todo_api.config import ConfigurationError
+
+SETTINGS = "Settings come from the environment and from a .env file in the working folder; the README lists them."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command. 0 where all went well, 1 with one line on stderr where not, 2 for a wrong command line."""
+    options = _parser().parse_args(arguments)
+    try:
+        with _stoppable():
+            options.run(options)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except (commands.CommandError, ConfigurationError) as error:
+        print(f"todo-api: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="todo-api", description="A multi-user task API.", epilog=SETTINGS)
+    parser.add_argument("--version", action="version", version=f"todo-api {version('todo-api')}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    serve = subparsers.add_parser("serve", help="migrate the database, then serve", epilog=SETTINGS)
+    serve.add_argument("--host", help="address to listen on (HOST, default 127.0.0.1)")
+    serve.add_argument("--port", help="port to listen on (PORT, default 8000)")
+    serve.add_argument("--workers", help="worker processes (WEB_CONCURRENCY, default one a core)")
+    serve.set_defaults(run=_on_database("serve"))
+
+    migrate = subparsers.add_parser("migrate", help="bring the database to this release's schema", epilog=SETTINGS)
+    migrate.set_defaults(run=_on_database("migrate"))
+
+    backup = subparsers.add_parser("backup", help="write the embedded database to a file", epilog=SETTINGS)
+    backup.add_argument("--overwrite", action="store_true", help="replace FILE where it exists")
+    backup.set_defaults(run=_on_database("backup"))
+    restore = subparsers.add_parser("restore", help="put a backup into the embedded database", epilog=SETTINGS)
+    restore.add_argument("--overwrite", action="store_true", help="replace the data that the database holds")
+    restore.set_defaults(run=_on_database("restore"))
+    renew = subparsers.add_parser(
+        "new-epochs", help="make the database new to clients, after a pg_restore", epilog=SETTINGS
+    )
+    renew.set_defaults(run=_on_database("new_epochs"))
+    for command in (backup, restore):
+        command.add_argument("file", metavar="FILE", type=Path, help="the backup")
+
+    token = subparsers.add_parser(
+        "token", help="print a token for trying things out (own issuer only)", epilog=SETTINGS
+    )
+    token.add_argument("user", metavar="USER", help="the user's id, any string")
+    token.set_defaults(run=commands.token)
+
+    mcp = subparsers.add_parser("mcp", help="serve the task operations as tools for agents (MCP)", epilog=SETTINGS)
+    mcp.add_argument("--url", help="address of the service (MCP_URL, default http://localhost:8000)")
+    mcp.add_argument(
+        "--http", metavar="PORT", type=int, help="streamable HTTP on this port of 127.0.0.1, instead of stdio"
+    )
+    mcp.set_defaults(run=commands.mcp)
+
+    published = subparsers.add_parser("contract", help="print the OpenAPI contract")
+    published.add_argument("--format", choices=("yaml", "json"), default="yaml", help="default: yaml, as written")
+    published.set_defaults(run=commands.publish)
+    return parser
+
+
+def _on_database(command: str) -> Callable[[argparse.Namespace], None]:
+    """A command of those on the database, imported when it runs: SQLAlchemy takes longer than all else of a small command."""
+
+    def run(options: argparse.Namespace) -> None:
+        gc.disable()  # nothing that is imported is ever garbage, and looking for it is a fifth of the start
+        from todo_api.cli import database_commands  # noqa: PLC0415  # as said above
+
+        gc.freeze()  # nor is there any when it is looked for again
+        gc.enable()
+        getattr(database_commands, command)(options)
+
+    return run
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Turns SIGTERM into SystemExit, so that what was started is stopped; gunicorn sets its own handlers later."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, roles, transactions, statements and migrations."""

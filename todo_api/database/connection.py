@@ -1,0 +1,157 @@
+"""How the database is connected to: by which options, how long that may take, how often it is tried, and what a connection is then."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, Protocol
+from uuid import UUID
+
+import psycopg2
+import psycopg2.extensions
+from psycopg2.extras import UUID_adapter
+from sqlalchemy.engine import URL, make_url
+
+from todo_api.database.statement import Row
+from todo_api.errors import Unavailable
+
+CONNECT_TIMEOUT = 2
+"""Seconds to wait for a connection, where the URL does not say (`connect_timeout`, of libpq)."""
+
+CONNECT_PAUSE = 0.5
+"""Seconds after an attempt to connect that failed, or a database that was silent, before there is another attempt."""
+
+OPTIONS: dict[str, str | int] = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "application_name": "task-api",
+    # A host that vanishes without a word is given up after seconds, not hours (libpq; without effect on unix sockets).
+    "keepalives_idle": 5,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+}
+"""libpq's, where the URL does not set them. None reaches the server but `application_name`, which poolers take."""
+
+
+STATEMENT_TIMEOUT = 5
+"""Seconds that the database gives a statement, and a transaction between two of them."""
+
+LOCK_TIMEOUT = 4
+"""Seconds that a statement waits for a lock."""
+
+SETTINGS = {
+    "TimeZone": "UTC",
+    "lock_timeout": f"{LOCK_TIMEOUT}s",
+    "statement_timeout": f"{STATEMENT_TIMEOUT}s",
+}
+"""PostgreSQL's, in which each statement runs."""
+
+_SETS = ", ".join(
+    f"set_config('{name}', '{value}', pg_backend_pid() <> %(session)s)" for name, value in SETTINGS.items()
+)
+TAKE_SETTINGS = f"SELECT pg_backend_pid() = %(session)s, {_SETS}"
+"""Gives the session SETTINGS where it is that which the connection was made to, and says whether it is. Behind a pooler it is not, and
+the next statement may meet another: there it sets nothing that outlives it."""
+
+POOL_TIMEOUT = 2
+"""Seconds to wait for a free connection of the pool."""
+
+UUID_TEXT = psycopg2.extensions.new_type((2950,), "UUID_TEXT", psycopg2.STRING)
+"""An id stays text: as an object it would be made in Python, only to be made text again in the reply."""
+
+psycopg2.extensions.register_adapter(UUID, UUID_adapter)  # of the whole process: the id in a cursor is sent as one
+
+IN_USE = "All connections to the database are in use."
+
+
+class SilentError(psycopg2.OperationalError):
+    """The database was given up, because there was no answer at all. What became of the statement is not known."""
+
+
+class Connection(Protocol):
+    """A connection in autocommit, for as long as it is in use."""
+
+    @property
+    def info(self) -> dict[Any, Any]:
+        """What is known of the session, for as long as it lasts."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it was not given up."""
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether its session has SETTINGS, for as long as it lasts; else they must come with each statement."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has ended, as is known after an error."""
+
+    def run(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of the last of the statements. Raises psycopg2's errors, SilentError among them."""
+
+    def invalidate(self, error: BaseException | None = None) -> None:
+        """Gives it up: nobody gets it again."""
+
+    def close(self) -> None:
+        """Gives it back."""
+
+
+def engine_url(url: str) -> URL:
+    """The URL as SQLAlchemy wants it: `postgres://` is `postgresql://`, and the driver is psycopg2."""
+    return make_url(url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg2")
+
+
+def address(url: str) -> str:
+    """The URL as libpq wants it."""
+    return engine_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def options(url: str) -> dict[str, str | int]:
+    """Those of OPTIONS that the URL leaves open."""
+    given = engine_url(url).query
+    return {name: value for name, value in OPTIONS.items() if name not in given}
+
+
+def driver_error(error: Exception) -> Exception:
+    """psycopg2's error, also where SQLAlchemy has wrapped it."""
+    return getattr(error, "orig", error)
+
+
+def reason(error: Exception) -> str:
+    """What PostgreSQL or libpq says of such an error, in its first line."""
+    return str(driver_error(error)).strip().splitlines()[0]
+
+
+class Attempts:
+    """Lets threads connect, as many as like; while that fails, one at a time, with a pause after each. The others need not wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._trouble = False
+        self._trying = 0
+        self._paused_until = 0.0
+
+    def failed(self) -> None:
+        """There was no answer: no more attempts for a while."""
+        with self._lock:
+            self._trouble = True
+            self._paused_until = monotonic() + CONNECT_PAUSE
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """An attempt. Raises Unavailable where another one has just failed, or is being made."""
+        with self._lock:
+            if self._trouble and (self._trying or monotonic() < self._paused_until):
+                raise Unavailable
+            self._trying += 1
+        try:
+            yield
+        except Exception:
+            self.failed()
+            raise
+        else:
+            self._trouble = False
+        finally:
+            with self._lock:
+                self._trying -= 1

@@ -1,0 +1,296 @@
+"""Backups of the embedded database: one file each, taken while it serves, and proven by restoring it.
+
+The file is what `pg_dump --format=custom` writes, in gzip, whose checksum tells of damage:
+`gunzip --stdout FILE | pg_restore` puts it into any PostgreSQL. It holds the database, and not the secret of the data
+folder: who finds a backup shall not be able to make tokens.
+"""
+
+import gzip
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812  # a class with a small name
+from sqlalchemy.engine import make_url
+
+from todo_api.database import epochs
+from todo_api.database import migrations as migrating
+from todo_api.embedded.server import DATABASE, EmbeddedServer, EmbeddedUnavailable
+
+MAGIC = b"PGDMP"
+VERSIONS = "public.alembic_version"
+RESTORING, REPLACED = "todo_restoring", "todo_replaced"
+CHUNK = 1 << 20
+
+TABLES = """
+    SELECT format('%I.%I', relnamespace::regnamespace, relname) FROM pg_class
+    WHERE relkind IN ('r', 'm') AND relnamespace::regnamespace::text !~ '^(pg_|information_schema$)' ORDER BY 1
+"""
+END_SESSIONS = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{DATABASE}'"  # noqa: S608  # constants
+SEQUENCES = "SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2"
+
+
+class BackupError(Exception):
+    """A backup or restore cannot be made. The message is one line and names the way out; nothing has been changed."""
+
+
+def backup(server: EmbeddedServer, file: Path, *, overwrite: bool, progress: Callable[[str], None]) -> int:
+    """Writes all data of this moment to `file`, while others write, and restores it elsewhere to prove it.
+
+    The number of rows comes back. The file is readable by its owner alone, and there only when it is whole and proven.
+    Raises BackupError.
+    """
+    _refuse_existing(file, overwrite)
+    with _told(file), _beside(file) as (made, stream):
+        with _snapshot(server) as (connection, snapshot):
+            progress(f"writing the database to {file}")
+            contents = _contents(connection)
+            with gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=6, mtime=0) as packed:
+                _dump(server, DATABASE, packed, "--format=custom", "--compress=none", f"--snapshot={snapshot}")
+            schema = _schema(server, DATABASE, f"--snapshot={snapshot}")
+        stream.flush()
+        os.fsync(stream.fileno())
+        progress("restoring it into a database of its own, to prove it")
+        if _read_back(made) != (contents, schema):
+            raise BackupError("the backup was not kept: read back, it differs from the database. Try again.")
+        _put(made, file, overwrite)
+    return sum(rows for table, (rows, _) in contents.items() if table != VERSIONS)
+
+
+def check(file: Path) -> None:
+    """Reads a backup through. Raises BackupError where there is none, or where a byte of it is not as it was written."""
+    begins = whole = False
+    try:
+        with _unpacked(file) as stream:
+            begins = stream.read(len(MAGIC)) == MAGIC
+            while begins and stream.read(CHUNK):
+                pass
+        whole = True
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        pass
+    except OSError as error:
+        raise BackupError(f"{file} cannot be read: {error.strerror}.") from error
+    if not begins:
+        raise BackupError(f"{file} is not a backup of todo-api, or its beginning is damaged. Take another one.")
+    if not whole:
+        raise BackupError(f"{file} is damaged or was cut short. Take another one.")
+
+
+def restore(server: EmbeddedServer, file: Path, *, overwrite: bool, progress: Callable[[str], None]) -> None:
+    """Puts a backup that `check` has passed in the place of the database, migrated to this release's schema.
+
+    Until it is there whole, the database is as it was. The server must have been started `alone`. Raises BackupError,
+    and SchemaTooNewError.
+    """
+    with _told(file):
+        if not overwrite and _holds_data(server):
+            raise BackupError("the database holds data: add --overwrite to put the backup in its place.")
+        migrating.refuse_unknown(_revision(server, file), str(file))
+        progress(f"restoring {file}")
+        try:
+            url = _load(server, file)
+            migrating.migrate(url)
+            epochs.renew(url)
+            with _connected(url) as connection:
+                _ask(connection, "ANALYZE")
+        except BaseException:
+            with _connected(server.as_superuser("postgres")) as connection:
+                _ask(connection, f"DROP DATABASE IF EXISTS {RESTORING} WITH (FORCE)")
+            raise
+        with _connected(server.as_superuser("postgres")) as connection:
+            _ask(connection, END_SESSIONS)
+            _ask(
+                connection,
+                f"ALTER DATABASE {DATABASE} RENAME TO {REPLACED}; ALTER DATABASE {RESTORING} RENAME TO {DATABASE}",
+            )
+            _ask(connection, f"DROP DATABASE {REPLACED} WITH (FORCE)")
+
+
+def _load(server: EmbeddedServer, file: Path) -> str:
+    """The URL of a new database with what is in the file. The migrations make the roles that its rights name."""
+    url = make_url(server.url).set(database=RESTORING).render_as_string(hide_password=False)
+    with _connected(server.as_superuser("postgres")) as connection:
+        for left in (RESTORING, REPLACED):
+            _ask(connection, f"DROP DATABASE IF EXISTS {left} WITH (FORCE)")
+        owner = make_url(server.url).username
+        _ask(connection, f"CREATE DATABASE {RESTORING} OWNER {owner}")
+        migrating.migrate(url)
+        _ask(connection, f"DROP DATABASE {RESTORING} WITH (FORCE)")
+        _ask(connection, f"CREATE DATABASE {RESTORING} OWNER {owner}")
+    _pg_restore(server, file, "--exit-on-error", "--single-transaction", "--no-owner", f"--dbname={url}")
+    return url
+
+
+def _read_back(file: Path) -> tuple[dict[str, Any], str]:
+    """The contents and the schema of a backup, restored by a server of its own, which is gone afterwards."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="todo-api-backup-", ignore_cleanup_errors=True) as folder:
+            scratch = EmbeddedServer.start(Path(folder) / "postgresql")
+            try:
+                _load(scratch, file)
+                with _connected(scratch.as_superuser(RESTORING)) as connection:
+                    return _contents(connection), _schema(scratch, RESTORING)
+            finally:
+                scratch.stop()
+    except (BackupError, EmbeddedUnavailable, OSError, psycopg2.Error) as error:
+        why = " ".join(str(error).split()).rstrip(".")
+        raise BackupError(
+            f"the backup was not kept, since it could not be restored: {why}. That takes room in TMPDIR."
+        ) from error
+
+
+def _contents(connection: Connection) -> dict[str, Any]:
+    """Of each table the number of its rows and a sum over all of them, in whatever order they lie; and where sequences stand."""
+    found: dict[str, Any] = {}
+    for (table,) in _ask(connection, TABLES):
+        summed = "coalesce(sum(hashtextextended(whole::text, 0)::numeric), 0)"
+        found[table] = _ask(connection, f"SELECT count(*), {summed} FROM {table} whole")[0]  # noqa: S608  # quoted by format()
+    found["sequences"] = (0, _ask(connection, SEQUENCES))
+    return found
+
+
+def _holds_data(server: EmbeddedServer) -> bool:
+    with _connected(server.as_superuser()) as connection:
+        tables = [table for (table,) in _ask(connection, TABLES) if table != VERSIONS]
+        return any(_ask(connection, f"SELECT EXISTS (SELECT FROM {table})")[0][0] for table in tables)  # noqa: S608  # as above
+
+
+def _schema(server: EmbeddedServer, database: str, *options: str) -> str:
+    """The schema with its rights, as SQL."""
+    with tempfile.TemporaryFile() as stream:
+        _dump(server, database, stream, "--schema-only", "--no-owner", *options)
+        stream.seek(0)
+        # A word made anew each time, against statements smuggled into comments.
+        return "\n".join(line for line in stream.read().decode().splitlines() if "restrict " not in line)
+
+
+def _dump(server: EmbeddedServer, database: str, into: IO[bytes] | gzip.GzipFile, *options: str) -> None:
+    arguments = (f"--dbname={server.as_superuser(database)}", *options)
+    with _words() as words, server.program("pg_dump", *arguments, stdout=-1, stderr=words) as process:
+        assert process.stdout is not None  # noqa: S101  # a pipe, for mypy
+        shutil.copyfileobj(process.stdout, into, CHUNK)
+        if process.wait():
+            raise BackupError(f"the database could not be read: {_why(words)}.")
+
+
+def _pg_restore(server: EmbeddedServer, file: Path, *options: str) -> bytes:
+    """What pg_restore writes when it is given the backup."""
+    with _words() as words, tempfile.TemporaryFile() as output:
+        with server.program("pg_restore", *options, stdin=-1, stdout=output, stderr=words) as process:
+            assert process.stdin is not None  # noqa: S101  # a pipe, for mypy
+            try:
+                # It may have read enough, or have failed.
+                with suppress(BrokenPipeError), _unpacked(file) as stream, process.stdin:
+                    shutil.copyfileobj(stream, process.stdin, CHUNK)
+            except BaseException:
+                process.kill()
+                raise
+            if process.wait():
+                raise BackupError(f"{file} could not be restored: {_why(words)}.")
+        output.seek(0)
+        return output.read()
+
+
+def _revision(server: EmbeddedServer, file: Path) -> str:
+    """The schema's revision in a backup."""
+    rows = _pg_restore(server, file, "--data-only", "--table=alembic_version", "--file=-").decode().splitlines()
+    for line, following in pairwise(rows):
+        if line.startswith(f"COPY {VERSIONS} "):
+            return following
+    raise BackupError(f"{file} is not a backup of todo-api: it does not say which schema it has.")
+
+
+@contextmanager
+def _snapshot(server: EmbeddedServer) -> Iterator[tuple[Connection, str]]:
+    with closing(psycopg2.connect(server.as_superuser())) as connection:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        if _ask(connection, "SELECT to_regclass('public.alembic_version') IS NULL") == [(True,)]:
+            raise BackupError("the database has no schema yet, and nothing to back up: todo-api migrate makes one.")
+        yield connection, _ask(connection, "SELECT pg_export_snapshot()")[0][0]
+
+
+@contextmanager
+def _connected(dsn: str) -> Iterator[Connection]:
+    with closing(psycopg2.connect(dsn)) as connection:
+        connection.autocommit = True
+        yield connection
+
+
+def _ask(connection: Connection, statement: str) -> list[Any]:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def _unpacked(file: Path) -> gzip.GzipFile:
+    return gzip.open(file, "rb")
+
+
+@contextmanager
+def _beside(file: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """A file of another name in the same folder, mode 0600, which is gone afterwards."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{file.name[:100]}-", dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield Path(name), stream
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _refuse_existing(file: Path, overwrite: bool) -> None:
+    if file.is_dir():
+        raise BackupError(f"{file} is a folder: name a file.")
+    if file.exists() and not overwrite:
+        raise BackupError(f"{file} exists: name another file, or add --overwrite.")
+
+
+def _put(made: Path, file: Path, overwrite: bool) -> None:
+    """Gives the file its name. One that has come by that name meanwhile is kept, where the file system knows links."""
+    if not overwrite:
+        try:
+            os.link(made, file)
+        except FileExistsError:
+            _refuse_existing(file, overwrite)
+        except OSError:
+            _refuse_existing(file, overwrite)
+            made.replace(file)
+    else:
+        made.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _words() -> Iterator[IO[bytes]]:
+    """What a program says on stderr."""
+    with tempfile.TemporaryFile() as stream:
+        yield stream
+
+
+def _why(words: IO[bytes]) -> str:
+    words.seek(0)
+    lines = [line for line in words.read().decode(errors="replace").splitlines() if "error: " in line]
+    return lines[0].partition("error: ")[2].rstrip(".") if lines else "no reason given"
+
+
+@contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """Tells what the disk and the database refuse as what it is."""
+    try:
+        yield
+    except OSError as error:
+        raise BackupError(f"{file} cannot be written or read: {error.strerror}.") from error
+    except psycopg2.Error as error:
+        raise BackupError(
+            f"the database refuses: {(str(error).strip().splitlines() or ['no reason given'])[0]}."
+        ) from error

@@ -1,0 +1,134 @@
+"""JSON bodies: read up to a limit, parsed strictly, judged as the contract says."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope
+
+from todo_api.errors import Violation
+from todo_api.http.errors import (
+    MalformedJson,
+    PayloadTooLarge,
+    RequestTimeout,
+    UnsupportedContentCoding,
+    UnsupportedMediaType,
+)
+from todo_api.http.media_types import MediaTypes, is_encoded
+from todo_api.http.rules import Rules
+
+MAX_BODY = 65536
+"""Bytes that a request body has at most."""
+
+MAX_DEPTH = 100
+"""Lists and objects that stand in each other at most: the parser reads 1,024, and the rules judge no more than 255."""
+
+
+class Body:
+    """The body of one operation: JSON, of one schema."""
+
+    def __init__(self, definition: dict[str, Any], also: list[str], seconds: float, *, is_patch: bool) -> None:
+        """`definition` is the contract's `requestBody`; `also` are further names that its media type goes by; a body has so many
+        seconds to arrive."""
+        ((media_type, content),) = definition["content"].items()
+        self._media_types = MediaTypes(tuple(dict.fromkeys([media_type, *also])))
+        self._is_patch = is_patch
+        self._required = definition.get("required", False)
+        self._rules = Rules(content["schema"])
+        self._seconds = seconds
+
+    async def read(self, scope: Scope, receive: Receive, violations: list[Violation]) -> Any:
+        """The parsed body, None where there is none. Violations go into `violations`.
+
+        Raises UnsupportedMediaType, UnsupportedContentCoding, PayloadTooLarge, MalformedJson, RequestTimeout.
+        """
+        lengths, types, codings = [], [], []
+        for name, value in scope["headers"]:
+            if name == b"content-type":
+                types.append(value)
+            elif name == b"content-length":
+                lengths.append(value)
+            elif name == b"content-encoding":
+                codings.append(value)
+        try:
+            async with asyncio.timeout(self._seconds) as time:
+                content = await _receive(receive, lengths, time)
+        except TimeoutError as error:
+            raise RequestTimeout from error
+        if not content and not types:
+            self._check_absent(violations)
+            return None
+        if codings and is_encoded(codings):
+            raise UnsupportedContentCoding
+        if len(types) != 1 or not self._media_types.include(types[0]):
+            raise UnsupportedMediaType(self._media_types.names, is_patch=self._is_patch)
+        if not content:
+            self._check_absent(violations)
+            return None
+        value = parse(content)
+        violations += self._rules.violations(value, "body")
+        return value
+
+    def _check_absent(self, violations: list[Violation]) -> None:
+        if self._required:
+            violations.append(Violation("body", "", "required", "A body is required."))
+
+
+async def _receive(receive: Receive, lengths: list[bytes], time: asyncio.Timeout) -> bytes:
+    if lengths and int(lengths[0]) > MAX_BODY:
+        raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
+    content = bytearray()
+    # A piece that comes at the very end of the time may have kept it from ending the wait.
+    while not time.expired():
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise MalformedJson("The body ended before it was complete.")
+        content += message.get("body", b"")
+        if len(content) > MAX_BODY:
+            raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
+        if not message.get("more_body", False):
+            return bytes(content)
+    raise TimeoutError
+
+
+def parse(content: bytes) -> Any:
+    """The value of a JSON text (RFC 8259). Raises MalformedJson.
+
+    orjson refuses invalid UTF-8, NaN, lone surrogates and deep nesting; a second reading refuses repeated names (RFC 7493,
+    section 2.3), of which orjson would take the last. It is spared where an object has as many members as
+    the text has colons: each name comes with one, so that a name twice, or one further in, would make more of them.
+    """
+    try:
+        value = orjson.loads(content)
+        if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _is_deep(value):
+            raise MalformedJson("The body is nested too deeply.")
+        if not (isinstance(value, dict) and len(value) == content.count(b":")):
+            json.loads(content, object_pairs_hook=_unique)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(f"The body is not valid JSON in UTF-8, near byte {error.pos}.") from error
+    except ValueError as error:
+        raise MalformedJson("The body has a number with too many digits.") from error
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and objects stand in each other more than `MAX_DEPTH` deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [part for whole in level for part in _parts(whole)]
+    return bool(level)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedJson("An object in the body has the same name twice.")
+    return members

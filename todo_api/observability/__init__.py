@@ -1,0 +1,1 @@
+"""What is seen of requests: the record of each, logs, metrics and traces."""

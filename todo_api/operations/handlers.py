@@ -1,0 +1,27 @@
+"""For operators: each function is the operation of the same name in `openapi/ops-api.yaml`."""
+
+from todo_api.errors import NotReady
+from todo_api.http.dispatch import Reply
+from todo_api.services import SECRET, parts
+
+TEXT = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+"""Prometheus's text format."""
+
+
+def check_liveness() -> Reply:
+    """200 from a process that answers."""
+    return {"status": "pass"}, 200, SECRET
+
+
+def check_readiness() -> Reply:
+    """200 where every check passes. Raises NotReady."""
+    checks = {name: check._asdict() for name, check in parts().readiness.report().items()}
+    failed = [name for name, check in checks.items() if check["status"] != "pass"]
+    if failed:
+        raise NotReady(failed, checks)
+    return {"status": "pass", "checks": checks}, 200, SECRET
+
+
+def get_metrics() -> Reply:
+    """200 with the metrics of all workers."""
+    return parts().metrics(), 200, SECRET | TEXT

@@ -1,0 +1,77 @@
+"""Whose space a request is about, and the headers that the replies from it share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import flask
+
+from todo_api.accounts.passwords import Passwords
+from todo_api.auth.tokens import Identity, TokenIssuer
+from todo_api.database.transaction import Scopes
+from todo_api.errors import AccountsDisabled, Forbidden
+from todo_api.guards import Caller
+from todo_api.idempotency.store import Replies
+from todo_api.operations.readiness import Readiness
+from todo_api.tasks.pagination import CursorSigner
+from todo_api.tasks.service import Met
+
+ME = "me"
+PRIVATE = {"Cache-Control": "private, no-cache"}
+SECRET = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the handlers are given to work with. `issuer` is None where an external one issues the tokens; lifetimes are in seconds."""
+
+    database: Scopes
+    met: Met
+    signer: CursorSigner
+    passwords: Passwords
+    replies: Replies
+    issuer: TokenIssuer | None
+    session_lifetime: int
+    readiness: Readiness
+    metrics: Callable[[], bytes]
+
+
+def install(app: flask.Flask, parts: Parts) -> None:
+    """Hands the parts to the application: its `flask.g` has them from the beginning."""
+    globals_class: Any = type("Globals", (app.app_ctx_globals_class,), {"parts": parts})
+    app.app_ctx_globals_class = globals_class
+
+
+def parts() -> Parts:
+    """The parts of the application that answers this request, or those that the request was bound to."""
+    found: Parts = flask.g.parts
+    return found
+
+
+def bind(parts: Parts) -> None:
+    """Has the rest of this request work with other parts."""
+    flask.g.parts = parts
+
+
+def own_issuer() -> TokenIssuer:
+    """The service's own issuer. Raises AccountsDisabled where there is an external one."""
+    issuer = parts().issuer
+    if issuer is None:
+        raise AccountsDisabled
+    return issuer
+
+
+def caller(identity: Identity) -> Caller:
+    """What the token stands on: an API key, a session of ours, or nothing but its issuer's word.
+
+    Users of an external issuer get a row with their first write, and so do those whom an operator makes a token for.
+    """
+    session = identity.session if parts().issuer is not None else None
+    return Caller(registered=bool(session or identity.key), key=identity.key, session=session)
+
+
+def owner(user_id: str, user: str) -> str:
+    """The user whose space `user_id` names: the token's, by their id or as `me`. Raises Forbidden for any other, without a look-up."""
+    if user_id not in (ME, user):
+        raise Forbidden
+    return user

@@ -1,1 +1,0 @@
-"""The business: statements and rules, bound to a user. Knows no HTTP."""

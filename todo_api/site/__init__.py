@@ -1,0 +1,1 @@
+"""Pages to read: the front page, the reference, problems and discovery."""

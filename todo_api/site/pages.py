@@ -1,0 +1,130 @@
+"""What the service publishes besides its operations: the contract as written, and Swagger UI, without the internet.
+
+Each worker makes a page when it is first asked for: few are, and to make them all would take longer than the rest of the start.
+"""
+
+import asyncio
+import hashlib
+import mimetypes
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import NamedTuple
+
+import flask_swagger_ui
+import orjson
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from todo_api import contract
+from todo_api.contract import openapi31 as contract31
+from todo_api.http.errors import MethodNotAllowed
+from todo_api.http.paths import normalized
+from todo_api.observability.request_record import PAGE, Exchange
+
+_OWN = Path(__file__).parent / "static"
+_SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
+_UI = "/api/v1/ui/"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Page(NamedTuple):
+    """One published document, or where it went."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    tag: bytes
+
+
+Makers = dict[str, Callable[[], Page]]
+"""What makes each page, by its path."""
+
+
+def page(body: bytes, media_type: str, status: int = 200, **headers: str) -> Page:
+    """A page with its strong `ETag`, to be asked for again each time it is used."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
+    named = {"content-type": media_type, "cache-control": "no-cache", "content-length": str(len(body)), **headers}
+    encoded = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
+    return Page(status, [*encoded, (b"etag", tag)], body, tag)
+
+
+def html(body: bytes, policy: str) -> Page:
+    """A page for people, with its Content-Security-Policy. No other page may show it in a frame or reach into it, and where it leads
+    does not learn of it."""
+    return page(
+        body,
+        "text/html; charset=utf-8",
+        content_security_policy=policy,
+        cross_origin_opener_policy="same-origin",
+        referrer_policy="no-referrer",
+        x_frame_options="DENY",
+    )
+
+
+def _swagger_ui() -> Makers:
+    """Swagger UI's own files, and our page and settings for it, which have no inline script."""
+    names = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "favicon-16x16.png")
+    files = {name: _SWAGGER_UI / name for name in names} | {"initializer.js": _OWN / "initializer.js"}
+    pages: Makers = {_UI + name: partial(_file, path) for name, path in files.items()}
+    return pages | {_UI: lambda: html((_OWN / "ui.html").read_bytes(), _POLICY)}
+
+
+def _file(path: Path) -> Page:
+    return page(path.read_bytes(), mimetypes.types_map[path.suffix])
+
+
+def published(path: Path) -> Makers:
+    """The pages of the contract in that file, and of Swagger UI."""
+    text = path.read_bytes()  # as it is enforced from now on, whatever is installed later
+    return {
+        _UI.rstrip("/"): lambda: page(b"", "text/plain", 307, location=_UI),
+        "/api/v1/openapi.yaml": lambda: page(text, "application/yaml"),
+        "/api/v1/openapi.json": lambda: page(contract.as_json(path), "application/json"),
+        "/api/v1/openapi-3.1.json": lambda: page(
+            orjson.dumps(contract31.convert(contract.load(path))), "application/json"
+        ),
+        **_swagger_ui(),
+    }
+
+
+class Pages:
+    """Answers for the published pages, and hands every other request on."""
+
+    def __init__(self, app: ASGIApp, pages: Makers, count: Callable[[Scope], Awaitable[None]] | None = None) -> None:
+        """`count` counts a request for its address, and raises where there were too many."""
+        self._app = app
+        self._count = count
+        self._makers = {path.encode(): make for path, make in pages.items()}
+        self._made: dict[bytes, Page] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The page; 304 where the caller has it."""
+        path = normalized(scope["raw_path"]) if scope["type"] == "http" else b""
+        make = self._makers.get(path)
+        if make is None:
+            await self._app(scope, receive, send)
+            return
+        scope["state"]["shared"] = True
+        exchange: Exchange = scope["state"]["exchange"]
+        exchange.operation, exchange.route = PAGE, path.decode()
+        if self._count is not None:
+            await self._count(scope)
+        found = self._made.get(path)
+        if found is None:
+            found = self._made[path] = await asyncio.to_thread(make)
+        status, headers, body, tag = found
+        if scope["method"] == "OPTIONS":
+            status, headers, body = 204, [(b"allow", b"GET, HEAD, OPTIONS")], b""
+        elif scope["method"] not in ("GET", "HEAD"):
+            raise MethodNotAllowed("GET, HEAD, OPTIONS")
+        elif status == HTTPStatus.OK and any(
+            tag in value or value == b"*" for name, value in scope["headers"] if name == b"if-none-match"
+        ):
+            status, body = 304, b""
+            headers = [(name, value) for name, value in headers if name not in (b"content-length", b"content-type")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,1 @@
+"""Tasks: create, find, change, complete and delete them."""

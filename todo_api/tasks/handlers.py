@@ -1,0 +1,141 @@
+"""The tasks of a user: each function is the operation of the same name in `openapi/task-api.yaml`."""
+
+from bisect import bisect_right
+from itertools import accumulate
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from todo_api.auth.tokens import Identity
+from todo_api.errors import ValidationFailed, Violation
+from todo_api.etags import is_known, known_in_space, matched_versions, space_tag
+from todo_api.http.dispatch import Reply
+from todo_api.idempotency.decorator import replayable
+from todo_api.schemas import dump_json, dump_task, load_task_filter, load_task_input, load_task_patch
+from todo_api.services import (
+    PRIVATE,
+    caller,
+    owner,
+    parts,
+)
+from todo_api.tasks.service import MAX_PAGE, Place, Task, TaskService
+
+MAX_WORDS = 8
+"""Words that a search has at most: each is looked for in every text."""
+
+_ENVELOPE = 2048
+"""Octets of a page beside its tasks: names, the total, and a cursor, of at most 1,414 characters."""
+
+
+def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of the contract
+    user_id: str,
+    identity: Identity,
+    sort: str,
+    limit: int,
+    skip: int | None = None,
+    cursor: str | None = None,
+    status: list[str] | None = None,
+    completed: bool | None = None,
+    q: str | None = None,
+    if_none_match: str | None = None,
+) -> Reply:
+    """200 with a page of tasks, 304 where the caller has it."""
+    tasks = _service(user_id, identity)
+    if cursor is not None and skip is not None:
+        raise ValidationFailed([Violation("query", "/skip", "conflicting", "Send skip or cursor, not both.")])
+    if q is not None and len(q.split()) > MAX_WORDS:
+        raise ValidationFailed([Violation("query", "/q", "too_many", f"Must have at most {MAX_WORDS} words.")])
+    wanted = load_task_filter(status, completed, q, sort)
+    known = known_in_space(if_none_match, identity.subject)
+    page = tasks.list(wanted, Place(limit, skip or 0, cursor), parts().signer, known)
+    tag = space_tag(identity.subject, page.epoch, page.seq)
+    headers = PRIVATE | {"ETag": tag}
+    if page.tasks is None or is_known(if_none_match, tag):
+        return None, 304, headers
+    items, fitting = _dumped([dump_task(task) for task in page.tasks], MAX_PAGE - _ENVELOPE)
+    next_cursor = None
+    if page.has_more or fitting < len(page.tasks):
+        next_cursor = tasks.cursor_after(page.epoch, page.tasks[fitting - 1], wanted, parts().signer)
+        filters = {"status": ",".join(status or ()), "completed": _text(completed), "q": q or ""}
+        query = {name: value for name, value in filters.items() if value}
+        query |= {"sort": sort, "limit": str(limit), "cursor": next_cursor}
+        headers["Link"] = f'<{_path(user_id)}?{urlencode(query, safe=",")}>; rel="next"'
+    return {"items": orjson.Fragment(items), "total": page.total, "next_cursor": next_cursor}, 200, headers
+
+
+@replayable
+def create_task(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply:
+    """201 with the new task and its `Location`."""
+    task = _service(user_id, identity).create(**load_task_input(body))
+    return dump_task(task), 201, _tagged(task) | {"Location": f"{_path(user_id)}/{task.id}"}
+
+
+def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str | None = None) -> Reply:
+    """200 with the task, 304 where the caller has it."""
+    task = _service(user_id, identity).get(task_id)
+    if is_known(if_none_match, task.tag):
+        return None, 304, _tagged(task)
+    return dump_task(task), 200, _tagged(task)
+
+
+def replace_task(
+    user_id: str, identity: Identity, task_id: str, body: dict[str, Any], if_match: str | None = None
+) -> Reply:
+    """200 with the task, every member set."""
+    changes = load_task_input(body)
+    task = _service(user_id, identity).change(task_id, changes, matched_versions(if_match))
+    return dump_task(task), 200, _tagged(task)
+
+
+def update_task(
+    user_id: str, identity: Identity, task_id: str, body: dict[str, Any], if_match: str | None = None
+) -> Reply:
+    """200 with the task, the members of the merge patch set."""
+    changes = load_task_patch(body)
+    task = _service(user_id, identity).change(task_id, changes, matched_versions(if_match))
+    return dump_task(task), 200, _tagged(task)
+
+
+@replayable
+def complete_task(
+    user_id: str, identity: Identity, task_id: str, body: dict[str, bool] | None, if_match: str | None = None
+) -> Reply:
+    """200 with the task, completed or reopened."""
+    completed = None if body is None else body["completed"]
+    task = _service(user_id, identity).complete(task_id, completed, matched_versions(if_match))
+    return dump_task(task), 200, _tagged(task)
+
+
+def delete_task(user_id: str, identity: Identity, task_id: str, if_match: str | None = None) -> Reply:
+    """204."""
+    _service(user_id, identity).delete(task_id, matched_versions(if_match))
+    return None, 204, PRIVATE
+
+
+def _service(user_id: str, identity: Identity) -> TaskService:
+    given = parts()
+    user = owner(user_id, identity.subject)
+    return TaskService(given.database, user, caller(identity), given.met)
+
+
+def _tagged(task: Task) -> dict[str, str]:
+    return PRIVATE | {"ETag": task.tag}
+
+
+def _path(user_id: str) -> str:
+    return f"/api/v1/{quote(user_id, safe='')}/tasks"
+
+
+def _dumped(items: list[dict[str, Any]], octets: int) -> tuple[bytes, int]:
+    """The JSON of as many items, from the first, as have at most so many octets, and their number: one at least, if there is one."""
+    whole = dump_json(items)
+    if len(whole) <= octets:
+        return whole, len(items)
+    sizes = accumulate(len(dump_json(item)) + 1 for item in items)
+    count = max(bisect_right([*sizes], octets), 1)
+    return dump_json(items[:count]), count
+
+
+def _text(flag: bool | None) -> str:
+    return "" if flag is None else str(flag).lower()

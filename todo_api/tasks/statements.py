@@ -1,0 +1,279 @@
+"""The statements on tasks: built with SQLAlchemy Core, compiled once for each shape.
+
+Each write is one statement. It locks the user's row, then the task, takes the user's next number (`users.seq`), keeps the counts by
+status, and stamps the number on the task as its `version`. The lock is held to the commit, so numbers become visible in order.
+Every statement names the user, whatever row-level security would show. `by_key`: where the caller's API key is still there (`guards.py`).
+"""
+
+from collections.abc import Sequence
+from functools import cache, reduce
+from operator import add
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Column,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    all_,
+    and_,
+    any_,
+    case,
+    cast,
+    collate,
+    delete,
+    false,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN, insert
+
+from todo_api import guards
+from todo_api.database.statement import Statement, given
+from todo_api.models import STATUSES, tasks, users
+
+TASK_COLUMNS = (
+    tasks.c.id,
+    tasks.c.user_id,
+    tasks.c.title,
+    tasks.c.description,
+    tasks.c.status,
+    tasks.c.completed_at,
+    tasks.c.created_at,
+    tasks.c.updated_at,
+    tasks.c.version,
+)
+
+SEARCH_SECONDS = 1
+"""What a search may take: it reads every task of the user, and others wait meanwhile."""
+
+USER_ID = given("user_id", Text)
+TASK_ID = given("task_id", Uuid)
+STATUS = given("status", Text)
+LIMIT = given("limit", Integer)
+SKIP = given("skip", Integer)
+MINE = and_(tasks.c.user_id == USER_ID, tasks.c.id == TASK_ID)
+
+
+def _number(condition: ColumnElement[bool] | bool) -> ColumnElement[int]:
+    return cast(condition, Integer)
+
+
+def _at_version() -> ColumnElement[bool]:
+    return tasks.c.version == any_(given("versions", ARRAY(BigInteger)))
+
+
+def _from_source() -> ColumnElement[bool]:
+    """Written so that no index can serve it: beside the primary key, an index on status is always the worse way to one task."""
+    return func.array_position(given("sources", ARRAY(Text)), tasks.c.status).is_not(None)
+
+
+get = Statement(select(*TASK_COLUMNS).where(MINE))
+
+
+@cache
+def create(status: str, *, there: bool, by_key: bool = False) -> Statement:
+    """A new task, of which comes back what was not known: (completed_at, created_at, version). With `there` only where the user's row
+    is; else it is made with their first task.
+
+    The status is part of the shape: to compare it with each that is counted would take PostgreSQL longer than the rest of the count.
+    """
+    counted = {"seq": users.c.seq + 1, status: users.c[status] + 1}
+    met = insert(users).values(id=USER_ID, seq=1, **{status: 1})
+    here = [] if not by_key else [users.c.id == guards.locked(key=by_key).c.id]
+    numbered = (
+        update(users).where(users.c.id == USER_ID, *here).values(**counted)
+        if there or by_key
+        else met.on_conflict_do_update(index_elements=[users.c.id], set_=counted)
+    )
+    owner = numbered.returning(users.c.seq, func.clock_timestamp().label("at")).cte("owner")
+    completed_at = owner.c.at if status == "completed" else null()
+    values = {
+        tasks.c.id: TASK_ID,
+        tasks.c.user_id: USER_ID,
+        tasks.c.title: given("title", Text),
+        tasks.c.description: given("description", Text),
+        tasks.c.status: literal(status, Text),
+        tasks.c.completed_at: completed_at,
+        tasks.c.created_at: owner.c.at,
+        tasks.c.updated_at: owner.c.at,
+        tasks.c.version: owner.c.seq,
+    }
+    made = insert(tasks).from_select(list(values), select(*values.values())).cte("made")
+    return Statement(select(completed_at, owner.c.at, owner.c.seq).add_cte(made))
+
+
+def _locked(by_key: bool, *conditions: ColumnElement[bool]) -> CTE:
+    me = guards.locked(key=by_key)
+    task = select(tasks.c.status, tasks.c.completed_at).where(MINE, tasks.c.user_id == me.c.id, *conditions)
+    return task.with_for_update(of=tasks).cte("task")
+
+
+def _write(
+    task: CTE, target: ColumnElement[str] | None, values: dict[str, Any], among: Sequence[str] = STATUSES
+) -> Statement:
+    """Takes the user's next number and changes the task: also its status, to `target`, one of `among`, and the user's counts by it."""
+    counts: dict[str, ColumnElement[int]] = {}
+    if target is not None:
+        counts = {status: users.c[status] - _number(task.c.status == status) for status in STATUSES}
+        counts |= {status: counts[status] + _number(target == status) for status in among}
+    owner = (
+        update(users)
+        .where(users.c.id == USER_ID, task.c.status.is_not(None))
+        .values(seq=users.c.seq + 1, **counts)
+        .returning(users.c.seq, func.clock_timestamp().label("at"))
+        .cte("owner")
+    )
+    values = {**values, "updated_at": owner.c.at, "version": owner.c.seq}
+    if target is not None:
+        completed_at = case((target == "completed", func.coalesce(task.c.completed_at, owner.c.at)), else_=null())
+        values |= {"status": target, "completed_at": completed_at}
+    return Statement(update(tasks).where(MINE).values(**values).returning(*TASK_COLUMNS))
+
+
+@cache
+def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> Statement:
+    """Sets `fields`. Where the status is one of them, only from a status in `sources`; where conditional, only at `versions`."""
+    conditions = [_at_version()] if conditional else []
+    if "status" in fields:
+        conditions.append(_from_source())
+    target = STATUS if "status" in fields else None
+    return _write(_locked(by_key, *conditions), target, {name: given(name, Text) for name in fields - {"status"}})
+
+
+@cache
+def complete(toggle: bool, conditional: bool, by_key: bool = False) -> Statement:
+    """Changes the status to `status`, from one in `sources`; or toggles it between completed and pending."""
+    conditions = [_at_version()] if conditional else []
+    task = _locked(by_key, _from_source(), *conditions)
+    if not toggle:
+        return _write(task, STATUS, {})
+    target = case((task.c.status == "completed", literal_column("'pending'")), else_=literal_column("'completed'"))
+    return _write(task, target, {}, ("pending", "completed"))
+
+
+@cache
+def remove(conditional: bool, by_key: bool = False) -> Statement:
+    """Deletes the task. One row comes back if there was one."""
+    conditions = [_at_version()] if conditional else []
+    me = guards.locked(key=by_key)
+    gone = delete(tasks).where(MINE, tasks.c.user_id == me.c.id, *conditions).returning(tasks.c.status).cte("gone")
+    counts = {status: users.c[status] - _number(gone.c.status == status) for status in STATUSES}
+    return Statement(
+        update(users)
+        .where(users.c.id == USER_ID, gone.c.status.is_not(None))
+        .values(seq=users.c.seq + 1, **counts)
+        .returning(users.c.seq)
+    )
+
+
+@cache
+def page(
+    sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool, most_octets: int | None = None
+) -> Statement:
+    """One page: rows of (epoch, seq, total, *task). Where it is empty, one row with nulls for a task; for an unknown user, none.
+
+    With `most_octets` it ends with the first task whose texts, with those of the tasks before it, have more octets than that.
+
+    `total` is read from the user's counts; only a search for words has to count.
+    Where the user's epoch and number, `epoch-seq`, are one of `known`, no task is read and the total is null.
+
+    The page is merged from one ordered and limited index scan for each status, so that it reads no task of another status:
+    a filter that matches ten of a million reads ten, whatever the planner believes of the user.
+    """
+    key, descending = tasks.c[sort.lstrip("-")], sort.startswith("-")
+    owner = (
+        select(users.c.epoch, users.c.seq, *(users.c[status] for status in STATUSES))
+        .where(users.c.id == USER_ID)
+        .cte("owner")
+    )
+    wanted = STATUSES if statuses is None else statuses
+    source: FromClause = _found(wanted) if words else tasks
+    filters = [] if words else [tasks.c.user_id == USER_ID]
+    total = select(func.count()).select_from(source).scalar_subquery() if words else _counted(owner, wanted)
+    if cursor:
+        kind = key.type.data_type if isinstance(key.type, DOMAIN) else key.type
+        position = tuple_(given("after_key", kind), given("after_id", Uuid))
+        row = tuple_(source.c[key.name], source.c.id)
+        filters.append(row < position if descending else row > position)
+    changed = _is_unknown(owner)
+    # The default order has an index of its own over all statuses, and what a search has found has none.
+    is_one = words or not wanted or (statuses is None and key is tasks.c.created_at)
+    if not wanted:
+        filters.append(false())
+    scans = [
+        select(*(source.c[column.name] for column in TASK_COLUMNS))
+        .where(*filters, *_of_status(source, status), changed)
+        .order_by(*_order(source, key, descending))
+        .limit(LIMIT + SKIP)
+        .correlate(owner)
+        .subquery()
+        for status in ((None,) if is_one else wanted)
+    ]
+    found = union_all(*(select(*scan.c) for scan in scans)).subquery("found")
+    ordered = select(*found.c).order_by(*_order(found, key, descending)).limit(LIMIT).offset(SKIP)
+    items = (ordered if most_octets is None else _within(ordered, key, descending, most_octets)).lateral("item")
+    rows = select(owner.c.epoch, owner.c.seq, case((changed, total), else_=null()), *items.c).select_from(
+        owner.outerjoin(items, true())
+    )
+    return Statement(rows.order_by(*_order(items, key, descending)), seconds=SEARCH_SECONDS if words else None)
+
+
+def _is_unknown(owner: CTE) -> ColumnElement[bool]:
+    """Whether the user's epoch and number, `epoch-seq`, are none of `known`: both of one tag."""
+    number = cast(owner.c.epoch, Text) + "-" + cast(owner.c.seq, Text)
+    return number != all_(given("known", ARRAY(Text)))
+
+
+def _counted(owner: CTE, statuses: Sequence[str]) -> ColumnElement[int]:
+    return reduce(add, (owner.c[status] for status in statuses), literal_column("0"))
+
+
+def _of_status(rows: FromClause, status: str | None) -> list[ColumnElement[bool]]:
+    return [] if status is None else [rows.c.status == literal_column(f"'{status}'")]
+
+
+def _found(statuses: Sequence[str]) -> CTE:
+    """The tasks of these statuses whose texts have every one of `words`. Read once for the page and for the total.
+
+    A text is folded when it is written; `fold_case` folds one of ASCII, and one that no migration has met yet.
+    """
+    title = func.coalesce(tasks.c.title_folded, func.fold_case(tasks.c.title))
+    description = func.coalesce(tasks.c.description_folded, func.fold_case(tasks.c.description), "")
+    word = func.unnest(given("words", ARRAY(Text))).column_valued("word")
+    patterns = func.array(select("%" + func.fold_case(word) + "%").scalar_subquery(), type_=ARRAY(Text))
+    has_all = collate(title + "\n" + description, "C").like(func.all(patterns))
+    known_status = or_(false(), *(_of_status(tasks, status)[0] for status in statuses))
+    return select(*TASK_COLUMNS).where(tasks.c.user_id == USER_ID, known_status, has_all).cte("found_tasks")
+
+
+def octets_before(rows: FromClause, order: list[ColumnElement[Any]]) -> ColumnElement[int]:
+    """The octets of the texts of all tasks before one. PostgreSQL knows them without reading a text that is stored apart."""
+    octets = func.octet_length(rows.c.title) + func.coalesce(func.octet_length(rows.c.description), 0)
+    return func.coalesce(func.sum(octets).over(order_by=order, rows=(None, -1)), 0).label("octets_before")
+
+
+def _within(ordered: Select[Any], key: Column[Any], descending: bool, most_octets: int) -> Select[Any]:
+    """The tasks before which the texts have at most so many octets. Their lengths are known without the texts being read."""
+    tasks_of_page = ordered.subquery("page")
+    before = octets_before(tasks_of_page, _order(tasks_of_page, key, descending))
+    summed = select(*tasks_of_page.c, before).subquery("summed")
+    return select(*(summed.c[column.name] for column in TASK_COLUMNS)).where(summed.c.octets_before <= most_octets)
+
+
+def _order(rows: FromClause, key: Column[Any], descending: bool) -> list[ColumnElement[Any]]:
+    columns = (rows.c[key.name], rows.c.id)
+    return [column.desc() for column in columns] if descending else [*columns]
