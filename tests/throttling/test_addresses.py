@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from todo_api.throttling.client_address import Addresses
+from todo_api.throttling.client_address import MOST_HOPS, Addresses
 
 PROXIES = ("10.0.0.0/8", "fd00::/8")
 
@@ -40,6 +40,10 @@ def address(peer: str | None, *forwarded: str, trusted: tuple[str, ...] = PROXIE
         ("fe80::1%eth0", (), "fe80::/64"),
         (None, ("198.51.100.7",), "unknown"),
         ("10.0.0.1", (", ".join(["203.0.113.9"] + ["10.0.0.2"] * 40),), "10.0.0.2"),
+        ("10.0.0.1", (", ".join(["203.0.113.9"] + ["10.0.0.2"] * (MOST_HOPS - 1)),), "203.0.113.9"),
+        ("10.0.0.1", (", ".join(["203.0.113.9"] + ["10.0.0.2"] * MOST_HOPS),), "10.0.0.2"),
+        ("10.0.0.1", ("[fe80::1%eth0]:80",), "fe80::/64"),
+        ("testclient", ("198.51.100.7",), "unknown"),
     ],
 )
 def test_address_is_the_one_that_the_last_trusted_proxy_saw(
@@ -50,3 +54,18 @@ def test_address_is_the_one_that_the_last_trusted_proxy_saw(
 
 def test_address_without_trusted_proxies_is_the_peer_whatever_is_forwarded() -> None:
     assert address("127.0.0.1", "198.51.100.7", trusted=()) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("10.0.0.1", None),
+        ("fd00::1", None),
+        ("a socket of this machine", "unknown"),
+    ],
+)
+def test_address_of_a_peer_is_its_own_unless_it_is_a_proxy_with_many_behind_it(peer: str, expected: str | None) -> None:
+    assert Addresses(map(ipaddress.ip_network, PROXIES)).of_peer(peer) == expected

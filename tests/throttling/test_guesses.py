@@ -144,6 +144,35 @@ def test_register_account_too_often_from_one_address_is_held_off(service: Client
     assert register(service, "one-more@example.com", anywhere()).status == 201
 
 
+def test_issue_token_with_the_right_password_is_no_guess_of_its_address(service: Client) -> None:
+    """Many people may share one, and each signs in there for the first time."""
+    shared, free = anywhere(), OF_ADDRESS["sign-in"].free
+    emails = [f"colleague-{number}@example.com" for number in range(free + 2)]
+    assert [register(service, email, anywhere()).status for email in emails] == [201] * len(emails)
+    assert [sign_in(service, email, shared, PASSWORD).status for email in emails] == [200] * len(emails)
+    assert sign_in(service, emails[0], anywhere(), PASSWORD).status == 200
+
+
+def test_register_account_sent_again_with_its_key_is_no_attempt_and_makes_nobody_familiar(service: Client) -> None:
+    email, here = "again@example.com", anywhere()
+    fields = {"X-Forwarded-For": here, "Idempotency-Key": '"registers-once"'}
+    body = {"email": email, "password": PASSWORD}
+    replies = [service.post(REGISTER, body, headers=fields) for _ in range(OF_ACCOUNT.free + 3)]
+    assert {(reply.status, reply.json()["id"]) for reply in replies} == {(201, replies[0].json()["id"])}
+    elsewhere = anywhere()
+    assert service.post(REGISTER, body, headers=fields | {"X-Forwarded-For": elsewhere}).status == 201
+    assert [sign_in(service, email, anywhere()).status for _ in range(OF_ACCOUNT.free)] == [401] * OF_ACCOUNT.free
+    assert [sign_in(service, email, address, PASSWORD).status for address in (elsewhere, here)] == [429, 200]
+
+
+def test_register_account_that_the_contract_or_a_rule_refuses_is_no_attempt(service: Client) -> None:
+    common = {"email": "no-attempt@example.com", "password": "1q2w3e4r5t6y"}
+    here = {"X-Forwarded-For": anywhere()}
+    replies = [service.post(REGISTER, common, headers=here) for _ in range(OF_ACCOUNT.free + 3)]
+    assert {reply.status for reply in replies} == {400}
+    assert register(service, common["email"], here["X-Forwarded-For"]).status == 201
+
+
 def test_attempts_of_a_network_of_ipv6_count_together(service: Client) -> None:
     statuses = [sign_in(service, f"six-{n}@example.com", f"2001:db8:7:7::{n:x}").status for n in range(21)]
     assert statuses == [401] * 20 + [429]
