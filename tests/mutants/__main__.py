@@ -8,7 +8,8 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-from tests.mutants.judge import Outcome, judge, packages
+from tests.mutants.judge import Outcome, judge
+from tests.mutants.packages import packages
 
 
 def main() -> None:
@@ -31,20 +32,23 @@ def main() -> None:
 
 
 def report(outcomes: list[Outcome], least: float) -> int:
-    """Print what was found. Return 1 if the score is too low, else 0."""
+    """Print what was found. Return 1 if the score is too low or a test fails anyhow, else 0."""
     for outcome in outcomes:
         for survivor in outcome.survivors:
             print(f"survived in {outcome.package}: {survivor}\n")
+        for test in outcome.red:
+            print(f"fails without a mutation in {outcome.package}: {test}\n")
+        for mutant in outcome.timed_out:
+            print(f"never ended in {outcome.package}: {mutant}\n")
     for outcome in outcomes:
-        tested = outcome.killed + len(outcome.survivors)
         print(
-            f"{outcome.package}: {outcome.killed} of {tested} mutants killed, {outcome.left} not tested for lack of time"
+            f"{outcome.package}: {outcome.caught} of {outcome.tested} mutants caught, {len(outcome.timed_out)} of them"
+            f" because the tests never ended; {outcome.no_program} did not start; {outcome.left} not tested for lack of time"
         )
-    killed = sum(outcome.killed for outcome in outcomes)
-    tested = killed + sum(len(outcome.survivors) for outcome in outcomes)
-    score = 100 * killed / max(tested, 1)
+    tested = sum(outcome.tested for outcome in outcomes)
+    score = 100 * sum(outcome.caught for outcome in outcomes) / max(tested, 1)
     print(f"score: {score:.0f} % of {tested}")
-    return int(score < least)
+    return int(score < least or any(outcome.red for outcome in outcomes))
 
 
 if __name__ == "__main__":
