@@ -1,56 +1,29 @@
 """One PostgreSQL for the whole run, a database for each module, the application in process, and users to act as."""
 
-import logging
 import os
-import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
 from zlib import crc32
 
-import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.support import contract_coverage, pooler, redis_server
 from tests.support.client import Client, event_loop
 from tests.support.contract_check import ContractCheck
-from tests.support.discretion import RUN, Listener
-from tests.support.kinds import EACH_KIND, KINDS, new_token
+from tests.support.credentials import PASSWORD, SECRET, own_issuer
+from tests.support.databases import SERVER_URL, database_url, make_template, new_databases
+from tests.support.kinds import new_token
+from tests.support.pooler import Pooler
 from tests.support.rows import rows
+from tests.support.users import User
 from todo_api.accounts.passwords import Passwords
 from todo_api.app import create_app
-from todo_api.auth.tokens import TokenIssuer
 from todo_api.config import Config
-from todo_api.database import migrations as migrating
-from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
 
-SECRET = "a-secret-of-the-tests-Zk8vQ2xW7pLm4nRt"
-PASSWORD = "correct horse battery staple"
-
-SERVER_URL = "TEST_SERVER_URL"
-"""The variable that names a PostgreSQL to use, as its superuser, in place of one that the run starts."""
-
-BETTER_AUTH = Path(__file__).parent / "auth" / "better-auth" / "node_modules" / ".package-lock.json"
-LEFT_OUT = {
-    "auth/test_better_auth.py": (
-        BETTER_AUTH.exists(),
-        "the real Better Auth server; where Node 20 and npm are, make test installs it.",
-    ),
-    "throttling/test_redis.py": (
-        redis_server.PROGRAM is not None,
-        "limits in a real Redis; Debian's redis-server is missing.",
-    ),
-    "database/pooled": (pooler.PROGRAM is not None, "everything behind a pooler; Debian's pgbouncer is missing."),
-}
-"""What needs something that may be missing, by its file."""
-
-collect_ignore = [file for file, (is_there, _) in LEFT_OUT.items() if not is_there]
-
+pytest_plugins = ("tests.support.judging", "tests.support.missing", "tests.support.variants")
 
 LONG = (
     *("test_backups.py", "test_serve.py", "test_stopping.py", "test_issuers.py", "test_cli.py"),
@@ -75,11 +48,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
 
-def pytest_report_header() -> list[str]:
-    """Says what the run cannot do."""
-    return [f"Left out: {what}" for is_there, what in LEFT_OUT.values() if not is_there]
-
-
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
     """An embedded PostgreSQL of the run's own, with a migrated database `template_tasks` to copy.
@@ -102,28 +70,21 @@ def server() -> Iterator[EmbeddedServer]:
             embedded.stop()
 
 
-def make_template(url: str) -> None:
-    """Makes the migrated database `template_tasks`, unless it is there from an earlier run."""
-    if not rows(url, "SELECT 1 FROM pg_database WHERE datname = 'template_tasks'"):
-        execute(url, "CREATE DATABASE template_tasks")
-        migrating.migrate(database_url(url, "template_tasks"))
-
-
-def new_databases(server: EmbeddedServer) -> Callable[[], str]:
-    """Makes migrated, empty databases."""
-
-    def make() -> str:
-        name = f"test_{secrets.token_hex(4)}"
-        execute(server.url, f"CREATE DATABASE {name} TEMPLATE template_tasks")
-        return database_url(server.url, name)
-
-    return make
-
-
 @pytest.fixture(scope="session")
-def new_database(server: EmbeddedServer) -> Callable[[], str]:
-    """Makes a migrated, empty database and gives its URL."""
-    return new_databases(server)
+def pooler(server: EmbeddedServer) -> Iterator[Pooler]:
+    """A pooler before that PostgreSQL, in transaction mode."""
+    with Pooler(server.url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def new_database(server: EmbeddedServer, route: str, request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Makes a migrated, empty database and gives its URL, which leads through the pooler if that is the module's route."""
+    make = new_databases(server)
+    if route == "direct":
+        return make
+    made: Pooler = request.getfixturevalue("pooler")
+    return lambda: made.url(make())
 
 
 @pytest.fixture(scope="module")
@@ -133,78 +94,9 @@ def url(new_database: Callable[[], str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def direct(url: str) -> str:
+def direct(server: EmbeddedServer, url: str, route: str) -> str:
     """The same, past whatever the service reaches it through."""
-    return url
-
-
-CHECK = pytest.StashKey[ContractCheck]()
-DESELECTED = pytest.StashKey[bool]()
-COVERAGE = pytest.StashKey[list[str]]()
-INDISCREET = pytest.StashKey[list[str]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[CHECK] = ContractCheck()
-    config.stash[INDISCREET] = []
-    logging.getLogger().addHandler(Listener(RUN))
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A run that has seen a secret where none may be fails, and a whole run that has not seen everything that the contracts
-    document, though each test passed.
-
-    Where the tests run in several processes (pytest-xdist), each hands over what it saw, and the one that started them judges.
-    """
-    session.config.stash[INDISCREET] += RUN.complaints()
-    if hasattr(session.config, "workeroutput"):
-        seen = session.config.stash[CHECK]
-        deselected = session.config.stash.get(DESELECTED, False)
-        session.config.workeroutput["saw"] = (list(seen.seen.items()), list(seen.headers_seen), deselected)
-        session.config.workeroutput["indiscreet"] = session.config.stash[INDISCREET]
-        return
-    if session.config.stash[INDISCREET] and exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not session.shouldfail
-    if ended and contract_coverage.is_whole(session.config, session.config.stash.get(DESELECTED, False)):
-        session.config.stash[COVERAGE] = contract_coverage.complaints(session.config.stash[CHECK])
-        if session.config.stash[COVERAGE]:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """A process of the run has ended."""
-    statuses, headers, deselected = getattr(node, "workeroutput", {}).get("saw", ((), (), True))
-    check = node.config.stash[CHECK]
-    check.seen.update(dict(statuses))
-    check.headers_seen.update(headers)
-    node.config.stash[INDISCREET] += getattr(node, "workeroutput", {}).get("indiscreet", ())
-    if deselected:
-        node.config.stash[DESELECTED] = True
-
-
-def pytest_deselected(items: list[pytest.Item]) -> None:
-    for item in items:
-        item.config.stash[DESELECTED] = True
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[INDISCREET]:
-        terminalreporter.section("secrets in logs, errors or metrics")
-        for complaint in sorted(set(config.stash[INDISCREET])):
-            terminalreporter.line(complaint)
-    if COVERAGE in config.stash:
-        terminalreporter.section("contract coverage")
-        terminalreporter.line(contract_coverage.summary(config.stash[CHECK]))
-        for complaint in config.stash[COVERAGE]:
-            terminalreporter.line(complaint)
-
-
-@pytest.fixture(scope="session")
-def check(pytestconfig: pytest.Config) -> ContractCheck:
-    """The judge of every reply of the run."""
-    return pytestconfig.stash[CHECK]
+    return url if route == "direct" else database_url(server.url, str(make_url(url).database))
 
 
 @pytest.fixture(scope="session")
@@ -227,19 +119,6 @@ def password_hash() -> str:
 
 
 @pytest.fixture
-def kind(request: pytest.FixtureRequest) -> str:
-    """Of what kind the users of the test are (see `kinds`): whom the service has not met yet, unless the module has several."""
-    return str(getattr(request, "param", KINDS[0]))
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Runs the tests of some modules with users of each kind."""
-    kinds = EACH_KIND.get(metafunc.module.__name__)
-    if kinds and "new_user" in metafunc.fixturenames:
-        metafunc.parametrize("kind", kinds, indirect=True)
-
-
-@pytest.fixture
 def new_user(anonymous: Client, direct: str, kind: str, password_hash: str) -> Callable[[], Client]:
     """Makes a client of a user of its own."""
     return lambda: anonymous.signed_in(new_token(direct, own_issuer(), kind, password_hash))
@@ -255,15 +134,6 @@ def ada(new_user: Callable[[], Client]) -> Client:
 def bob(new_user: Callable[[], Client]) -> Client:
     """Another user's client."""
     return new_user()
-
-
-class User(NamedTuple):
-    """A user with an account, signed in."""
-
-    client: Client
-    id: str
-    email: str
-    tokens: dict[str, Any]
 
 
 @pytest.fixture
@@ -283,28 +153,3 @@ def new_account(anonymous: Client, request: pytest.FixtureRequest) -> Callable[[
 @pytest.fixture
 def user(new_account: Callable[[], User]) -> User:
     return new_account()
-
-
-def token(user_id: str, **changes: Any) -> str:
-    """A token of the service's own issuer."""
-    return own_issuer(**changes).issue(user_id)
-
-
-def own_issuer(**changes: Any) -> TokenIssuer:
-    """The service's own issuer."""
-    settings = {"secret": SECRET, "issuer": "task-api", "audience": "task-api", "lifetime": 3600} | changes
-    return TokenIssuer(**settings)
-
-
-def execute(url: str, statement: str) -> list[tuple[Any, ...]]:
-    """Runs a statement as the owner of the database."""
-    with closing(psycopg2.connect(engine_url(url).set(drivername="postgresql").render_as_string(False))) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-
-def database_url(url: str, name: str) -> str:
-    """The URL of another database of the same server."""
-    return make_url(url).set(database=name).render_as_string(hide_password=False)

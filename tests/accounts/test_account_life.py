@@ -7,9 +7,10 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.conftest import PASSWORD, SECRET, User, token
 from tests.support.client import Client, Reply
+from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.rows import rows, tables_of_users
+from tests.support.users import User
 from todo_api.config import Config
 
 ACCOUNT = "/api/v1/me/account"

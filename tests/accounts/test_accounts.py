@@ -8,8 +8,8 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.conftest import PASSWORD, SECRET
 from tests.support.client import Client, Reply
+from tests.support.credentials import PASSWORD, SECRET
 from tests.support.rows import counts, rows
 
 REGISTER = "/api/v1/auth/register"

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import PASSWORD, SECRET, token
 from tests.support.client import Client, Reply
-from tests.throttling.test_guesses import HOME, WRONG, anywhere, most_hashed, register, sign_in
+from tests.support.credentials import PASSWORD, SECRET, token
+from tests.support.guessing import HOME, WRONG, anywhere, most_hashed, register, sign_in
 from todo_api import contract
 from todo_api.config import Config
 from todo_api.contract import resolve

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import PASSWORD, SECRET
-from tests.contract.test_isolation import KEY_SCOPES, SECURED, UNKNOWN, Operation, new_key
 from tests.support.client import Client, Reply
+from tests.support.credentials import PASSWORD, SECRET
 from tests.support.rows import rows, tables_of_users
+from tests.support.secured_operations import KEY_SCOPES, SECURED, UNKNOWN, SecuredOperation, new_key
 from todo_api.config import Config
 
 ACCOUNT = "/api/v1/me/account"
@@ -32,7 +32,7 @@ class Deleted(NamedTuple):
             for column in [next(name for name in ("user_id", "id") if name in columns)]
         }
 
-    def refused_by_all(self, operation: Operation, bearer: str, ids: dict[str, str], **more: Any) -> None:
+    def refused_by_all(self, operation: SecuredOperation, bearer: str, ids: dict[str, str], **more: Any) -> None:
         """Asserts that every service refuses the token, at either address, and that nothing comes of it."""
         for service in self.services:
             for user_id in ("me", self.id):
@@ -73,7 +73,7 @@ every_operation = pytest.mark.parametrize("operation", SECURED, ids=[operation.n
 
 @every_operation
 def test_every_operation_with_the_token_of_a_deleted_account_is_unauthorized(
-    operation: Operation, deleted: Deleted
+    operation: SecuredOperation, deleted: Deleted
 ) -> None:
     for ids in (deleted.ids, UNKNOWN):
         deleted.refused_by_all(operation, deleted.token, ids)
@@ -82,7 +82,7 @@ def test_every_operation_with_the_token_of_a_deleted_account_is_unauthorized(
 @every_operation
 @pytest.mark.parametrize("tag", ["*", '"1"'])
 def test_every_operation_on_a_condition_with_the_token_of_a_deleted_account_is_unauthorized(
-    operation: Operation, deleted: Deleted, tag: str
+    operation: SecuredOperation, deleted: Deleted, tag: str
 ) -> None:
     condition = "If-None-Match" if operation.method in ("GET", "HEAD") else "If-Match"
     deleted.refused_by_all(operation, deleted.token, deleted.ids, headers={condition: tag})
@@ -90,7 +90,7 @@ def test_every_operation_on_a_condition_with_the_token_of_a_deleted_account_is_u
 
 @every_operation
 def test_every_operation_with_a_kept_reply_and_the_token_of_a_deleted_account_is_unauthorized(
-    operation: Operation, deleted: Deleted
+    operation: SecuredOperation, deleted: Deleted
 ) -> None:
     """The reply to createTask was kept under this key until the end; nothing is kept of the refusals."""
     headers = {"Idempotency-Key": '"before-the-end"'}
@@ -99,7 +99,7 @@ def test_every_operation_with_a_kept_reply_and_the_token_of_a_deleted_account_is
 
 @every_operation
 def test_every_operation_with_a_key_of_any_scope_of_a_deleted_account_is_unauthorized(
-    operation: Operation, deleted: Deleted
+    operation: SecuredOperation, deleted: Deleted
 ) -> None:
     for key in deleted.keys.values():
         deleted.refused_by_all(operation, key, deleted.ids)

@@ -11,11 +11,12 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import SECRET, User, token
-from tests.server.test_serve import soon
 from tests.support.client import event_loop
+from tests.support.credentials import SECRET, token
 from tests.support.live import Live, Wire
+from tests.support.processes import soon
 from tests.support.rows import rows, tables_of_users
+from tests.support.users import User
 from todo_api.accounts import export as exports
 from todo_api.app import create_app
 from todo_api.config import Config

@@ -15,10 +15,11 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import PASSWORD, SECRET, User
 from tests.support.client import Client, Reply
+from tests.support.credentials import PASSWORD, SECRET
 from tests.support.gate import SLACK, Gate
 from tests.support.rows import rows
+from tests.support.users import User
 from todo_api.accounts import sessions
 from todo_api.config import Config
 from todo_api.database.connection import engine_url

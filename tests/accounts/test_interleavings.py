@@ -18,11 +18,11 @@ from argon2 import PasswordHasher
 from sqlalchemy.engine import make_url
 from uuid_utils import uuid7
 
-from tests.conftest import PASSWORD, SECRET, token
-from tests.contract.test_isolation import KEY_SCOPES, SECURED
 from tests.support.client import Client, Reply
+from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.gate import SLACK, Gate
 from tests.support.rows import rows
+from tests.support.secured_operations import KEY_SCOPES, SECURED
 from todo_api.api_keys import secret as api_keys
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.config import Config

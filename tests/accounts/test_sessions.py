@@ -10,8 +10,8 @@ from zlib import crc32
 import jwt
 import pytest
 
-from tests.conftest import PASSWORD, SECRET
 from tests.support.client import Client, Reply
+from tests.support.credentials import PASSWORD, SECRET
 from tests.support.rows import rows
 from todo_api.accounts import sessions
 from todo_api.config import Config

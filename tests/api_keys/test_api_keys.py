@@ -18,8 +18,8 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import SECRET, token
 from tests.support.client import Client, Reply
+from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live
 from tests.support.rows import rows
 from todo_api.api_keys.secret import digest, make

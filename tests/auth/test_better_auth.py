@@ -1,4 +1,4 @@
-"""A real Better Auth server from npm issues the tokens. conftest.py leaves this out where it is not installed, and says so."""
+"""A real Better Auth server from npm issues the tokens. tests/support/missing.py leaves this out where it is not installed, and says so."""
 
 import json
 import os

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed448
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.conftest import SECRET
+from tests.support.credentials import SECRET
 from tests.support.issuers import AUDIENCE, ISSUER, Signer, hmac_token
 from tests.support.live import refusal
 from todo_api.auth.external_issuer import external_tokens

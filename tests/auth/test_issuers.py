@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SECRET
 from tests.support import issuers
 from tests.support.client import Client
 from tests.support.contract_check import ContractCheck
+from tests.support.credentials import SECRET
 from tests.support.issuers import AUDIENCE, ISSUER, KeyServer, Signer, answer, hmac_token, key_server, publish, serving
 from tests.support.live import Live
 from todo_api.auth.tokens import MAX_TOKEN_LENGTH

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import User
 from tests.support.client import Client
+from tests.support.users import User
 from todo_api import contract
 from todo_api.models import KEY_SCOPES
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SECRET, token
 from tests.support.client import Client, Reply
+from tests.support.credentials import SECRET, token
 from todo_api.auth.tokens import Identity, TokenMemory
 
 TASKS = "/api/v1/me/tasks"

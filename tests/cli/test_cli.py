@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import SECRET, database_url, execute
+from tests.support.credentials import SECRET
+from tests.support.databases import database_url, execute
 from tests.support.live import Live, refusal, run
 from todo_api import contract
 from todo_api.database import migrations as migrating

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SECRET
+from tests.support.credentials import SECRET
 from todo_api.config import Config, ConfigurationError, load_config
 
 NO_FILE = Path("there-is-no-such-file")

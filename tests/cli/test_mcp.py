@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from tests.conftest import SECRET, token
 from tests.support.client import event_loop
+from tests.support.credentials import SECRET, token
 from tests.support.live import COMMAND, SLACK, Live, environment, free_port, refusal
 from todo_api import contract
 

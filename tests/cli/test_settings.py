@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SECRET
+from tests.support.credentials import SECRET
 from tests.support.live import refusal, run
 from todo_api.config import ConfigurationError, load_config, unknown_settings
 

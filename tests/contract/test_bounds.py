@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import SECRET, own_issuer
 from tests.support.client import Client, Reply
+from tests.support.credentials import SECRET, own_issuer
 from tests.support.kinds import new_token
 from todo_api import contract
 from todo_api.config import Config

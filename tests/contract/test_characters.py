@@ -12,10 +12,10 @@ import jsonschema_rs
 import pytest
 import regex
 
-from tests.conftest import PASSWORD
 from tests.support.client import Client
+from tests.support.credentials import PASSWORD
 from tests.support.rows import rows
-from tests.tasks.test_tasks import create, path
+from tests.support.tasks import create, path
 from todo_api import contract
 from todo_api.models import BLANK, LINE_ENDS
 

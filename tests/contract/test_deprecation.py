@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import SECRET, token
 from tests.support.client import Client, Reply
+from tests.support.credentials import SECRET, token
 from todo_api import contract
 from todo_api.config import Config
 

@@ -1,76 +1,32 @@
 """Who gets through and who does not, for every operation of the contracts. The list of operations is theirs, not ours."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import execute, token
-from tests.support.client import Client, Reply
+from tests.support.client import Client
+from tests.support.credentials import token
+from tests.support.databases import execute
 from tests.support.rows import rows as every_row
+from tests.support.secured_operations import (
+    KEY_SCOPES,
+    SECURED,
+    UNKNOWN,
+    SecuredOperation,
+    is_public,
+    new_key,
+    operations_of,
+)
 from todo_api import contract
-from todo_api.contract import resolve
 
 PUBLIC = {"registerAccount", "issueToken", "refreshToken", "signOut", "checkLiveness", "checkReadiness", "getMetrics"}
 """Operations without a token. Add to it only what must work before a user is known."""
 
-METHODS = ("get", "put", "post", "patch", "delete")
 SAME_ID = {"X-Request-ID": "the-same"}
-KEY_SCOPES = contract.load(contract.TASK_API)["components"]["schemas"]["KeyScope"]["enum"]
-UNKNOWN = dict.fromkeys(("task_id", "key_id"), "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e")
-"""Ids of what is in nobody's space, by the parameter that names it."""
 
 
-class Operation(NamedTuple):
-    """An operation of the contract and a request that its examples make."""
-
-    name: str
-    method: str
-    template: str
-    body: Any
-    scope: str
-
-    def call(self, client: Client, user_id: str, ids: dict[str, str], **more: Any) -> Reply:
-        path = "/api/v1" + self.template.format(user_id=user_id, **ids)
-        body = self.body
-        if self.name == "changeEmail":
-            body = body | {"email": f"{secrets.token_hex(6)}@example.com"}  # that of the example is one user's alone
-        return client.request(self.method, path, json_body=body, **more)
-
-
-def _is_public(document: dict[str, Any], operation: dict[str, Any]) -> bool:
-    return not operation.get("security", document["security"])
-
-
-def _operations(path: str) -> Iterator[tuple[dict[str, Any], str, str, dict[str, Any], list[Any]]]:
-    document = contract.load(path)
-    for template, item in document["paths"].items():
-        for method in METHODS:
-            if method in item:
-                operation = item[method]
-                parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
-                yield document, template, method, operation, [resolve(document, one) for one in parameters]
-
-
-def _secured() -> Iterator[Operation]:
-    for document, template, method, operation, parameters in _operations(contract.TASK_API):
-        if _is_public(document, operation):
-            continue
-        name = operation["operationId"]
-        required = {parameter["name"] for parameter in parameters if parameter.get("required")}
-        assert required <= {"user_id", *UNKNOWN}, f"{name}: say here how to give it {required}"
-        body = None
-        if "requestBody" in operation:
-            (media,) = operation["requestBody"]["content"].values()
-            body = resolve(document, next(iter(media["examples"].values())))["value"]
-        scope = operation["x-required-scope"]
-        yield Operation(name, method.upper(), template, body, scope)
-        if method == "get":
-            yield Operation(f"{name}-head", "HEAD", template, None, scope)
-
-
-SECURED = list(_secured())
 ABOUT_A_THING = [operation for operation in SECURED if any(f"{{{name}}}" in operation.template for name in UNKNOWN)]
 
 every_operation = pytest.mark.parametrize("operation", SECURED, ids=[operation.name for operation in SECURED])
@@ -114,17 +70,13 @@ def rows(url: str, owner: Owner) -> Callable[[], list[Any]]:
     return read
 
 
-def new_key(client: Client, scopes: list[str]) -> str:
-    return str(client.post("/api/v1/me/keys", {"name": "For a test", "scopes": scopes}).json()["key"])
-
-
 def test_every_operation_without_security_is_listed() -> None:
     documents = (contract.TASK_API, contract.OPS_API)
     found = {
         operation["operationId"]
         for path in documents
-        for document, _, _, operation, _ in _operations(path)
-        if _is_public(document, operation)
+        for document, _, _, operation, _ in operations_of(path)
+        if is_public(document, operation)
     }
     assert found == PUBLIC
 
@@ -134,18 +86,18 @@ def test_every_secured_operation_is_in_a_users_space() -> None:
 
 
 @every_operation
-def test_every_operation_as_owner_succeeds(operation: Operation, owner: Owner) -> None:
+def test_every_operation_as_owner_succeeds(operation: SecuredOperation, owner: Owner) -> None:
     assert 200 <= operation.call(owner.client, "me", owner.ids).status < 300
 
 
 @every_operation
-def test_every_operation_as_owner_by_id_succeeds(operation: Operation, owner: Owner) -> None:
+def test_every_operation_as_owner_by_id_succeeds(operation: SecuredOperation, owner: Owner) -> None:
     assert 200 <= operation.call(owner.client, owner.id, owner.ids).status < 300
 
 
 @every_operation
 def test_every_operation_without_token_is_unauthorized(
-    operation: Operation, owner: Owner, anonymous: Client, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, owner: Owner, anonymous: Client, rows: Callable[[], list[Any]]
 ) -> None:
     before = rows()
     for user_id in ("me", owner.id):
@@ -167,7 +119,7 @@ def test_every_operation_without_token_is_unauthorized(
     ids=["secret", "issuer", "audience", "expired"],
 )
 def test_every_operation_with_bad_token_is_unauthorized(
-    operation: Operation,
+    operation: SecuredOperation,
     owner: Owner,
     anonymous: Client,
     changes: dict[str, Any],
@@ -182,7 +134,7 @@ def test_every_operation_with_bad_token_is_unauthorized(
 
 @every_operation
 def test_every_operation_at_another_users_address_is_forbidden(
-    operation: Operation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
 ) -> None:
     before = rows()
     assert operation.call(bob, owner.id, owner.ids).status == 403
@@ -191,7 +143,7 @@ def test_every_operation_at_another_users_address_is_forbidden(
 
 @every_operation
 def test_every_operation_at_a_strangers_address_does_not_tell_whether_the_user_exists(
-    operation: Operation, owner: Owner, bob: Client
+    operation: SecuredOperation, owner: Owner, bob: Client
 ) -> None:
     known = operation.call(bob, owner.id, owner.ids, headers=SAME_ID)
     unknown = operation.call(bob, f"nobody-{secrets.token_hex(4)}", owner.ids, headers=SAME_ID)
@@ -201,7 +153,7 @@ def test_every_operation_at_a_strangers_address_does_not_tell_whether_the_user_e
 
 @every_operation_on_a_thing
 def test_every_operation_on_another_users_task_or_key_is_not_found(
-    operation: Operation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
 ) -> None:
     before = rows()
     theirs = operation.call(bob, "me", owner.ids, headers=SAME_ID)
@@ -213,7 +165,7 @@ def test_every_operation_on_another_users_task_or_key_is_not_found(
 
 @every_operation_on_a_thing
 def test_every_operation_on_another_users_task_or_key_with_a_condition_is_not_found(
-    operation: Operation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
 ) -> None:
     before = rows()
     condition = {"If-None-Match" if operation.method in ("GET", "HEAD") else "If-Match": '"1"'}
@@ -225,14 +177,14 @@ FOR_KEYS = [operation for operation in SECURED if {*operation.scope.split()} <= 
 
 
 @pytest.mark.parametrize("operation", FOR_KEYS, ids=[operation.name for operation in FOR_KEYS])
-def test_every_operation_with_a_key_of_its_scope_alone_succeeds(operation: Operation, owner: Owner) -> None:
+def test_every_operation_with_a_key_of_its_scope_alone_succeeds(operation: SecuredOperation, owner: Owner) -> None:
     key = owner.client.signed_in(new_key(owner.client, operation.scope.split()))
     assert 200 <= operation.call(key, "me", owner.ids).status < 300
 
 
 @every_operation
 def test_every_operation_with_a_key_of_all_scopes_but_one_it_needs_is_forbidden(
-    operation: Operation, owner: Owner, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, owner: Owner, rows: Callable[[], list[Any]]
 ) -> None:
     challenge = f'Bearer realm="task-api", error="insufficient_scope", scope="{operation.scope}"'
     for missing in operation.scope.split():
@@ -246,7 +198,7 @@ def test_every_operation_with_a_key_of_all_scopes_but_one_it_needs_is_forbidden(
 
 @every_operation
 def test_every_operation_with_a_revoked_key_is_unauthorized(
-    operation: Operation, owner: Owner, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, owner: Owner, rows: Callable[[], list[Any]]
 ) -> None:
     key = owner.client.signed_in(new_key(owner.client, KEY_SCOPES))
     last = owner.client.get("/api/v1/me/keys").json()["items"][0]
@@ -260,7 +212,7 @@ def test_every_operation_with_a_revoked_key_is_unauthorized(
 
 @pytest.mark.parametrize("operation", FOR_KEYS, ids=[operation.name for operation in FOR_KEYS])
 def test_every_operation_with_another_users_key_finds_nothing_of_the_owners(
-    operation: Operation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
 ) -> None:
     before = rows()
     key = bob.signed_in(new_key(bob, KEY_SCOPES))

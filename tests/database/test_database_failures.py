@@ -11,8 +11,9 @@ import psycopg2.errors
 import pytest
 import sqlalchemy
 
-from tests.conftest import PASSWORD, SECRET, execute, token
 from tests.support.client import Client
+from tests.support.credentials import PASSWORD, SECRET, token
+from tests.support.databases import execute
 from tests.support.rows import rows
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.service import register

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SECRET, database_url, execute, token
 from tests.support.client import Client, Reply
+from tests.support.credentials import SECRET, token
+from tests.support.databases import database_url, execute
 from tests.support.look_alikes import FURTHER, THEIR_TASK, Outcome, Sent, World
 from tests.support.wall_cases import CASES, FIELDS, PREPARED, SORTS, Mine, powerset, seed
 from todo_api import contract

@@ -16,9 +16,10 @@ import psutil
 import psycopg2
 import pytest
 
-from tests.conftest import SECRET, execute, token
 from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
+from tests.support.credentials import SECRET, token
+from tests.support.databases import execute
 from tests.support.live import Live
 from todo_api.database import connection as connections
 from todo_api.database import database as db

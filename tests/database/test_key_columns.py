@@ -1,6 +1,6 @@
 """Every key begins with the user: the condition for spreading the tables by user over several servers."""
 
-from tests.conftest import execute
+from tests.support.databases import execute
 
 EXCEPTIONS = {
     # Unique over all users by its nature.

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 from psycopg2.errors import CheckViolation
 
-from tests.conftest import database_url, execute
 from tests.support.client import Client
+from tests.support.databases import database_url, execute
 from todo_api.database import migrations as migrating
 from todo_api.embedded import EmbeddedServer
 

@@ -8,8 +8,9 @@ from contextlib import closing
 import psycopg2
 import pytest
 
-from tests.conftest import SECRET, execute, token
 from tests.support.client import Client
+from tests.support.credentials import SECRET, token
+from tests.support.databases import execute
 from tests.support.proxy import Proxy
 from todo_api.config import Config
 from todo_api.database import connection as connections

@@ -17,8 +17,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
-from tests.conftest import SECRET, database_url, execute, token
 from tests.support.client import Client
+from tests.support.credentials import SECRET, token
+from tests.support.databases import database_url, execute
 from todo_api.config import Config
 from todo_api.database import migrations as migrating
 from todo_api.database.connection import engine_url

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import SECRET, token
 from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
+from tests.support.credentials import SECRET, token
 from tests.support.live import Live
 from todo_api.embedded import EmbeddedServer
 

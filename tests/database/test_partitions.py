@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy
 
-from tests.conftest import execute
 from tests.support.client import Client
+from tests.support.databases import execute
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.tasks import statements as task_statements

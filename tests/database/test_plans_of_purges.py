@@ -7,9 +7,9 @@ from contextlib import closing
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import database_url
+from tests.support.databases import database_url
+from tests.support.plans import plan_of
 from tests.support.rows import rows
-from tests.tasks.test_query_plans import plan_of
 from todo_api.accounts import sessions
 from todo_api.database import purge as purges
 from todo_api.database.database import Database

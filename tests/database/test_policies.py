@@ -11,8 +11,8 @@ import psycopg2
 import psycopg2.errors
 import pytest
 
-from tests.conftest import PASSWORD
 from tests.support.client import Client
+from tests.support.credentials import PASSWORD
 from tests.support.look_alikes import World
 from todo_api.models import LOGIN_ROLE, USER_ROLE
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import psycopg2.errors
 import pytest
 
-from tests.conftest import execute
+from tests.support.databases import execute
 from todo_api.database.database import Database
 from todo_api.tasks.service import TaskService
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import PASSWORD, SECRET
-from tests.contract.test_isolation import KEY_SCOPES, SECURED
 from tests.support.client import Client
+from tests.support.credentials import PASSWORD, SECRET
 from tests.support.rows import rows
+from tests.support.secured_operations import KEY_SCOPES, SECURED
 from todo_api.config import Config
 
 TASKS = "/api/v1/me/tasks"

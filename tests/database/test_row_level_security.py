@@ -7,8 +7,9 @@ import psycopg2.errors
 import pytest
 import sqlalchemy
 
-from tests.conftest import PASSWORD, execute, token
 from tests.support.client import Client
+from tests.support.credentials import PASSWORD, token
+from tests.support.databases import execute
 from tests.support.rows import rows
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement

@@ -3,7 +3,7 @@
 import psycopg2.errors
 import pytest
 
-from tests.conftest import execute
+from tests.support.databases import execute
 
 GOOD_TASK = {
     "title": "'Buy milk'",

@@ -10,8 +10,8 @@ import pytest
 from alembic import command
 from sqlalchemy import create_engine
 
-from tests.conftest import database_url, execute
 from tests.support.catalogue import schema
+from tests.support.databases import database_url, execute
 from tests.support.rows import rows
 from todo_api.database import migrations as migrating
 from todo_api.database.connection import engine_url

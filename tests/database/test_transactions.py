@@ -7,7 +7,7 @@ import psycopg2.errors
 import pytest
 import sqlalchemy
 
-from tests.conftest import execute
+from tests.support.databases import execute
 from tests.support.rows import rows
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.service import register

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import execute
+from tests.support.databases import execute
 from todo_api.database import migrations as migrating
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.embedded import backup as backups

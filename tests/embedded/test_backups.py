@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PASSWORD, SECRET, database_url, execute, token
+from tests.support.credentials import PASSWORD, SECRET, token
+from tests.support.databases import database_url, execute
 from tests.support.live import COMMAND, Live, refusal, run
 from todo_api.config.secrets import kept_secret
 from todo_api.database import epochs

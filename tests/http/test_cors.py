@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import SECRET, token
 from tests.support.client import Client
+from tests.support.credentials import SECRET, token
 from todo_api.config import Config
 
 ORIGIN = "https://app.example.com"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conftest import PASSWORD, SECRET, token
 from tests.support.client import Client, Reply
+from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.live import Live
 from todo_api import contract
 from todo_api.config import Config

@@ -12,9 +12,10 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.conftest import SECRET, execute, token
 from tests.support.client import event_loop
 from tests.support.contract_check import ContractCheck
+from tests.support.credentials import SECRET, token
+from tests.support.databases import execute
 from tests.support.live import SLACK, Live
 from todo_api.app import create_app
 from todo_api.config import Config

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.rows import counts
-from tests.tasks.test_tasks import create, path
+from tests.support.tasks import create, path
 
 TASKS = "/api/v1/me/tasks"
 AUTH = ["/api/v1/auth/register", "/api/v1/auth/token", "/api/v1/auth/refresh", "/api/v1/auth/sign-out"]

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PASSWORD, SECRET, User
 from tests.support.client import Client, Reply
+from tests.support.credentials import PASSWORD, SECRET
 from tests.support.rows import rows
+from tests.support.users import User
 from todo_api.config import Config
 from todo_api.throttling.login_throttle import OF_ACCOUNT
 

@@ -14,9 +14,10 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import PASSWORD, SECRET, User, token
 from tests.support.client import Client, Reply
+from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.rows import rows
+from tests.support.users import User
 from todo_api import contract
 from todo_api.config import Config
 from todo_api.contract import resolve

@@ -11,9 +11,9 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.conftest import SECRET, token
 from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
+from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live, Wire
 from tests.support.rows import rows
 from todo_api.database.connection import engine_url

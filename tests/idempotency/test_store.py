@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy
 from cryptography.exceptions import InvalidTag
 
-from tests.conftest import PASSWORD, SECRET
 from tests.support.client import Client
+from tests.support.credentials import PASSWORD, SECRET
 from tests.support.rows import rows
 from todo_api.config import Config
 from todo_api.database import purge as purges

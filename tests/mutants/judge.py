@@ -24,9 +24,9 @@ from cosmic_ray.plugins import OPERATOR_PROVIDERS, get_operator
 from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import MutationSpec
 
-from tests.conftest import SERVER_URL, make_template
 from tests.mutants import operators
 from tests.mutants.packages import ROOT, Package
+from tests.support.databases import SERVER_URL, make_template
 from tests.support.rows import rows
 from todo_api.embedded import EmbeddedServer
 

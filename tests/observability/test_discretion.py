@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SECRET, token
+from tests.support.credentials import SECRET, token
 from tests.support.discretion import Discretion, Listener
 from todo_api.api_keys import secret as api_keys
 
@@ -171,7 +171,7 @@ def test_run_whose_tests_pass_fails_where_something_said_a_secret(
     tmp_path: Path, processes: int, planted: str, code: int
 ) -> None:
     (tmp_path / "test_planted.py").write_text(planted)
-    options = ["-c", str(ROOT / "setup.cfg"), "-p", "tests.conftest", "-p", "no:cacheprovider", f"-n{processes}"]
+    options = ["-c", str(ROOT / "setup.cfg"), "-p", "tests.support.judging", "-p", "no:cacheprovider", f"-n{processes}"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(tmp_path / "test_planted.py")],
         cwd=ROOT,

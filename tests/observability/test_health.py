@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.conftest import SECRET, execute, token
 from tests.support.client import Client
+from tests.support.credentials import SECRET, token
+from tests.support.databases import execute
 from todo_api.config import Config
 from todo_api.errors import Unavailable
 from todo_api.operations.readiness import DEADLINE, Readiness

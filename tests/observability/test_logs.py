@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import structlog
 
-from tests.conftest import SECRET, execute, token
+from tests.support.credentials import SECRET, token
+from tests.support.databases import execute
 from tests.support.live import Live
 from todo_api.observability import logs
 from todo_api.observability.request_record import Exchange

@@ -13,9 +13,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import SECRET, token
 from tests.support.client import Client
+from tests.support.credentials import SECRET, token
 from tests.support.live import Live
+from tests.support.metrics import rise, samples, scrape
 from tests.support.rows import rows
 from todo_api import contract
 from todo_api.api_keys.secret import make
@@ -26,7 +27,6 @@ from todo_api.observability.request_record import Exchange
 DOCS = Path(__file__).parents[2] / "docs"
 TASKS = "/api/v1/me/tasks"
 DURATION = "todo_api_request_duration_seconds"
-Samples = dict[tuple[str, tuple[str, ...]], float]
 
 
 @pytest.fixture(scope="module")
@@ -35,26 +35,6 @@ def live(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("metrics")
     with Live(folder, "--workers", "2", DATABASE_URL=url, JWT_SECRET=SECRET) as service:
         yield service.ready()
-
-
-def samples(text: str) -> Samples:
-    """Every sample by its name and the values of its labels, in the order of their names; without buckets."""
-    return {
-        (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if not sample.name.endswith("_bucket")
-    }
-
-
-def scrape(service: Live) -> Samples:
-    return samples(service.request("GET", "/metrics").body.decode())
-
-
-def rise(before: Samples, after: Samples, name: str) -> dict[tuple[str, ...], float]:
-    """By how much each sample of that name has risen, where it has."""
-    risen = {labels: value - before.get((name, labels), 0) for (each, labels), value in after.items() if each == name}
-    return {labels: value for labels, value in risen.items() if value}
 
 
 def sent(service: Live) -> Counter[tuple[str, ...]]:

@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.conftest import SECRET, token
+from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live, free_port, refusal
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -181,7 +181,7 @@ def _without_database(folder: Path, url: str, collector: Collector) -> Iterator[
 import asyncio, sys
 from tests.support.client import Client, event_loop
 from tests.support.contract_check import ContractCheck
-from tests.conftest import SECRET
+from tests.support.credentials import SECRET
 from todo_api.app import Watch, _alone, create_app
 from todo_api.config import Config
 from todo_api.traces import Traces

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import SECRET
-from tests.repository.test_wheel import SHIPPED
+from tests.support.credentials import SECRET
+from tests.support.shipped import SHIPPED
 from todo_api import contract
 from todo_api.config import Config
 from todo_api.server import Server

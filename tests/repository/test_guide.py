@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from tests.conftest import SECRET
+from tests.support.credentials import SECRET
 from tests.support.live import COMMAND, Live
 from todo_api import contract
 

@@ -148,6 +148,16 @@ def test_layers_import_nothing_foreign_to_them() -> None:
     assert foreign == []
 
 
+def test_tests_import_no_test_and_no_conftest() -> None:
+    imports = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in SOURCES
+        for name in imported(path)
+        if re.match(r"tests\.(\w+\.)*(test_\w+|conftest)\b", name)
+    ]
+    assert imports == []
+
+
 def test_commit_stands_in_db_alone() -> None:
     places = [place for path in SOURCES if PACKAGE in path.parents for place in matches(path, r"\bcommit\(")]
     assert [place for place in places if not place.startswith("todo_api/database/database.py:")] == []

@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import SECRET
+from tests.support.credentials import SECRET
 from tests.support.live import Live
 from todo_api import contract
 from todo_api.cli.main import _parser

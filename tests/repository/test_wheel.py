@@ -16,10 +16,10 @@ from zipfile import ZipFile
 import pytest
 
 from tests.support.live import Live, run
+from tests.support.shipped import SHIPPED
 from todo_api import contract
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("LICENSE", "README.md", "migrations", "openapi", "pyproject.toml", "setup.cfg", "todo_api")
 
 
 @pytest.fixture(scope="module")

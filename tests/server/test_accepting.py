@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import SECRET
+from tests.support.credentials import SECRET
 from tests.support.live import SLACK, Live
 
 BUSY = 400

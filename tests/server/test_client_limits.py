@@ -10,11 +10,11 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.conftest import SECRET, token
-from tests.observability.test_metrics import rise, scrape
 from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
+from tests.support.credentials import SECRET, token
 from tests.support.live import Live, Wire
+from tests.support.metrics import rise, scrape
 from tests.system.faults.slow_clients import slow_clients
 from todo_api import contract
 

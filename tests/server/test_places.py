@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import SECRET, token
 from tests.support.client import Reply
+from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live, Wire
 
 PLACES = 20

@@ -6,9 +6,8 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -17,52 +16,13 @@ import psutil
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import SECRET, token
-from tests.support.live import SLACK, Live, refusal, run
+from tests.support.credentials import SECRET, token
+from tests.support.live import Live, refusal, run
+from tests.support.processes import gone, own_token, postmasters, soon
 from todo_api.embedded import EmbeddedServer
 from todo_api.embedded.os_user import SYSTEM_USER
 
 TASKS = "/api/v1/me/tasks"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A private working folder, not pytest's, whose modes other runs of pytest reset. Its PostgreSQL ends with the test."""
-    above = Path(tempfile.mkdtemp(prefix="test-serve-"))
-    yield above
-    for process in postmasters(above):
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGQUIT)
-            process.wait(10)
-    shutil.rmtree(above)
-
-
-def postmasters(folder: Path) -> list[psutil.Process]:
-    """The PostgreSQL servers whose data are below the folder."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.name() == "postgres" and f"{folder}/" in "".join(process.cmdline()[2:3]):
-                found.append(process)
-    return found
-
-
-def gone(number: int) -> bool:
-    try:
-        return psutil.Process(number).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def soon(condition: Callable[[], bool], seconds: float = SLACK) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
-
-
-def own_token(folder: Path) -> str:
-    return run("token", "ada", cwd=folder).stdout.strip()
 
 
 def titles(service: Live, bearer: str) -> list[str]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import SECRET, token
 from tests.support.contract_check import ContractCheck
+from tests.support.credentials import SECRET, token
 from tests.support.live import Live, Wire
 
 FIELDS = f"Host: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer {token('ada')}\r\n".encode()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import SECRET
+from tests.support.credentials import SECRET
 from tests.support.live import Live
 
 HOST = b"Host: localhost\r\n"

@@ -15,9 +15,9 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import SECRET, token
-from tests.server.test_serve import folder, gone, own_token, postmasters, soon  # noqa: F401  # a fixture, by its name
+from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live, Wire
+from tests.support.processes import gone, own_token, postmasters, soon
 from todo_api.server import STOP_SECONDS
 from todo_api.server.limits import QUIET
 
@@ -183,7 +183,7 @@ def test_serve_with_fewer_and_more_workers_on_signals(service: Live) -> None:
     service.ready()
 
 
-def test_serve_a_new_release_takes_over_without_a_failed_request(folder: Path) -> None:  # noqa: F811  # the fixture
+def test_serve_a_new_release_takes_over_without_a_failed_request(folder: Path) -> None:
     """SIGUSR2: the new process has the socket and shares the embedded database; the old one leaves once it serves."""
     with Live(folder) as service:
         (old,) = service.ready().workers()
@@ -213,7 +213,7 @@ def test_serve_on_a_socket_of_systemd_keeps_who_waits_through_a_restart(tmp_path
         assert service.end() == 0
 
 
-def test_serve_embedded_database_that_was_killed_is_started_again(folder: Path) -> None:  # noqa: F811  # the fixture
+def test_serve_embedded_database_that_was_killed_is_started_again(folder: Path) -> None:
     with Live(folder) as service:
         service.ready()
         bearer = own_token(folder)

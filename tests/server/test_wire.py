@@ -7,9 +7,9 @@ from contextlib import closing
 import psycopg2
 import pytest
 
-from tests.conftest import SECRET, token
 from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
+from tests.support.credentials import SECRET, token
 from tests.support.live import Live
 
 HEAD = b"Host: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\n"

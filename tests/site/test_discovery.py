@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from tests.conftest import SECRET
 from tests.support.client import Client
+from tests.support.credentials import SECRET
 from todo_api import contract
 from todo_api.config import Config, ConfigurationError, load_config
 from todo_api.contract import openapi31 as contract31

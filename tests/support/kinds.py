@@ -12,16 +12,6 @@ from todo_api.models import KEY_SCOPES
 KINDS = ("operator", "account", "key")
 """Whose token it is: made by an operator for whom the service has not met, of a session of an account, or an API key."""
 
-TASKS = ("tests.tasks.test_tasks", "tests.tasks.test_lists", "tests.tasks.test_transitions")
-BOTH = (
-    "tests.tasks.test_conditions",
-    "tests.contract.test_isolation",
-    "tests.idempotency.test_retries",
-    "tests.api_keys.test_api_keys",
-)
-EACH_KIND = dict.fromkeys(TASKS, KINDS) | dict.fromkeys(BOTH, KINDS[:2])
-"""The modules whose users are of several kinds: one after another in each test. What is about keys and accounts takes no API key."""
-
 
 def new_token(url: str, issuer: TokenIssuer, kind: str, password_hash: str) -> str:
     """The token of a new user."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PASSWORD, SECRET, token
 from tests.support.client import Client, Reply
+from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.look_alikes import FURTHER, THEIR_KEY, THEIR_TASK, Ask, World
 from todo_api import contract
 from todo_api.accounts import sessions

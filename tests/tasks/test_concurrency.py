@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PASSWORD, SECRET, execute
 from tests.support.client import Client, Reply
+from tests.support.credentials import PASSWORD, SECRET
+from tests.support.databases import execute
 from todo_api.config import Config
 
 TASKS = "/api/v1/me/tasks"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client, Reply
-from tests.tasks.test_tasks import create, path
+from tests.support.tasks import create, path
 
 WRITES = {
     "replace": ("PUT", "", {"title": "Changed"}),

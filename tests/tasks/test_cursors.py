@@ -11,10 +11,10 @@ from uuid import UUID
 
 import pytest
 
-from tests.conftest import SECRET, token
 from tests.support.client import Client, Reply
+from tests.support.credentials import SECRET, token
 from tests.support.rows import rows
-from tests.tasks.test_tasks import create
+from tests.support.tasks import create
 from todo_api.tasks.pagination import CursorSigner
 from todo_api.tasks.service import TaskFilter
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SECRET, User, token
 from tests.support.client import Client
+from tests.support.credentials import SECRET, token
 from tests.support.live import run
 from tests.support.rows import rows
+from tests.support.users import User
 from todo_api.config import Config
 from todo_api.database import epochs
 

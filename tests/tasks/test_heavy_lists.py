@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import token
 from tests.support.client import Client, Reply
+from tests.support.credentials import token
 from tests.support.rows import rows
 from todo_api.database.database import Database
 from todo_api.tasks.pagination import CursorSigner

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.conftest import SECRET, token
+from tests.support.credentials import SECRET, token
 from tests.support.live import Live
 from tests.support.rows import rows
 

@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import token
 from tests.support.client import Client
+from tests.support.credentials import token
 from tests.support.rows import rows
-from tests.tasks.test_tasks import create, path
+from tests.support.tasks import create, path
 
 TASKS = "/api/v1/me/tasks"
 STATUSES = ["pending", "in_progress", "completed", "cancelled"]

@@ -9,10 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from tests.conftest import PASSWORD, SECRET, execute, token
 from tests.support.client import Client
+from tests.support.credentials import PASSWORD, SECRET, token
+from tests.support.databases import execute
 from tests.support.rows import rows
-from tests.tasks.test_tasks import create, path
+from tests.support.tasks import create, path
 from todo_api.config import Config
 
 TASKS = "/api/v1/me/tasks"

@@ -7,17 +7,16 @@ import pytest
 import sqlalchemy
 from sqlalchemy.engine import make_url
 
-from tests.conftest import execute
+from tests.support.databases import execute
+from tests.support.plans import LIMIT, USER, plan_of
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import Scope
 from todo_api.models import STATUSES, users
 from todo_api.tasks import statements as task_statements
 
-USER = "big"
 TASKS = 20_000
 RARE = 10
-LIMIT = 51
 MIDDLE = "2026-01-01T02:46:40Z"
 SORTS = ("created_at", "-created_at", "updated_at", "-updated_at", "title", "-title")
 FILTERS = {
@@ -60,21 +59,6 @@ def scope(filled: str, request: pytest.FixtureRequest) -> Iterator[Scope]:
     database = Database(url.render_as_string(hide_password=False), pool_size=1)
     yield database.as_user(USER)
     database.close()
-
-
-def plan_of(scope: Scope, statement: Statement, **parameters: Any) -> list[dict[str, Any]]:
-    """The nodes of the plan, with what each did."""
-    explained = Statement(sqlalchemy.select(sqlalchemy.literal_column("1")))
-    explained.name, explained.prepare = statement.name, statement.prepare
-    explained.execute = statement.execute.replace("EXECUTE", "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE", 1)
-    values = {"user_id": USER, "limit": LIMIT, "skip": 0, "known": [], **parameters}
-    return list(_nodes(scope.all(explained, values)[0][0][0]["Plan"]))
-
-
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for child in node.get("Plans", []):
-        yield from _nodes(child)
 
 
 def _after(sort: str) -> dict[str, str]:

@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.conftest import token
 from tests.support.client import Client
+from tests.support.credentials import token
 
 TASKS = "/api/v1/me/tasks"
 ACCOUNT = "/api/v1/me/account"

@@ -7,20 +7,10 @@ from uuid import UUID
 import pytest
 
 from tests.support.client import Client
+from tests.support.tasks import create, path
 from todo_api.models import STATUSES
 
 MISSING = "/api/v1/me/tasks/01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
-
-
-def create(client: Client, title: str = "Buy milk", **fields: Any) -> dict[str, Any]:
-    reply = client.post("/api/v1/me/tasks", {"title": title, **fields})
-    assert reply.status == 201, reply.body
-    task: dict[str, Any] = reply.json()
-    return task
-
-
-def path(task: dict[str, Any]) -> str:
-    return f"/api/v1/me/tasks/{task['id']}"
 
 
 def at(text: str) -> datetime:

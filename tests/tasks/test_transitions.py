@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client
-from tests.tasks.test_tasks import create, path
+from tests.support.tasks import create, path
 
 STATUSES = ["pending", "in_progress", "completed", "cancelled"]
 

@@ -1,7 +1,6 @@
 """Guessing of passwords: held off by account and by address, while the owner gets in."""
 
 import asyncio
-import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PASSWORD, SECRET
-from tests.support.client import Client, Reply
+from tests.support.client import Client
+from tests.support.credentials import PASSWORD, SECRET
+from tests.support.guessing import HOME, REGISTER, TOKEN, WRONG, anywhere, most_hashed, register, sign_in
 from tests.support.live import Live
 from todo_api.config import Config
 from todo_api.errors import Unavailable
@@ -19,13 +19,8 @@ from todo_api.throttling import login_throttle as guesses
 from todo_api.throttling.attempts import Allowance, Attempts, FamiliarPairs, Key, _Local
 from todo_api.throttling.login_throttle import AT_ONCE, OF_ACCOUNT, OF_ADDRESS, PATIENCE, WAITING, Turns
 
-REGISTER = "/api/v1/auth/register"
-TOKEN = "/api/v1/auth/token"
 TASKS = "/api/v1/me/tasks"
-WRONG = "a wrong password of somebody"
 MANY = 1000
-HOME = "192.0.2.1"
-_numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -33,29 +28,6 @@ def service(url: str, new_client: Callable[[Config], Client]) -> Client:
     """A service behind a proxy. Its limit of requests is out of the way, those of attempts are the usual ones."""
     config = Config(database_url=url, jwt_secret=SECRET, rate_limit="1000000/minute", trusted_proxies=("127.0.0.1",))
     return new_client(config)
-
-
-def sign_in(service: Client, email: str, address: str, password: str = WRONG) -> Reply:
-    body = {"email": email, "password": password}
-    return service.post(TOKEN, body, headers={"X-Forwarded-For": address})
-
-
-def register(service: Client, email: str, address: str) -> Reply:
-    return service.post(REGISTER, {"email": email, "password": PASSWORD}, headers={"X-Forwarded-For": address})
-
-
-def anywhere() -> str:
-    """An address that no other attempt of the run has."""
-    number = next(_numbers)
-    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-
-
-def most_hashed(free: int, seconds: float) -> int:
-    """How many attempts a key can have had, after so many seconds of trying all the time: delays of 1, 2, 4, ..."""
-    hashed, passed = free, 1
-    while passed <= seconds + 1:
-        hashed, passed = hashed + 1, passed * 2 + 1
-    return hashed
 
 
 def test_issue_token_of_one_account_attacked_from_everywhere_is_held_off_and_the_owner_gets_in(service: Client) -> None:

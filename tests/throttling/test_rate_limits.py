@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SECRET, token
-from tests.contract.test_every_operation import FOR_OPERATORS, FOR_USERS, Operation, each
 from tests.support.client import Client, Reply
+from tests.support.credentials import SECRET, token
+from tests.support.every_operation import FOR_OPERATORS, FOR_USERS, Operation, each
 from todo_api.config import Config
 from todo_api.http.routing import Routes
 from todo_api.throttling import counters

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SECRET, token
+from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live
 from tests.support.redis_server import RedisServer
 from todo_api.throttling.attempts import Allowance, Attempts, FamiliarPairs, Key

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
-from tests.conftest import PASSWORD
+from tests.support.credentials import PASSWORD
 from tests.support.live import Live
 
 ASK = """

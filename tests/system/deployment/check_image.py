@@ -19,7 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from tests.conftest import SECRET, database_url, execute
+from tests.support.credentials import SECRET
+from tests.support.databases import database_url, execute
 from tests.support.live import free_port
 from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer

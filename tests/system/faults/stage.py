@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import psycopg2
 
-from tests.conftest import SECRET, execute
+from tests.support.credentials import SECRET
+from tests.support.databases import execute
 from tests.support.live import COMMAND, Wire, environment, free_port
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.embedded import EmbeddedServer

@@ -11,8 +11,9 @@ import psycopg2
 import pytest
 from sqlalchemy import Integer, func, literal_column, select
 
-from tests.conftest import PASSWORD, SECRET, database_url, execute, token
 from tests.support.client import Client
+from tests.support.credentials import PASSWORD, SECRET, token
+from tests.support.databases import database_url, execute
 from tests.support.live import run
 from tests.support.pooler import SESSIONS, Pooler
 from todo_api.config import Config
@@ -39,6 +40,12 @@ SETTINGS = """
 """
 ITS_OWN = ("todo", "todo", "none", "Asia/Kathmandu", "0", "0", "", "", 0)
 """What another application of the pooler finds in a session that nobody has touched: no role, no user, none of their rows."""
+
+
+@pytest.fixture(scope="module")
+def route() -> str:
+    """Every database of these tests is reached through the pooler."""
+    return "pooled"
 
 
 @pytest.fixture(scope="module")

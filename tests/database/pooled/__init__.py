@@ -1,1 +1,0 @@
-"""What holds behind a pooler in transaction mode."""

@@ -1,0 +1,35 @@
+"""A plugin of pytest that leaves out, and says so, what needs a program that this machine lacks."""
+
+from pathlib import Path
+
+from tests.support import pooler, redis_server
+
+TESTS = Path(__file__).parents[1]
+BETTER_AUTH = TESTS / "auth" / "better-auth" / "node_modules" / ".package-lock.json"
+LEFT_OUT = {
+    "auth/test_better_auth.py": (
+        BETTER_AUTH.exists(),
+        "the real Better Auth server; if Node 20 and npm are there, make test installs it.",
+    ),
+    "throttling/test_redis.py": (
+        redis_server.PROGRAM is not None,
+        "limits in a real Redis; Debian's redis-server is missing.",
+    ),
+    "database/test_pooled_sessions.py": (
+        pooler.PROGRAM is not None,
+        "everything behind a pooler; Debian's pgbouncer is missing.",
+    ),
+}
+"""What needs something that may be missing, by its file."""
+
+MISSING = [TESTS / file for file, (is_there, _) in LEFT_OUT.items() if not is_there]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the files whose program is missing."""
+    return True if collection_path in MISSING else None
+
+
+def pytest_report_header() -> list[str]:
+    """Say what the run cannot do."""
+    return [f"Left out: {what}" for is_there, what in LEFT_OUT.values() if not is_there]

@@ -1,0 +1,27 @@
+"""What PostgreSQL does for a statement of the service."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy
+
+from todo_api.database.statement import Statement
+from todo_api.database.transaction import Scope
+
+USER = "big"
+LIMIT = 51
+
+
+def plan_of(scope: Scope, statement: Statement, **parameters: Any) -> list[dict[str, Any]]:
+    """The nodes of the plan, with what each did."""
+    explained = Statement(sqlalchemy.select(sqlalchemy.literal_column("1")))
+    explained.name, explained.prepare = statement.name, statement.prepare
+    explained.execute = statement.execute.replace("EXECUTE", "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE", 1)
+    values = {"user_id": USER, "limit": LIMIT, "skip": 0, "known": [], **parameters}
+    return list(_nodes(scope.all(explained, values)[0][0][0]["Plan"]))
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", []):
+        yield from _nodes(child)
