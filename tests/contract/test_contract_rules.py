@@ -19,6 +19,7 @@ from referencing.jsonschema import DRAFT4
 from tests.support.contract_check import _plain
 from todo_api import contract
 from todo_api.contract import resolve
+from todo_api.http import problems
 from todo_api.http.connexion_app import CompiledSpecification
 from todo_api.models import KEY_SCOPES, MOST_KEYS
 
@@ -235,12 +236,31 @@ def test_packages_with_handlers_are_the_tags() -> None:
     assert packages == {tag["name"] for document in CONTRACTS.values() for tag in document["tags"]}
 
 
-@pytest.mark.parametrize("path", [contract.TASK_API, contract.OPS_API], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(contract.TASK_API.parent.glob("*.yaml")), ids=lambda path: path.name)
 def test_contract_is_plain_yaml(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert [mark for mark in ("{{", "{%", "{#") if mark in text] == []
     tokens = yaml.scan(text, Loader=yaml.SafeLoader)
     assert [token for token in tokens if isinstance(token, yaml.AnchorToken | yaml.AliasToken)] == []
+
+
+def test_problem_texts_are_those_of_the_contracts_codes_and_of_every_error() -> None:
+    tasks, _ = CONTRACTS.values()
+    codes = tasks["components"]["schemas"]["ProblemCode"]["enum"]
+    assert sorted(contract.problem_texts()) == sorted(codes)
+    assert {kind.code for kind in (*problems.KINDS.values(), problems.INTERNAL_ERROR)} == {*codes}
+
+
+def test_problem_titles_and_statuses_of_examples_are_those_of_problem_texts() -> None:
+    shown = [
+        (name, problem["code"], problem["status"], problem["title"])
+        for document in CONTRACTS.values()
+        for name, example in document["components"].get("examples", {}).items()
+        if isinstance(problem := example["value"], dict) and "code" in problem
+    ]
+    texts = contract.problem_texts()
+    assert len(shown) > 20
+    assert shown == [(name, code, texts[code].status, texts[code].title) for name, code, _, _ in shown]
 
 
 def test_contracts_share_the_shape_of_problems() -> None:

@@ -45,7 +45,7 @@ SEEN_BY = {
     "app": ("server",),
     "server": ("cli", "server"),
     "cli": ("cli",),
-    "http.connexion_app": ("app",),
+    "http.connexion_app": ("app", "http"),
 }
 """Who may import what stands at the top."""
 

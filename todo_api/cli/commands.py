@@ -79,7 +79,7 @@ def mcp(options: argparse.Namespace) -> None:
 def publish(options: argparse.Namespace) -> None:
     """Prints the contract."""
     if options.format == "yaml":
-        print(contract.TASK_API.read_text(encoding="utf-8"), end="")
+        print(contract.as_yaml(contract.TASK_API).decode(), end="")
     else:
         print(orjson.dumps(contract.load(contract.TASK_API), option=orjson.OPT_INDENT_2).decode())
 

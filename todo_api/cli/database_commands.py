@@ -13,6 +13,7 @@ from types import ModuleType
 import psycopg2
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from todo_api import contract
 from todo_api.auth.external_issuer import description, external_tokens
 from todo_api.cli import late
 from todo_api.cli.commands import CommandError, loaded, refuse_taken, say, warn_of_unknown_settings, with_secret
@@ -54,10 +55,14 @@ def serve(options: argparse.Namespace) -> None:
     if not config.own_accounts:
         external_tokens(config)  # for what it refuses: here it is told in one line
         say(description(config))
+    gc.disable()  # until there is an application, for the same reason as in cli.py
+    server = import_server()
+    from todo_api.http.checking import check  # noqa: PLC0415  # it takes what the server imports
+
+    for root in (contract.TASK_API, contract.OPS_API):
+        check(root)  # before a database is started
     with _database(config) as (ready, keep):
         migrating.migrate(ready.database_url or "", say)
-        gc.disable()  # until there is an application, for the same reason as in cli.py
-        server = import_server()
         address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
         serving = f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"
         server.serve(ready, log, lambda: say(serving), keep)

@@ -12,6 +12,7 @@ from types import FrameType
 
 from todo_api.cli import commands
 from todo_api.config import ConfigurationError
+from todo_api.contract import ContractError
 
 SETTINGS = "Settings come from the environment and from a .env file in the working folder; the README lists them."
 
@@ -24,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.run(options)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except (commands.CommandError, ConfigurationError) as error:
+    except (commands.CommandError, ConfigurationError, ContractError) as error:
         print(f"todo-api: {error}", file=sys.stderr)
         return 1
     return 0
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     mcp.set_defaults(run=commands.mcp)
 
     published = subparsers.add_parser("contract", help="print the OpenAPI contract")
-    published.add_argument("--format", choices=("yaml", "json"), default="yaml", help="default: yaml, as written")
+    published.add_argument("--format", choices=("yaml", "json"), default="yaml", help="default: yaml")
     published.set_defaults(run=commands.publish)
     return parser
 

@@ -17,10 +17,14 @@ class RequiredScope:
     """What one operation asks of the token."""
 
     def __init__(self, operation: AbstractOperation) -> None:
-        """Raises ValueError where an operation that needs a token does not say which scope it needs, or the other way round."""
+        """Raise ValueError if an operation with security names no scope, or one without security names one."""
         self._scope: str | None = operation._operation.get("x-required-scope")
-        if bool(operation.security) != bool(self._scope):
-            raise ValueError(f"{operation.operation_id}: x-required-scope goes with security, and security with it")
+        if not isinstance(self._scope, str | None):
+            raise ValueError(f"{operation.operation_id}: x-required-scope must be a text")
+        if operation.security and not self._scope:
+            raise ValueError(f"{operation.operation_id}: x-required-scope is missing, and security asks for a token")
+        if self._scope and not operation.security:
+            raise ValueError(f"{operation.operation_id}: x-required-scope needs security, and there is none")
         self._needed = frozenset((self._scope or "").split())
 
     def check(self, scope: Scope) -> None:

@@ -4,11 +4,12 @@ from typing import Any
 
 import jsonschema_rs
 from connexion import FlaskApp
-from connexion.exceptions import InvalidSpecification
+from connexion.exceptions import InvalidSpecification, ResolverError
 from connexion.middleware.main import API
 from connexion.operations import AbstractOperation
 from connexion.resolver import Resolution, Resolver
 from connexion.spec import OpenAPISpecification
+from jsonschema_rs import ValidationError, ValidationErrorKind
 
 from todo_api.contract import snake_case
 
@@ -26,9 +27,20 @@ class TagResolver(Resolver):
     def resolve(self, operation: AbstractOperation) -> Resolution:
         """The handler of the operation; ResolverError where there is none."""
         operation_id = self.resolve_operation_id(operation)
+        if not operation.operation_id or len(operation._operation.get("tags", [])) != 1:
+            raise ResolverError("An operation needs an operationId and one tag.")
         (tag,) = operation._operation["tags"]
         function = self.resolve_function_from_operation_id(f"todo_api.{tag}.handlers.{snake_case(operation_id)}")  # type: ignore[no-untyped-call]  # Connexion's
         return Resolution(function, operation_id)
+
+
+class InvalidContract(InvalidSpecification):
+    """A contract that breaks the schema of OpenAPI, and where in the document it does."""
+
+    def __init__(self, steps: list[str], message: str) -> None:
+        super().__init__(f"{'/'.join(steps)}: {message}")
+        self.steps = steps
+        self.reason = message
 
 
 class CompiledSpecification(OpenAPISpecification):
@@ -38,8 +50,16 @@ class CompiledSpecification(OpenAPISpecification):
     @classmethod
     def _validate_spec(cls, spec: dict[str, Any]) -> None:
         for error in _OPENAPI.iter_errors(spec):
-            place = "/".join(str(part) for part in error.instance_path)
-            raise InvalidSpecification(f"{place}: {error.message}")
+            cause = _innermost(error)
+            raise InvalidContract([str(step) for step in cause.instance_path], cause.message)
+
+
+def _innermost(error: ValidationError) -> ValidationError:
+    """Return what is wrong inside a `oneOf`, with the alternative that is no reference."""
+    while isinstance(error.kind, ValidationErrorKind.OneOfNotValid | ValidationErrorKind.AnyOf):
+        alternatives = [found[0] for found in error.kind.context if found]
+        error = max(alternatives, key=lambda found: ('"$ref"' not in found.message, len(found.instance_path)))
+    return error
 
 
 class ContractApp(FlaskApp):

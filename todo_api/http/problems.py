@@ -7,6 +7,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api import errors
+from todo_api.contract import problem_text
 from todo_api.http import errors as rejections
 from todo_api.observability.request_record import Exchange
 from todo_api.schemas import dump_current
@@ -25,42 +26,48 @@ class Kind(NamedTuple):
     title: str
 
 
+def _kind(code: str) -> Kind:
+    """Return a code with its status and title, which `problems.yaml` has. Raise ContractError."""
+    text = problem_text(code)
+    return Kind(text.status, code, text.title)
+
+
 KINDS: dict[type[Exception], Kind] = {
-    errors.ValidationFailed: Kind(400, "validation_failed", "Validation failed"),
-    rejections.MalformedJson: Kind(400, "malformed_json", "Malformed JSON"),
-    rejections.BadRequest: Kind(400, "bad_request", "Bad request"),
-    errors.InvalidCursor: Kind(400, "invalid_cursor", "Invalid cursor"),
-    errors.Unauthorized: Kind(401, "unauthorized", "Unauthorized"),
-    errors.InvalidCredentials: Kind(401, "invalid_credentials", "Invalid credentials"),
-    errors.InvalidRefreshToken: Kind(401, "invalid_refresh_token", "Invalid refresh token"),
-    errors.StaleToken: Kind(401, "fresh_token_required", "Fresh token required"),
-    errors.WrongPassword: Kind(403, "wrong_password", "Wrong password"),
-    errors.Forbidden: Kind(403, "forbidden", "Forbidden"),
-    errors.InsufficientScope: Kind(403, "insufficient_scope", "Insufficient scope"),
-    errors.NotFound: Kind(404, "not_found", "Not found"),
-    rejections.RouteNotFound: Kind(404, "not_found", "Not found"),
-    errors.AccountsDisabled: Kind(404, "accounts_disabled", "Accounts disabled"),
-    rejections.MethodNotAllowed: Kind(405, "method_not_allowed", "Method not allowed"),
-    rejections.RequestTimeout: Kind(408, "request_timeout", "Request timeout"),
-    errors.InvalidTransition: Kind(409, "invalid_transition", "Invalid transition"),
-    errors.EmailTaken: Kind(409, "email_taken", "E-mail taken"),
-    errors.IdempotencyInProgress: Kind(409, "idempotency_in_progress", "Idempotency in progress"),
-    errors.TooManyKeys: Kind(409, "too_many_keys", "Too many keys"),
-    errors.PreconditionFailed: Kind(412, "precondition_failed", "Precondition failed"),
-    rejections.PayloadTooLarge: Kind(413, "payload_too_large", "Payload too large"),
-    rejections.UriTooLong: Kind(414, "uri_too_long", "URI too long"),
-    rejections.UnsupportedMediaType: Kind(415, "unsupported_media_type", "Unsupported media type"),
-    rejections.UnsupportedContentCoding: Kind(415, "unsupported_media_type", "Unsupported media type"),
-    rejections.ExpectationFailed: Kind(417, "expectation_failed", "Expectation failed"),
-    errors.IdempotencyKeyReused: Kind(422, "idempotency_key_reused", "Idempotency key reused"),
-    rejections.RateLimited: Kind(429, "rate_limited", "Rate limited"),
-    rejections.HeaderFieldsTooLarge: Kind(431, "header_fields_too_large", "Header fields too large"),
-    rejections.NotImplementedByServer: Kind(501, "not_implemented", "Not implemented"),
-    rejections.Overloaded: Kind(503, "overloaded", "Overloaded"),
-    errors.Unavailable: Kind(503, "unavailable", "Unavailable"),
-    errors.NotReady: Kind(503, "unavailable", "Unavailable"),
+    errors.ValidationFailed: _kind("validation_failed"),
+    rejections.MalformedJson: _kind("malformed_json"),
+    rejections.BadRequest: _kind("bad_request"),
+    errors.InvalidCursor: _kind("invalid_cursor"),
+    errors.Unauthorized: _kind("unauthorized"),
+    errors.InvalidCredentials: _kind("invalid_credentials"),
+    errors.InvalidRefreshToken: _kind("invalid_refresh_token"),
+    errors.StaleToken: _kind("fresh_token_required"),
+    errors.WrongPassword: _kind("wrong_password"),
+    errors.Forbidden: _kind("forbidden"),
+    errors.InsufficientScope: _kind("insufficient_scope"),
+    errors.NotFound: _kind("not_found"),
+    rejections.RouteNotFound: _kind("not_found"),
+    errors.AccountsDisabled: _kind("accounts_disabled"),
+    rejections.MethodNotAllowed: _kind("method_not_allowed"),
+    rejections.RequestTimeout: _kind("request_timeout"),
+    errors.InvalidTransition: _kind("invalid_transition"),
+    errors.EmailTaken: _kind("email_taken"),
+    errors.IdempotencyInProgress: _kind("idempotency_in_progress"),
+    errors.TooManyKeys: _kind("too_many_keys"),
+    errors.PreconditionFailed: _kind("precondition_failed"),
+    rejections.PayloadTooLarge: _kind("payload_too_large"),
+    rejections.UriTooLong: _kind("uri_too_long"),
+    rejections.UnsupportedMediaType: _kind("unsupported_media_type"),
+    rejections.UnsupportedContentCoding: _kind("unsupported_media_type"),
+    rejections.ExpectationFailed: _kind("expectation_failed"),
+    errors.IdempotencyKeyReused: _kind("idempotency_key_reused"),
+    rejections.RateLimited: _kind("rate_limited"),
+    rejections.HeaderFieldsTooLarge: _kind("header_fields_too_large"),
+    rejections.NotImplementedByServer: _kind("not_implemented"),
+    rejections.Overloaded: _kind("overloaded"),
+    errors.Unavailable: _kind("unavailable"),
+    errors.NotReady: _kind("unavailable"),
 }
-INTERNAL_ERROR = Kind(500, "internal_error", "Internal error")
+INTERNAL_ERROR = _kind("internal_error")
 
 
 def problem(error: Exception, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

@@ -79,10 +79,10 @@ def _file(path: Path) -> Page:
 
 def published(path: Path) -> Makers:
     """The pages of the contract in that file, and of Swagger UI."""
-    text = path.read_bytes()  # as it is enforced from now on, whatever is installed later
+    contract.as_json(path)  # read as it is enforced from now on, whatever is installed later
     return {
         _UI.rstrip("/"): lambda: page(b"", "text/plain", 307, location=_UI),
-        "/api/v1/openapi.yaml": lambda: page(text, "application/yaml"),
+        "/api/v1/openapi.yaml": lambda: page(contract.as_yaml(path), "application/yaml"),
         "/api/v1/openapi.json": lambda: page(contract.as_json(path), "application/json"),
         "/api/v1/openapi-3.1.json": lambda: page(
             orjson.dumps(contract31.convert(contract.load(path))), "application/json"

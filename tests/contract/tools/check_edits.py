@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.contract.tools.diff import CONTRACT, Version, judge
+from tests.contract.tools.diff import Version, judge
 from tests.contract.tools.edits import EDITS, Edit
 from tests.contract.tools.impact import ROOT, Change, Document, Impact, changes, impact
+from todo_api import contract as contracts
 
 POLICY = ROOT / "docs" / "contract.md"
 START, END = "<!-- The seeded edits, from the run -->\n", "<!-- End of the seeded edits -->\n"
@@ -18,7 +18,7 @@ BASE = Version(1, 0, 0)
 
 
 def contract(version: str = "1.0.0") -> Document:
-    document: Document = yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))
+    document: Document = contracts.load(contracts.TASK_API)
     return document | {"info": document["info"] | {"version": version}}
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.contract.tools.diff import CONTRACT
 from tests.contract.tools.impact import QUIET, REDOCLY, ROOT, Document
+from todo_api import contract
 
 SPECTRAL = ROOT / "node_modules" / ".bin" / "spectral"
 TASKS = "/{user_id}/tasks"
@@ -78,8 +78,7 @@ def broken(document: Document) -> Document:
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("contract") / "bad.yaml"
-    document = yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(broken(document)), encoding="utf-8")
+    path.write_text(json.dumps(broken(contract.load(contract.TASK_API))), encoding="utf-8")
     return path
 
 
@@ -91,6 +90,11 @@ def by_redocly(bad: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def by_spectral(bad: Path) -> set[str]:
     return spectral(bad)
+
+
+def test_bundle_is_what_redocly_makes_of_the_files(tmp_path: Path) -> None:
+    linted(REDOCLY, "bundle", contract.TASK_API, "--output", tmp_path / "bundle.yaml")
+    assert yaml.safe_load((tmp_path / "bundle.yaml").read_text("utf-8")) == contract.load(contract.TASK_API)
 
 
 def test_redocly_finds_an_offence_against_each_rule_of_ours(by_redocly: set[str]) -> None:

@@ -1,6 +1,6 @@
 """Compares the contract with the last released one, and its version with what has changed: `make contract-diff`.
 
-Every release is kept as `openapi/released/VERSION.yaml`. Between releases the contract's version ends in `-dev`.
+Every release is kept as `openapi/released/VERSION.yaml`, bundled. Between releases the contract's version ends in `-dev`.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import NamedTuple
 import yaml
 
 from tests.contract.tools.impact import ROOT, Change, Document, Impact, changes, impact
+from todo_api import contract
 
-CONTRACT = ROOT / "openapi" / "task-api.yaml"
 RELEASED = ROOT / "openapi" / "released"
 
 MENDED = {
@@ -89,7 +89,7 @@ def judge(current: Document, released: dict[Version, Document]) -> Verdict:
         errors += grown
     if is_release:
         errors.append(
-            f"{written} is a release without its file: cp openapi/task-api.yaml openapi/released/{written}.yaml, "
+            f"{written} is a release without its file: todo-api contract >openapi/released/{written}.yaml, "
             "or, until it is released, end the version in -dev."
         )
     return Verdict(found, errors)
@@ -141,7 +141,7 @@ def load(folder: Path) -> dict[Version, Document]:
 
 def main() -> int:
     """0 where the contract may stand, 1 where not."""
-    current = yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))
+    current = contract.load(contract.TASK_API)
     released = load(RELEASED)
     verdict = judge(current, released)
     for change in verdict.changes:

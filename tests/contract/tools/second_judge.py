@@ -48,7 +48,8 @@ def respect(service: Live) -> bool:
 
 def drift(service: Live, folder: Path) -> bool:
     """Whether the traffic that schemathesis makes of the contract, in its positive mode, keeps it."""
-    har, report = folder / "traffic.har", folder / "drift.json"
+    har, report, bundle = folder / "traffic.har", folder / "drift.json", folder / "task-api.yaml"
+    bundle.write_bytes(contract.as_yaml(contract.TASK_API))
     fuzz(
         service,
         folder,
@@ -61,7 +62,7 @@ def drift(service: Live, folder: Path) -> bool:
         "--output-sanitize=false",  # else the judge sees no tokens
     )
     done = redocly(
-        *("drift", har, "--api", contract.TASK_API, "--server", f"{service.origin}/api/v1", "--coverage"),
+        *("drift", har, "--api", bundle, "--server", f"{service.origin}/api/v1", "--coverage"),
         *("--ignore-headers=x-schemathesis-*", "--format=json", "--output", report),
     )
     if not report.exists():

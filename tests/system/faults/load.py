@@ -23,7 +23,7 @@ KEPT = 40
 
 UNAVAILABLE = 503
 IN_PROGRESS = 409
-IDEMPOTENT = "Idempotency-Key" in contract.TASK_API.read_text(encoding="utf-8")
+IDEMPOTENT = b"Idempotency-Key" in contract.as_json(contract.TASK_API)
 
 Unknown = (ClosedError, LateError)
 

@@ -41,8 +41,9 @@ def fuzz(service: Live, folder: Path, *options: str, any_user: bool = False, **s
         )
         config = config.replace(OWN_SPACE_STATUSES, f'{OWN_SPACE_STATUSES}"403", ')
     (folder / "schemathesis.toml").write_text(config, encoding="utf-8")
+    (folder / "task-api.yaml").write_bytes(contract.as_yaml(contract.TASK_API))
     done = subprocess.run(
-        [COMMAND, "--no-color", "run", contract.TASK_API, *options],
+        [COMMAND, "--no-color", "run", "task-api.yaml", *options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(HERE), "API_URL": f"{service.origin}/api/v1", "COLUMNS": "120"},
         stdin=subprocess.DEVNULL,
