@@ -19,9 +19,9 @@ from todo_api.auth.tokens import TokenIssuer, TokenMemory, TokenVerifier
 from todo_api.config import Config, ConfigurationError
 from todo_api.config.secrets import cursor_secret
 from todo_api.database import migrations as migrating
+from todo_api.database import readiness
 from todo_api.database.database import Database
 from todo_api.database.purging import Purging
-from todo_api.errors import Unavailable
 from todo_api.http.admission import AdmissionControl
 from todo_api.http.authentication import BearerHandler, Lookups
 from todo_api.http.connexion_app import ContractApp, TagResolver
@@ -99,8 +99,9 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
     """The service as an ASGI application. `config` names the database and the secret."""
     watch = watch or _alone()
     url = _database_url(config)
-    database = Database(url, pool_size=config.threads_of_worker, on_loop=True, watch=watch.recorder.connection_used)
-    beside = Database(url, pool_size=1, watch=watch.recorder.connection_used)  # readiness does not wait for requests
+    new_database = partial(Database, url, watch=watch.recorder.connection_used, role_prefix=config.database_role_prefix)
+    database = new_database(pool_size=config.threads_of_worker, on_loop=True)
+    beside = new_database(pool_size=1)  # readiness does not wait for requests
     watch.recorder.connections(config.threads_of_worker + 1)
     external = None if config.own_accounts else external_tokens(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
@@ -153,8 +154,8 @@ def _database_url(config: Config) -> str:
 def _checks(database: Database, external: ExternalTokens | None) -> dict[str, Callable[[], None]]:
     """Of readiness, by name."""
     checks: dict[str, Callable[[], None]] = {
-        "database": database.ping,
-        "schema": partial(_check_schema, database, migrating.head()),
+        "database": partial(readiness.check_database, database),
+        "schema": partial(readiness.check_schema, database, migrating.head()),
     }
     return checks | ({"issuer_keys": external.check} if external else {})
 
@@ -168,13 +169,6 @@ def _key_lookups(database: Database, admission: AdmissionControl) -> Lookups:
 def _purge(replies: Replies, database: Database) -> int:
     """Deletes some of what has expired, and says how much of it."""
     return replies.purge() + sessions.purge(database)
-
-
-def _check_schema(database: Database, needed: str) -> None:
-    """A later schema will do: a migration runs beside the release before it, which goes on serving meanwhile."""
-    revision = database.revision()
-    if revision is None or revision < needed:  # revisions are numbers of four digits
-        raise Unavailable("The schema of the database is older than the one that this release needs.")
 
 
 def _pages(config: Config) -> Makers:

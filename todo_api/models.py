@@ -24,13 +24,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN
 
-USER_ROLE = "task_api_user"
-"""Runs every statement of a known user. Owns nothing, and sees the rows of `app.user_id` alone."""
+from todo_api.roles import ROLE_PREFIX, Roles
 
-LOGIN_ROLE = "task_api_login"
-"""Runs what comes before a user is known. Sees the account of `app.email` alone, the API key of `app.key_digest`, the session of
-`app.session`, the reply of
-`app.request`, what the purge may delete, and no task."""
+USER_ROLE, LOGIN_ROLE = Roles.named(ROLE_PREFIX)
+"""The roles of a deployment that names no others, and those that migrations are written with."""
 
 REPLIES_KEPT = "24 hours"
 """For how long a reply is kept for a retry, as an interval of PostgreSQL's."""

@@ -18,12 +18,13 @@ PRODUCT = (
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
-    "models": (),
+    "roles": (),
+    "models": ("roles",),
     "etags": (),
     "contract": ("contract",),
-    "config": ("config", "contract"),
+    "config": ("config", "contract", "roles"),
     "guards": ("database", "errors", "models"),
-    "database": ("database", "contract", "errors", "models"),
+    "database": ("database", "contract", "errors", "models", "roles"),
     "auth": ("auth", "config", "errors"),
     "tasks": ("tasks", *PRODUCT),
     "accounts": ("accounts", "api_keys", "tasks", *PRODUCT),
@@ -170,7 +171,7 @@ def test_environment_is_read_in_one_place() -> None:
         if ROOT / "tests" not in path.parents
         and matches(path, r"\bos\.(environ|getenv|putenv)\b|from os import .*environ")
     }
-    assert readers == {"todo_api/config/config.py", "migrations/env.py"}
+    assert readers == {"todo_api/config/config.py", "todo_api/database/url.py", "migrations/env.py"}
 
 
 def test_files_are_short_enough_to_read() -> None:

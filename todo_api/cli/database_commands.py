@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import psycopg2
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
 from todo_api import contract
 from todo_api.auth.external_issuer import description, external_tokens
@@ -20,7 +20,9 @@ from todo_api.cli.commands import CommandError, loaded, refuse_taken, say, warn_
 from todo_api.config import Config, ConfigurationError, is_handed_a_socket
 from todo_api.database import epochs
 from todo_api.database import migrations as migrating
-from todo_api.database.connection import engine_url, reason
+from todo_api.database.checks import DatabaseUnfitError
+from todo_api.database.connection import reason
+from todo_api.database.url import UrlError, ignore_environment, parameters
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.embedded import backup as backups
 from todo_api.errors import Unavailable
@@ -32,9 +34,13 @@ def _told() -> Iterator[None]:
     """Raises what is wrong with the database as a CommandError."""
     try:
         yield
-    except (backups.BackupError, EmbeddedUnavailable, migrating.SchemaTooNewError) as error:
+    except (backups.BackupError, EmbeddedUnavailable, migrating.SchemaTooNewError, DatabaseUnfitError) as error:
         raise CommandError(str(error)) from error
     except Unavailable as error:
+        if missing := re.search('database "([^"]+)" does not exist', str(error)):
+            raise CommandError(
+                f"the database {missing[1]} does not exist: CREATE DATABASE {missing[1]}, with an owner, as the README says."
+            ) from error
         raise CommandError(f"the database does not answer ({error}). Check DATABASE_URL.") from error
     except (psycopg2.Error, DBAPIError) as error:
         raise CommandError(
@@ -62,7 +68,7 @@ def serve(options: argparse.Namespace) -> None:
     for root in (contract.TASK_API, contract.OPS_API):
         check(root)  # before a database is started
     with _database(config) as (ready, keep):
-        migrating.migrate(ready.database_url or "", say)
+        migrating.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
         address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
         serving = f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"
         server.serve(ready, log, lambda: say(serving), keep)
@@ -91,7 +97,7 @@ def migrate(_: argparse.Namespace) -> None:
     config = loaded()
     warn_of_unknown_settings()
     with _database(config) as (ready, __):
-        migrating.migrate(ready.database_url or "", say)
+        migrating.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
         say(f"The database is at revision {migrating.head()}.")
 
 
@@ -146,11 +152,12 @@ def _database(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
     """
     config = with_secret(config)
     if config.database_url:
+        ignore_environment(secrets=True)
         try:
-            given = engine_url(config.database_url).query.get("connect_timeout", "2")
-        except (ArgumentError, ValueError) as error:
-            raise ConfigurationError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name") from error
-        if not re.fullmatch("[2-9]|[1-5][0-9]|60", str(given)):  # to libpq, 0 and negative numbers are no limit
+            given = parameters(config.database_url).get("connect_timeout", "2")
+        except UrlError as error:
+            raise ConfigurationError(str(error)) from error
+        if not re.fullmatch("[2-9]|[1-5][0-9]|60", given):  # to libpq, 0 and negative numbers are no limit
             raise ConfigurationError("connect_timeout in DATABASE_URL must be a whole number from 2 to 60, of seconds.")
         yield config, lambda: None
         return

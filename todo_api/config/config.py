@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 
 from todo_api.config import origins, settings
 from todo_api.contract.times import is_date_time
+from todo_api.roles import ROLE_PREFIX
 
 OWN_ISSUER = "task-api"
 OWN_AUDIENCE = "task-api"
@@ -56,6 +57,7 @@ class Config:
     """Everything the service can be told. The environment variable of a field is its name in capitals."""
 
     database_url: str | None = None
+    database_role_prefix: str = ROLE_PREFIX
     data_dir: Path = Path("data")
     host: str = "127.0.0.1"
     port: int = 8000
@@ -118,6 +120,7 @@ class Config:
             raise ConfigurationError("LOG_FORMAT must be json or text.")
         if self.database_url is not None and not self.database_url.startswith(("postgres://", "postgresql://")):
             raise ConfigurationError("DATABASE_URL must start with postgresql:// or postgres://.")
+        _refuse("DATABASE_ROLE_PREFIX", settings.role_prefix_flaw(self.database_role_prefix))
         _refuse("HOST", settings.host_flaw(self.host))
         for origin in self.cors_origins:
             _refuse("CORS_ORIGINS", origins.flaw(origin))

@@ -38,6 +38,13 @@ def host_flaw(host: str) -> str | None:
     return "must be an address or a name, without scheme, brackets or port, such as 127.0.0.1 or ::1."
 
 
+def role_prefix_flaw(prefix: str) -> str | None:
+    """Say what is wrong with a prefix of names of roles. PostgreSQL cuts names at 63 bytes, and keeps `pg_` to itself."""
+    if re.fullmatch("(?!pg_)[a-z_][a-z0-9_]{0,49}", prefix):
+        return None
+    return "must have 1 to 50 of a-z, 0-9 and _, and begin with a letter or _, but not with pg_."
+
+
 def is_server(url: str, schemes: tuple[str, ...], *, with_user: bool = False) -> bool:
     """Tell whether the text is the URL of a server."""
     try:

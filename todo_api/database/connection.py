@@ -13,6 +13,7 @@ from psycopg2.extras import UUID_adapter
 from sqlalchemy.engine import URL, make_url
 
 from todo_api.database.statement import Row
+from todo_api.database.url import address, parameters
 from todo_api.errors import Unavailable
 
 CONNECT_TIMEOUT = 2
@@ -32,6 +33,9 @@ OPTIONS: dict[str, str | int] = {
 }
 """libpq's, where the URL does not set them. None reaches the server but `application_name`, which poolers take."""
 
+ENCODING = "UTF8"
+"""Of all sessions, whatever the environment, the database or its role have for a default. Poolers take it."""
+
 
 STATEMENT_TIMEOUT = 5
 """Seconds that the database gives a statement, and a transaction between two of them."""
@@ -40,18 +44,44 @@ LOCK_TIMEOUT = 4
 """Seconds that a statement waits for a lock."""
 
 SETTINGS = {
-    "TimeZone": "UTC",
+    "statement_timeout": f"{STATEMENT_TIMEOUT}s",  # the first one: a shorter default would end what sets the others
     "lock_timeout": f"{LOCK_TIMEOUT}s",
-    "statement_timeout": f"{STATEMENT_TIMEOUT}s",
+    "search_path": "public",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "row_security": "on",
 }
-"""PostgreSQL's, in which each statement runs."""
+"""PostgreSQL's, for each statement of ours. They never come from the defaults of the database or of its role."""
+
+_OF_SESSIONS = {
+    "default_transaction_isolation": "read committed",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",  # PostgreSQL 17 and later
+}
+"""Also set in a session of our own."""
+
+STRINGS_ADVICE = "standard_conforming_strings is off: run ALTER DATABASE ... RESET standard_conforming_strings, and ALTER ROLE ... likewise."
 
 _SETS = ", ".join(
     f"set_config('{name}', '{value}', pg_backend_pid() <> %(session)s)" for name, value in SETTINGS.items()
 )
-TAKE_SETTINGS = f"SELECT pg_backend_pid() = %(session)s, {_SETS}"
-"""Gives the session SETTINGS where it is that which the connection was made to, and says whether it is. Behind a pooler it is not, and
-the next statement may meet another: there it sets nothing that outlives it."""
+_SETS_OF_SESSIONS = " UNION ALL ".join(
+    f"SELECT set_config(name, '{value}', pg_backend_pid() <> %(session)s) FROM pg_settings WHERE name = '{name}'"  # noqa: S608  # of constants
+    for name, value in _OF_SESSIONS.items()
+)
+TAKE_SETTINGS = (
+    f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}s'; "
+    f"SELECT pg_backend_pid() = %(session)s, {_SETS}, ARRAY({_SETS_OF_SESSIONS})"
+)
+"""Set SETTINGS for the session that the connection was made to, and tell whether it is that one. Behind a pooler it is not, and the
+next statement may meet another: there it sets nothing that outlives it."""
+
+EACH_TIME = "SET LOCAL transaction_isolation = 'read committed'; " + "".join(
+    f"SET LOCAL {name} = '{value}'; " for name, value in SETTINGS.items()
+)
+"""SETTINGS for one statement, in a session that has not taken them."""
 
 POOL_TIMEOUT = 2
 """Seconds to wait for a free connection of the pool."""
@@ -102,15 +132,25 @@ def engine_url(url: str) -> URL:
     return make_url(url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg2")
 
 
-def address(url: str) -> str:
-    """The URL as libpq wants it."""
-    return engine_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
 def options(url: str) -> dict[str, str | int]:
-    """Those of OPTIONS that the URL leaves open."""
-    given = engine_url(url).query
-    return {name: value for name, value in OPTIONS.items() if name not in given}
+    """Return libpq's options beside the URL: those of OPTIONS that it leaves open, and those that no variable may change."""
+    given = parameters(url)
+    chosen: dict[str, str | int] = {name: value for name, value in OPTIONS.items() if name not in given}
+    several = "," in given.get("host", given.get("hostaddr", ""))
+    target = given.get("target_session_attrs", "primary" if several else "any")
+    return chosen | {"client_encoding": ENCODING, "options": given.get("options", ""), "target_session_attrs": target}
+
+
+def connect(url: str) -> psycopg2.extensions.connection:
+    """Return a connection of psycopg2's, whose functions block."""
+    made: psycopg2.extensions.connection = psycopg2.connect(address(url), **options(url))  # type: ignore[call-overload]  # libpq takes numbers, too
+    return made
+
+
+def refuse_other_strings(connection: Any) -> None:
+    """Raise OperationalError if backslashes escape in strings: a statement is parsed before what it sets takes effect."""
+    if connection.get_parameter_status("standard_conforming_strings") == "off":
+        raise psycopg2.OperationalError(STRINGS_ADVICE)
 
 
 def driver_error(error: Exception) -> Exception:

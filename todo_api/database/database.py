@@ -19,25 +19,17 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 
-from todo_api.database.connection import SETTINGS, STATEMENT_TIMEOUT, Connection, SilentError
+from todo_api.database.connection import EACH_TIME, STATEMENT_TIMEOUT, Connection, SilentError
 from todo_api.database.pool import LoopConnections
 from todo_api.database.statement import Row, Statement
 from todo_api.database.thread_connections import ThreadConnections
-from todo_api.database.transaction import (
-    KEY_PREFIX,
-    LOGIN_PREFIX,
-    PURGE_PREFIX,
-    SESSION_PREFIX,
-    USER_PREFIX,
-    Scope,
-    Transaction,
-)
+from todo_api.database.transaction import Prefixes, Scope, Transaction
 from todo_api.errors import Unavailable
+from todo_api.roles import ROLE_PREFIX, Roles
 
 SILENCE = STATEMENT_TIMEOUT + 1
 """Seconds without an answer after which a connection is given up, because the database does not keep its own limits."""
 
-_SETTINGS = "".join(f"SET LOCAL {name} = '{value}'; " for name, value in SETTINGS.items())
 _PREPARED = "prepared"
 _LIMITS = (psycopg2.errors.IdleInTransactionSessionTimeout, psycopg2.errors.TransactionTimeout)
 _AWAY = (
@@ -84,13 +76,21 @@ class Database:
     """The pool of connections to one PostgreSQL, 15 or newer. Not to be shared across a fork."""
 
     def __init__(
-        self, url: str, *, pool_size: int, on_loop: bool = False, watch: Callable[[int], None] = lambda _: None
+        self,
+        url: str,
+        *,
+        pool_size: int,
+        on_loop: bool = False,
+        watch: Callable[[int], None] = lambda _: None,
+        role_prefix: str = ROLE_PREFIX,
     ) -> None:
         """For functions that `greenlets.spawn` runs on one event loop, or, without `on_loop`, for any threads.
 
         `watch` is told of each connection that is taken into use, +1, and given back, -1, from any thread.
         """
         self._watch = watch
+        self.roles = Roles.named(role_prefix)
+        self._prefixes = Prefixes.of(self.roles)
         pool = LoopConnections if on_loop else ThreadConnections
         self._pool = pool(url, size=pool_size, silence=SILENCE)
         self.prepares = True
@@ -98,19 +98,19 @@ class Database:
 
     def as_user(self, user_id: str) -> Scope:
         """The scope of one user: row-level security shows what is theirs, and nothing else."""
-        return Scope(self, USER_PREFIX, user_id)
+        return Scope(self, self._prefixes.user, user_id)
 
     def as_login(self, email: str) -> Scope:
         """The scope of one sign-in or registration: the account of this e-mail address, and no task."""
-        return Scope(self, LOGIN_PREFIX, email)
+        return Scope(self, self._prefixes.login, email)
 
     def as_purge(self) -> Scope:
         """The scope of the purge: when what has expired was made and whose it is, to be deleted, and nothing else."""
-        return Scope(self, PURGE_PREFIX, "expired")
+        return Scope(self, self._prefixes.purge, "expired")
 
     def as_key(self, digest: str) -> Scope:
         """The scope of one look-up: the API key with this digest, and no task."""
-        return Scope(self, KEY_PREFIX, digest)
+        return Scope(self, self._prefixes.key, digest)
 
     @contextmanager
     def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:
@@ -122,7 +122,7 @@ class Database:
         had it before has left, since their snapshots are newer than the lock. It is free again after the end.
         """
         with self.connection() as connection:
-            transaction = Transaction(_Line(self, connection), claim)
+            transaction = Transaction(_Line(self, connection), self._prefixes, claim)
             try:
                 yield transaction
             except BaseException:
@@ -148,21 +148,7 @@ class Database:
 
     def as_session(self, family: str) -> Scope:
         """The scope of one refresh or sign-out: the session of this family of refresh tokens, and no task."""
-        return Scope(self, SESSION_PREFIX, family)
-
-    def ping(self) -> None:
-        """Asks for an answer. Raises Unavailable where there is none."""
-        with self.connection() as connection:
-            _run(connection, "SELECT 1")
-
-    def revision(self) -> str | None:
-        """The revision of the schema, None before the first migration. Raises Unavailable."""
-        with self.connection() as connection:
-            try:
-                rows = _run(connection, "SELECT version_num FROM alembic_version")
-            except psycopg2.errors.UndefinedTable:
-                return None
-            return str(rows[0][0]) if rows else None
+        return Scope(self, self._prefixes.session, family)
 
     def spent(self) -> tuple[int, float, float]:
         """What this function, or thread, has spent here since it was last asked: statements, their seconds, and those of waiting."""
@@ -215,7 +201,7 @@ class _Line:
     ) -> list[Row]:
         """The rows of one statement, prepared where that is possible."""
         if not self._connection.has_settings:
-            prefixes = (prefixes[0] + _SETTINGS, prefixes[1] + _SETTINGS)
+            prefixes = (prefixes[0] + EACH_TIME, prefixes[1] + EACH_TIME)
         first, again = prefixes
         if self._database.prepares:
             try:

@@ -2,15 +2,15 @@
 
 from contextlib import closing
 
-import psycopg2
-
-from todo_api.database.connection import address
+from todo_api.database.connection import connect
 from todo_api.models import EPOCH
 
 JUMP = 2**32
 """By how much every user's number rises: more than was written since any backup. 2^21 restores fit below 2^53."""
 
 _RENEW = f"""
+SET LOCAL search_path = public;
+SET LOCAL statement_timeout = 0;
 ALTER TABLE users NO FORCE ROW LEVEL SECURITY;
 UPDATE users SET seq = seq + {JUMP}, epoch = {EPOCH};
 ALTER TABLE users FORCE ROW LEVEL SECURITY;
@@ -23,5 +23,5 @@ def renew(url: str) -> None:
 
     `url` names the owner of the tables. Raises psycopg2's errors.
     """
-    with closing(psycopg2.connect(address(url))) as connection, connection, connection.cursor() as cursor:
+    with closing(connect(url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(_RENEW)

@@ -4,15 +4,18 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import psycopg2.errors
-from sqlalchemy import create_engine, exc
+from sqlalchemy import Engine, create_engine, exc
 from sqlalchemy.pool import NullPool
 
 from todo_api.contract import shipped
-from todo_api.database.connection import address, driver_error, engine_url, options, reason
+from todo_api.database.checks import OURS, DatabaseUnfitError, current_revision
+from todo_api.database.connection import connect, driver_error, reason
 from todo_api.errors import Unavailable
+from todo_api.roles import ROLE_PREFIX, Roles
 
 if TYPE_CHECKING:  # half a second to import, and needed only where there is something to migrate
     from alembic.config import Config as AlembicConfig
@@ -24,6 +27,9 @@ ONE_AT_A_TIME = 7_305_118_446
 LOCK_TRIES = 60
 LOCK_PAUSE = 1.5
 """A migration that does not get its lock at once gives up, so that requests do not queue behind it, and tries again after these seconds."""
+
+LOOK_TIMEOUT = "2s"
+"""How long the question for the revision waits for a lock on Alembic's table."""
 
 _REVISION = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
 
@@ -45,15 +51,21 @@ def head() -> str:
     return known()[-1]
 
 
-def migrate(url: str, progress: Callable[[str], None] = lambda _: None, *, revision: str = "head") -> None:
+def migrate(
+    url: str,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    revision: str = "head",
+    role_prefix: str = ROLE_PREFIX,
+) -> None:
     """Brings the database to a revision. Other releases may serve meanwhile: it never keeps them waiting for long.
 
-    `progress` gets a line where it has to wait. Raises SchemaTooNewError, and Unavailable where the database is out of reach, or
-    another session keeps a table locked.
+    `progress` gets a line where it has to wait. Raises DatabaseUnfitError, SchemaTooNewError, and Unavailable where the database is
+    out of reach, or another session keeps a table locked.
     """
     for attempt in range(1, LOCK_TRIES + 1):
         try:
-            _upgrade(url, revision)
+            _upgrade(url, revision, Roles.named(role_prefix))
             return
         except (psycopg2.OperationalError, exc.OperationalError) as error:
             if not isinstance(driver_error(error), psycopg2.errors.LockNotAvailable) or attempt == LOCK_TRIES:
@@ -65,6 +77,8 @@ def migrate(url: str, progress: Callable[[str], None] = lambda _: None, *, revis
 
 def refuse_unknown(revision: str, what: str) -> None:
     """Raises SchemaTooNewError where this release does not know the revision that `what` is at."""
+    if not OURS.fullmatch(revision):
+        raise DatabaseUnfitError(f"{what} is of another program, at its revision {revision}: take one of todo-api.")
     if revision not in known():
         raise SchemaTooNewError(
             f"{what} is at revision {revision}, which this release does not know: install a newer release."
@@ -79,8 +93,15 @@ def _alembic() -> "AlembicConfig":
     return config
 
 
-def _upgrade(url: str, revision: str) -> None:
-    current = _current(url)
+def engine(url: str) -> Engine:
+    """An engine for migrations. READ COMMITTED, so that who has waited for another migration sees what it did."""
+    return create_engine(
+        "postgresql+psycopg2://", creator=partial(connect, url), poolclass=NullPool, isolation_level="READ COMMITTED"
+    )
+
+
+def _upgrade(url: str, revision: str, roles: Roles) -> None:
+    current = _current(url, roles)
     if current is not None:
         refuse_unknown(current, "The database")
     steps = _steps(current, head() if revision == "head" else revision)
@@ -89,8 +110,8 @@ def _upgrade(url: str, revision: str) -> None:
     from alembic import command  # noqa: PLC0415  # only where there is something to migrate
 
     config = _alembic()
-    engine = create_engine(engine_url(url), connect_args=options(url), poolclass=NullPool)
-    with engine.connect() as connection:
+    config.attributes["roles"] = roles
+    with engine(url).connect() as connection:
         config.attributes["connection"] = connection
         for step in steps:
             command.upgrade(config, step)
@@ -107,13 +128,8 @@ def _steps(current: str | None, target: str) -> list[str]:
     return revisions[revisions.index(current) + 1 : revisions.index(target) + 1]
 
 
-def _current(url: str) -> str | None:
+def _current(url: str, roles: Roles) -> str | None:
     """The revision of the database; None before its first migration. Asked of psycopg2: SQLAlchemy asks five questions of its own first."""
-    session: Any = psycopg2.connect(address(url), **options(url))  # type: ignore[call-overload]  # libpq takes numbers, too
-    with closing(session) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('alembic_version')")
-        if cursor.fetchone() == (None,):
-            return None
-        cursor.execute("SELECT version_num FROM alembic_version")
-        found = cursor.fetchone()
-        return found and str(found[0])
+    with closing(connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{LOOK_TIMEOUT}'")
+        return current_revision(cursor, roles)

@@ -24,12 +24,12 @@ from todo_api.database.connection import (
     UUID_TEXT,
     Attempts,
     SilentError,
-    address,
-    engine_url,
     options,
+    refuse_other_strings,
 )
 from todo_api.database.greenlets import wait
 from todo_api.database.statement import Row
+from todo_api.database.url import each_host, parameters
 from todo_api.database.watchdog import WATCHDOG
 from todo_api.errors import Unavailable
 
@@ -134,9 +134,9 @@ class LoopConnections:
     def __init__(self, url: str, *, size: int, silence: float) -> None:
         """An answer is waited for `silence` seconds."""
         self.silence = silence
-        self._address = address(url)
+        self._hosts = each_host(url)
         self._options = options(url)
-        self._patience = float(engine_url(url).query.get("connect_timeout", CONNECT_TIMEOUT))  # type: ignore[arg-type]  # checked at start
+        self._patience = float(parameters(url).get("connect_timeout", CONNECT_TIMEOUT))
         self._size = size
         self._open: set[LoopConnection] = set()
         self._opening = 0
@@ -210,7 +210,7 @@ class LoopConnections:
         self._opening += 1
         try:
             with self._attempts.one():
-                raw, has_settings = wait(asyncio.wait_for(self._opened(), self._patience))
+                raw, has_settings = wait(self._opened())
         except (psycopg2.Error, TimeoutError) as error:
             self._refuse(len(self._waiting), None)  # there is none to be had now
             raise Unavailable from error
@@ -224,11 +224,25 @@ class LoopConnections:
         return connection
 
     async def _opened(self) -> tuple[Any, bool]:
+        """What the first host gives that gives a connection. The next one is asked of that host first."""
+        refused: Exception | None = None
+        for host in self._hosts:
+            try:
+                opened = await asyncio.wait_for(self._opened_at(host), self._patience)
+            except (psycopg2.Error, TimeoutError) as error:
+                refused = error
+            else:
+                self._hosts = [host, *(other for other in self._hosts if other is not host)]
+                return opened
+        raise refused or psycopg2.OperationalError("no host")
+
+    async def _opened_at(self, host: str) -> tuple[Any, bool]:
         """psycopg2's connection, and whether its session has SETTINGS."""
         # psycopg2 looks the host's name up before it begins.
-        raw: Any = await asyncio.to_thread(partial(psycopg2.connect, self._address, async_=True, **self._options))
+        raw: Any = await asyncio.to_thread(partial(psycopg2.connect, host, async_=True, **self._options))
         try:
             await self._poll(raw)
+            refuse_other_strings(raw)
             cursor = raw.cursor()
             cursor.execute(TAKE_SETTINGS, {"session": raw.info.backend_pid})
             await self._poll(raw)

@@ -15,7 +15,7 @@ import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy.pool import PoolProxiedConnection
 
-from todo_api.database.connection import IN_USE, POOL_TIMEOUT, UUID_TEXT, Attempts, SilentError, engine_url, options
+from todo_api.database.connection import IN_USE, POOL_TIMEOUT, UUID_TEXT, Attempts, SilentError, connect
 from todo_api.database.statement import Row
 from todo_api.database.watchdog import WATCHDOG, Watch
 from todo_api.errors import Unavailable
@@ -85,17 +85,17 @@ class ThreadConnections:
     def __init__(self, url: str, *, size: int, silence: float) -> None:
         """An answer is waited for `silence` seconds."""
         self._silence = silence
+        self._url = url
         self._engine = sqlalchemy.create_engine(
-            engine_url(url),
+            "postgresql+psycopg2://",
+            creator=self._connect,
             isolation_level="AUTOCOMMIT",
             pool_size=size,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT,
-            connect_args=options(url),
         )
         self._attempts = Attempts()
         self._silent_at = 0.0
-        event.listen(self._engine, "do_connect", self._connect)
         event.listen(self._engine, "connect", _keep_ids_as_text)
         event.listen(self._engine, "connect", _connected)
         event.listen(self._engine, "checkout", self._refuse_lost)
@@ -120,10 +120,10 @@ class ThreadConnections:
         """Closes the connections that are not in use."""
         self._engine.dispose()
 
-    def _connect(self, driver: Any, _: object, arguments: Any, options: Any) -> psycopg2.extensions.connection:
+    def _connect(self) -> psycopg2.extensions.connection:
         """A new connection, which is watched until it is ready for use."""
         with self._attempts.one():
-            connection: psycopg2.extensions.connection = driver.connect(*arguments, **options)
+            connection = connect(self._url)
         _making.watch = WATCHDOG.begin(connection, self._silence)
         return connection
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import psycopg2
 
 from todo_api.database.connection import STATEMENT_TIMEOUT
 from todo_api.database.statement import Row, Statement
 from todo_api.errors import Unavailable
-from todo_api.models import LOGIN_ROLE, USER_ROLE
+from todo_api.roles import Roles
 
 Values = Mapping[str, Any]
 
@@ -19,12 +19,22 @@ def _prefix(role: str, setting: str) -> str:
     return f"SET LOCAL ROLE {role}; SET LOCAL {setting} = %(scope)s;\n"
 
 
-USER_PREFIX = _prefix(USER_ROLE, "app.user_id")
-LOGIN_PREFIX = _prefix(LOGIN_ROLE, "app.email")
-REQUEST_PREFIX = _prefix(LOGIN_ROLE, "app.request")
-PURGE_PREFIX = _prefix(LOGIN_ROLE, "app.purge")
-KEY_PREFIX = _prefix(LOGIN_ROLE, "app.key_digest")
-SESSION_PREFIX = _prefix(LOGIN_ROLE, "app.session")
+class Prefixes(NamedTuple):
+    """What goes before the statements of each scope."""
+
+    user: str
+    login: str
+    request: str
+    purge: str
+    key: str
+    session: str
+
+    @classmethod
+    def of(cls, roles: Roles) -> "Prefixes":
+        """Those of a deployment."""
+        settings = ("app.email", "app.request", "app.purge", "app.key_digest", "app.session")
+        return cls(_prefix(roles.user, "app.user_id"), *(_prefix(roles.login, setting) for setting in settings))
+
 
 _BEGIN = (
     f"BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT}s';\n"
@@ -116,27 +126,28 @@ class Transaction:
     Each statement stands behind a savepoint, which travels with it: one that fails undoes itself alone, as it would by itself.
     """
 
-    def __init__(self, line: Line, claim: int | None) -> None:
+    def __init__(self, line: Line, prefixes: Prefixes, claim: int | None) -> None:
         self._line = line
+        self._prefixes = prefixes
         self._mark = _BEGIN + ("" if claim is None else _CLAIM.format(claim)) + _SAVEPOINT
         self._begun = self._ended = False
         self._depth = 0
 
     def as_user(self, user_id: str) -> Scope:
         """As `Database.as_user`, within the transaction."""
-        return Scope(self, USER_PREFIX, user_id)
+        return Scope(self, self._prefixes.user, user_id)
 
     def as_login(self, email: str) -> Scope:
         """As `Database.as_login`, within the transaction."""
-        return Scope(self, LOGIN_PREFIX, email)
+        return Scope(self, self._prefixes.login, email)
 
     def as_request(self, digest: str) -> Scope:
         """The scope of one request before a user is known: the reply that is kept for it, and nothing else."""
-        return Scope(self, REQUEST_PREFIX, digest)
+        return Scope(self, self._prefixes.request, digest)
 
     def as_session(self, family: str) -> Scope:
         """As `Database.as_session`, within the transaction."""
-        return Scope(self, SESSION_PREFIX, family)
+        return Scope(self, self._prefixes.session, family)
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:

@@ -32,6 +32,7 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2.extensions import make_dsn
 
+from todo_api.database.url import ignore_environment
 from todo_api.embedded.os_user import EmbeddedInUse, EmbeddedUnavailable, ServerUser
 
 __all__ = ["EmbeddedInUse", "EmbeddedServer", "EmbeddedUnavailable"]
@@ -93,8 +94,9 @@ class EmbeddedServer:
 
         `progress` gets a line for each step that takes time or changes something. A server left behind by a killed
         service is taken over. `alone`: for nobody else until it is stopped. Raises EmbeddedUnavailable, and
-        EmbeddedInUse where another has it alone, or has it and is not to.
+        EmbeddedInUse where another has it alone, or has it and is not to. Libpq's variables are removed from the process.
         """
+        ignore_environment(secrets=False)
         try:
             folder = folder.resolve()
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -30,14 +30,15 @@ class _Round:
         self.began = perf_counter()
         self.done = threading.Event()
         self.checks: dict[str, Check] = {}
+        self.causes: dict[str, str | None] = {}
         threading.Thread(target=self._run, args=(checks,), name="readiness", daemon=True).start()
 
     def _run(self, checks: dict[str, Callable[[], None]]) -> None:
         try:
             for name, check in checks.items():
                 began = perf_counter()
-                status = "pass" if _passes(name, check) else "fail"
-                self.checks[name] = _check(status, began)
+                self.causes[name] = _cause(name, check)
+                self.checks[name] = _check("fail" if self.causes[name] else "pass", began)
         finally:
             self.done.set()
 
@@ -53,6 +54,7 @@ class Readiness:
         self._deadline = deadline
         self._lock = threading.Lock()
         self._round: _Round | None = None
+        self._told: dict[str, str | None] = {}
 
     def report(self) -> dict[str, Check]:
         """Every check by its name, at the latest when the round's time is over."""
@@ -61,19 +63,32 @@ class Readiness:
                 self._round = _Round(self._checks)
             current = self._round
         current.done.wait(max(0.0, current.began + self._deadline - perf_counter()))
+        self._tell(current.causes)
         known = dict(current.checks)
         return {name: known.get(name) or _check("fail", current.began) for name in self._checks}
 
+    def _tell(self, causes: dict[str, str | None]) -> None:
+        """Logs why a check fails, once for as long as it fails for that, and when it passes again."""
+        with self._lock:
+            for name, cause in dict(causes).items():
+                if cause != self._told.get(name):
+                    self._told[name] = cause
+                    if cause:
+                        _log.warning("not ready: %s: %s", name, cause)
+                    else:
+                        _log.info("ready again: %s", name)
 
-def _passes(name: str, check: Callable[[], None]) -> bool:
+
+def _cause(name: str, check: Callable[[], None]) -> str | None:
+    """Why the check fails; None where it passes."""
     try:
         check()
-    except TaskApiError:
-        return False
+    except TaskApiError as error:
+        return str(error)
     except Exception:
         _log.exception("the check of %s is at fault", name)
-        return False
-    return True
+        return "the check is at fault"
+    return None
 
 
 def _check(status: str, began: float) -> Check:

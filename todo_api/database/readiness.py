@@ -1,0 +1,81 @@
+"""Readiness of the database: it looks as the roles that serve."""
+
+import re
+
+from psycopg2 import errors
+
+from todo_api.database.checks import SERVER, DatabaseUnfitError, ServerFacts, refuse_server
+from todo_api.database.connection import EACH_TIME, reason
+from todo_api.database.database import Database
+from todo_api.errors import Unavailable
+
+USER_RIGHTS = {
+    "users": "SELECT INSERT UPDATE DELETE",
+    "accounts": "SELECT UPDATE",
+    "api_keys": "SELECT INSERT DELETE",
+    "sessions": "SELECT INSERT DELETE",
+    "tasks": "SELECT INSERT UPDATE DELETE",
+    "idempotent_replies": "SELECT INSERT DELETE",
+}
+LOGIN_RIGHTS = {
+    "users": "INSERT",
+    "accounts": "SELECT INSERT",
+    "api_keys": "SELECT UPDATE",
+    "sessions": "SELECT UPDATE DELETE",
+    "idempotent_replies": "SELECT DELETE",
+    "anonymous_replies": "SELECT INSERT DELETE",
+}
+"""The rights that each role needs, on some columns at least. A migration that grants more, or less, changes this too."""
+
+REVISION = "SELECT version_num FROM public.alembic_version"
+REVISION_NUMBER = re.compile("[0-9]{4}")
+
+# Names of tables and rights are constants of this module.
+WANTING = """
+SET LOCAL ROLE {role};
+WITH needed (name, kind) AS (VALUES {needed}), tables AS (
+    SELECT name, kind, oid, relrowsecurity AND relforcerowsecurity AS walled
+    FROM needed LEFT JOIN pg_class ON oid = to_regclass('public.' || name))
+SELECT 'there is no table ' || name FROM tables WHERE oid IS NULL
+UNION SELECT 'row-level security of ' || name || ' is off' FROM tables WHERE NOT walled
+UNION SELECT current_user || ' may not ' || kind || ' ' || name FROM tables
+WHERE NOT CASE WHEN kind = 'DELETE' THEN has_table_privilege(oid, kind) ELSE has_any_column_privilege(oid, kind) END
+UNION SELECT current_user || ' may not use the schema public' WHERE NOT has_schema_privilege('public', 'USAGE')
+UNION SELECT current_user || ' bypasses row-level security' FROM pg_roles
+WHERE rolname = current_user AND (rolsuper OR rolbypassrls)
+"""
+
+
+def check_database(database: Database) -> None:
+    """Raise Unavailable if the database does not answer, or the service cannot work with it."""
+    with database.connection() as connection:
+        (facts,) = connection.run(SERVER)
+    try:
+        refuse_server(ServerFacts(*facts))
+    except DatabaseUnfitError as error:
+        raise Unavailable(str(error)) from error
+
+
+def check_schema(database: Database, needed: str) -> None:
+    """Raise Unavailable if the schema is older than this release needs, or its roles cannot work with it.
+
+    A later schema will do: a migration runs beside the release before it, which goes on serving meanwhile.
+    """
+    with database.connection() as connection:
+        try:
+            found = connection.run(f"{EACH_TIME}{REVISION}")
+        except (errors.UndefinedTable, errors.UndefinedColumn, errors.InsufficientPrivilege) as error:
+            raise Unavailable(f"the revision of the schema cannot be read: {reason(error)}") from error
+        revision = str(found[0][0]) if found else "none"
+        if not REVISION_NUMBER.match(revision) or revision < needed:  # revisions are numbers of four digits
+            raise Unavailable(
+                f"the schema is at revision {revision}, and this release needs {needed}: todo-api migrate"
+            )
+        for role, rights in zip(database.roles, (USER_RIGHTS, LOGIN_RIGHTS), strict=True):
+            pairs = ", ".join(f"('{name}', '{kind}')" for name, kinds in rights.items() for kind in kinds.split())
+            try:
+                wanting = connection.run(EACH_TIME + WANTING.format(role=role, needed=pairs))
+            except (errors.InsufficientPrivilege, errors.InvalidParameterValue, errors.InvalidSchemaName) as error:
+                raise Unavailable(f"the role {role} cannot be taken: {reason(error)}") from error
+            if wanting:
+                raise Unavailable("; ".join(sorted(str(what) for (what,) in wanting)))

@@ -1,0 +1,69 @@
+"""DATABASE_URL: what libpq is given of it, and that nothing of libpq's environment changes where it leads or how sessions are."""
+
+import os
+import re
+from urllib.parse import quote, unquote
+
+import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
+
+_URL = re.compile(
+    r"postgres(?:ql)?(?:\+psycopg2)?://(?:(?P<user>[^:/?]*)(?::(?P<password>[^@?]*))?@)?(?P<rest>.*)", re.DOTALL
+)
+_PORTS = re.compile(r"([0-9]{0,5}(,|$))*")
+_SECRETS = ("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGCHANNELBINDING")
+_SECRETS_BEGIN = ("PGSSL", "PGGSS", "PGKRB", "PGREQUIRE")
+_VARIABLE = re.compile("PG[A-Z]+")
+
+
+class UrlError(ValueError):
+    """DATABASE_URL cannot be used. The text is one line, and repeats no part of the URL that may be secret."""
+
+
+def ignore_environment(*, secrets: bool) -> None:
+    """Removes libpq's variables from this process, and so from all that it forks: the URL alone says where and how.
+
+    With `secrets` it may still say by what right: passwords, certificates, and the files they are in.
+    """
+    for name in [name for name in os.environ if _VARIABLE.fullmatch(name)]:
+        if not (secrets and (name in _SECRETS or name.startswith(_SECRETS_BEGIN))):
+            del os.environ[name]
+
+
+def address(url: str) -> str:
+    """The URL as libpq wants it: signs that it has a use for may stand in user and password as they are, save `@` and `?`."""
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise UrlError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name")
+    user, password, rest = found["user"], found["password"], found["rest"]
+    if user is None:
+        return f"postgresql://{rest}"
+    login = ":".join(quote(unquote(part), safe="") for part in (user, password) if part is not None)
+    return f"postgresql://{login}@{rest}"
+
+
+def parameters(url: str) -> dict[str, str]:
+    """What the URL says, by libpq's names, with the lists of several hosts as it has them. Raises UrlError."""
+    try:
+        found: dict[str, str] = parse_dsn(address(url))
+    except psycopg2.Error as error:
+        unknown = re.search(r'invalid URI query parameter: ("\w+")', str(error))
+        if unknown:
+            raise UrlError(
+                f"DATABASE_URL has a parameter that libpq does not know, {unknown[1]}: leave it out."
+            ) from None
+        raise UrlError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name") from None
+    if not _PORTS.fullmatch(found.get("port", "")):
+        raise UrlError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name")
+    return found
+
+
+def each_host(url: str) -> list[str]:
+    """What to connect to, one host after another, for psycopg2's asynchronous mode, in which libpq has no time-out for a host."""
+    given = parameters(url)
+    lists = {name: given[name].split(",") for name in ("host", "hostaddr", "port") if name in given}
+    count = max((len(each) for each in lists.values()), default=1)
+    if any(len(each) not in ((1, count) if name == "port" else (count,)) for name, each in lists.items()):
+        raise UrlError("DATABASE_URL has several hosts: give each one a port, or all of them the same.")
+    places = [{name: each[number % len(each)] for name, each in lists.items()} for number in range(count)]
+    return [make_dsn(**(given | place)) for place in places]
