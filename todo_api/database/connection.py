@@ -58,11 +58,15 @@ SETTINGS = {
 _OF_SESSIONS = {
     "default_transaction_isolation": "read committed",
     "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
     "transaction_timeout": "0",  # PostgreSQL 17 and later
 }
 """Also set in a session of our own."""
 
-STRINGS_ADVICE = "standard_conforming_strings is off: run ALTER DATABASE ... RESET standard_conforming_strings, and ALTER ROLE ... likewise."
+STRINGS_ADVICE = (
+    "standard_conforming_strings is off:"
+    " run ALTER DATABASE ... RESET standard_conforming_strings, and ALTER ROLE ... likewise."
+)
 
 _SETS = ", ".join(
     f"set_config('{name}', '{value}', pg_backend_pid() <> %(session)s)" for name, value in SETTINGS.items()
@@ -142,8 +146,12 @@ def options(url: str) -> dict[str, str | int]:
 
 
 def connect(url: str) -> psycopg2.extensions.connection:
-    """Return a connection of psycopg2's, whose functions block."""
+    """Return a connection of psycopg2's, whose functions block, with SETTINGS if its session is its own."""
     made: psycopg2.extensions.connection = psycopg2.connect(address(url), **options(url))  # type: ignore[call-overload]  # libpq takes numbers, too
+    made.autocommit = True
+    with made.cursor() as cursor:
+        cursor.execute(TAKE_SETTINGS, {"session": made.info.backend_pid})
+    made.autocommit = False
     return made
 
 
