@@ -7,8 +7,9 @@ from contextlib import closing
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import SECRET, database_url, token
 from tests.support.client import Client
+from tests.support.credentials import SECRET, token
+from tests.support.databases import database_url
 from tests.support.pooler import Pooler
 from tests.support.rows import rows
 from todo_api.config import Config
