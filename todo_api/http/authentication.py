@@ -87,7 +87,8 @@ class BearerHandler(AbstractSecurityHandler):
             raise Unauthorized
         scheme, _, token = fields[0].decode("latin-1").partition(" ")
         if len(fields) > 1 or scheme.lower() != "bearer" or not token:
-            raise Unauthorized("Send one Authorization field: Bearer, a space, the token.", token_sent=True)
+            is_bearer = any(field[:6].lower() == b"bearer" for field in fields)  # else no error code: RFC 6750, 3.1
+            raise Unauthorized("Send one Authorization field: Bearer, a space, the token.", token_sent=is_bearer)
         token = token.strip(" ")
         if self._lookups is not None and self._lookups.claims(token):
             return _awaited(request, self._lookups.identity(token, request.scope["state"]["exchange"]))

@@ -1,0 +1,191 @@
+"""Databases as operators have them: each works, or is refused in one line with the way out."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.support.client import Client
+from tests.support.credentials import SECRET, token
+from tests.support.databases import database_url, execute
+from tests.support.live import refusal, run
+from tests.support.proxy import Proxy
+from tests.support.rows import rows
+from todo_api.config import Config
+from todo_api.database import migrations
+from todo_api.embedded import EmbeddedServer
+
+TASKS = "/api/v1/me/tasks"
+Make = Callable[..., str]
+
+
+@pytest.fixture
+def make(server: EmbeddedServer) -> Iterator[Make]:
+    """Makes an empty database with a role of its own, with these options and rights, and gives its URL as that role."""
+    made = []
+
+    def one(options: str = "", rights: str = "CREATEROLE", *, member: bool = True) -> str:
+        name = f"found_{secrets.token_hex(4)}"
+        made.append(name)
+        rows(server.url, f"CREATE ROLE {name} LOGIN {rights}")
+        if member:
+            rows(server.url, f"GRANT task_api_user, task_api_login TO {name}")
+        rows(server.url, f"CREATE DATABASE {name} OWNER {name} {options}")
+        return make_url(database_url(server.url, name)).set(username=name).render_as_string(hide_password=False)
+
+    yield one
+    for name in made:
+        rows(server.url, f"DROP DATABASE {name} WITH (FORCE)")
+    for name in made:
+        for role in (f"{name}_user", f"{name}_login", name):
+            rows(server.url, f"DROP ROLE IF EXISTS {role}")
+
+
+def name_of(url: str) -> str:
+    return str(make_url(url).database)
+
+
+def app(new_client: Callable[[Config], Client], url: str, **more: str) -> Client:
+    config = Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000, **more)
+    return new_client(config)
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_JP"])
+def test_command_on_another_encoding_is_refused_in_one_line(
+    make: Make, tmp_path: Path, command: str, encoding: str
+) -> None:
+    url = make(f"TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C' ENCODING '{encoding}'")
+    line = refusal(command, cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET, PORT="0")
+    assert line == (
+        f"the encoding of the database {name_of(url)} is {encoding}, and the service needs UTF8:"
+        " make another database with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0."
+    )
+
+
+def test_readiness_of_another_encoding_fails(make: Make, new_client: Callable[[Config], Client]) -> None:
+    url = make("TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C' ENCODING 'LATIN1'")
+    assert app(new_client, url).get("/health/ready").status == 503
+
+
+@pytest.mark.parametrize(
+    ("table", "revision"),
+    [
+        ("version_num text; INSERT INTO alembic_version VALUES ('ae1027a6acf')", "ae1027a6acf"),
+        ("version_num text; INSERT INTO alembic_version VALUES ('0003')", "0003"),
+        ("version_num text; INSERT INTO alembic_version VALUES ('b2'), ('a1')", "a1, b2"),
+        ("other int", "unknown"),
+    ],
+)
+def test_migrate_beside_another_programs_revision_is_refused_truly(
+    make: Make, tmp_path: Path, table: str, revision: str
+) -> None:
+    url = make()
+    columns, _, insert = table.partition(";")
+    execute(url, f"CREATE TABLE alembic_version ({columns}); {insert}")
+    line = refusal("migrate", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET)
+    assert line == (
+        f"the table alembic_version of the database {name_of(url)} is another program's"
+        f" (revision {revision}): give the service a database of its own."
+    )
+
+
+def test_migrate_beside_another_programs_table_is_refused(make: Make, tmp_path: Path) -> None:
+    url = make()
+    execute(url, "CREATE TABLE users (id int)")
+    line = refusal("migrate", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET)
+    assert line == (
+        f"the database {name_of(url)} has a table users of another program: give the service a database of its own."
+    )
+
+
+@pytest.mark.parametrize(
+    ("default", "says"),
+    [
+        ("default_transaction_read_only = on", "is read-only: run ALTER DATABASE"),
+        ("standard_conforming_strings = off", "standard_conforming_strings is off: run ALTER DATABASE"),
+        ("session_replication_role = replica", "session_replication_role switches foreign keys off: run ALTER ROLE"),
+    ],
+)
+def test_database_with_a_default_that_cannot_work_is_refused_and_not_ready(
+    make: Make, tmp_path: Path, new_client: Callable[[Config], Client], default: str, says: str
+) -> None:
+    url = make()
+    migrations.migrate(url)
+    rows(url, f"GRANT SET ON PARAMETER session_replication_role TO {name_of(url)}")
+    rows(url, f"ALTER DATABASE {name_of(url)} SET {default}")
+    try:
+        assert says in refusal("migrate", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET)
+        assert app(new_client, url).get("/health/ready").status == 503
+    finally:
+        rows(url, f"REVOKE ALL ON PARAMETER session_replication_role FROM {name_of(url)}")
+
+
+def test_migrate_of_a_database_that_is_missing_says_so(server: EmbeddedServer, tmp_path: Path) -> None:
+    url = database_url(server.url, "nowhere")
+    line = refusal("migrate", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET)
+    assert line.startswith("the database nowhere does not exist: CREATE DATABASE nowhere")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "REVOKE SELECT ON tasks FROM task_api_user",
+        "REVOKE INSERT ON users FROM task_api_user",
+        "REVOKE ALL ON anonymous_replies FROM task_api_login",
+        "REVOKE USAGE ON SCHEMA public FROM task_api_login, PUBLIC",
+        "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE api_keys RENAME TO keys_of_others",
+        "REVOKE task_api_user FROM {role}",
+    ],
+)
+def test_readiness_looks_as_the_roles_that_serve(
+    make: Make, new_client: Callable[[Config], Client], fault: str
+) -> None:
+    url = make()
+    migrations.migrate(url)
+    client = app(new_client, url)
+    assert client.get("/health/ready").status == 200
+    rows(url, fault.format(role=name_of(url)))
+    assert client.get("/health/ready").status == 503
+
+
+def test_second_deployment_in_the_cluster_has_roles_of_its_own(
+    make: Make, tmp_path: Path, new_client: Callable[[Config], Client]
+) -> None:
+    """By the README: CREATEROLE, no superuser, a prefix, and CONNECT for the owner alone."""
+    prod, staging = make(), make(member=False)
+    rows(prod, f"REVOKE CONNECT ON DATABASE {name_of(prod)} FROM PUBLIC")
+    migrations.migrate(prod)
+    line = refusal("migrate", cwd=tmp_path, DATABASE_URL=staging, JWT_SECRET=SECRET)
+    assert "set DATABASE_ROLE_PREFIX to a name of your own" in line
+    prefix = name_of(staging)
+    for _ in range(2):
+        done = run("migrate", cwd=tmp_path, DATABASE_URL=staging, JWT_SECRET=SECRET, DATABASE_ROLE_PREFIX=prefix)
+        assert done.returncode == 0, done.stderr
+    client = app(new_client, staging, database_role_prefix=prefix)
+    assert client.get("/health/ready").status == 200
+    assert client.signed_in(token("ada")).post(TASKS, {"title": "Of staging"}).status == 201
+    line = refusal("migrate", cwd=tmp_path, DATABASE_URL=staging, JWT_SECRET=SECRET)
+    assert line.endswith("set DATABASE_ROLE_PREFIX to what it was then.")
+    foreign = make_url(staging).set(database=name_of(prod)).render_as_string(hide_password=False)
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        execute(foreign, "SELECT * FROM users")
+    ((may,),) = execute(staging, "SELECT pg_has_role('task_api_user', 'MEMBER')")
+    assert not may
+    rows(staging, f"DROP OWNED BY {prefix}_user, {prefix}_login")
+
+
+def test_service_with_several_hosts_takes_the_one_that_answers(
+    server: EmbeddedServer, new_database: Callable[[], str], new_client: Callable[[Config], Client]
+) -> None:
+    proxy = Proxy(new_database())
+    two = proxy.url.replace("@127.0.0.1:", "@127.0.0.1:1,127.0.0.1:")
+    for url in (two, f"{two}?target_session_attrs=read-write", proxy.url.replace("//todo@", "//%74odo@")):
+        migrations.migrate(url)
+        client = app(new_client, url)
+        assert client.get("/health/ready").status == 200
+        assert client.signed_in(token("ada")).post(TASKS, {"title": "Two hosts"}).status == 201
