@@ -63,6 +63,16 @@ TERMS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "Clerk, no party": (CLERK, {"aud": None}, REFUSED),
     "Clerk, parties in a list": (CLERK, {"aud": None, "azp": ["https://app.example"]}, REFUSED),
     "Clerk, token for an audience": (CLERK, {"aud": "other", "azp": "https://app.example"}, REFUSED),
+    "Clerk, token for nobody": (CLERK, {"aud": [], "azp": "https://app.example"}, REFUSED),
+    "Clerk, token for an empty name": (CLERK, {"aud": "", "azp": "https://app.example"}, REFUSED),
+    "Clerk, party without a name": (CLERK, {"aud": None, "azp": ""}, REFUSED),
+    "Clerk, part of a party": (CLERK, {"aud": None, "azp": "https://app"}, REFUSED),
+    "Clerk, second party": (CLERK, {"aud": None, "azp": "https://staging.example"}, HOLDS),
+    "audience alone, any party": ({}, {"azp": "https://evil.example"}, HOLDS),
+    "audience alone, no audience": ({}, {"aud": None}, REFUSED),
+    "audience alone, the party's name": ({}, {"aud": None, "azp": AUDIENCE}, REFUSED),
+    "Keycloak, no party": (KEYCLOAK, KEYCLOAK_CLAIMS | {"azp": None}, REFUSED),
+    "Keycloak, other audiences": (KEYCLOAK, KEYCLOAK_CLAIMS | {"aud": ["other", "third"]}, REFUSED),
     "Keycloak": (KEYCLOAK, KEYCLOAK_CLAIMS, HOLDS),
     "Keycloak, ID token": (KEYCLOAK, KEYCLOAK_CLAIMS | {"typ": "ID"}, REFUSED),
     "Keycloak, other client": (KEYCLOAK, KEYCLOAK_CLAIMS | {"azp": "other"}, REFUSED),
@@ -190,6 +200,39 @@ def test_config_that_is_unsafe_is_refused_by_name(settings: dict[str, Any], line
     with pytest.raises(ConfigurationError) as raised:
         Config(**({"jwt_issuer": ISSUER, "jwt_audience": (AUDIENCE,)} | settings))
     assert str(raised.value) == line
+
+
+NOBODY_NAMED = {
+    "neither": {},
+    "empty": {"JWT_AUDIENCE": "", "JWT_AUTHORIZED_PARTIES": ""},
+    "commas and blanks": {"JWT_AUDIENCE": ", ,", "JWT_AUTHORIZED_PARTIES": ",,"},
+}
+
+
+@pytest.mark.parametrize("named", NOBODY_NAMED.values(), ids=NOBODY_NAMED)
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"JWT_JWKS_URL": "https://auth.example/jwks"},
+        {"JWT_ISSUER": "https://auth.example", "JWT_DISCOVERY": "true"},
+        {"JWT_KEY_FILE": "issuer.pem"},
+        {"JWT_SECRET": SECRET},
+    ],
+    ids=["url", "discovery", "file", "secret"],
+)
+def test_serve_with_an_issuer_and_nobody_named_whom_its_tokens_are_for_is_refused(
+    tmp_path: Path, key_file: Path, keys: dict[str, str], named: dict[str, str]
+) -> None:
+    settings = {"JWT_ISSUER": ISSUER, "DATABASE_URL": "postgres://u@h/d", **keys, **named}
+    assert key_file.exists()
+    assert refusal("serve", "--port", "0", cwd=tmp_path, **settings) == REFUSALS["no audience"][1]
+
+
+@pytest.mark.parametrize("name", ["jwt_audience", "jwt_authorized_parties"])
+def test_config_with_an_empty_name_of_whom_tokens_are_for_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Config(**({"jwt_issuer": ISSUER, "jwt_audience": (AUDIENCE,), **KEYS} | {name: ("web", "")}))
+    assert str(raised.value) == f"{name.upper()} must have no empty name."
 
 
 @pytest.mark.parametrize(

@@ -318,3 +318,35 @@ def test_verify_of_more_tokens_than_are_remembered_forgets_the_oldest() -> None:
     for text in ("one", "two", "three", "two", "one"):
         memory.identity(text)
     assert seen == ["one", "two", "three", "one"]
+
+
+def test_verify_of_ten_thousand_tokens_is_remembered_and_of_one_more_is_not() -> None:
+    seen: list[str] = []
+
+    def verify(text: str) -> Identity:
+        seen.append(text)
+        return Identity(text, 0, time.time() + 3600)
+
+    memory = TokenMemory(verify)
+    tokens = [str(number) for number in range(10_000)]
+    for text in [*tokens, *tokens, "one more", *tokens[1:], tokens[0]]:
+        memory.identity(text)
+    assert seen == [*tokens, "one more", tokens[0]]
+
+
+def test_verify_of_token_remembered_to_its_end_is_done_again_then_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[str] = []
+    now = 1_000.0
+    monkeypatch.setattr("todo_api.auth.tokens.time.time", lambda: now)
+
+    def verify(text: str) -> Identity:
+        seen.append(text)
+        return Identity(text, 0, 1_900)
+
+    memory = TokenMemory(verify)
+    for moment in (1_000.0, 1_899.999, 1_900.0):
+        now = moment
+        memory.identity("lasting")
+    assert len(seen) == 2

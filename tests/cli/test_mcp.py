@@ -189,6 +189,7 @@ def test_tools_hint_what_their_methods_may_do(agent: Agent) -> None:
 
 def test_tools_ask_for_no_user_and_no_copies(agent: Agent) -> None:
     asked = {name for tool in agent.tools() for name in tool.input_schema["properties"]}
+    assert "task_id" in asked
     assert not asked & {"user_id", "If-None-Match"}
     assert all(tool.input_schema["additionalProperties"] is False for tool in agent.tools())
 

@@ -19,7 +19,6 @@ from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live, Wire
 from tests.support.processes import gone, own_token, postmasters, soon
 from todo_api.server import STOP_SECONDS
-from todo_api.server.limits import QUIET
 
 TASKS = "/api/v1/me/tasks"
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -231,5 +230,19 @@ def test_serve_embedded_database_that_was_killed_is_started_again(folder: Path) 
     assert postmasters(folder) == []
 
 
-def test_quiet_connections_end_before_the_time_is_over() -> None:
-    assert QUIET < STOP_SECONDS / 2
+def test_serve_terminated_ends_quiet_connections_while_a_request_is_finished(service: Live) -> None:
+    """What is ended for want of time takes the request with it: so it is in time if that is still answered."""
+    body = b'{"title": "still sent"}'
+    head = f"POST {TASKS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token('ada')}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with service.wire() as used, service.wire() as unused, service.wire() as sending:
+        assert live(used) == (200, True)
+        sending.send(head.encode() + body[:1])
+        assert soon(lambda: "createTask" in service.request("GET", "/metrics").body.decode())
+        service.process.send_signal(signal.SIGTERM)
+        assert used.is_closed()
+        assert unused.is_closed()
+        sending.send(body[1:])
+        reply = sending.reply()
+        assert (reply.status, reply.json()["title"]) == (201, "still sent")
+    assert service.process.wait(SLACK) == 0

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -28,7 +29,9 @@ def test_page_is_html_with_a_strict_policy_and_nothing_from_elsewhere(anonymous:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_page_links_lead_somewhere(anonymous: Client, path: str) -> None:
-    links = {link.decode() for link in re.findall(rb'href="(/[^"#]*)"', anonymous.get(path).body)}
+    found = re.findall(rb'(?:href|src)="([^"#:]+)[^":]*"', anonymous.get(path).body)
+    links = {urljoin(path, link.decode()) for link in found}
+    assert links
     assert {link: anonymous.get(link).status for link in links} == dict.fromkeys(links, 200)
 
 

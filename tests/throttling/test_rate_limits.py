@@ -63,7 +63,7 @@ def test_operations_for_operators_are_not_limited(once: Client, operation: Opera
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/ui/", "/api/v1/openapi.yaml", "/problems/rate_limited"])
-def test_published_pages_are_not_limited(once: Client, path: str) -> None:
+def test_published_pages_do_not_count_for_the_limit_of_requests(once: Client, path: str) -> None:
     for _ in range(3):
         reply = once.get(path)
         assert reply.status == 200

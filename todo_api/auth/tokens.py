@@ -225,6 +225,8 @@ def _is_access_token_type(value: object) -> bool:
 
 
 def _check_terms(claims: dict[str, Any], terms: Terms) -> None:
+    if not terms.audiences and "aud" in claims:  # PyJWT lets an empty one pass
+        raise invalid()
     if terms.parties and claims.get("azp") not in terms.parties:
         raise invalid()
     if terms.max_lifetime is not None and claims["exp"] - claims["iat"] > terms.max_lifetime:

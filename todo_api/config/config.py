@@ -234,6 +234,9 @@ def _check_external_issuer(config: Config) -> None:
         raise ConfigurationError(
             "JWT_AUDIENCE is missing: name the aud of the issuer's tokens, or in JWT_AUTHORIZED_PARTIES their azp."
         )
+    for name in ("jwt_audience", "jwt_authorized_parties"):
+        if "" in getattr(config, name):
+            raise ConfigurationError(f"{name.upper()} must have no empty name.")
     _check_algorithms(config)
     own = "is for the service's own tokens, and JWT_ISSUER is set: unset it. Tokens of an issuer have JWT_MAX_LIFETIME."
     _refuse_idle(config, ("jwt_lifetime", "session_lifetime"), own)
