@@ -38,6 +38,23 @@ def refusal(error: Exception, exchange: Exchange, headers: Headers, *, with_body
     return b"%b%b\r\n%b" % (STATUS_LINE[status], head, body if with_body else b"")
 
 
+class _HeadWithBody:
+    """A transport that writes the head of a reply with the first piece of its body: each write is a system call."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+        self.close = transport.close
+
+    def write(self, data: bytes) -> None:
+        """Keeps the head, which comes first, and writes the rest."""
+        if self._head is None:
+            self._head = data
+            return
+        self._transport.write(b"".join((self._head, data)) if self._head else data)
+        self._head = b""
+
+
 class Cycle(RequestResponseCycle):
     """One request and its reply."""
 
@@ -120,6 +137,8 @@ class Cycle(RequestResponseCycle):
                 self.chunked_encoding, self.expected_content_length = False, sys.maxsize
         if self.connection.is_last or (self.waiting_for_100_continue and self.more_body):
             self.keep_alive = False
+        if self.scope["method"] != "HEAD":
+            self.transport = _HeadWithBody(self.transport)  # type: ignore[assignment]  # all that a cycle asks of one
         await super().send({"type": "http.response.start", "status": status, "headers": headers})
         self.closes, self.keep_alive = not self.keep_alive, True  # the end is the connection's
 
