@@ -5,9 +5,13 @@ import pytest
 from tests.support import pooler
 from tests.support.kinds import KINDS
 
-TASKS = ("tests.tasks.test_tasks", "tests.tasks.test_lists", "tests.tasks.test_transitions")
-BOTH = (
+TASKS = (
     "tests.tasks.test_conditions",
+    "tests.tasks.test_tasks",
+    "tests.tasks.test_lists",
+    "tests.tasks.test_transitions",
+)
+BOTH = (
     "tests.contract.test_isolation",
     "tests.idempotency.test_retries",
     "tests.api_keys.test_api_keys",
