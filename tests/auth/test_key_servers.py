@@ -59,7 +59,9 @@ SICK = {
     ),
     "100,000 brackets": answer(b"[" * 100_000),
     "more than 256 KiB": answer(b'{"keys": [' + b" " * 300_000 + b"]}"),
-    "compressed": answer(b"\x1f\x8b\x08\x00", "200 OK", "Content-Encoding: gzip"),
+    "more than 256 KiB by one": answer(b'{"keys":[]}'.ljust(256 * 1024 + 1)),
+    "compressed": answer(b'{"keys":[]}', "200 OK", "Content-Encoding: gzip"),
+    "compressed otherwise": answer(b'{"keys":[]}', "200 OK", "Content-Encoding: zstd"),
 }
 
 
@@ -70,6 +72,16 @@ def test_fetch_from_sick_server_fails_within_the_deadline(server: KeyServer, sic
     with pytest.raises(FetchFailed):
         asyncio.run(fetcher(server).fetch())
     assert time.monotonic() - began < DEADLINE + 0.5
+
+
+@pytest.mark.parametrize(
+    "wellness",
+    [answer(b'{"keys":[]}'.ljust(256 * 1024)), answer(b'{"keys":[]}', "200 OK", "Content-Encoding: identity")],
+    ids=["256 KiB", "encoding told"],
+)
+def test_fetch_of_all_that_may_be_is_taken(server: KeyServer, wellness: Callable[[Any], None]) -> None:
+    server.behaviour = wellness
+    assert asyncio.run(fetching.KeyServer(issuers.ISSUER, server.url, None, 4).fetch()) == {"keys": []}
 
 
 def test_fetch_from_vanished_server_fails(server: KeyServer) -> None:

@@ -207,6 +207,15 @@ def test_user_with_half_of_the_slots_goes_on_where_all_who_wait_have_as_many() -
         assert sent.begun[6:] == ["eve 1"]
 
 
+def test_user_with_more_than_half_of_the_slots_is_passed_over_while_others_wait() -> None:
+    with requests(8) as sent:
+        sent.send(*(f"ada {number}" for number in range(1, 9)))
+        sent.send("bob 1", "eve 1")
+        assert sent.begun[7:] == ["bob 1"]
+        sent.end("ada 1")
+        assert sent.begun[8:] == ["eve 1"]
+
+
 def test_requests_without_a_user_share_as_one() -> None:
     with requests(4) as sent:
         sent.send("1", "2", "3", "4", user=ANONYMOUS)

@@ -215,6 +215,7 @@ def test_refusal_of_an_address_over_its_limit_asks_nobody(
     monkeypatch.setattr(Memory, "hit", None)
     monkeypatch.setattr(Routes, "match", None)
     assert client.get(TASKS).status == 429
+    assert client.get(TASKS, headers={"Accept": "*/*", "User-Agent": "any client"}).status == 429
 
 
 @pytest.mark.parametrize("path", ["/nowhere", TASKS, "/"])

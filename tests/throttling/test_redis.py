@@ -12,6 +12,7 @@ import pytest
 from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live
 from tests.support.redis_server import RedisServer
+from todo_api.throttling import redis as sharing
 from todo_api.throttling.attempts import Allowance, Attempts, FamiliarPairs, Key
 from todo_api.throttling.redis import TIMEOUT, Shared
 
@@ -102,6 +103,32 @@ def test_hit_redis_hangs_waits_once_and_goes_on(
     assert asked == 40  # all of them wait together, once
     assert after[0] > 1
     assert (caplog.text.count(AWAY), caplog.text.count(BACK)) == (1, 1)
+
+
+def test_hit_while_redis_is_away_looks_for_it_no_more_often_than_once_a_pause(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sharing.PAUSE == 1
+    monkeypatch.setattr(sharing, "PAUSE", 3600)
+    looks = 0
+
+    async def run() -> None:
+        nonlocal looks
+        shared = Shared(redis.url, b"secret")
+        await shared.start()
+
+        async def look(_: str) -> int:
+            nonlocal looks
+            looks += 1
+            return 0
+
+        monkeypatch.setattr(shared._storage, "get", look)
+        assert await numbers(shared, 100) == list(range(1, 101))
+        await asyncio.sleep(0.1)
+        await shared.close()
+
+    asyncio.run(run())
+    assert looks == 0
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
