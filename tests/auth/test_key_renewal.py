@@ -129,7 +129,7 @@ def test_waits_that_are_over_leave_room_for_others(server: KeyServer, monkeypatc
     run(test)
 
 
-def test_fetch_puts_the_next_renewal_off_and_close_ends_it(server: KeyServer) -> None:
+def test_fetch_puts_the_next_renewal_off_and_close_ends_it(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each fetch is followed by one, however many were asked for."""
 
     async def test() -> None:
@@ -142,7 +142,7 @@ def test_fetch_puts_the_next_renewal_off_and_close_ends_it(server: KeyServer) ->
                 renewals.append(handle)
             return handle
 
-        loop.call_later = watched  # type: ignore[method-assign,assignment]
+        monkeypatch.setattr(loop, "call_later", watched)
         async with key_set(server) as keys:
             for _ in range(4):
                 await keys.renew()

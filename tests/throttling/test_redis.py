@@ -131,6 +131,36 @@ def test_hit_while_redis_is_away_looks_for_it_no_more_often_than_once_a_pause(
     assert looks == 0
 
 
+def test_redis_is_back_when_it_answers_and_not_before(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "PAUSE", 0)
+    looks = 0
+
+    async def run() -> list[int]:
+        nonlocal looks
+        shared = Shared(redis.url, b"secret")
+        disconnect = shared._pool.disconnect
+
+        async def look(**options: bool) -> None:
+            nonlocal looks
+            looks += 1
+            await disconnect(**options)
+
+        monkeypatch.setattr(shared._pool, "disconnect", look)
+        await shared.start()
+        await _until(lambda: looks >= 5)
+        assert BACK not in caplog.text
+        await asyncio.to_thread(redis.start)
+        await _until(lambda: BACK in caplog.text)
+        counted = await numbers(shared, 2)
+        await shared.close()
+        return counted
+
+    assert asyncio.run(run()) == [1, 2]
+    assert (caplog.text.count(AWAY), caplog.text.count(BACK)) == (1, 1)
+
+
 async def _until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SLACK
     while not is_so():
