@@ -215,7 +215,7 @@ def test_get_task_for_the_first_time_on_a_connection_is_one_message_more(
     assert [fresh.get(task).status for _ in range(2)] == [200, 200]
     assert {kind for kind, _ in wire.messages} == {b"Q"}
     told, *asked = [text for _, text in wire.messages]
-    assert told.startswith(b"SELECT pg_backend_pid() = ")
+    assert told.startswith(b"SET LOCAL statement_timeout = '5s'; SELECT pg_backend_pid() = ")
     assert [(text.startswith(b"SET LOCAL ROLE"), b"PREPARE" in text) for text in asked] == [(True, True), (True, False)]
 
 
