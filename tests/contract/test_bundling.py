@@ -111,6 +111,12 @@ def test_bundle_in_yaml_reads_back_as_the_document_it_was() -> None:
     assert b"*" not in to_yaml(document)
 
 
+def test_bundle_in_yaml_is_in_the_order_of_the_files() -> None:
+    document = yaml.safe_load(contract.as_yaml(contract.TASK_API))
+    assert [*document][:2] == ["openapi", "info"]
+    assert [*document["paths"]] == [*yaml.safe_load(contract.TASK_API.read_text(encoding="utf-8"))["paths"]]
+
+
 def test_bundle_refers_to_itself_alone() -> None:
     found = references(contract.load(contract.TASK_API))
     assert len(found) > 100

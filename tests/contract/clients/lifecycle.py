@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from task_api_client import AuthenticatedClient, Client
 from task_api_client.api.accounts import get_account, issue_token, register_account
-from task_api_client.api.keys import create_api_key
+from task_api_client.api.api_keys import create_api_key
 from task_api_client.api.tasks import complete_task, create_task, delete_task, get_task, list_tasks, update_task
 from task_api_client.models import (
     AccessToken,
