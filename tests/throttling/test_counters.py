@@ -1,8 +1,16 @@
 """Counting in the memory of a process: windows, their borders, and what many keys cost."""
 
+import asyncio
 from time import process_time
+from types import SimpleNamespace
 
+import pytest
+
+from todo_api.http.errors import RateLimited
+from todo_api.throttling import rate_limit
+from todo_api.throttling.client_address import Addresses
 from todo_api.throttling.counters import Memory, window
+from todo_api.throttling.rate_limit import Limit, Rate
 
 
 def test_hit_counts_each_key_for_itself() -> None:
@@ -41,3 +49,29 @@ def test_hit_costs_the_same_however_many_keys_there_are() -> None:
     for _ in range(10_000):
         memory.hit("user", 60)
     assert process_time() - began < 0.5  # the library's store needs 70 s for as many
+
+
+def test_addresses_over_their_limit_are_remembered_by_no_more_than_so_many_and_all_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rate_limit, "MOST_KEYS", 3)
+    monkeypatch.setattr(rate_limit, "PAUSE", 0)
+    limit = Limit(Rate(1, 86400), Addresses())
+
+    async def is_refused(address: str) -> bool:
+        exchange = SimpleNamespace(subject=None)
+        state = {"exchange": exchange, "headers": []}
+        try:
+            await limit.count({"type": "http", "client": (address, 1), "headers": [], "state": state})
+        except RateLimited:
+            return True
+        return False
+
+    async def run() -> None:
+        addresses = [f"192.0.2.{number}" for number in range(10)]
+        assert [await is_refused(address) for address in addresses] == [False] * 10
+        for _ in range(2):
+            assert [await is_refused(address) for address in addresses] == [True] * 10
+            assert len(limit._exceeded) <= 3
+
+    asyncio.run(run())
