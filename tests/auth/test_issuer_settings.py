@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed448
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.support.credentials import SECRET
-from tests.support.issuers import AUDIENCE, ISSUER, Signer, hmac_token
+from tests.support.issuers import AUDIENCE, ISSUER, Signer, claims, hmac_token
 from tests.support.live import refusal
 from todo_api.auth.external_issuer import external_tokens
 from todo_api.auth.tokens import Identity
@@ -323,3 +323,21 @@ def test_cursor_secret_with_public_keys_is_the_same_by_every_way_to_the_database
     assert secret("postgresql:///tasks?host=/run/postgresql") == secret("postgresql:///tasks?host=/run/postgresql")
     assert secret("postgresql://tasks:p%40ss@db.example/tasks", cursor_secret=SECRET) == SECRET.encode()
     assert b"p@ss" not in here
+
+
+def sized(length: int) -> str:
+    """A good token of exactly so many characters."""
+    for beyond in range(4):  # base64 has no length of one more than a multiple of four
+        header = OLD.header(pad="x" * beyond)
+        for filling in range(length * 3 // 4 - 800, length):
+            token = OLD.sign(header, json.dumps(claims(pad="x" * filling)).encode())
+            if len(token) == length:
+                return token
+            if len(token) > length:
+                break
+    raise AssertionError(length)
+
+
+def test_verify_of_token_of_16384_characters_holds_and_of_one_more_does_not(key_file: Path) -> None:
+    found = {length: verdict(sized(length), jwt_key_file=key_file) for length in (16_384, 16_385)}
+    assert found == {16_384: HOLDS, 16_385: REFUSED}
