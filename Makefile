@@ -15,10 +15,13 @@ BETTER_AUTH := tests/auth/better-auth/node_modules/.package-lock.json
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 
-.PHONY: serve test lint lint-contract contract-diff clients respect fuzz mutants browser deployment faults bench clean
+.PHONY: serve dev test lint lint-contract contract-diff clients respect fuzz mutants browser deployment faults bench clean
 
 serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_URL is set; ARGS='--port 8080' is handed on
 	@exec .venv/bin/todo-api serve $(ARGS)
+
+dev: $(TOOLS)  ## the service, started anew within two seconds when todo_api/ or openapi/ changes; ARGS as for serve
+	@exec .venv/bin/todo-api serve --reload $(ARGS)
 
 test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' is handed on
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(BETTER_AUTH) || true; fi

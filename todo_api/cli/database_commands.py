@@ -17,6 +17,7 @@ from todo_api import contract
 from todo_api.auth.external_issuer import description, external_tokens
 from todo_api.cli import late
 from todo_api.cli.commands import CommandError, loaded, refuse_taken, say, warn_of_unknown_settings, with_secret
+from todo_api.cli.reload import serve_and_reload
 from todo_api.config import Config, ConfigurationError, is_handed_a_socket
 from todo_api.database import epochs
 from todo_api.database import migrations as migrating
@@ -52,6 +53,10 @@ def _told() -> Iterator[None]:
 def serve(options: argparse.Namespace) -> None:
     """Migrates the database, then serves until told to stop."""
     config = loaded(host=options.host, port=options.port, web_concurrency=options.workers)
+    if options.reload:
+        with _database(config):  # an embedded database runs on while the service starts anew
+            serve_and_reload(options)
+        return
     if not is_handed_a_socket():
         refuse_taken(config.host, config.port, "--host, --port")
     if config.otel_exporter_otlp_endpoint:

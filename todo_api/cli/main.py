@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address to listen on (HOST, default 127.0.0.1)")
     serve.add_argument("--port", help="port to listen on (PORT, default 8000)")
     serve.add_argument("--workers", help="worker processes (WEB_CONCURRENCY, default one a core)")
+    serve.add_argument("--reload", action="store_true", help="start anew when the code or the contract changes")
     serve.set_defaults(run=_on_database("serve"))
 
     migrate = subparsers.add_parser("migrate", help="bring the database to this release's schema", epilog=SETTINGS)
