@@ -28,8 +28,9 @@ test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' 
 	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@echo "Left out: schemathesis (make fuzz), mutation testing (make mutants), the pages in a browser (make browser), the generated clients (make clients)."
 
-lint: $(TOOLS) lint-contract  ## style, spelling, types, and the contracts
+lint: $(TOOLS) lint-contract  ## style, spelling, types, who may import whom, and the contracts
 	@.venv/bin/pre-commit run --all-files
+	@.venv/bin/lint-imports --no-logo --no-cache
 	@.venv/bin/mypy
 
 lint-contract: $(TOOLS) $(NODE_TOOLS)  ## the contracts alone: OpenAPI, Spectral with the OWASP rules, Redocly with ours; needs Node 20

@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from todo_api import contract, models
 from todo_api.database.connection import engine_url
-from todo_api.schemas import TaskSchema
+from todo_api.tasks.schemas import TaskSchema
 
 ENGINE = create_engine(engine_url(os.environ["DATABASE_URL"]), pool_size=10, pool_pre_ping=True)
 SCHEMA = TaskSchema()

@@ -8,44 +8,35 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
-from todo_api import contract
-from todo_api import services as spaces
-from todo_api.accounts import sessions
-from todo_api.accounts.passwords import Passwords
-from todo_api.api_keys import secret as api_keys
-from todo_api.api_keys import service as keys
-from todo_api.auth.external_issuer import ExternalTokens, external_tokens
-from todo_api.auth.tokens import TokenIssuer, TokenMemory, TokenVerifier
-from todo_api.config import Config, ConfigurationError
-from todo_api.config.secrets import cursor_secret
-from todo_api.database import migrations as migrating
-from todo_api.database import readiness
-from todo_api.database.database import Database
-from todo_api.database.purging import Purging
-from todo_api.http.admission import AdmissionControl
-from todo_api.http.authentication import BearerHandler, Lookups
-from todo_api.http.connexion_app import ContractApp, TagResolver
-from todo_api.http.cors import Cors
-from todo_api.http.dispatch import Bridge
-from todo_api.http.problems import INTERNAL_ERROR, KINDS, Problems
-from todo_api.http.request_id import Envelope
-from todo_api.http.routing import Routing
-from todo_api.http.validation import Validation
-from todo_api.idempotency.store import Replies
-from todo_api.observability.logs import RequestLog
-from todo_api.observability.metrics import Exposition, Layout, Memory, Recorder, vocabulary
-from todo_api.observability.request_record import Watcher
-from todo_api.operations.readiness import Readiness
-from todo_api.site import discovery
-from todo_api.site import reference as documentation
-from todo_api.site.pages import Makers, Pages, published
-from todo_api.tasks.pagination import CursorSigner
-from todo_api.tasks.service import Met
-from todo_api.throttling.attempts import FamiliarPairs
-from todo_api.throttling.limits import Limits
+from todo_api import api_keys, contract, services
+from todo_api.accounts import Account, Passwords, dump_account, sessions
+from todo_api.auth import ExternalTokens, TokenIssuer, TokenMemory, TokenVerifier, external_tokens
+from todo_api.config import Config, ConfigurationError, cursor_secret
+from todo_api.database import Database, Purging, migrations, readiness
+from todo_api.http import (
+    INTERNAL_ERROR,
+    KINDS,
+    AdmissionControl,
+    BearerHandler,
+    Bridge,
+    ContractApp,
+    Cors,
+    Envelope,
+    Lookups,
+    Problems,
+    Routing,
+    TagResolver,
+    Validation,
+)
+from todo_api.idempotency import Replies
+from todo_api.observability import Exposition, Layout, Memory, Recorder, RequestLog, Watcher, vocabulary
+from todo_api.operations import Readiness
+from todo_api.site import Makers, Pages, discovery, published, reference
+from todo_api.tasks import CursorSigner, Met, Task, dump_task
+from todo_api.throttling import FamiliarPairs, Limits
 
 if TYPE_CHECKING:  # an extra, which need not be there
-    from todo_api.observability.tracing import Traces
+    from todo_api.observability import Traces
 
 _CORS_EXPOSED = [
     *(
@@ -109,7 +100,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
     replies = Replies(database, cursor_secret(config))
     limits = Limits(config, familiar or FamiliarPairs())
     admission = AdmissionControl(config.threads_of_worker, config.queue_limit / 1000)
-    parts = spaces.Parts(
+    parts = services.Parts(
         database=database,
         met=Met(),
         signer=CursorSigner(cursor_secret(config)),
@@ -139,7 +130,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
         resolver=TagResolver(),
         security_map={"bearer": lambda: bearer},
     )
-    spaces.install(app.app, parts)
+    services.install(app.app, parts)
     app.add_contract(contract.load(contract.TASK_API))
     app.add_contract(contract.load(contract.OPS_API))
     return app
@@ -155,14 +146,14 @@ def _checks(database: Database, external: ExternalTokens | None) -> dict[str, Ca
     """Of readiness, by name."""
     checks: dict[str, Callable[[], None]] = {
         "database": partial(readiness.check_database, database),
-        "schema": partial(readiness.check_schema, database, migrating.head()),
+        "schema": partial(readiness.check_schema, database, migrations.head()),
     }
     return checks | ({"issuer_keys": external.check} if external else {})
 
 
 def _key_lookups(database: Database, admission: AdmissionControl) -> Lookups:
     """Nothing is kept of API keys between requests, so that a revoked one is refused on the next, by every worker."""
-    find = partial(keys.find, database.as_key)
+    find = partial(api_keys.find, database.as_key)
     return Lookups(api_keys.PREFIX, api_keys.digest, find, admission=admission, spent=database.spent)
 
 
@@ -172,7 +163,12 @@ def _purge(replies: Replies, database: Database) -> int:
 
 
 def _pages(config: Config) -> Makers:
-    return published(contract.TASK_API) | documentation.pages(contract.TASK_API) | discovery.pages(config)
+    return published(contract.TASK_API) | reference.pages(contract.TASK_API) | discovery.pages(config)
+
+
+def _represent(current: Task | Account) -> dict[str, Any]:
+    """What stands in the way of a conditional write, as JSON."""
+    return dump_account(current) if isinstance(current, Account) else dump_task(current)
 
 
 def _middlewares(
@@ -190,7 +186,7 @@ def _middlewares(
         LifespanMiddleware,
         partial(Envelope, watchers=watch.watchers),
         *([cors] if config.cors_origins else []),
-        Problems,
+        partial(Problems, represent=_represent),
         partial(Pages, pages=_pages(config), count=limits.of_pages),
         *limits.of_addresses,
         Routing,

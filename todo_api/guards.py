@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import CTE, ColumnElement, Table, Text, Uuid, and_, func, select
 
-from todo_api.database.statement import Statement, given
-from todo_api.database.transaction import Scope
+from todo_api.database import Scope, Statement, given
 from todo_api.errors import Unauthorized
 from todo_api.models import api_keys, sessions, users
 

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api import contract
-from todo_api.contract import openapi31 as contract31
+from todo_api.contract import openapi31
 
 TIMEOUT = 30
 """Seconds that a tool waits for the service."""
@@ -108,7 +108,7 @@ def tool_server(url: str, auth: httpx2.Auth) -> FastMCP[Any]:
 
     `auth` says whose token the service is sent.
     """
-    document = _for_tools(contract31.convert(contract.load(contract.TASK_API)))
+    document = _for_tools(openapi31.convert(contract.load(contract.TASK_API)))
     client = httpx2.AsyncClient(
         base_url=url.rstrip("/") + document["servers"][0]["url"],
         auth=auth,

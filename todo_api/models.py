@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN
 
-from todo_api.roles import ROLE_PREFIX, Roles
+from todo_api.config import ROLE_PREFIX, Roles
 
 USER_ROLE, LOGIN_ROLE = Roles.named(ROLE_PREFIX)
 """The roles of a deployment that names no others, and those that migrations are written with."""

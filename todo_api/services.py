@@ -1,20 +1,23 @@
 """Whose space a request is about, and the headers that the replies from it share."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flask
 
-from todo_api.accounts.passwords import Passwords
-from todo_api.auth.tokens import Identity, TokenIssuer
-from todo_api.database.transaction import Scopes
+from todo_api.auth import Identity, TokenIssuer
+from todo_api.database import Scopes
 from todo_api.errors import AccountsDisabled, Forbidden
 from todo_api.guards import Caller
-from todo_api.idempotency.store import Replies
-from todo_api.operations.readiness import Readiness
-from todo_api.tasks.pagination import CursorSigner
-from todo_api.tasks.service import Met
+
+if TYPE_CHECKING:  # the product stands on this module, which names its types alone
+    from todo_api.accounts import Passwords
+    from todo_api.idempotency import Replies
+    from todo_api.operations import Readiness
+    from todo_api.tasks import CursorSigner, Met
 
 ME = "me"
 PRIVATE = {"Cache-Control": "private, no-cache"}

@@ -15,7 +15,7 @@ from tests.support.credentials import SECRET
 from tests.support.databases import database_url, execute
 from tests.support.live import Live, refusal, run
 from todo_api import contract
-from todo_api.database import migrations as migrating
+from todo_api.database import migrations
 from todo_api.embedded import EmbeddedServer
 
 NOWHERE = "postgresql://user:word@127.0.0.1:1/tasks"
@@ -132,8 +132,8 @@ def test_migrate_empty_database_brings_it_to_the_head(tmp_path: Path, server: Em
     url = database_url(server.url, name)
     done = run("migrate", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET)
     assert (done.returncode, done.stdout) == (0, "")
-    assert f"The database is at revision {migrating.head()}." in done.stderr
-    assert execute(url, "SELECT version_num FROM alembic_version") == [(migrating.head(),)]
+    assert f"The database is at revision {migrations.head()}." in done.stderr
+    assert execute(url, "SELECT version_num FROM alembic_version") == [(migrations.head(),)]
 
 
 def test_serve_without_embedded_server_names_database_url(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from psycopg2.errors import CheckViolation
 
 from tests.support.client import Client
 from tests.support.databases import database_url, execute
-from todo_api.database import migrations as migrating
+from todo_api.database import migrations
 from todo_api.embedded import EmbeddedServer
 
 TASKS = "/api/v1/me/tasks"
@@ -24,7 +24,7 @@ def url(request: pytest.FixtureRequest, server: EmbeddedServer) -> str:
     """Of a database with a locale of its own."""
     name = f"locale_{secrets.token_hex(4)}"
     execute(server.url, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' {request.param}")
-    migrating.migrate(database_url(server.url, name))
+    migrations.migrate(database_url(server.url, name))
     return database_url(server.url, name)
 
 

@@ -20,7 +20,7 @@ from tests.support.client import Client
 from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
 from todo_api.config import Config
-from todo_api.database import migrations as migrating
+from todo_api.database import migrations
 from todo_api.database.checks import DatabaseUnfitError
 from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
@@ -59,7 +59,7 @@ def as_superuser(url: str, statement: str) -> None:
 
 
 def downgrade(url: str, revision: str) -> None:
-    config = migrating._alembic()
+    config = migrations._alembic()
     engine = create_engine(engine_url(url))
     with engine.connect() as connection:
         config.attributes["connection"] = connection
@@ -68,28 +68,28 @@ def downgrade(url: str, revision: str) -> None:
 
 
 def test_migrations_have_one_head_and_numbers_in_order() -> None:
-    scripts = ScriptDirectory.from_config(migrating._alembic())
+    scripts = ScriptDirectory.from_config(migrations._alembic())
     assert len(scripts.get_heads()) == 1
     revisions = [script.revision for script in scripts.walk_revisions()]
     assert revisions == [f"{number:04}" for number in range(len(revisions), 0, -1)]
 
 
 def test_migrate_from_empty_reaches_the_head(empty: str) -> None:
-    migrating.migrate(empty)
-    assert execute(empty, "SELECT version_num FROM alembic_version") == [(migrating.head(),)]
+    migrations.migrate(empty)
+    assert execute(empty, "SELECT version_num FROM alembic_version") == [(migrations.head(),)]
 
 
 def test_migrate_down_one_and_up_again_gives_the_same_schema(empty: str) -> None:
-    migrating.migrate(empty)
+    migrations.migrate(empty)
     before = execute(empty, SCHEMA)
     downgrade(empty, "-1")
     assert execute(empty, SCHEMA) != before
-    migrating.migrate(empty)
+    migrations.migrate(empty)
     assert execute(empty, SCHEMA) == before
 
 
 def test_migrate_down_to_nothing_leaves_no_table(empty: str) -> None:
-    migrating.migrate(empty)
+    migrations.migrate(empty)
     downgrade(empty, "base")
     left = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
     assert execute(empty, left) == [("alembic_version",)]
@@ -98,20 +98,20 @@ def test_migrate_down_to_nothing_leaves_no_table(empty: str) -> None:
 def test_migrate_with_rows_there_rewrites_no_table_and_no_index(empty: str) -> None:
     """Since the first release: `pg_relation_filenode` is where the rows lie."""
     files = "SELECT relname, relfilenode FROM pg_class WHERE relname ~ '^(users|tasks)' AND relkind IN ('r', 'i') ORDER BY 1"
-    migrating.migrate(empty, revision="0008")
+    migrations.migrate(empty, revision="0008")
     as_superuser(empty, "INSERT INTO users (id, name) VALUES ('ada', 'Ada')")
     columns = "user_id, id, title, status, created_at, updated_at, version"
     values = "'ada', gen_random_uuid(), 'Buy milk', 'pending', now(), now(), 1"
     as_superuser(empty, f"INSERT INTO tasks ({columns}) VALUES ({values})")
     before = execute(empty, files)
-    migrating.migrate(empty)
+    migrations.migrate(empty)
     assert execute(empty, files) == before
 
 
 def test_migrate_again_changes_nothing(empty: str) -> None:
-    migrating.migrate(empty)
+    migrations.migrate(empty)
     before = execute(empty, SCHEMA)
-    migrating.migrate(empty)
+    migrations.migrate(empty)
     assert execute(empty, SCHEMA) == before
 
 
@@ -160,7 +160,7 @@ def test_migrate_by_two_processes_at_once_does_it_once(empty: str) -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     engine = create_engine(engine_url(empty), isolation_level="AUTOCOMMIT")
     with engine.connect() as holder:
-        holder.exec_driver_sql(f"SELECT pg_advisory_lock({migrating.ONE_AT_A_TIME})")
+        holder.exec_driver_sql(f"SELECT pg_advisory_lock({migrations.ONE_AT_A_TIME})")
         processes = [
             subprocess.Popen([sys.executable, "-c", program, empty], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)
         ]
@@ -171,15 +171,15 @@ def test_migrate_by_two_processes_at_once_does_it_once(empty: str) -> None:
     engine.dispose()
     assert [process.communicate(timeout=60)[1] for process in processes] == [b"", b""]
     assert [process.returncode for process in processes] == [0, 0]
-    assert execute(empty, "SELECT version_num FROM alembic_version") == [(migrating.head(),)]
+    assert execute(empty, "SELECT version_num FROM alembic_version") == [(migrations.head(),)]
 
 
 def test_migrate_of_a_newer_schema_is_refused(empty: str) -> None:
-    migrating.migrate(empty)
+    migrations.migrate(empty)
     before = execute(empty, SCHEMA)
     execute(empty, "UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(migrating.SchemaTooNewError, match="9999"):
-        migrating.migrate(empty)
+    with pytest.raises(migrations.SchemaTooNewError, match="9999"):
+        migrations.migrate(empty)
     assert execute(empty, SCHEMA) == before
 
 
@@ -208,7 +208,7 @@ def test_migrate_by_an_owner_who_is_a_member_of_the_roles_needs_no_other_right(
     other_owner: Callable[..., str], new_client: Callable[[Config], Client]
 ) -> None:
     url = other_owner("NOCREATEROLE NOCREATEDB", f"{USER_ROLE}, {LOGIN_ROLE}")
-    migrating.migrate(url)
+    migrations.migrate(url)
     ada = new_client(Config(database_url=url, jwt_secret=SECRET, threads=1)).signed_in(token("ada"))
     assert ada.post("/api/v1/me/tasks", {"title": "By another owner"}).status == 201
 
@@ -216,7 +216,7 @@ def test_migrate_by_an_owner_who_is_a_member_of_the_roles_needs_no_other_right(
 def test_migrate_by_an_owner_who_may_not_take_the_roles_changes_nothing(other_owner: Callable[..., str]) -> None:
     url = other_owner("CREATEROLE NOCREATEDB")
     with pytest.raises(DatabaseUnfitError, match=f"may not take the roles {USER_ROLE}, .* set DATABASE_ROLE_PREFIX"):
-        migrating.migrate(url)
+        migrations.migrate(url)
     assert execute(url, SCHEMA) == []
 
 
@@ -227,7 +227,7 @@ def test_migrate_by_an_owner_who_may_create_roles_makes_them(other_owner: Callab
     for role in roles:
         as_superuser(url, f"ALTER ROLE {role} RENAME TO {role}_away")
     try:
-        migrating.migrate(url)
+        migrations.migrate(url)
         found = "SELECT rolname, pg_has_role(current_user, oid, 'SET') FROM pg_roles WHERE rolname IN ('%s', '%s')"
         assert sorted(execute(url, found % roles)) == [(role, True) for role in sorted(roles)]
     finally:
@@ -250,14 +250,14 @@ def test_get_account_before_and_after_a_column_changes_its_type_is_answered(
 
 
 def test_head_and_known_without_alembic_are_those_of_alembic() -> None:
-    scripts = ScriptDirectory.from_config(migrating._alembic())
-    assert migrating.head() == scripts.get_current_head()
-    assert migrating.known() == [script.revision for script in scripts.walk_revisions()][::-1]
+    scripts = ScriptDirectory.from_config(migrations._alembic())
+    assert migrations.head() == scripts.get_current_head()
+    assert migrations.known() == [script.revision for script in scripts.walk_revisions()][::-1]
 
 
 def test_migrate_with_texts_there_folds_them_in_batches(empty: str) -> None:
     """More than one batch has; what is ASCII alone stays as it was."""
-    migrating.migrate(empty, revision="0012")
+    migrations.migrate(empty, revision="0012")
     as_superuser(empty, "INSERT INTO users (id) VALUES ('ada'), ('bob')")
     as_superuser(
         empty,
@@ -266,7 +266,7 @@ def test_migrate_with_texts_there_folds_them_in_batches(empty: str) -> None:
         " CASE WHEN n % 2 = 0 THEN 'ÄPFEL' END, 'pending', now(), now(), 1"
         " FROM unnest(ARRAY['ada', 'bob']) owner, generate_series(1, 900) n",
     )
-    migrating.migrate(empty)
+    migrations.migrate(empty)
     wrong = (
         "SELECT count(*) FROM tasks WHERE title_folded IS DISTINCT FROM"
         " CASE WHEN title <> 'Milk' THEN replace(title, 'ÖL', 'öl') END"

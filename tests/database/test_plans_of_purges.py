@@ -11,7 +11,7 @@ from tests.support.databases import database_url
 from tests.support.plans import plan_of
 from tests.support.rows import rows
 from todo_api.accounts import sessions
-from todo_api.database import purge as purges
+from todo_api.database import purging
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.embedded import EmbeddedServer
@@ -85,12 +85,12 @@ def test_purge_of_sessions_deletes_a_thousand_at_a_time_and_one_process_is_at_it
 ) -> None:
     url = new_filled()
     past = "created_at = now() - interval '3 days', refreshed_at = now() - interval '2 days'"
-    due = f"SELECT user_id, id FROM sessions LIMIT {purges.AT_ONCE + 500 - EXPIRED}"
+    due = f"SELECT user_id, id FROM sessions LIMIT {purging.AT_ONCE + 500 - EXPIRED}"
     rows(url, "DELETE FROM sessions WHERE expires_at < now()")
     rows(url, f"UPDATE sessions SET {past}, expires_at = now() - interval '1 day' WHERE (user_id, id) IN ({due})")
     with closing(Database(url, pool_size=2)) as database:
-        with database.transaction(claim=purges.LOCK) as transaction:
+        with database.transaction(claim=purging.LOCK) as transaction:
             transaction.as_user("user 1").all(replies._TRIM, {"user_id": "user 1"})
             assert sessions.purge(database) == 0
-        assert [sessions.purge(database) for _ in range(3)] == [purges.AT_ONCE, 500 - EXPIRED, 0]
+        assert [sessions.purge(database) for _ in range(3)] == [purging.AT_ONCE, 500 - EXPIRED, 0]
     assert rows(url, "SELECT count(*) FROM sessions WHERE expires_at < now()") == [(0,)]

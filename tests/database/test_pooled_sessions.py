@@ -17,7 +17,7 @@ from tests.support.databases import database_url, execute
 from tests.support.live import run
 from tests.support.pooler import SESSIONS, Pooler
 from todo_api.config import Config
-from todo_api.database import migrations as migrating
+from todo_api.database import migrations
 from todo_api.database.database import Database
 from todo_api.database.greenlets import spawn
 from todo_api.database.pool import LoopConnections
@@ -153,7 +153,7 @@ def test_migrate_twice_at_once_through_the_pooler_makes_the_schema_once(
     with ThreadPoolExecutor(2) as threads:
         done = [*threads.map(lambda folder: run("migrate", cwd=folder, **settings), [tmp_path] * 2)]
     assert [each.returncode for each in done] == [0, 0], done
-    assert execute(url, "SELECT version_num FROM alembic_version") == [(migrating.head(),)]
+    assert execute(url, "SELECT version_num FROM alembic_version") == [(migrations.head(),)]
 
 
 def test_any_operation_sessions_ended_behind_the_pooler_goes_on(url: str, ada: Client) -> None:

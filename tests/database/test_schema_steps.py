@@ -13,7 +13,7 @@ from sqlalchemy import create_engine
 from tests.support.catalogue import schema
 from tests.support.databases import database_url, execute
 from tests.support.rows import rows
-from todo_api.database import migrations as migrating
+from todo_api.database import migrations
 from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
 from todo_api.errors import Unavailable
@@ -50,7 +50,7 @@ def to(empty: str) -> Callable[[Callable[..., None], str], None]:
     """Runs alembic's own upgrade or downgrade of the database, to a revision."""
 
     def run(change: Callable[..., None], revision: str) -> None:
-        config = migrating._alembic()
+        config = migrations._alembic()
         engine = create_engine(engine_url(empty))
         with engine.connect() as connection:
             config.attributes["connection"] = connection
@@ -63,10 +63,10 @@ def to(empty: str) -> Callable[[Callable[..., None], str], None]:
 def test_downgrade_of_each_revision_leaves_the_schema_of_the_one_below(
     empty: str, to: Callable[[Callable[..., None], str], None]
 ) -> None:
-    revisions = migrating.known()
+    revisions = migrations.known()
     before = {}
     for revision in revisions:
-        migrating.migrate(empty, revision=revision)
+        migrations.migrate(empty, revision=revision)
         before[revision] = schema(empty)
     for below, above in zip(revisions[-2::-1], revisions[:0:-1], strict=True):
         to(command.downgrade, below)
@@ -78,7 +78,7 @@ def test_downgrade_of_the_first_revision_leaves_nothing_but_alembics_own_table(
     empty: str, to: Callable[[Callable[..., None], str], None]
 ) -> None:
     before = schema(empty)
-    migrating.migrate(empty)
+    migrations.migrate(empty)
     to(command.downgrade, "base")
     left = set(schema(empty)) - set(before)
     assert [(kind, name) for kind, name, _ in left if not name.startswith("alembic_version")] == []
@@ -88,29 +88,29 @@ def test_every_statement_of_every_revision_runs_under_limits(
     empty: str, to: Callable[[Callable[..., None], str], None]
 ) -> None:
     """PostgreSQL tells at each command, and at the end of each step, which limits it runs under: up and down."""
-    migrating.migrate(empty, revision="0001")
+    migrations.migrate(empty, revision="0001")
     rows(empty, WATCH)
     rows(empty, WATCHES.format(name=secrets.token_hex(4)))
     rows(empty, "GRANT ALL ON watched TO PUBLIC")
     rows(empty, "DELETE FROM watched")
-    for revision in migrating.known()[1:]:
-        migrating.migrate(empty, revision=revision)
+    for revision in migrations.known()[1:]:
+        migrations.migrate(empty, revision=revision)
     to(command.downgrade, "0001")
     seen = rows(empty, "SELECT step, command, limits FROM watched")
     assert {limits for _, _, limits in seen} == {"100ms 10min"}
     ended = [step for step, what, _ in seen if what == "END"]
-    assert ended == migrating.known()[1:] + migrating.known()[-2::-1]
-    assert {step for step, what, _ in seen if what != "END"} == set(migrating.known())
+    assert ended == migrations.known()[1:] + migrations.known()[-2::-1]
+    assert {step for step, what, _ in seen if what != "END"} == set(migrations.known())
 
 
 def test_migrate_to_each_revision_while_another_holds_the_tables_gives_up_with_a_line(
     empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock is held until the migration has given up: whoever waits for it without a limit does not come back."""
-    monkeypatch.setattr(migrating, "LOCK_TRIES", 2)
-    monkeypatch.setattr(migrating, "LOCK_PAUSE", 0.01)
-    first, *later = migrating.known()
-    migrating.migrate(empty, revision=first)
+    monkeypatch.setattr(migrations, "LOCK_TRIES", 2)
+    monkeypatch.setattr(migrations, "LOCK_PAUSE", 0.01)
+    first, *later = migrations.known()
+    migrations.migrate(empty, revision=first)
     for revision in later:
         before = schema(empty)
         told: list[str] = []
@@ -118,10 +118,10 @@ def test_migrate_to_each_revision_while_another_holds_the_tables_gives_up_with_a
             cursor.execute(f"LOCK TABLE {', '.join(tables(empty))} IN ACCESS EXCLUSIVE MODE")
             cursor.execute("LOCK TABLE alembic_version IN SHARE MODE")
             with pytest.raises(Unavailable, match=re.escape("canceling statement due to lock timeout")):
-                migrating.migrate(empty, told.append, revision=revision)
+                migrations.migrate(empty, told.append, revision=revision)
         assert told == ["the migration waits for another session, which has a table locked"]
         assert schema(empty) == before
-        migrating.migrate(empty, revision=revision)
+        migrations.migrate(empty, revision=revision)
 
 
 def tables(url: str) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import execute
-from todo_api.database import migrations as migrating
+from todo_api.database import migrations
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.embedded import backup as backups
 
@@ -51,7 +51,7 @@ def source() -> Iterator[EmbeddedServer]:
     """A server with a migrated database."""
     above = Path(tempfile.mkdtemp(prefix="test-proofs-"))
     server = EmbeddedServer.start(above / "postgresql")
-    migrating.migrate(server.url)
+    migrations.migrate(server.url)
     yield server
     server.stop()
     shutil.rmtree(above)

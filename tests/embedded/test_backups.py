@@ -18,8 +18,7 @@ from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.databases import database_url, execute
 from tests.support.live import COMMAND, Live, refusal, run
 from todo_api.config.secrets import kept_secret
-from todo_api.database import epochs
-from todo_api.database import migrations as migrating
+from todo_api.database import epochs, migrations
 from todo_api.embedded import EmbeddedServer
 from todo_api.embedded import backup as backups
 
@@ -41,7 +40,7 @@ def source() -> Iterator[EmbeddedServer]:
     """A server with a migrated database, in which each test leaves something."""
     above = Path(tempfile.mkdtemp(prefix="test-backups-"))
     server = EmbeddedServer.start(above / "postgresql")
-    migrating.migrate(server.url)
+    migrations.migrate(server.url)
     insert(server, "seed")
     yield server
     server.stop()
@@ -260,14 +259,14 @@ def test_restore_under_way_keeps_services_from_starting(folder: Path) -> None:
 
 def test_restore_of_an_older_schema_is_migrated(source: EmbeddedServer, folder: Path) -> None:
     with served(folder) as server:
-        migrating.migrate(server.url, revision="0001")
+        migrations.migrate(server.url, revision="0001")
         insert(server, "old")
         file = backed_up(server, folder / "old.backup")
     (folder / "new").mkdir()
     restored(folder / "new", file)
     with served(folder / "new") as server:
         assert users(server) == {"old"}
-        assert execute(server.url, "SELECT version_num FROM alembic_version") == [(migrating.head(),)]
+        assert execute(server.url, "SELECT version_num FROM alembic_version") == [(migrations.head(),)]
 
 
 def test_restore_of_a_newer_schema_is_refused_and_changes_nothing(source: EmbeddedServer, folder: Path) -> None:
@@ -275,7 +274,7 @@ def test_restore_of_a_newer_schema_is_refused_and_changes_nothing(source: Embedd
     try:
         file = backed_up(source, folder / "newer.backup")
     finally:
-        execute(source.url, f"UPDATE alembic_version SET version_num = '{migrating.head()}'")
+        execute(source.url, f"UPDATE alembic_version SET version_num = '{migrations.head()}'")
     last = run("restore", str(file), cwd=folder).stderr.splitlines()[-1]
     assert last == f"todo-api: {file} is at revision 9999, which this release does not know: install a newer release."
 
@@ -289,7 +288,7 @@ def test_restore_that_fails_leaves_the_data_as_they_were(source: EmbeddedServer,
     finally:
         execute(source.url, "REVOKE SELECT ON tasks FROM nowhere_else; DROP ROLE nowhere_else")
     with served(folder) as server:
-        migrating.migrate(server.url)
+        migrations.migrate(server.url)
         insert(server, "ada")
     done = run("restore", "--overwrite", str(folder / "other.backup"), cwd=folder)
     assert re.search(r'other.backup could not be restored: .*role "nowhere_else" does not exist', done.stderr)
@@ -384,7 +383,7 @@ def test_readme_commands_for_your_own_postgresql_keep_everything(
         assert execute(target, policies) == execute(source.url, policies)
         rights = "SELECT relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
         assert execute(target, rights) == execute(source.url, rights)
-        migrating.migrate(target)
+        migrations.migrate(target)
 
 
 def test_readme_is_right_that_the_owner_cannot_dump(source: EmbeddedServer) -> None:

@@ -3,6 +3,7 @@
 import copy
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from connexion.middleware.security import SecurityMiddleware
 
 import todo_api
 from tests.support.client import Client, Reply, event_loop
+from todo_api.contract.rules import json_schema
 from todo_api.errors import Unauthorized
 from todo_api.http.admission import AdmissionControl
 from todo_api.http.authentication import BearerHandler, Lookups
@@ -20,7 +22,6 @@ from todo_api.http.dispatch import Bridge
 from todo_api.http.problems import Problems
 from todo_api.http.request_id import Envelope
 from todo_api.http.routing import Routing
-from todo_api.http.rules import json_schema
 from todo_api.http.validation import Validation
 
 CONTRACT: dict[str, Any] = {
@@ -111,7 +112,14 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
             tattoos = Lookups("ink-", str, tattooed, admission=AdmissionControl(), spent=lambda: (1, 0.5, 0.25))
             app = FlaskApp(
                 __name__,
-                middlewares=[Envelope, Problems, Routing, SecurityMiddleware, Validation, Bridge],
+                middlewares=[
+                    Envelope,
+                    partial(Problems, represent=str),
+                    Routing,
+                    SecurityMiddleware,
+                    Validation,
+                    Bridge,
+                ],
                 resolver=TagResolver(),
                 security_map={"bearer": lambda: BearerHandler(verify, tattoos)},
             )

@@ -16,7 +16,7 @@ from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET
 from tests.support.rows import rows
 from todo_api.config import Config
-from todo_api.database import purge as purges
+from todo_api.database import purging
 from todo_api.database.database import Database
 from todo_api.database.purging import Purging
 from todo_api.database.statement import Statement
@@ -101,7 +101,7 @@ def test_purge_deletes_a_thousand_at_a_time(url: str, replies: Replies) -> None:
 def test_purge_while_another_is_at_it_deletes_nothing(url: str, database: Database, replies: Replies) -> None:
     ask(replies, "ada", "old")
     age(url, 25)
-    with database.transaction(claim=purges.LOCK) as transaction:
+    with database.transaction(claim=purging.LOCK) as transaction:
         transaction.as_user("ada").all(FIND_ANY, {})
         assert replies.purge() == 0
     assert replies.purge() == 1

@@ -184,7 +184,7 @@ from tests.support.contract_check import ContractCheck
 from tests.support.credentials import SECRET
 from todo_api.app import Watch, _alone, create_app
 from todo_api.config import Config
-from todo_api.traces import Traces
+from todo_api.observability.tracing import Traces
 
 watch = _alone()._replace(traces=Traces(sys.argv[2]))
 with event_loop() as loop:

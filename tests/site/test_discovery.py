@@ -11,7 +11,7 @@ from tests.support.client import Client
 from tests.support.credentials import SECRET
 from todo_api import contract
 from todo_api.config import Config, ConfigurationError, load_config
-from todo_api.contract import openapi31 as contract31
+from todo_api.contract import openapi31
 
 CATALOG = "/.well-known/api-catalog"
 SECURITY = "/.well-known/security.txt"
@@ -158,7 +158,7 @@ def test_contract_31_schemas_are_in_the_words_of_json_schema() -> None:
         "Things": {"type": "array", "items": {"anyOf": [{"type": "string", "nullable": False}]}},
     }
     document = {"openapi": "3.0.3", "components": {"schemas": schemas}}
-    assert contract31.convert(document) == {
+    assert openapi31.convert(document) == {
         "openapi": "3.1.0",
         "components": {
             "schemas": {

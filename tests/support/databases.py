@@ -9,7 +9,7 @@ import psycopg2
 from sqlalchemy.engine import make_url
 
 from tests.support.rows import rows
-from todo_api.database import migrations as migrating
+from todo_api.database import migrations
 from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
 
@@ -21,7 +21,7 @@ def make_template(url: str) -> None:
     """Makes the migrated database `template_tasks`, unless it is there from an earlier run."""
     if not rows(url, "SELECT 1 FROM pg_database WHERE datname = 'template_tasks'"):
         execute(url, "CREATE DATABASE template_tasks")
-        migrating.migrate(database_url(url, "template_tasks"))
+        migrations.migrate(database_url(url, "template_tasks"))
 
 
 def new_databases(server: EmbeddedServer) -> Callable[[], str]:

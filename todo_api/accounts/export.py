@@ -8,13 +8,11 @@ from sqlalchemy import Text, select
 from sqlalchemy import Uuid as UuidType
 
 from todo_api.accounts.service import Account, AccountService
-from todo_api.api_keys.service import ApiKey, KeyService
-from todo_api.database.statement import Row, Statement, given
-from todo_api.database.transaction import Scope, Scopes
+from todo_api.api_keys import ApiKey, KeyService
+from todo_api.database import Row, Scope, Scopes, Statement, given
 from todo_api.guards import Caller
 from todo_api.models import sessions, tasks
-from todo_api.tasks.service import Task
-from todo_api.tasks.statements import TASK_COLUMNS, octets_before
+from todo_api.tasks import TASK_COLUMNS, Task, octets_before
 
 BATCH = 500
 """How many tasks, or sessions, are read at a time."""

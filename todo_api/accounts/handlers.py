@@ -6,14 +6,16 @@ from typing import Any
 
 from todo_api.accounts import sessions
 from todo_api.accounts.export import Export, export
+from todo_api.accounts.schemas import dump_account, dump_session, load_registration
 from todo_api.accounts.service import Account, AccountService, holds, is_there, register, sign_in
 from todo_api.accounts.sessions import Session
-from todo_api.auth.tokens import Identity, TokenIssuer
+from todo_api.api_keys import dump_api_key
+from todo_api.auth import Identity, TokenIssuer
 from todo_api.errors import StaleToken, ValidationFailed, Violation
 from todo_api.etags import is_known, matched_account
-from todo_api.http.dispatch import Reply
-from todo_api.idempotency.decorator import found_nothing, replayable, replayable_while, session_is_there
-from todo_api.schemas import dump_account, dump_api_key, dump_json, dump_session, dump_task, load_registration
+from todo_api.http import Reply
+from todo_api.idempotency import found_nothing, replayable, replayable_while, session_is_there
+from todo_api.schemas import dump_json
 from todo_api.services import (
     PRIVATE,
     SECRET,
@@ -22,6 +24,7 @@ from todo_api.services import (
     owner,
     parts,
 )
+from todo_api.tasks import dump_task
 
 FRESH = 300
 """Seconds for which a token is good for what cannot be undone, where there is no password to ask for."""

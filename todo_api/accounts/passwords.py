@@ -9,7 +9,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from argon2.low_level import ARGON2_VERSION
 
-from todo_api.database.greenlets import in_thread
+from todo_api.database import in_thread
 
 AT_ONCE = 1
 """How many passwords a worker hashes at once: each takes a processor for 20 ms, and the requests are to have the others."""

@@ -8,13 +8,12 @@ import psycopg2.errors
 from sqlalchemy import select
 from uuid_utils import uuid7
 
+from todo_api import api_keys
 from todo_api.accounts import sessions, statements
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.sessions import Session
-from todo_api.api_keys import service as keys
-from todo_api.api_keys.service import KeysLeft
-from todo_api.database.statement import Row, Statement
-from todo_api.database.transaction import Scopes
+from todo_api.api_keys import KeysLeft
+from todo_api.database import Row, Scopes, Statement
 from todo_api.errors import (
     EmailTaken,
     InvalidCredentials,
@@ -150,7 +149,7 @@ class AccountService:
             account._written(statements.change_password(self._caller.by_session), parameters, None)
             # After it, in statements of their own: they see what a sign-in has begun that held the user's row until now.
             sessions.end_others(transaction, self._user_id, self._caller.session)
-            return keys.count(transaction, self._user_id, revoke=revoke_keys)
+            return api_keys.count(transaction, self._user_id, revoke=revoke_keys)
 
     def delete(self, passwords: Passwords, password: str) -> None:
         """Deletes the user and everything that is theirs. Raises WrongPassword, Unauthorized.

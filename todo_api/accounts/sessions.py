@@ -16,10 +16,7 @@ from uuid_utils import uuid7
 
 from todo_api import guards
 from todo_api.accounts.statements import LOCK
-from todo_api.database import purge as purges
-from todo_api.database.database import Database
-from todo_api.database.statement import Statement, given
-from todo_api.database.transaction import Scopes
+from todo_api.database import Database, Scopes, Statement, delete_expired, given
 from todo_api.errors import InvalidRefreshToken
 from todo_api.models import accounts, sessions
 
@@ -130,7 +127,7 @@ _END_OTHERS = Statement(
     .where(sessions.c.user_id == _USER_ID, sessions.c.id.is_distinct_from(_SESSION_ID))
     .returning(sessions.c.id)
 )
-_PURGE = purges.purge(sessions, sessions.c.expires_at < func.now())
+_PURGE = delete_expired(sessions, sessions.c.expires_at < func.now())
 
 
 def begin(database: Scopes, user_id: str, passwords: int, lifetime: int) -> Session | None:

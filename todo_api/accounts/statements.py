@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
-from todo_api.database.statement import Statement, given
+from todo_api.database import Statement, given
 from todo_api.models import accounts, users
 
 USER_ID = given("user_id", Text)

@@ -3,11 +3,11 @@
 from typing import Any
 from urllib.parse import quote
 
+from todo_api.api_keys.schemas import dump_api_key, load_api_key_input
 from todo_api.api_keys.service import KeyService
-from todo_api.auth.tokens import Identity
-from todo_api.http.dispatch import Reply
-from todo_api.idempotency.decorator import replayable_while, session_is_there
-from todo_api.schemas import dump_api_key, load_api_key_input
+from todo_api.auth import Identity
+from todo_api.http import Reply
+from todo_api.idempotency import replayable_while, session_is_there
 from todo_api.services import PRIVATE, SECRET, caller, owner, parts
 
 

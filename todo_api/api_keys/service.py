@@ -13,9 +13,8 @@ from uuid_utils import uuid7
 
 from todo_api import guards
 from todo_api.api_keys import secret as secrets
-from todo_api.auth.tokens import Identity
-from todo_api.database.statement import Statement, given
-from todo_api.database.transaction import Scope, Scopes
+from todo_api.auth import Identity
+from todo_api.database import Scope, Scopes, Statement, given
 from todo_api.errors import NotFound, TooManyKeys, Unauthorized, ValidationFailed, Violation
 from todo_api.guards import Caller
 from todo_api.models import KEY_SCOPES, MOST_KEYS, api_keys, users

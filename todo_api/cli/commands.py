@@ -13,8 +13,7 @@ from pathlib import Path
 import orjson
 
 from todo_api import contract
-from todo_api.config import Config, ConfigurationError, load_config, unknown_settings
-from todo_api.config.secrets import kept_secret
+from todo_api.config import Config, ConfigurationError, kept_secret, load_config, unknown_settings
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ def warn_of_unknown_settings() -> None:
 
 def token(options: argparse.Namespace) -> None:
     """Prints a token of the service's own issuer."""
-    from todo_api.auth.tokens import TokenIssuer, is_subject  # noqa: PLC0415  # cryptography takes a while to import
+    from todo_api.auth import TokenIssuer, is_subject  # noqa: PLC0415  # cryptography takes a while to import
 
     config = loaded()
     warn_of_unknown_settings()

@@ -14,16 +14,12 @@ import psycopg2
 from sqlalchemy.exc import DBAPIError
 
 from todo_api import contract
-from todo_api.auth.external_issuer import description, external_tokens
+from todo_api.auth import description, external_tokens
 from todo_api.cli import late
 from todo_api.cli.commands import CommandError, loaded, refuse_taken, say, warn_of_unknown_settings, with_secret
 from todo_api.cli.reload import serve_and_reload
 from todo_api.config import Config, ConfigurationError, is_handed_a_socket
-from todo_api.database import epochs
-from todo_api.database import migrations as migrating
-from todo_api.database.checks import DatabaseUnfitError
-from todo_api.database.connection import reason
-from todo_api.database.url import UrlError, ignore_environment, parameters
+from todo_api.database import DatabaseUnfitError, UrlError, epochs, ignore_environment, migrations, parameters, reason
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.embedded import backup as backups
 from todo_api.errors import Unavailable
@@ -35,7 +31,7 @@ def _told() -> Iterator[None]:
     """Raises what is wrong with the database as a CommandError."""
     try:
         yield
-    except (backups.BackupError, EmbeddedUnavailable, migrating.SchemaTooNewError, DatabaseUnfitError) as error:
+    except (backups.BackupError, EmbeddedUnavailable, migrations.SchemaTooNewError, DatabaseUnfitError) as error:
         raise CommandError(str(error)) from error
     except Unavailable as error:
         if missing := re.search('database "([^"]+)" does not exist', str(error)):
@@ -68,12 +64,12 @@ def serve(options: argparse.Namespace) -> None:
         say(description(config))
     gc.disable()  # until there is an application, for the same reason as in cli.py
     server = import_server()
-    from todo_api.http.checking import check  # noqa: PLC0415  # it takes what the server imports
+    from todo_api.http import check  # noqa: PLC0415  # it takes what the server imports
 
     for root in (contract.TASK_API, contract.OPS_API):
         check(root)  # before a database is started
     with _database(config) as (ready, keep):
-        migrating.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
+        migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
         address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
         serving = f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"
         server.serve(ready, log, lambda: say(serving), keep)
@@ -87,9 +83,7 @@ def import_server() -> ModuleType:
 
 def _need_traces() -> None:
     try:
-        import_module(
-            "todo_api.observability.tracing"
-        )  # by the master, so that what it imports is there once for all workers
+        from todo_api.observability import Traces  # noqa: F401, PLC0415  # by the master, once for all workers
     except ModuleNotFoundError as error:
         raise CommandError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT is set, and {error.name} is missing. Install the extra: pip install 'todo-api[otel]'"
@@ -102,8 +96,8 @@ def migrate(_: argparse.Namespace) -> None:
     config = loaded()
     warn_of_unknown_settings()
     with _database(config) as (ready, __):
-        migrating.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
-        say(f"The database is at revision {migrating.head()}.")
+        migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
+        say(f"The database is at revision {migrations.head()}.")
 
 
 @_told()

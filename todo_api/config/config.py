@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from todo_api.config import origins, settings
-from todo_api.contract.times import is_date_time
-from todo_api.roles import ROLE_PREFIX
+from todo_api.config.roles import ROLE_PREFIX
+from todo_api.contract import is_date_time
 
 OWN_ISSUER = "task-api"
 OWN_AUDIENCE = "task-api"

@@ -11,7 +11,7 @@ _DATE_TIME = re.compile(
 _LEAP_SECOND = 60
 
 
-def parse(text: str) -> datetime:
+def parse_date_time(text: str) -> datetime:
     """Return the time in UTC. Raise ValueError if the text is no RFC 3339 date-time.
 
     Digits beyond the microsecond are cut off, never rounded up. A leap second is the instant after
@@ -37,7 +37,7 @@ def parse(text: str) -> datetime:
 def is_date_time(text: str) -> bool:
     """Tell whether the text is such a time."""
     try:
-        parse(text)
+        parse_date_time(text)
     except ValueError:
         return False
     return True

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from psycopg2 import errors
 
+from todo_api.config import Roles
 from todo_api.database.connection import STRINGS_ADVICE
 from todo_api.models import metadata
-from todo_api.roles import Roles
 
 OLDEST = 15
 OURS = re.compile(r"[0-9]{4}(_.*)?")

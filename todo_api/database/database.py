@@ -19,13 +19,13 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 
+from todo_api.config import ROLE_PREFIX, Roles
 from todo_api.database.connection import EACH_TIME, STATEMENT_TIMEOUT, Connection, SilentError
 from todo_api.database.pool import LoopConnections
 from todo_api.database.statement import Row, Statement
 from todo_api.database.thread_connections import ThreadConnections
 from todo_api.database.transaction import Prefixes, Scope, Transaction
 from todo_api.errors import Unavailable
-from todo_api.roles import ROLE_PREFIX, Roles
 
 SILENCE = STATEMENT_TIMEOUT + 1
 """Seconds without an answer after which a connection is given up, because the database does not keep its own limits."""

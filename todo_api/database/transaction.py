@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, Protocol
 
 import psycopg2
 
+from todo_api.config import Roles
 from todo_api.database.connection import STATEMENT_TIMEOUT
 from todo_api.database.statement import Row, Statement
 from todo_api.errors import Unavailable
-from todo_api.roles import Roles
 
 Values = Mapping[str, Any]
 

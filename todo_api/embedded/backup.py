@@ -20,8 +20,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  # a class with a small name
 from sqlalchemy.engine import make_url
 
-from todo_api.database import epochs
-from todo_api.database import migrations as migrating
+from todo_api.database import epochs, migrations
 from todo_api.embedded.server import DATABASE, EmbeddedServer, EmbeddedUnavailable
 
 MAGIC = b"PGDMP"
@@ -92,11 +91,11 @@ def restore(server: EmbeddedServer, file: Path, *, overwrite: bool, progress: Ca
     with _told(file):
         if not overwrite and _holds_data(server):
             raise BackupError("the database holds data: add --overwrite to put the backup in its place.")
-        migrating.refuse_unknown(_revision(server, file), str(file))
+        migrations.refuse_unknown(_revision(server, file), str(file))
         progress(f"restoring {file}")
         try:
             url = _load(server, file)
-            migrating.migrate(url)
+            migrations.migrate(url)
             epochs.renew(url)
             with _connected(url) as connection:
                 _ask(connection, "ANALYZE")
@@ -121,7 +120,7 @@ def _load(server: EmbeddedServer, file: Path) -> str:
             _ask(connection, f"DROP DATABASE IF EXISTS {left} WITH (FORCE)")
         owner = make_url(server.url).username
         _ask(connection, f"CREATE DATABASE {RESTORING} OWNER {owner}")
-        migrating.migrate(url)
+        migrations.migrate(url)
         _ask(connection, f"DROP DATABASE {RESTORING} WITH (FORCE)")
         _ask(connection, f"CREATE DATABASE {RESTORING} OWNER {owner}")
     _pg_restore(server, file, "--exit-on-error", "--single-transaction", "--no-owner", f"--dbname={url}")

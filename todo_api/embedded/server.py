@@ -32,7 +32,7 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2.extensions import make_dsn
 
-from todo_api.database.url import ignore_environment
+from todo_api.database import ignore_environment
 from todo_api.embedded.os_user import EmbeddedInUse, EmbeddedUnavailable, ServerUser
 
 __all__ = ["EmbeddedInUse", "EmbeddedServer", "EmbeddedUnavailable"]

@@ -6,10 +6,10 @@ from typing import Any, Protocol
 from connexion.lifecycle import ConnexionRequest
 from connexion.security import AbstractSecurityHandler
 
-from todo_api.database.greenlets import spawn
+from todo_api.database import spawn
 from todo_api.errors import Unauthorized
 from todo_api.http.admission import ANONYMOUS, AdmissionControl
-from todo_api.observability.request_record import Exchange, Spent
+from todo_api.observability import Exchange, Spent
 
 IDENTITY = "identity"
 """Where in what Connexion keeps of a token its identity is, and the argument under which a handler that wants it gets it."""

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from starlette.types import Receive, Scope
 
+from todo_api.contract import MediaTypes, Rules, is_encoded
 from todo_api.errors import Violation
 from todo_api.http.errors import (
     MalformedJson,
@@ -16,8 +17,6 @@ from todo_api.http.errors import (
     UnsupportedContentCoding,
     UnsupportedMediaType,
 )
-from todo_api.http.media_types import MediaTypes, is_encoded
-from todo_api.http.rules import Rules
 
 MAX_BODY = 65536
 """Bytes that a request body has at most."""

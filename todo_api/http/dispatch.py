@@ -19,12 +19,12 @@ from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import Receive, Scope, Send
 
-from todo_api.database.greenlets import spawn
+from todo_api.database import spawn
 from todo_api.http.admission import ANONYMOUS, AdmissionControl
 from todo_api.http.authentication import IDENTITY
 from todo_api.http.threads import Threads
 from todo_api.http.validation import ARGUMENTS, USER
-from todo_api.observability.request_record import Exchange, Spent
+from todo_api.observability import Exchange, Spent
 
 Reply = tuple[Any, int, dict[str, str]]
 """What a handler returns: the body, the status code, and headers. None is no body; bytes are sent as they are, with the

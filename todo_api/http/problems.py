@@ -1,6 +1,7 @@
 """From errors to problem documents (RFC 9457): the one table, and the one place where they are written."""
 
 import logging
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import orjson
@@ -9,8 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from todo_api import errors
 from todo_api.contract import problem_text
 from todo_api.http import errors as rejections
-from todo_api.observability.request_record import Exchange
-from todo_api.schemas import dump_current
+from todo_api.observability import Exchange
 
 MEDIA_TYPE = "application/problem+json"
 REALM = "task-api"
@@ -70,8 +70,13 @@ KINDS: dict[type[Exception], Kind] = {
 INTERNAL_ERROR = _kind("internal_error")
 
 
-def problem(error: Exception, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Status, headers and body that tell of an error. Whatever the table does not have is an internal error, without detail."""
+def problem(
+    error: Exception, request_id: str, represent: Callable[[Any], Any] | None = None
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body that tell of an error. Whatever the table does not have is an internal error, without detail.
+
+    `represent` makes JSON of what an error carries of the product, such as `current`.
+    """
     kind = KINDS.get(type(error), INTERNAL_ERROR)
     document = {
         "type": f"/problems/{kind.code}",
@@ -83,7 +88,7 @@ def problem(error: Exception, request_id: str) -> tuple[int, list[tuple[bytes, b
         **_members(error),
     }
     headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store", **_headers(error)}
-    body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
+    body = orjson.dumps(document, default=represent, option=orjson.OPT_UTC_Z)
     headers["content-length"] = str(len(body))
     return kind.status, [(name.encode(), value.encode("latin-1")) for name, value in headers.items()], body
 
@@ -95,7 +100,7 @@ def _members(error: Exception) -> dict[str, Any]:
         case errors.InvalidTransition():
             return {"from": error.source, "to": error.target, "allowed": error.allowed}
         case errors.PreconditionFailed():
-            return {"current": dump_current(error.current)}
+            return {"current": error.current}
         case errors.NotReady():
             return {"checks": error.checks}
     return {}
@@ -137,8 +142,10 @@ def _what_lacks(error: Exception) -> str:
 class Problems:
     """Answers whatever is raised further in with its problem document."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, represent: Callable[[Any], Any]) -> None:
+        """`represent` makes JSON of what an error carries of the product: the pipeline knows no task."""
         self._app = app
+        self._represent = represent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands the request on, and tells what went wrong with it."""
@@ -166,6 +173,6 @@ class Problems:
                 _log.warning(
                     "unavailable: %s", type(error.__cause__ or error).__name__, extra={"request_id": request_id}
                 )
-            status, headers, body = problem(error, request_id)
+            status, headers, body = problem(error, request_id, self._represent)
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})

@@ -5,7 +5,7 @@ from random import getrandbits
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_api.observability.request_record import Exchange, Watcher
+from todo_api.observability import Exchange, Watcher
 
 SAFE_TYPE = (b"x-content-type-options", b"nosniff")
 BY_TOKEN = (b"vary", b"Authorization")

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.http.errors import BadRequest, ExpectationFailed, MethodNotAllowed, RouteNotFound
 from todo_api.http.paths import normalized
-from todo_api.observability.request_record import Exchange
+from todo_api.observability import Exchange
 
 METHODS = ("get", "put", "post", "patch", "delete")
 """The methods of operations. HEAD and OPTIONS follow from them."""

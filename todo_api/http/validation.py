@@ -10,12 +10,12 @@ from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from todo_api.contract import Parameters
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.http.authentication import IDENTITY
 from todo_api.http.authorization import RequiredScope
 from todo_api.http.body import Body
 from todo_api.http.deprecation import App, announced
-from todo_api.http.parameters import Parameters
 
 ARGUMENTS = "task_api_arguments"
 """Where in the scope's extensions the arguments of the handler are."""

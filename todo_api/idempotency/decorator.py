@@ -9,9 +9,9 @@ from typing import Any
 import flask
 import orjson
 
-from todo_api.auth.tokens import Identity
-from todo_api.database.transaction import Transaction
-from todo_api.http.dispatch import Reply
+from todo_api.auth import Identity
+from todo_api.database import Transaction
+from todo_api.http import Reply
 from todo_api.idempotency.store import Request
 from todo_api.services import bind, caller, owner, parts
 

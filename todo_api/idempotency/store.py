@@ -26,10 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from todo_api.database import purge as purges
-from todo_api.database.database import Database
-from todo_api.database.statement import Statement, given
-from todo_api.database.transaction import Scope, Transaction
+from todo_api.database import Database, Scope, Statement, Transaction, delete_expired, given
 from todo_api.errors import IdempotencyInProgress, IdempotencyKeyReused, TaskApiError
 from todo_api.models import REPLIES_KEPT, anonymous_replies, idempotent_replies, users
 
@@ -90,7 +87,7 @@ _FIND_ANONYMOUS = _find(anonymous_replies, _ASKED, _ASKED)
 _FORGET_ANONYMOUS = Statement(delete(anonymous_replies).where(_ASKED).returning(literal_column("1")))
 _KEEP_ANONYMOUS = Statement(insert(anonymous_replies).values(request=_DIGEST, reply=_REPLY))
 
-_PURGES = tuple(purges.purge(table, table.c.created_at < _OLD) for table in (idempotent_replies, anonymous_replies))
+_PURGES = tuple(delete_expired(table, table.c.created_at < _OLD) for table in (idempotent_replies, anonymous_replies))
 
 
 class _Statements(NamedTuple):

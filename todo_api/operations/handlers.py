@@ -1,7 +1,7 @@
 """For operators: each function is the operation of the same name in `openapi/ops-api.yaml`."""
 
 from todo_api.errors import NotReady
-from todo_api.http.dispatch import Reply
+from todo_api.http import Reply
 from todo_api.services import SECRET, parts
 
 TEXT = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}

@@ -1,4 +1,8 @@
-"""Serving: gunicorn's master, uvicorn's worker, and the little of both that is ours."""
+"""gunicorn with uvicorn's worker, and the little that is ours.
+
+`master` starts and stops workers; `worker` runs the application; `protocol`, `head` and `cycle` speak HTTP/1.1.
+`connections` and `limits` bound what clients can hold: places, bytes and time.
+"""
 
 from todo_api.server.master import Server, serve
 from todo_api.server.worker import STOP_SECONDS

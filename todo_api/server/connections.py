@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from todo_api.observability.request_record import Watcher
+from todo_api.observability import Watcher
 from todo_api.server.limits import HELD_BYTES, RESERVE, STALLED_SECONDS, SWEEP_SECONDS, Limits
 
 _TRIMMED_BYTES = HELD_BYTES // 8

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from todo_api.http.errors import Overloaded
-from todo_api.http.problems import INTERNAL_ERROR, KINDS, problem
-from todo_api.http.request_id import SAFE_TYPE
-from todo_api.observability.request_record import Exchange
+from todo_api.http import INTERNAL_ERROR, KINDS, SAFE_TYPE, Overloaded, problem
+from todo_api.observability import Exchange
 from todo_api.server.head import Headers
 
 if TYPE_CHECKING:

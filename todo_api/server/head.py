@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import httptools
 
-from todo_api.http.errors import BadRequest, NotImplementedByServer
+from todo_api.http import BadRequest, NotImplementedByServer
 
 Headers = list[tuple[bytes, bytes]]
 

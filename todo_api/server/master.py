@@ -17,16 +17,13 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from todo_api.app import Watch, create_app, new_memory
-from todo_api.config import Config
-from todo_api.config.secrets import cursor_secret
-from todo_api.observability.logs import Logging, RequestLog
-from todo_api.observability.metrics import Recorder
+from todo_api.config import Config, cursor_secret
+from todo_api.observability import Logging, Recorder, RequestLog
 from todo_api.server.connections import Connections
 from todo_api.server.limits import RESERVE, Limits
 from todo_api.server.protocol import Protocol
 from todo_api.server.worker import STOP_SECONDS, Worker
-from todo_api.throttling.attempts import FamiliarPairs
-from todo_api.throttling.client_address import Addresses
+from todo_api.throttling import Addresses, FamiliarPairs
 
 GARBAGE = 20_000
 """New objects after which the youngest are looked through for garbage. Python's 700 are those of a few requests: where hundreds wait,
@@ -36,7 +33,7 @@ OWN_FILES = 128 + RESERVE
 """Files of a process that a worker keeps for itself: database connections, logs, key servers, and clients that are refused."""
 
 if TYPE_CHECKING:  # an extra, which need not be there
-    from todo_api.observability.tracing import Traces
+    from todo_api.observability import Traces
 
 _log = logging.getLogger(__name__)
 
@@ -172,7 +169,7 @@ def _connections(wanted: int) -> int:
 def _traces(config: Config) -> "Traces | None":
     if not config.otel_exporter_otlp_endpoint:
         return None
-    from todo_api.observability.tracing import Traces  # noqa: PLC0415  # an extra
+    from todo_api.observability import Traces  # noqa: PLC0415  # an extra
 
     return Traces(config.otel_exporter_otlp_endpoint)
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from todo_api.http.errors import (
+from todo_api.http import (
     BadRequest,
     HeaderFieldsTooLarge,
     NotImplementedByServer,
@@ -20,7 +20,7 @@ from todo_api.http.errors import (
     RequestTimeout,
     UriTooLong,
 )
-from todo_api.observability.request_record import OTHER, Exchange
+from todo_api.observability import OTHER, Exchange
 from todo_api.server import limits
 from todo_api.server.connections import Connections
 from todo_api.server.cycle import HIGH_WATER, Cycle, refusal

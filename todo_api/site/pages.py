@@ -17,10 +17,9 @@ import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api import contract
-from todo_api.contract import openapi31 as contract31
-from todo_api.http.errors import MethodNotAllowed
-from todo_api.http.paths import normalized
-from todo_api.observability.request_record import PAGE, Exchange
+from todo_api.contract import openapi31
+from todo_api.http import MethodNotAllowed, normalized
+from todo_api.observability import PAGE, Exchange
 
 _OWN = Path(__file__).parent / "static"
 _SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
@@ -85,7 +84,7 @@ def published(path: Path) -> Makers:
         "/api/v1/openapi.yaml": lambda: page(contract.as_yaml(path), "application/yaml"),
         "/api/v1/openapi.json": lambda: page(contract.as_json(path), "application/json"),
         "/api/v1/openapi-3.1.json": lambda: page(
-            orjson.dumps(contract31.convert(contract.load(path))), "application/json"
+            orjson.dumps(openapi31.convert(contract.load(path))), "application/json"
         ),
         **_swagger_ui(),
     }

@@ -9,8 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from todo_api.contract import load, problem_text, problem_texts, resolve
-from todo_api.http.problems import INTERNAL_ERROR, KINDS, Kind
-from todo_api.http.routing import METHODS
+from todo_api.http import INTERNAL_ERROR, KINDS, METHODS, Kind
 from todo_api.site.pages import Makers, Page, html, page
 
 REFERENCE = "/api/v1/reference/"

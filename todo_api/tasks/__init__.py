@@ -1,1 +1,13 @@
-"""Tasks: create, find, change, complete and delete them."""
+"""Tasks: create, find, change, complete and delete them. A tag of the contract.
+
+`handlers` has one function an operation; `service` has the rules, bound to one user; `statements` has the SQL.
+`schemas` converts bodies and query parameters, `pagination` signs cursors, `transitions` says which status follows which.
+Other packages import what this file exports, and nothing else.
+"""
+
+from todo_api.tasks.pagination import CursorSigner
+from todo_api.tasks.schemas import dump_task
+from todo_api.tasks.service import Met, Task
+from todo_api.tasks.statements import TASK_COLUMNS, octets_before
+
+__all__ = ["TASK_COLUMNS", "CursorSigner", "Met", "Task", "dump_task", "octets_before"]

@@ -7,18 +7,19 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from todo_api.auth.tokens import Identity
+from todo_api.auth import Identity
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.etags import is_known, known_in_space, matched_versions, space_tag
-from todo_api.http.dispatch import Reply
-from todo_api.idempotency.decorator import replayable
-from todo_api.schemas import dump_json, dump_task, load_task_filter, load_task_input, load_task_patch
+from todo_api.http import Reply
+from todo_api.idempotency import replayable
+from todo_api.schemas import dump_json
 from todo_api.services import (
     PRIVATE,
     caller,
     owner,
     parts,
 )
+from todo_api.tasks.schemas import dump_task, load_task_filter, load_task_input, load_task_patch
 from todo_api.tasks.service import MAX_PAGE, Place, Task, TaskService
 
 MAX_WORDS = 8

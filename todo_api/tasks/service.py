@@ -7,8 +7,7 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
-from todo_api.database.statement import Row, Statement
-from todo_api.database.transaction import Scopes
+from todo_api.database import Row, Scopes, Statement
 from todo_api.errors import InvalidCursor, InvalidTransition, NotFound, PreconditionFailed, Unavailable
 from todo_api.etags import SpaceTag, version_tag
 from todo_api.guards import UNREGISTERED, Caller, gone

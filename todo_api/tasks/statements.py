@@ -42,7 +42,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN, insert
 
 from todo_api import guards
-from todo_api.database.statement import Statement, given
+from todo_api.database import Statement, given
 from todo_api.models import STATUSES, tasks, users
 
 TASK_COLUMNS = (

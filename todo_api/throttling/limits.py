@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope
 
-from todo_api.config import Config
-from todo_api.config.secrets import cursor_secret
+from todo_api.config import Config, cursor_secret
 from todo_api.throttling.attempts import Attempts, FamiliarPairs
 from todo_api.throttling.client_address import Addresses
 from todo_api.throttling.login_throttle import Guesses

@@ -15,9 +15,7 @@ from connexion.spec import Specification
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.errors import EmailTaken, InvalidCredentials, Unavailable, WrongPassword
-from todo_api.http.errors import RateLimited
-from todo_api.http.routing import METHODS
-from todo_api.http.validation import ARGUMENTS
+from todo_api.http import ARGUMENTS, METHODS, RateLimited
 from todo_api.throttling.attempts import Allowance, Attempts, Key
 from todo_api.throttling.client_address import Addresses
 

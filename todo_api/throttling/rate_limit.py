@@ -10,8 +10,8 @@ from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.errors import TaskApiError, Unavailable
-from todo_api.http.errors import Overloaded, RateLimited
-from todo_api.observability.request_record import Exchange
+from todo_api.http import Overloaded, RateLimited
+from todo_api.observability import Exchange
 from todo_api.throttling.client_address import Addresses
 from todo_api.throttling.counters import MOST_KEYS, Memory
 

@@ -14,7 +14,7 @@ import psycopg2
 from tests.support.live import environment
 from tests.system.faults.proxy import Proxy
 from tests.system.faults.stage import PATIENCE, Stage, next_release, until
-from todo_api.database import migrations as migrating
+from todo_api.database import migrations
 
 ROOT = Path(__file__).parents[3]
 FROZEN_SECONDS = 10
@@ -109,7 +109,7 @@ def migrated(stage: Stage) -> float:
     if stage.url:
         settings["DATABASE_URL"] = stage.url
     with tempfile.TemporaryDirectory(prefix="faults-release-") as folder:
-        command = next_release(Path(folder), ROOT, MIGRATION.format(head=migrating.head()))
+        command = next_release(Path(folder), ROOT, MIGRATION.format(head=migrations.head()))
         with stage.session() as cursor:
             cursor.execute("LOCK TABLE tasks IN ACCESS SHARE MODE")
             process = subprocess.Popen(
@@ -133,7 +133,7 @@ def migrated(stage: Stage) -> float:
 def migrated_back(stage: Stage) -> None:
     """Undoes the migration."""
     stage.sql("SET lock_timeout = '500ms'; ALTER TABLE tasks DROP COLUMN of_the_faults")
-    stage.sql(f"UPDATE alembic_version SET version_num = '{migrating.head()}'")
+    stage.sql(f"UPDATE alembic_version SET version_num = '{migrations.head()}'")
 
 
 def connections_reset(proxy: Proxy) -> Callable[[Stage], float]:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from starlette.types import Scope
-
+from todo_api.contract.rules import MAX_NAME, MAX_VIOLATIONS, Rules, escape
 from todo_api.errors import Violation
-from todo_api.http.rules import MAX_NAME, MAX_VIOLATIONS, Rules, escape
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?")
@@ -68,7 +69,7 @@ class Parameters:
         self.arguments = {parameter.argument for parameter in unique.values()}
         """The names under which a handler gets them."""
 
-    def read(self, scope: Scope, arguments: dict[str, Any], violations: list[Violation]) -> None:
+    def read(self, scope: "Scope", arguments: dict[str, Any], violations: list[Violation]) -> None:
         """Puts every parameter of the request into `arguments`, or what is wrong with it into `violations`."""
         for parameter in self._path:
             text = scope["path_params"][parameter.name]

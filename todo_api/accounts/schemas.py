@@ -1,0 +1,43 @@
+"""Accounts and sessions as JSON: what is told of them, and what a client registers with."""
+
+from collections.abc import Callable
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from todo_api.accounts.export import SessionRecord
+from todo_api.accounts.service import Account
+from todo_api.schemas import dump_of, load_of
+
+
+class AccountSchema(Schema):
+    """An account as it is told."""
+
+    id = fields.String()
+    email = fields.String(allow_none=True)
+    name = fields.String(allow_none=True)
+    created_at = fields.AwareDateTime()
+    updated_at = fields.AwareDateTime()
+    version = fields.Integer()
+
+
+class SessionSchema(Schema):
+    """A session as it is told."""
+
+    id = fields.String()
+    created_at = fields.AwareDateTime()
+    refreshed_at = fields.AwareDateTime()
+    expires_at = fields.AwareDateTime()
+
+
+class RegistrationSchema(Schema):
+    """A new account."""
+
+    email = fields.String(required=True)
+    password = fields.String(required=True)
+    name = fields.String(load_default=None)
+
+
+dump_account: Callable[[Account], dict[str, Any]] = dump_of(AccountSchema)
+dump_session: Callable[[SessionRecord], dict[str, Any]] = dump_of(SessionSchema)
+load_registration = load_of(RegistrationSchema)
