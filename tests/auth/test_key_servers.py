@@ -152,11 +152,12 @@ def test_fetch_by_discovery_with_lying_document_fails(server: KeyServer, changes
     assert server.paths == ["/.well-known/openid-configuration"]
 
 
-def test_fetch_by_discovery_of_keys_on_another_host_fails(server: KeyServer) -> None:
+@pytest.mark.parametrize("origin", ["http://localhost:{}", "https://1.example:{}", "http://127.0.0.10:{}"])
+def test_fetch_by_discovery_of_keys_on_another_host_fails(server: KeyServer, origin: str) -> None:
     """`localhost` is the same machine as 127.0.0.1, and yet another host."""
-    server.behaviour = discovery(server, jwks_uri=f"http://localhost:{server.port}/keys")
+    server.behaviour = discovery(server, jwks_uri=f"{origin.format(server.port)}/keys")
     with pytest.raises(FetchFailed, match="jwks_uri is on another host"):
-        asyncio.run(discoverer(server).fetch())
+        asyncio.run(fetching.KeyServer(server.origin, None, None, 10).fetch())
     assert server.paths == ["/.well-known/openid-configuration"]
 
 
