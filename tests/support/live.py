@@ -159,6 +159,11 @@ class Wire:
 
     def __init__(self, port: int, source: str = "127.0.0.1") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), SLACK, source_address=(source, 0))
+        if (
+            self.socket.getsockname() == self.socket.getpeername()
+        ):  # nobody listens, and the system chose this very port
+            self.socket.close()
+            raise ConnectionRefusedError("the connection met itself")
         self._read = b""
 
     def send(self, content: bytes) -> None:
