@@ -287,7 +287,8 @@ def _text(line: EventDict) -> bytes:
     """Time, level and event, then what belongs to it. Which process and which part of the program said it, is for machines."""
     time, level, event = line.pop("time"), line.pop("level"), line.pop("event")
     rest = "".join([f" {name}={value}" for name, value in line.items() if name not in ("process", "logger")])
-    return _one_line(f"{time:%Y-%m-%dT%H:%M:%S.%fZ} {level:<8} {event}{rest}").encode(errors="backslashreplace")
+    moment = time.isoformat(timespec="microseconds").removesuffix("+00:00")
+    return _one_line(f"{moment}Z {level:<8} {event}{rest}").encode(errors="backslashreplace")
 
 
 def _one_line(text: str) -> str:

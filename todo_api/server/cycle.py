@@ -37,7 +37,7 @@ def refusal(error: Exception, exchange: Exchange, headers: Headers, *, with_body
 
 
 class _HeadWithBody:
-    """A transport that writes the head of a reply with the first piece of its body: each write is a system call."""
+    """A transport that writes a reply's head together with what follows it: each write is a system call."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -45,12 +45,14 @@ class _HeadWithBody:
         self.close = transport.close
 
     def write(self, data: bytes) -> None:
-        """Keeps the head, which comes first, and writes the rest."""
+        """Keep the head, which comes first, and write the rest."""
         if self._head is None:
             self._head = data
-            return
-        self._transport.write(b"".join((self._head, data)) if self._head else data)
-        self._head = b""
+        elif self._head:
+            self._transport.writelines((self._head, data))  # not joined: large bodies are never copied
+            self._head = b""
+        else:
+            self._transport.write(data)
 
 
 class Cycle(RequestResponseCycle):
