@@ -10,12 +10,12 @@ SERVICE := .venv/.service-installed
 TOOLS := .venv/.tools-installed
 BUNDLE := build/openapi/task-api.yaml
 NODE_TOOLS := node_modules/.package-lock.json
-BETTER_AUTH := tests/auth/better-auth/node_modules/.package-lock.json
+BETTER_AUTH := tests/system/better-auth/node_modules/.package-lock.json
 
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 
-.PHONY: serve dev test lint lint-contract contract-diff clients respect fuzz mutants browser deployment faults bench clean
+.PHONY: serve dev test test-system lint lint-contract contract-diff clients respect fuzz mutants browser deployment faults bench clean
 
 serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_URL is set; ARGS='--port 8080' is handed on
 	@exec .venv/bin/todo-api serve $(ARGS)
@@ -24,9 +24,12 @@ dev: $(TOOLS)  ## the service, started anew within two seconds when todo_api/ or
 	@exec .venv/bin/todo-api serve --reload $(ARGS)
 
 test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' is handed on
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(BETTER_AUTH) || true; fi
 	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
-	@echo "Left out: schemathesis (make fuzz), mutation testing (make mutants), the pages in a browser (make browser), the generated clients (make clients)."
+	@echo "Left out: whole services that are killed, stopped and restored (make test-system), fuzz, mutants, browser, clients, deployment."
+
+test-system: $(TOOLS)  ## the tests that start services by the dozen, kill them, back up and build; a few minutes
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(BETTER_AUTH) || true; fi
+	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile tests/system $(ARGS)
 
 lint: $(TOOLS) lint-contract  ## style, spelling, types, who may import whom, and the contracts
 	@.venv/bin/pre-commit run --all-files
@@ -74,7 +77,7 @@ bench: $(TOOLS)  ## the published figures, in docs/benchmarks.md; ARGS='--help' 
 	@.venv/bin/python benchmarks/run.py $(ARGS)
 
 clean:  ## removes what was installed or made, but not the data
-	@rm -rf .venv node_modules tests/auth/better-auth/node_modules build dist todo_api.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv node_modules tests/system/better-auth/node_modules build dist todo_api.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find todo_api migrations tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(SERVICE): pyproject.toml constraints.txt
@@ -95,9 +98,9 @@ $(NODE_TOOLS): package.json package-lock.json
 	@npm ci --loglevel=error
 	@touch $@
 
-$(BETTER_AUTH): tests/auth/better-auth/package.json tests/auth/better-auth/package-lock.json
+$(BETTER_AUTH): tests/system/better-auth/package.json tests/system/better-auth/package-lock.json
 	@echo "Installing Better Auth for the tests (once)." >&2
-	@cd tests/auth/better-auth && npm ci --loglevel=error --fetch-retries=0
+	@cd tests/system/better-auth && npm ci --loglevel=error --fetch-retries=0
 	@touch $@
 
 # A phony target, since an environment whose Python is gone must be made anew.

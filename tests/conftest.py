@@ -1,12 +1,16 @@
 """One PostgreSQL for the whole run, a database for each module, the application in process, and users to act as."""
 
 import os
+import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from zlib import crc32
 
+import psutil
 import pytest
 from sqlalchemy.engine import make_url
 
@@ -16,26 +20,28 @@ from tests.support.credentials import PASSWORD, SECRET, own_issuer
 from tests.support.databases import SERVER_URL, database_url, make_template, new_databases
 from tests.support.kinds import new_token
 from tests.support.pooler import Pooler
+from tests.support.processes import postmasters
 from tests.support.rows import rows
 from tests.support.users import User
+from todo_api.accounts import passwords
 from todo_api.accounts.passwords import Passwords
 from todo_api.app import create_app
 from todo_api.config import Config
 from todo_api.embedded import EmbeddedServer
 
-pytest_plugins = ("tests.support.judging", "tests.support.missing", "tests.support.variants")
+pytest_plugins = ("tests.support.judging", "tests.support.missing", "tests.support.progress", "tests.support.variants")
 
 LONG = (
-    *("test_backups.py", "test_serve.py", "test_stopping.py", "test_issuers.py", "test_cli.py"),
     *(
-        "test_embedded.py",
-        "test_traces.py",
-        "test_client_limits.py",
+        "test_interleavings.py",
+        "test_issuers.py",
+        "test_isolation.py",
+        "test_cli.py",
+        "test_backups.py",
         "test_frozen.py",
-        "test_guesses.py",
-        "test_mcp.py",
     ),
-    *("test_concurrency.py", "test_retries_after_crashes.py", "test_isolation.py", "test_guide.py", "test_wheel.py"),
+    *("test_places.py", "test_guesses.py", "test_mcp.py", "test_guide.py", "test_traces.py", "test_client_limits.py"),
+    *("test_embedded.py", "test_concurrency.py", "test_serve.py", "test_wheel.py"),
 )
 """The files that take longest. They come first: of several processes none is then left alone with one of them at the end."""
 
@@ -68,6 +74,18 @@ def server() -> Iterator[EmbeddedServer]:
             yield embedded
         finally:
             embedded.stop()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Makes a private folder, not pytest's, whose modes other runs of pytest reset. Its PostgreSQL ends with the test."""
+    above = Path(tempfile.mkdtemp(prefix="test-"))
+    yield above
+    for process in postmasters(above):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGQUIT)
+            process.wait(10)
+    shutil.rmtree(above)
 
 
 @pytest.fixture(scope="session")
@@ -112,8 +130,16 @@ def anonymous(url: str, new_client: Callable[[Config], Client]) -> Client:
     return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """Hash passwords in this process at the least cost that argon2 has: a run hashes thousands. Services of their own do not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "COST", (1, 8))
+        yield
+
+
 @pytest.fixture(scope="session")
-def password_hash() -> str:
+def password_hash(cheap_passwords: None) -> str:
     """Of `PASSWORD`."""
     return Passwords().hash(PASSWORD)
 

@@ -124,7 +124,7 @@ def test_span_has_the_names_of_the_conventions_and_nothing_personal(live: Live, 
     lasted = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9
     assert 0 < seconds["seconds"] < lasted
     assert 0 <= seconds["wait_seconds"] < lasted
-    assert abs(span.end_time_unix_nano - before) < SLACK * 1e9
+    assert abs(span.end_time_unix_nano - before) < 20e9
     sent = str(collector.spans) + str(collector.resources)
     assert [word for word in ("ada-lovelace", "secret plan", made.json()["id"], "127.0.0.1") if word in sent] == []
 
@@ -222,7 +222,7 @@ def test_collector_that_is_away_disturbs_no_request_and_no_stop(kind: str, url: 
         with Live(tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET, **settings, **SOON, **few).ready() as live:
             began = time.monotonic()
             statuses = {live.request("GET", "/api/v1/me/tasks", token=token("ada")).status for _ in range(50)}
-            assert (statuses, time.monotonic() - began < SLACK) == ({200}, True)
+            assert (statuses, time.monotonic() - began < 20) == ({200}, True)
             began = time.monotonic()
             assert live.end() == 0
             assert time.monotonic() - began < 7  # at 8, gunicorn kills a worker that still waits for the collector

@@ -1,72 +1,20 @@
 """`todo-api serve` from start to stop, with the embedded database and with one's own."""
 
 import os
-import pwd
-import shutil
 import signal
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
 
-import psutil
 import pytest
-from sqlalchemy.engine import make_url
 
 from tests.support.credentials import SECRET, token
-from tests.support.live import Live, refusal, run
-from tests.support.processes import gone, own_token, postmasters, soon
-from todo_api.embedded import EmbeddedServer
-from todo_api.embedded.os_user import SYSTEM_USER
+from tests.support.live import Live, refusal
+from tests.support.processes import postmasters, soon
 
 TASKS = "/api/v1/me/tasks"
-
-
-def titles(service: Live, bearer: str) -> list[str]:
-    return [task["title"] for task in service.request("GET", TASKS, token=bearer).json()["items"]]
-
-
-def test_serve_embedded_again_is_ready_within_five_seconds_with_its_data(folder: Path) -> None:
-    with Live(folder) as service:
-        service.ready()
-        bearer = own_token(folder)
-        assert service.request("POST", TASKS, b'{"title": "kept"}', token=bearer).status == 201
-        assert service.end() == 0
-    assert postmasters(folder) == []
-    with Live(folder) as service:
-        service.ready()
-        assert time.monotonic() - service.began < 5
-        assert titles(service, bearer) == ["kept"]
-
-
-def test_serve_killed_ends_its_workers_and_the_next_start_finds_the_database(folder: Path) -> None:
-    with Live(folder) as service:
-        service.ready()
-        bearer = own_token(folder)
-        assert service.request("POST", TASKS, b'{"title": "kept"}', token=bearer).status == 201
-        workers = service.workers()
-        service.end(signal.SIGKILL)
-        assert workers
-        assert soon(lambda: all(gone(worker) for worker in workers))
-    with Live(folder) as service:
-        assert titles(service.ready(), bearer) == ["kept"]
-        assert service.end() == 0
-    assert postmasters(folder) == []
-
-
-def test_serve_two_services_on_one_folder_share_the_database(folder: Path) -> None:
-    with Live(folder) as first, Live(folder) as second:
-        first.ready()
-        second.ready()
-        bearer = own_token(folder)
-        assert first.request("POST", TASKS, b'{"title": "shared"}', token=bearer).status == 201
-        assert titles(second, bearer) == ["shared"]
-        assert len(postmasters(folder)) == 1
-        assert first.end() == 0
-        assert titles(second, bearer) == ["shared"]
 
 
 def test_serve_interrupted_exits_quietly_and_stops_the_database(folder: Path) -> None:
@@ -77,17 +25,6 @@ def test_serve_interrupted_exits_quietly_and_stops_the_database(folder: Path) ->
     assert postmasters(folder) == []
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
-def test_serve_stopped_while_starting_exits_without_a_trace_and_stops_the_database(
-    folder: Path, by: signal.Signals
-) -> None:
-    with Live(folder) as service:
-        assert soon(lambda: "starting the embedded database" in service.output())
-        assert service.end(by) == 128 + by
-        assert "Traceback" not in service.output()
-    assert soon(lambda: not postmasters(folder))
-
-
 def test_serve_terminated_does_not_wait_for_idle_connections(folder: Path, url: str) -> None:
     with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET) as service, service.ready().wire() as wire:
         wire.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -95,43 +32,6 @@ def test_serve_terminated_does_not_wait_for_idle_connections(folder: Path, url: 
         began = time.monotonic()
         assert service.end() == 0
         assert time.monotonic() - began < 5
-
-
-def test_serve_as_ordinary_user_works(folder: Path, server: EmbeddedServer) -> None:
-    """For root: as the user that PostgreSQL runs as, whom `server` has made.
-
-    It may read everything, because the interpreter may be in root's home.
-    """
-    prefix: list[str] = []
-    if os.geteuid() == 0:
-        user = pwd.getpwnam(SYSTEM_USER)
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        ids = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-        assert server.url
-        prefix = ["setpriv", *ids, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-    with Live(folder, prefix=prefix) as service:
-        service.ready()
-        assert psutil.Process(service.process.pid).uids().real != 0
-        assert psutil.Process(service.workers()[0]).uids().real != 0
-        assert (folder / "data" / "jwt-secret").stat().st_mode & 0o777 == 0o600
-        assert service.end() == 0
-    assert postmasters(folder) == []
-
-
-def spelled(url: str, scheme: str, options: str = "") -> str:
-    """The URL of a database with another scheme and more options."""
-    made = make_url(url)
-    host = quote(str(made.query["host"]), safe="")
-    return f"{scheme}://{made.username}@/{made.database}?host={host}&port={made.query['port']}{options}"
-
-
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
-def test_serve_with_database_url_in_either_spelling_works(folder: Path, url: str, scheme: str) -> None:
-    database = spelled(url, scheme, "&sslmode=prefer&channel_binding=prefer")
-    with Live(folder, DATABASE_URL=database, JWT_SECRET=SECRET) as service:
-        service.ready()
-        assert service.request("GET", TASKS, token=token("ada")).status == 200
-        assert not (folder / "data").exists()
 
 
 def test_serve_before_its_readiness_was_asked_for_gives_the_second_page(folder: Path, url: str) -> None:
@@ -194,16 +94,3 @@ def test_serve_worker_killed_is_replaced(folder: Path, url: str) -> None:
         os.kill(first, signal.SIGKILL)
         assert soon(lambda: len(service.workers()) == 2)
         service.ready()
-
-
-def test_serve_contract_without_its_handler_fails_at_start(folder: Path) -> None:
-    """A copy of the code, without the handler of one operation."""
-    root = Path(__file__).parents[2]
-    for name in ("todo_api", "openapi", "migrations"):
-        shutil.copytree(root / name, folder / name)
-    handlers = folder / "todo_api" / "tasks" / "handlers.py"
-    handlers.write_text(handlers.read_text().replace("def list_tasks(", "def list_all_tasks("))
-    program = "from todo_api.cli.main import main; import sys; sys.exit(main(['serve']))"
-    done = run("-c", program, cwd=folder, command=Path(sys.executable), PORT="0")
-    assert done.returncode != 0
-    assert "list_tasks" in done.stderr

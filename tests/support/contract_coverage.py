@@ -11,18 +11,14 @@ EXCEPTIONS: dict[tuple[str, int | str], str] = {
 }
 """What no test can see, with the reason. An entry that is seen after all, or that no contract documents, fails the run too."""
 
-LEFT_OUT = ["tests/system/browser"]
-"""What setup.cfg leaves out of every run."""
-
 Line = tuple[str, int | str]
 
 
 def is_whole(config: pytest.Config, deselected: bool) -> bool:
     """Whether every test of the suite was to run."""
-    options = ("keyword", "markexpr", "collectonly", "ignore_glob")
+    options = ("keyword", "markexpr", "collectonly", "ignore", "ignore_glob")
     narrowed = deselected or any(config.getoption(name) for name in options)
-    left_out = config.getoption("ignore") == LEFT_OUT
-    return config.args_source is pytest.Config.ArgsSource.TESTPATHS and left_out and not narrowed
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not narrowed
 
 
 def complaints(check: ContractCheck) -> list[str]:

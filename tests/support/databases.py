@@ -29,7 +29,7 @@ def new_databases(server: EmbeddedServer) -> Callable[[], str]:
 
     def make() -> str:
         name = f"test_{secrets.token_hex(4)}"
-        execute(server.url, f"CREATE DATABASE {name} TEMPLATE template_tasks")
+        execute(server.url, f"CREATE DATABASE {name} TEMPLATE template_tasks STRATEGY file_copy")
         return database_url(server.url, name)
 
     return make

@@ -17,7 +17,7 @@ from tests.support.client import Reply
 from tests.support.discretion import RUN
 
 COMMAND = Path(sys.executable).with_name("todo-api")
-SLACK = 20
+SLACK = 60
 """Seconds that anything may take on a busy machine before it counts as failed."""
 
 

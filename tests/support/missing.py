@@ -5,11 +5,11 @@ from pathlib import Path
 from tests.support import pooler, redis_server
 
 TESTS = Path(__file__).parents[1]
-BETTER_AUTH = TESTS / "auth" / "better-auth" / "node_modules" / ".package-lock.json"
+BETTER_AUTH = TESTS / "system" / "better-auth" / "node_modules" / ".package-lock.json"
 LEFT_OUT = {
-    "auth/test_better_auth.py": (
+    "system/test_better_auth.py": (
         BETTER_AUTH.exists(),
-        "the real Better Auth server; if Node 20 and npm are there, make test installs it.",
+        "the real Better Auth server; if Node 20 and npm are there, make test-system installs it.",
     ),
     "throttling/test_redis.py": (
         redis_server.PROGRAM is not None,

@@ -2,12 +2,19 @@
 
 import pytest
 
-from todo_api.accounts.passwords import COMMONEST, Passwords
+from todo_api.accounts import passwords as module
+from todo_api.accounts.passwords import COMMONEST, COST, Passwords
 
 
-@pytest.fixture(scope="module")
-def passwords() -> Passwords:
+@pytest.fixture
+def passwords(monkeypatch: pytest.MonkeyPatch) -> Passwords:
+    """Passwords at their real cost."""
+    monkeypatch.setattr(module, "COST", COST)
     return Passwords()
+
+
+def test_hash_is_argon2id_at_the_least_cost_of_owasp(passwords: Passwords) -> None:
+    assert passwords.hash("correct horse battery").startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
 def test_hash_of_same_password_twice_differs(passwords: Passwords) -> None:
