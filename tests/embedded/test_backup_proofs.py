@@ -101,4 +101,4 @@ def test_start_with_a_link_in_the_place_of_a_file_of_its_own_touches_nothing_bey
 
 
 def test_start_makes_files_of_its_own_for_their_owner_alone(source: EmbeddedServer) -> None:
-    assert {oct((source._folder / name).stat().st_mode & 0o777) for name in FILES} == {"0o600"}
+    assert {oct((source._folder / name).stat().st_mode & 0o777) for name, _ in FILES} == {"0o600"}
