@@ -6,6 +6,7 @@ import psycopg2
 import pytest
 
 from tests.support.client import Client
+from todo_api.tasks.statements import SEARCH_SECONDS
 
 TASKS = "/api/v1/me/tasks"
 LATE = "The database did not answer in time; nothing was changed."
@@ -25,6 +26,7 @@ LOCKED = "What the request needs is in use by others; nothing was changed."
 def test_list_tasks_that_is_kept_ends_after_a_second_where_it_searches(
     ada: Client, direct: str, query: str, detail: str
 ) -> None:
+    assert SEARCH_SECONDS == 1  # as the contract says of `unavailable`
     assert ada.post(TASKS, {"title": "Buy milk"}).status == 201
     assert ada.get(f"{TASKS}{query}").json()["total"] == 1
     with closing(psycopg2.connect(direct)) as database, database.cursor() as cursor:
