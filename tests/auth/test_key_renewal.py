@@ -17,7 +17,8 @@ from todo_api.auth import jwks_client as fetching
 from todo_api.auth.external_issuer import description
 from todo_api.auth.jwks_cache import KeySet, Pace
 from todo_api.auth.public_keys import MAX_KEYS, find, read_set
-from todo_api.config import DEFAULT_PUBLIC_ALGORITHMS, Config
+from todo_api.config import Config
+from todo_api.config.config import DEFAULT_PUBLIC_ALGORITHMS
 from todo_api.errors import Unauthorized, Unavailable
 
 OLD, NEW = Signer(key_id="old"), Signer(key_id="new")
