@@ -24,7 +24,7 @@ NAMES = ("id", "user_id", "title", "description", "status", "completed_at", "cre
 START, JSON = "/api/v1/me/tasks", (b"content-type", b"application/json")
 PAGE = statements.page("-created_at", None, False, False)
 
-database = Database(os.environ["DATABASE_URL"], pool_size=int(os.environ.get("BENCH_POOL_SIZE", "8")), on_loop=True)
+database = Database(os.environ["DATABASE_URL"], pool_size=int(os.environ.get("BENCH_POOL_SIZE", "8")))
 met: set[str] = set()
 Answer = tuple[int, Any, int]
 

@@ -4,6 +4,7 @@ Each server runs with one worker under load from wrk; py-spy samples the stacks 
 the innermost layer on its stack. The shares are of the worker's processor time, divided by the requests it answered.
 """
 
+import asyncio
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ import psutil
 import prepare
 from todo_api.database import migrations
 from todo_api.database.database import Database
+from todo_api.database.greenlets import spawn
 from todo_api.tasks.service import TaskService
 
 SECONDS = 15
@@ -47,7 +49,7 @@ LAYERS = (
     ),
     (
         "hand-over to the handler",
-        r"todo_api/database/greenlets|todo_api/http/admission|a2wsgi|concurrent/futures|todo_api/http/threads|threading\.py|queue",
+        r"todo_api/database/greenlets|todo_api/http/admission|a2wsgi|concurrent/futures|threading\.py|queue",
     ),
     ("other middlewares and decorators", r"connexion/|starlette/|todo_api/http/|inflection"),
     ("server (gunicorn, event loop)", r"gunicorn|asyncio|uvloop|."),
@@ -86,7 +88,8 @@ def main() -> int:
 def attribute(url: str, command: list[str]) -> dict[str, float]:
     """Microseconds of the worker's processor time for one request, by layer."""
     migrations.migrate(url)
-    task = TaskService(Database(url, pool_size=1), USER).create("Buy milk", "Two litres, oat.", "pending")
+    service = TaskService(Database(url, pool_size=1), USER)
+    task = asyncio.run(spawn(service.create, "Buy milk", "Two litres, oat.", "pending"))
     environment = os.environ | {
         "DATABASE_URL": url,
         "JWT_SECRET": prepare.SECRET,

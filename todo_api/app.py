@@ -90,10 +90,10 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
     """The service as an ASGI application. `config` names the database and the secret."""
     watch = watch or _alone()
     url = _database_url(config)
-    new_database = partial(Database, url, watch=watch.recorder.connection_used, role_prefix=config.database_role_prefix)
-    database = new_database(pool_size=config.threads_of_worker, on_loop=True)
-    beside = new_database(pool_size=1)  # readiness does not wait for requests
-    watch.recorder.connections(config.threads_of_worker + 1)
+    connections = config.threads_of_worker + 1  # readiness does not wait for requests
+    used, prefix = watch.recorder.connection_used, config.database_role_prefix
+    database = Database(url, pool_size=connections, watch=used, role_prefix=prefix)
+    watch.recorder.connections(connections)
     external = None if config.own_accounts else external_tokens(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
@@ -108,7 +108,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
         replies=replies,
         issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.own_accounts else None,
         session_lifetime=config.session_lifetime,
-        readiness=Readiness(_checks(beside, external)),
+        readiness=Readiness(_checks(database, external)),
         metrics=Exposition(watch.memory).text,
     )
 
@@ -120,7 +120,6 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
         async with limits, traces, issuer, Purging(partial(_purge, replies, database)):
             yield
         database.close()
-        beside.close()
 
     bearer = BearerHandler(external.identity if external else own.identity, _key_lookups(database, admission))
     app = ContractApp(

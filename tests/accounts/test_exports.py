@@ -14,6 +14,7 @@ import pytest
 from tests.support.client import event_loop
 from tests.support.credentials import SECRET, token
 from tests.support.live import Live, Wire
+from tests.support.on_loop import on_loop
 from tests.support.processes import soon
 from tests.support.rows import rows, tables_of_users
 from tests.support.users import User
@@ -105,6 +106,7 @@ def test_export_account_of_another_holds_nothing_of_mine(user: User, new_account
     assert b"walrus" not in new_account().client.get(f"{ACCOUNT}/export").body
 
 
+@on_loop
 def test_export_account_reads_no_task_before_it_is_asked_for(user: User, database: Database) -> None:
     """So that the memory it takes does not grow with the tasks."""
     for number in range(3):

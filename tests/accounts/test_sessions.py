@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.client import Client, Reply
 from tests.support.credentials import PASSWORD, SECRET
+from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from todo_api.accounts import sessions
 from todo_api.config import Config
@@ -300,6 +301,7 @@ def database(url: str) -> Iterator[Database]:
         yield database
 
 
+@on_loop
 def test_purge_removes_the_expired_sessions_of_all_users_alone(
     anonymous: Client, url: str, database: Database, user_id: str, sign_in: Callable[[], dict[str, Any]]
 ) -> None:
@@ -314,6 +316,7 @@ def test_purge_removes_the_expired_sessions_of_all_users_alone(
     assert is_alive(anonymous, theirs)
 
 
+@on_loop
 def test_begin_after_the_password_has_changed_begins_nothing(
     url: str, database: Database, user_id: str, sign_in: Callable[[], dict[str, Any]]
 ) -> None:

@@ -10,20 +10,20 @@ from typing import Any
 
 import psycopg2
 import pytest
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from todo_api.database import pool as loop_connections
-from todo_api.database.connection import CONNECT_TIMEOUT, SETTINGS, SilentError
+from todo_api.database.connection import CONNECT_TIMEOUT, SETTINGS, DatabaseTimeout
 from todo_api.database.greenlets import spawn, wait
-from todo_api.database.pool import LoopConnection, LoopConnections
-from todo_api.database.watchdog import TICK, WATCHDOG
+from todo_api.database.pool import SWEEP, Connection, Pool
 from todo_api.errors import Unavailable
 
-SILENCE = 1
+READ_TIMEOUT = 1
 POOL_WAIT = 0.5
 
 
-def pool(url: str, *, size: int = 2, silence: float = SILENCE) -> LoopConnections:
-    return LoopConnections(url, size=size, silence=silence)
+def pool(url: str, *, size: int = 2, read_timeout: float = READ_TIMEOUT) -> Pool:
+    return Pool(url, size=size, read_timeout=read_timeout)
 
 
 @pytest.fixture(autouse=True)
@@ -31,18 +31,18 @@ def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_connections, "POOL_TIMEOUT", POOL_WAIT)
 
 
-def ask(connections: LoopConnections, sql: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+def ask(connections: Pool, sql: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
     connection = connections.take()
     try:
         return connection.run(sql, values)
-    except psycopg2.OperationalError as error:
-        connection.invalidate(error)
+    except psycopg2.OperationalError:
+        connection.invalidate()
         raise
     finally:
-        connection.close()
+        connections.give_back(connection)
 
 
-def run(connections: LoopConnections, *functions: Callable[[], Any]) -> list[Any]:
+def run(connections: Pool, *functions: Callable[[], Any]) -> list[Any]:
     """What the functions return or raise, all at once on one loop."""
 
     async def main() -> list[Any]:
@@ -71,7 +71,7 @@ def test_failed_statement_raises_and_the_connection_stays_good(url: str) -> None
         connection = connections.take()
         with pytest.raises(psycopg2.errors.DivisionByZero):
             connection.run("SELECT 1 / 0")
-        assert connection.is_valid
+        assert connection.is_open
         return connection.run("SELECT 2")
 
     assert run(connections, function) == [[(2,)]]
@@ -89,27 +89,36 @@ def test_session_of_the_connection_alone_keeps_the_settings(url: str) -> None:
 
 @pytest.mark.parametrize("size", [10, 100_000, 20_000_000])
 def test_text_of_any_size_goes_there_and_back(url: str, size: int) -> None:
-    connections = pool(url, silence=30)
+    connections = pool(url, read_timeout=30)
     assert run(connections, lambda: len(ask(connections, "SELECT %(text)s", {"text": "é" * size})[0][0])) == [size]
 
 
-@pytest.mark.parametrize("size", [10, 20_000, 20_000_000])
-def test_answer_that_is_there_before_anybody_waits_for_it_is_taken(
-    url: str, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    """As where the process is stopped for a while between sending a statement and looking what became of it."""
-    begin = WATCHDOG.begin
+class Delayed(Pool):
+    """One whose process is stopped for a while between sending a statement and looking what became of it."""
 
-    def begin_late(*about: Any) -> Any:
+    @property
+    def sweeps(self) -> int:  # what is read in between
         time.sleep(0.2)
-        return begin(*about)
+        return 20
 
-    monkeypatch.setattr(WATCHDOG, "begin", begin_late)
-    connections = pool(url, silence=5)
+    @sweeps.setter
+    def sweeps(self, _: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize("size", [10, 20_000, 20_000_000])
+def test_answer_that_is_there_before_anybody_waits_for_it_is_taken(url: str, size: int) -> None:
+    connections = Delayed(url, size=2, read_timeout=5)
     assert run(connections, lambda: ask(connections, "SELECT length(%(text)s)", {"text": "x" * size})) == [[(size,)]]
 
 
-def test_connections_are_no_more_than_the_size_and_are_used_again(url: str) -> None:
+@pytest.mark.parametrize("name", ["_do_get", "_do_return_conn"])
+def test_method_of_sqlalchemys_pool_that_ours_builds_upon_is_there(name: str) -> None:
+    assert callable(getattr(AsyncAdaptedQueuePool, name, None)), f"AsyncAdaptedQueuePool.{name}() is gone"
+
+
+def test_connections_are_no_more_than_the_size_and_are_used_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_connections, "POOL_TIMEOUT", 30)
     connections = pool(url)
 
     def function() -> int:
@@ -144,8 +153,8 @@ def test_silence_beyond_the_limit_gives_the_connection_up(url: str) -> None:
     connections = pool(url, size=1)
     began = time.monotonic()
     answers = run(connections, lambda: ask(connections, "SELECT 1 FROM pg_sleep(20)"))
-    assert isinstance(answers[0], SilentError)
-    assert SILENCE <= time.monotonic() - began < SILENCE + TICK + 1
+    assert isinstance(answers[0], DatabaseTimeout)
+    assert READ_TIMEOUT <= time.monotonic() - began < READ_TIMEOUT + SWEEP + 1
 
 
 def test_connection_that_the_server_ended_while_idle_is_replaced(url: str) -> None:
@@ -176,7 +185,7 @@ def test_connection_that_is_lost_amid_a_statement_raises_and_makes_room(url: str
 
 def test_cancelled_function_gives_its_connection_up(url: str) -> None:
     connections = pool(url, size=1)
-    taken: list[LoopConnection] = []
+    taken: list[Connection] = []
 
     def function() -> None:
         connection = connections.take()
@@ -184,7 +193,7 @@ def test_cancelled_function_gives_its_connection_up(url: str) -> None:
         try:
             connection.run("SELECT pg_sleep(20)")
         finally:
-            connection.close()
+            connections.give_back(connection)
 
     async def main() -> list[tuple[Any, ...]]:
         task = asyncio.create_task(spawn(function))
@@ -194,7 +203,7 @@ def test_cancelled_function_gives_its_connection_up(url: str) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert not taken[0].is_valid
+        assert not taken[0].is_open
         rows = await spawn(ask, connections, "SELECT 4")
         connections.close()
         return rows
@@ -212,7 +221,7 @@ def test_cancelled_wait_for_a_connection_takes_none(url: str) -> None:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        held.close()
+        connections.give_back(held)
         rows = await asyncio.wait_for(spawn(ask, connections, "SELECT 3"), POOL_WAIT / 2)
         connections.close()
         return rows
@@ -228,7 +237,7 @@ def test_wait_cancelled_as_it_is_given_a_connection_gives_it_to_the_next(url: st
         waiting = asyncio.create_task(spawn(connections.take))
         next_one = asyncio.create_task(spawn(ask, connections, "SELECT 1"))
         await asyncio.sleep(0)
-        held.close()  # it is handed to the one who waits, who has not run yet
+        connections.give_back(held)  # it is handed to the one who waits, who has not run yet
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -248,7 +257,7 @@ def test_wait_cancelled_as_it_is_given_the_place_of_one_gives_it_to_the_next(url
         next_one = asyncio.create_task(spawn(ask, connections, "SELECT 1"))
         await asyncio.sleep(0)
         held.invalidate()
-        held.close()
+        connections.give_back(held)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -301,26 +310,38 @@ def test_connection_given_up_twice_is_closed_once_and_its_place_is_free(url: str
         connection = connections.take()
         connection.invalidate()
         connection.invalidate()
-        connection.close()
+        connections.give_back(connection)
         return ask(connections, "SELECT 1")
 
     assert run(connections, function) == [[(1,)]]
 
 
 def test_database_that_is_silent_refuses_at_once_who_waits(url: str) -> None:
-    connections = pool(url, size=1)
+    connections = pool(url, size=1, read_timeout=2 * SWEEP)
 
     async def main() -> Any:
         held = await spawn(connections.take)
-        waiting = asyncio.create_task(spawn(connections.take))
+        waiting = [asyncio.create_task(spawn(connections.take)) for _ in range(3)]
         await asyncio.sleep(0)
-        connections.silent()
-        done, _ = await asyncio.wait([waiting], timeout=POOL_WAIT / 2)
-        held.close()
+        connections.mark_unresponsive()
+        held.invalidate()
+        connections.give_back(held)
+        done, _ = await asyncio.wait(waiting, timeout=POOL_WAIT / 2)
         connections.close()
         return [type(task.exception()) for task in done]
 
-    assert asyncio.run(main()) == [Unavailable]
+    assert asyncio.run(main()) == [Unavailable] * 3
+
+
+def test_standstill_of_the_process_is_not_taken_for_silence_of_the_database(url: str) -> None:
+    connections = pool(url, size=1, read_timeout=1)
+
+    def function() -> list[tuple[Any, ...]]:
+        wait(asyncio.sleep(0.1))  # the sweep has begun
+        asyncio.get_running_loop().call_later(0.05, time.sleep, 2)
+        return ask(connections, "SELECT 5 FROM pg_sleep(0.2)")
+
+    assert run(connections, lambda: ask(connections, "SELECT 1"), function)[1] == [(5,)]
 
 
 def test_server_that_is_away_is_asked_by_one_at_a_time_and_the_others_do_not_wait() -> None:

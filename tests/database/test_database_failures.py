@@ -14,13 +14,15 @@ import sqlalchemy
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.databases import execute
+from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.service import register
 from todo_api.config import Config
-from todo_api.database.connection import SilentError
+from todo_api.database.connection import CONNECT_PAUSE, DatabaseTimeout
 from todo_api.database.database import Database
-from todo_api.database.greenlets import spawn
+from todo_api.database.greenlets import wait
+from todo_api.database.pool import SWEEP
 from todo_api.database.statement import Statement
 from todo_api.errors import EmailTaken, Unavailable
 from todo_api.tasks.service import TaskService
@@ -117,6 +119,7 @@ def test_create_task_that_fails_for_no_known_reason_is_internal_and_undone(
     assert ada.get(TASKS).json()["total"] == (1 if key else 2)
 
 
+@on_loop
 def test_statement_refused_by_a_constraint_was_prepared_and_preparing_goes_on(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
     passwords = Passwords()
@@ -132,6 +135,7 @@ def test_statement_refused_by_a_constraint_was_prepared_and_preparing_goes_on(da
     database.close()
 
 
+@on_loop
 def test_first_statement_refused_by_a_constraint_is_executed_the_next_time(database_url: str) -> None:
     execute(database_url, "INSERT INTO users (id) VALUES ('taken')")
     broken = Statement(sqlalchemy.text("INSERT INTO users (id) VALUES ('taken') RETURNING id"))
@@ -145,6 +149,7 @@ def test_first_statement_refused_by_a_constraint_is_executed_the_next_time(datab
     database.close()
 
 
+@on_loop
 def test_statement_whose_data_are_refused_is_executed_the_next_time(database_url: str) -> None:
     divide = Statement(sqlalchemy.text("SELECT 1 / (SELECT count(*)::int FROM tasks)"))
     database = Database(database_url, pool_size=1)
@@ -157,6 +162,7 @@ def test_statement_whose_data_are_refused_is_executed_the_next_time(database_url
     database.close()
 
 
+@on_loop
 def test_rollback_without_an_answer_gives_the_connection_up(database_url: str) -> None:
     """Else the next request would go on in the open transaction of this one."""
 
@@ -167,21 +173,18 @@ def test_rollback_without_an_answer_gives_the_connection_up(database_url: str) -
             os.kill(pid, signal.SIGSTOP)
             raise KeyError
 
-    async def main() -> list[tuple[int]]:
-        database = Database(database_url, pool_size=1, on_loop=True)
-        set_silence(database, 0.3)
-        with pytest.raises(KeyError):
-            await spawn(fail, database)
-        os.kill(stopped[0], signal.SIGCONT)
-        set_silence(database, 5)
-        seen = await spawn(database.as_user("ada").all, SESSION, {})
-        database.close()
-        return seen
-
+    database = Database(database_url, pool_size=1)
     stopped: list[int] = []
-    assert asyncio.run(main()) != [(stopped[0],)]
+    set_read_timeout(database, 0.5)
+    with pytest.raises(KeyError):
+        fail(database)
+    os.kill(stopped[0], signal.SIGCONT)
+    set_read_timeout(database, 5)
+    assert database.as_user("ada").first(SESSION, {}) != (stopped[0],)
+    database.close()
 
 
+@on_loop
 def test_former_primary_behind_a_pooler_is_unavailable_and_its_connection_given_up(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
     database.prepares = False
@@ -192,58 +195,31 @@ def test_former_primary_behind_a_pooler_is_unavailable_and_its_connection_given_
     database.close()
 
 
+@on_loop
 def test_silence_on_one_connection_gives_idle_ones_up_and_pauses_attempts(database_url: str) -> None:
-    async def main() -> list[str]:
-        database = Database(database_url, pool_size=2, on_loop=True)
-        said: list[str] = []
-
-        def fall_silent() -> None:
-            with database.connection(), database.connection():
-                pass  # two are open, and idle from here on
-            with pytest.raises(Unavailable), database.connection():
-                raise SilentError
-            try:
-                database.ping()
-            except Unavailable as error:
-                said.append(str(error))
-
-        await spawn(fall_silent)
-        database.close()
-        return said
-
-    assert asyncio.run(main()) == ["The database is out of reach."]
+    database = Database(database_url, pool_size=2)
+    with database.connection(), database.connection():
+        pass  # two are open, and idle from here on
+    assert len(sessions(database_url)) == 2
+    with pytest.raises(Unavailable), database.connection():
+        raise DatabaseTimeout
+    with pytest.raises(Unavailable, match=r"The database is out of reach\."):
+        database.ping()
     assert sessions(database_url) == set()
 
 
+@on_loop
 def test_connection_on_which_nobody_answered_is_not_used_again(database_url: str) -> None:
-    async def main() -> tuple[list[str], list[list[tuple[int]]]]:
-        database = Database(database_url, pool_size=1, on_loop=True)
-        seen: list[list[tuple[int]]] = []
-        said: list[str] = []
-
-        def ask() -> None:
-            with database.connection() as connection:
-                seen.append(connection.run("SELECT pg_backend_pid()"))
-
-        def fall_silent() -> None:
-            try:
-                with database.connection():
-                    raise SilentError
-            except Unavailable as error:
-                said.append(str(error))
-
-        await spawn(ask)
-        await spawn(fall_silent)
-        await asyncio.sleep(0.6)  # connections.CONNECT_PAUSE, and a little
-        await spawn(ask)
-        database.close()
-        return said, seen
-
-    said, (first, second) = asyncio.run(main())
-    assert said == ["The database does not answer; it is not known whether anything was changed."]
-    assert first != second
+    database = Database(database_url, pool_size=1)
+    (before,) = database.as_user("ada").first(SESSION, {}) or (None,)
+    with pytest.raises(Unavailable, match="does not answer; it is not known"), database.connection():
+        raise DatabaseTimeout
+    wait(asyncio.sleep(CONNECT_PAUSE))
+    assert database.as_user("ada").first(SESSION, {}) != (before,)
+    database.close()
 
 
+@on_loop
 def test_watch_of_connections_is_told_of_each_that_is_given_back_whatever_became_of_it(database_url: str) -> None:
     told: list[int] = []
     database = Database(database_url, pool_size=1, watch=told.append)
@@ -252,16 +228,16 @@ def test_watch_of_connections_is_told_of_each_that_is_given_back_whatever_became
         with database.connection():
             raise error
 
-    for error in (psycopg2.OperationalError(), psycopg2.errors.ReadOnlySqlTransaction(), KeyError(), SilentError()):
+    for error in (psycopg2.OperationalError(), psycopg2.errors.ReadOnlySqlTransaction(), KeyError(), DatabaseTimeout()):
         with pytest.raises(KeyError if isinstance(error, KeyError) else Unavailable):
             fail(error)
     assert told == [1, -1] * 4
     database.close()
 
 
-def set_silence(database: Any, seconds: float) -> None:
+def set_read_timeout(database: Any, seconds: float) -> None:
     """Has the database wait so long for an answer."""
-    database._pool.silence = seconds
+    database._pool.sweeps = round(seconds / SWEEP)
 
 
 @contextmanager
@@ -272,18 +248,12 @@ def _no_error() -> Iterator[None]:
 def _sent(database: Any) -> list[str]:
     """What the database is sent from here on."""
     sent: list[str] = []
-    take = database._pool.take
-
-    def watched() -> Any:
-        connection = take()
+    with database.connection() as connection:  # the only one
         run = connection.run
 
-        def record(sql: str, values: object = None) -> object:
-            sent.append(sql)
-            return run(sql, values)
+    def record(sql: str, values: object = None) -> object:
+        sent.append(sql)
+        return run(sql, values)
 
-        connection.run = record
-        return connection
-
-    database._pool.take = watched
+    connection.run = record
     return sent

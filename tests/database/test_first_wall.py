@@ -17,6 +17,7 @@ from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
 from tests.support.look_alikes import FURTHER, THEIR_TASK, Outcome, Sent, World
+from tests.support.on_loop import on_loop
 from tests.support.wall_cases import CASES, FIELDS, PREPARED, SORTS, Mine, powerset, seed
 from todo_api import contract
 from todo_api.accounts import sessions
@@ -188,6 +189,7 @@ def test_purges_among_look_alikes_delete_what_has_expired_alone(worlds: Worlds) 
         replies = Replies(database, SECRET.encode())
         counts = []
 
+        @on_loop
         def purge(replies: Replies = replies, database: Database = database, counts: list[int] = counts) -> list[Reply]:
             counts += [replies.purge(), sessions.purge(database)]
             return []
@@ -210,7 +212,7 @@ def test_every_statement_on_a_password_that_was_changed_does_not_take_that_of_ot
             scope = Scope(database, one.prefix, one.scope)
             found.append(
                 worlds.within(
-                    world, lambda scope=scope, one=one, values=values: scope.all(one.statement, values) and []
+                    world, on_loop(lambda scope=scope, one=one, values=values: scope.all(one.statement, values) and [])
                 )
             )
         assert_the_same(found)

@@ -1,5 +1,6 @@
 """The database stops answering without a word, as when its machine hangs: nobody waits for long, and afterwards all is well again."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -21,10 +22,12 @@ from tests.support.contract_check import ContractCheck
 from tests.support.credentials import SECRET, token
 from tests.support.databases import execute
 from tests.support.live import Live
+from tests.support.on_loop import on_loop
 from todo_api.database import connection as connections
 from todo_api.database import database as db
 from todo_api.database.database import Database
-from todo_api.database.watchdog import TICK
+from todo_api.database.greenlets import spawn, wait
+from todo_api.database.pool import SWEEP
 from todo_api.embedded import EmbeddedServer
 from todo_api.errors import Unavailable
 
@@ -112,7 +115,7 @@ def while_frozen(frozen: Frozen, kind: str) -> None:
     waited = frozen.create(kind, "during", AT_ONCE)
     assert {(reply.status, reply.code) for reply, _ in waited} == {(503, "unavailable")}
     assert NOT_KNOWN in {reply.json()["detail"] for reply, _ in waited}  # of those that had a connection
-    assert max(took for _, took in waited) < db.SILENCE + 2 * TICK + BUSY
+    assert max(took for _, took in waited) < db.READ_TIMEOUT + 2 * SWEEP + BUSY
     # One of them tries to connect, and the others are told at once.
     time.sleep(connections.CONNECT_PAUSE)
     *quick, slowest = sorted(took for _, took in frozen.create(kind, "refused", AT_ONCE))
@@ -152,22 +155,24 @@ def seconds_of_refusal(call: Callable[[], object]) -> tuple[str, float]:
     return str(raised.value), time.monotonic() - began
 
 
+@on_loop
 def test_database_that_does_not_take_up_a_connection_is_unavailable_and_then_at_once(silent: str) -> None:
     database = Database(silent, pool_size=8)
     detail, took = seconds_of_refusal(database.ping)
     assert detail == "The database is out of reach."
     assert connections.CONNECT_TIMEOUT - 1 < took < connections.CONNECT_TIMEOUT + 1 + BUSY
     assert seconds_of_refusal(database.ping)[1] < 0.2
-    time.sleep(connections.CONNECT_PAUSE)
-    with ThreadPoolExecutor(8) as threads:
-        *quick, slowest = sorted(took for _, took in threads.map(seconds_of_refusal, [database.ping] * 8))
+    wait(asyncio.sleep(connections.CONNECT_PAUSE))
+    refusals = wait(asyncio.gather(*(spawn(seconds_of_refusal, database.ping) for _ in range(8))))
+    *quick, slowest = sorted(took for _, took in refusals)
     assert quick[-1] < BUSY
     assert slowest > connections.CONNECT_TIMEOUT - 1
 
 
+@on_loop
 def test_database_without_a_free_connection_is_unavailable(url: str) -> None:
-    with closing(Database(url, pool_size=1)) as database, database.connection(), ThreadPoolExecutor(1) as threads:
-        detail, took = threads.submit(seconds_of_refusal, database.ping).result()
+    with closing(Database(url, pool_size=1)) as database, database.connection():
+        detail, took = seconds_of_refusal(database.ping)
     assert detail == "All connections to the database are in use."
     assert connections.POOL_TIMEOUT - 0.1 < took < connections.POOL_TIMEOUT + BUSY
 

@@ -9,6 +9,7 @@ import sqlalchemy
 
 from tests.support.client import Client
 from tests.support.databases import execute
+from tests.support.on_loop import on_loop
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.tasks import statements as task_statements
@@ -117,6 +118,7 @@ def test_list_tasks_on_partitions_by_cursor_gives_each_task_once(ada: Client, so
     ],
     ids=["get", "change", "remove", "page"],
 )
+@on_loop
 def test_statements_on_partitions_go_to_one(url: str, statement: Statement, more: dict[str, object]) -> None:
     explained = Statement(sqlalchemy.text("SELECT"))
     explained.sql = "EXPLAIN (FORMAT JSON) " + statement.sql

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.support.databases import database_url
+from tests.support.on_loop import on_loop
 from tests.support.plans import plan_of
 from tests.support.rows import rows
 from todo_api.accounts import sessions
@@ -69,6 +70,7 @@ def database(new_filled: Callable[[], str], request: pytest.FixtureRequest) -> I
 
 
 @pytest.mark.parametrize(("statement", "index"), PURGES.values(), ids=PURGES)
+@on_loop
 def test_purge_reads_by_its_index_what_has_expired_and_no_more(
     database: Database, statement: Statement, index: str
 ) -> None:
@@ -80,6 +82,7 @@ def test_purge_reads_by_its_index_what_has_expired_and_no_more(
     assert database.as_purge().all(statement, {}) == [(0,)]
 
 
+@on_loop
 def test_purge_of_sessions_deletes_a_thousand_at_a_time_and_one_process_is_at_it(
     new_filled: Callable[[], str],
 ) -> None:

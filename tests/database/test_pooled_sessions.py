@@ -1,6 +1,5 @@
 """Sessions that are shared: nothing of one user stays in them for the next, and a restart of the pooler is survived."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +14,11 @@ from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.databases import database_url, execute
 from tests.support.live import run
+from tests.support.on_loop import on_loop
 from tests.support.pooler import SESSIONS, Pooler
 from todo_api.config import Config
 from todo_api.database import migrations
 from todo_api.database.database import Database
-from todo_api.database.greenlets import spawn
-from todo_api.database.pool import LoopConnections
 from todo_api.database.statement import Statement, given
 from todo_api.embedded import EmbeddedServer
 
@@ -104,6 +102,7 @@ def traffic(anonymous: Client) -> None:
         list(threads.map(act, USERS))
 
 
+@on_loop
 def test_one_connection_meets_all_sessions_and_each_statement_is_its_users(url: str) -> None:
     database = Database(url, pool_size=1)
     seen = [database.as_user(user_id).all(SESSION, {"n": 1})[0] for user_id in USERS * 3]
@@ -113,17 +112,13 @@ def test_one_connection_meets_all_sessions_and_each_statement_is_its_users(url: 
     database.close()
 
 
+@on_loop
 def test_connection_knows_that_its_sessions_are_shared(url: str) -> None:
     """So each statement brings the settings along, and none is left in a session."""
-
-    async def main() -> bool:
-        connections = LoopConnections(url, size=1, silence=1)
-        try:
-            return (await spawn(connections.take)).has_settings
-        finally:
-            connections.close()
-
-    assert asyncio.run(main()) is False
+    database = Database(url, pool_size=1)
+    with database.connection() as connection:
+        assert connection.has_settings is False
+    database.close()
 
 
 def test_any_operation_leaves_nothing_in_a_session(

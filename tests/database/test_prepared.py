@@ -6,10 +6,12 @@ import psycopg2.errors
 import pytest
 
 from tests.support.databases import execute
+from tests.support.on_loop import on_loop
 from todo_api.database.database import Database
 from todo_api.tasks.service import TaskService
 
 
+@on_loop
 def test_statement_that_was_refused_is_prepared_again_when_it_is_allowed(new_database: Callable[[], str]) -> None:
     url = new_database()
     database = Database(url, pool_size=1)

@@ -10,6 +10,7 @@ import sqlalchemy
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, token
 from tests.support.databases import execute
+from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
@@ -48,6 +49,7 @@ class World(NamedTuple):
         return run(scope, f"SELECT to_jsonb(row)::text FROM (SELECT {columns} FROM {table} ORDER BY 1, 2) row")
 
 
+@on_loop
 def run(scope: Scope, statement: str) -> list[Any]:
     return scope.all(Statement(sqlalchemy.text(statement)), {})
 
@@ -250,6 +252,7 @@ def test_select_as_owner_of_the_tables_shows_nothing(world: World, table: str) -
     assert execute(world.url, f"SELECT * FROM {table}") == []
 
 
+@on_loop
 def test_user_scope_after_a_statement_leaves_nothing_on_the_connection(world: World, as_ada: Scope) -> None:
     run(as_ada, "SELECT 1")  # the pool gives the connection used last
     with world.database.connection() as connection:

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy
 
 from tests.support.databases import execute
+from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.service import register
@@ -66,6 +67,7 @@ def end_session(url: str, database: Any, user_id: str) -> None:
     assert rows(url, f"SELECT pg_terminate_backend({pid}, 5000)") == [(True,)]
 
 
+@on_loop
 def test_transaction_keeps_everything_when_it_ends(database: Database) -> None:
     with database.transaction() as transaction:
         first = TaskService(transaction, "keeps").create("One", None, "pending")
@@ -75,6 +77,7 @@ def test_transaction_keeps_everything_when_it_ends(database: Database) -> None:
     assert titles(database, "keeps") == ["Uno", "Two"]
 
 
+@on_loop
 def test_transaction_that_raises_keeps_nothing_and_its_connection_serves_on(url: str) -> None:
     database = Database(url, pool_size=1)
     with pytest.raises(SomethingElse):
@@ -84,6 +87,7 @@ def test_transaction_that_raises_keeps_nothing_and_its_connection_serves_on(url:
     database.close()
 
 
+@on_loop
 def test_transaction_with_last_statement_ends_with_it(database: Database) -> None:
     with database.transaction() as transaction:
         TaskService(transaction, "ends").create("One", None, "pending")
@@ -95,6 +99,7 @@ def test_transaction_with_last_statement_ends_with_it(database: Database) -> Non
     ]
 
 
+@on_loop
 def test_transaction_without_a_statement_asks_nothing(database: Database) -> None:
     database.spent()
     with database.transaction():
@@ -102,6 +107,7 @@ def test_transaction_without_a_statement_asks_nothing(database: Database) -> Non
     assert database.spent()[0] == 0
 
 
+@on_loop
 def test_transaction_takes_a_round_trip_a_statement_and_one_to_end(database: Database) -> None:
     tasks = TaskService(database, "counts")
     tasks.create("One", None, "pending")
@@ -117,6 +123,7 @@ def test_transaction_takes_a_round_trip_a_statement_and_one_to_end(database: Dat
     assert database.spent()[0] == 1
 
 
+@on_loop
 def test_transaction_goes_on_after_a_statement_that_failed(database: Database) -> None:
     """As statements by themselves would: the service that expects a violation does the same in both."""
     register(database, Passwords(), "taken@example.com", PASSWORD, None)
@@ -132,6 +139,7 @@ def test_transaction_goes_on_after_a_statement_that_failed(database: Database) -
     assert titles(database, "goes-on") == ["One", "Two"]
 
 
+@on_loop
 def test_transaction_sees_its_own_writes_and_the_versions_they_left(database: Database) -> None:
     with database.transaction() as transaction:
         tasks = TaskService(transaction, "sees")
@@ -142,6 +150,7 @@ def test_transaction_sees_its_own_writes_and_the_versions_they_left(database: Da
     assert TaskService(database, "sees").get(task.id).completed
 
 
+@on_loop
 def test_transaction_within_a_transaction_holds_with_the_outer_one(database: Database) -> None:
     """A service that opens one of its own need not know whether it is in another already."""
 
@@ -162,6 +171,7 @@ def test_transaction_within_a_transaction_holds_with_the_outer_one(database: Dat
     assert titles(database, "within") == ["Three"]
 
 
+@on_loop
 def test_transaction_of_one_user_shows_nothing_of_another(database: Database) -> None:
     TaskService(database, "owner").create("Mine", None, "pending")
     with database.transaction() as transaction:
@@ -169,6 +179,7 @@ def test_transaction_of_one_user_shows_nothing_of_another(database: Database) ->
         assert transaction.as_user("other").all(COUNT, {}) == [(0,)]
 
 
+@on_loop
 def test_transaction_before_a_user_is_known_shows_no_task(database: Database) -> None:
     def count() -> None:
         with database.transaction() as transaction:
@@ -180,6 +191,7 @@ def test_transaction_before_a_user_is_known_shows_no_task(database: Database) ->
         count()
 
 
+@on_loop
 def test_transaction_leaves_no_role_and_no_user_on_the_connection(url: str) -> None:
     database = Database(url, pool_size=1)
     with database.transaction() as transaction:
@@ -190,6 +202,7 @@ def test_transaction_leaves_no_role_and_no_user_on_the_connection(url: str) -> N
     database.close()
 
 
+@on_loop
 def test_transaction_prepares_its_statements_for_those_after_it(url: str) -> None:
     database = Database(url, pool_size=1)
     with pytest.raises(SomethingElse):
@@ -204,6 +217,7 @@ def test_transaction_prepares_its_statements_for_those_after_it(url: str) -> Non
 
 
 @pytest.mark.parametrize("at", ["first", "later", "last"])
+@on_loop
 def test_transaction_in_a_session_that_is_not_ours_alone_sends_statements_whole(url: str, at: str) -> None:
     """As behind a pooler: what a connection has prepared is gone with the next transaction."""
     database = Database(url, pool_size=1)
@@ -227,6 +241,7 @@ def test_transaction_in_a_session_that_is_not_ours_alone_sends_statements_whole(
     database.close()
 
 
+@on_loop
 def test_transaction_after_a_column_changed_its_type_prepares_anew(new_database: Callable[[], str]) -> None:
     url = new_database()
     database = Database(url, pool_size=1)
@@ -242,18 +257,21 @@ def test_transaction_after_a_column_changed_its_type_prepares_anew(new_database:
     database.close()
 
 
+@on_loop
 def test_transaction_whose_session_ends_keeps_nothing_and_is_unavailable(url: str, database: Database) -> None:
     with pytest.raises(Unavailable, match="out of reach"):
         lose(url, database, "gone", lambda transaction: create(transaction, "gone", "Two"))
     assert titles(database, "gone") == []
 
 
+@on_loop
 def test_transaction_whose_session_ends_before_its_end_does_not_claim_to_know(url: str, database: Database) -> None:
     with pytest.raises(Unavailable, match="is not known"):
         lose(url, database, "unknown", lambda _: None)
     assert titles(database, "unknown") == []
 
 
+@on_loop
 def test_transaction_that_raises_after_its_session_ended_raises_that(url: str, database: Database) -> None:
     def refuse(_: Any) -> None:
         raise SomethingElse
@@ -263,6 +281,7 @@ def test_transaction_that_raises_after_its_session_ended_raises_that(url: str, d
     assert titles(database, "raises-that") == []
 
 
+@on_loop
 def test_transaction_is_not_left_open_by_a_process_that_stopped(url: str, database: Database) -> None:
     with database.transaction() as transaction:
         setting = Statement(sqlalchemy.text("SELECT current_setting('idle_in_transaction_session_timeout')"))
@@ -270,6 +289,7 @@ def test_transaction_is_not_left_open_by_a_process_that_stopped(url: str, databa
     assert execute(url, "SHOW idle_in_transaction_session_timeout") == [("0",)]
 
 
+@on_loop
 def test_transaction_with_a_claim_is_told_whether_another_has_it(database: Database) -> None:
     def claimed(transaction: Any) -> str:
         return str(transaction.as_user("claims").first(CLAIMED, {})[0])
@@ -284,6 +304,7 @@ def test_transaction_with_a_claim_is_told_whether_another_has_it(database: Datab
         assert claimed(fourth) == "true"
 
 
+@on_loop
 def test_transaction_keeps_its_claim_when_its_first_statement_fails(database: Database) -> None:
     broken = Statement(sqlalchemy.text("INSERT INTO users (id) VALUES ('claims-on'), ('claims-on') RETURNING id"))
     with database.transaction(claim=LOCK) as first:
@@ -301,6 +322,7 @@ def test_met_users_are_so_many_at_most_and_the_oldest_is_forgotten() -> None:
     assert [user_id in met for user_id in ("ada", "bob", "carol")] == [False, True, True]
 
 
+@on_loop
 def test_create_in_transaction_that_is_undone_leaves_a_user_met_who_has_no_row(database: Database) -> None:
     met = Met()
 

@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidTag
 
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET
+from tests.support.on_loop import on_loop, run_until_complete
 from tests.support.rows import rows
 from todo_api.config import Config
 from todo_api.database import purging
@@ -54,6 +55,7 @@ def acting(user_id: str) -> Callable[[Scopes], bytes]:
     return lambda database: TaskService(database, user_id).create("Once", None, "pending").id.encode()
 
 
+@on_loop
 def ask(replies: Replies, user_id: str | None, key: str) -> bool:
     """Whether the reply is one that was kept."""
     return replies.once(Request(user_id, key, b"create"), acting(user_id or "nobody"))[1]
@@ -80,6 +82,7 @@ def test_reply_is_kept_for_a_day_and_then_made_anew(url: str, replies: Replies, 
     assert rows(url, "SELECT count(*)::int FROM tasks") == [(2,)]
 
 
+@on_loop
 def test_purge_deletes_what_is_too_old_and_nothing_else(url: str, replies: Replies) -> None:
     for user_id in ("ada", "bob", None):
         ask(replies, user_id, "old")
@@ -92,12 +95,14 @@ def test_purge_deletes_what_is_too_old_and_nothing_else(url: str, replies: Repli
     assert ask(replies, "ada", "new")
 
 
+@on_loop
 def test_purge_deletes_a_thousand_at_a_time(url: str, replies: Replies) -> None:
     ask(replies, "ada", "first")
     fill(url, 1500, "interval '25 hours'")
     assert [replies.purge() for _ in range(3)] == [1000, 500, 0]
 
 
+@on_loop
 def test_purge_while_another_is_at_it_deletes_nothing(url: str, database: Database, replies: Replies) -> None:
     ask(replies, "ada", "old")
     age(url, 25)
@@ -117,7 +122,7 @@ def test_purge_again_and_again_deletes_and_ends_when_it_is_told_to(url: str, rep
             while await asyncio.to_thread(count, url):  # the database tells of no change
                 await asyncio.sleep(0.02)
 
-    asyncio.run(asyncio.wait_for(purge(), 20))
+    run_until_complete(asyncio.wait_for(purge(), 20))
     assert count(url) == 0
 
 
@@ -136,7 +141,7 @@ def test_purge_that_fails_is_a_line_of_the_log_and_is_tried_again(
             while await asyncio.to_thread(count, url):
                 await asyncio.sleep(0.02)
 
-    asyncio.run(asyncio.wait_for(purge(), 20))
+    run_until_complete(asyncio.wait_for(purge(), 20))
 
 
 def fill(url: str, number: int, age: str) -> None:
@@ -165,6 +170,7 @@ def test_key_of_another_user_is_another_key(url: str, replies: Replies) -> None:
     assert rows(url, "SELECT count(DISTINCT key)::int FROM idempotent_replies") == [(2,)]
 
 
+@on_loop
 def test_reply_of_one_user_is_not_shown_to_another_nor_before_one_is_known(
     database: Database, replies: Replies
 ) -> None:
@@ -180,6 +186,7 @@ def test_reply_of_one_user_is_not_shown_to_another_nor_before_one_is_known(
 
 
 @pytest.mark.parametrize("table", TABLES)
+@on_loop
 def test_purge_cannot_read_replies_and_cannot_delete_those_that_hold(
     url: str, database: Database, replies: Replies, table: str
 ) -> None:
@@ -200,6 +207,7 @@ def test_reply_goes_with_its_user(url: str, replies: Replies) -> None:
     assert count(url) == 0
 
 
+@on_loop
 def test_reply_of_a_request_that_removes_its_user_is_not_kept(url: str, replies: Replies) -> None:
     ask(replies, "ada", "k")
 
@@ -234,6 +242,7 @@ def test_what_is_kept_holds_nothing_of_request_key_or_reply(url: str, new_client
     assert registered.status == 201
 
 
+@on_loop
 def test_what_is_kept_opens_under_the_very_secret_key_and_request_alone(database: Database, replies: Replies) -> None:
     sealed = replies._sealed(b"a reply", b"key\0request", b"digest")
     assert replies._opened(sealed, b"key\0request", b"digest") == b"a reply"
@@ -248,12 +257,14 @@ def test_what_is_kept_opens_under_the_very_secret_key_and_request_alone(database
             attempt()
 
 
+@on_loop
 def test_what_is_kept_under_another_secret_is_not_found(url: str, database: Database, replies: Replies) -> None:
     ask(replies, "ada", "k")
     assert not ask(Replies(database, b"another secret of another deployment"), "ada", "k")
     assert count(url) == 2
 
 
+@on_loop
 def test_request_with_a_key_is_three_round_trips_and_its_replay_two(database: Database, replies: Replies) -> None:
     ask(replies, "ada", "warm")
     for _ in range(20):  # but for those that count the replies that there are

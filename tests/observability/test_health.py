@@ -1,17 +1,20 @@
 """Health: every check with its state and time, in bounded time, whatever the database does."""
 
+import asyncio
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
+import psycopg2
 import pytest
 
 from tests.support.client import Client
 from tests.support.credentials import SECRET, token
 from tests.support.databases import execute
 from todo_api.config import Config
+from todo_api.database.greenlets import spawn, wait
 from todo_api.errors import Unavailable
 from todo_api.operations.readiness import DEADLINE, Readiness
 
@@ -93,39 +96,72 @@ def test_check_liveness_while_every_thread_waits_for_the_database_answers(
 
 def test_readiness_asked_by_many_at_once_runs_one_round() -> None:
     runs = 0
-    release = threading.Event()
 
-    def check() -> None:
-        nonlocal runs
-        runs += 1
-        release.wait(10)
+    async def main() -> list[str]:
+        release = asyncio.Event()
 
-    readiness = Readiness({"database": check}, deadline=10)
-    with ThreadPoolExecutor(8) as pool:
-        reports = [pool.submit(readiness.report) for _ in range(8)]
-        time.sleep(0.1)
+        def check() -> None:
+            nonlocal runs
+            runs += 1
+            wait(release.wait())
+
+        readiness = Readiness({"database": check}, deadline=10)
+        reports = [asyncio.create_task(spawn(readiness.report)) for _ in range(8)]
+        while not runs:
+            await asyncio.sleep(0)
         release.set()
-        assert {report.result()["database"].status for report in reports} == {"pass"}
+        return [(await report)["database"].status for report in reports]
+
+    assert asyncio.run(main()) == ["pass"] * 8
     assert runs == 1
 
 
-def test_readiness_that_hangs_is_waited_for_once() -> None:
-    release = threading.Event()
-    readiness = Readiness({"database": lambda: release.wait(10) and None}, deadline=0.2)
-    readiness.report()
+def test_readiness_of_one_who_leaves_goes_on_for_the_others() -> None:
+    async def main() -> str:
+        release = asyncio.Event()
+        readiness = Readiness({"database": lambda: wait(release.wait()) and None}, deadline=10)
+        leaver, other = (asyncio.create_task(spawn(readiness.report)) for _ in range(2))
+        await asyncio.sleep(0.05)
+        leaver.cancel()
+        await asyncio.sleep(0.05)
+        release.set()
+        return (await other)["database"].status
+
+    assert asyncio.run(main()) == "pass"
+
+
+def test_readiness_that_hangs_fails_at_its_deadline_what_has_no_answer_and_ends_it() -> None:
+    ended: list[str] = []
+
+    def hang() -> None:
+        try:
+            wait(asyncio.sleep(10))
+        except asyncio.CancelledError:
+            ended.append("hang")
+            raise
+
+    readiness = Readiness({"first": lambda: None, "second": hang, "third": lambda: None}, deadline=0.2)
     began = time.monotonic()
-    assert readiness.report()["database"].status == "fail"
-    assert time.monotonic() - began < 0.1
-    release.set()
+    report = asyncio.run(spawn(readiness.report))
+    assert time.monotonic() - began < 0.2 + SLACK
+    assert {name: check.status for name, check in report.items()} == {
+        "first": "pass",
+        "second": "fail",
+        "third": "fail",
+    }
+    assert report["second"].duration_ms >= 199
+    assert ended == ["hang"]
 
 
 def test_readiness_after_a_hang_passes_again() -> None:
-    release = threading.Event()
-    readiness = Readiness({"database": lambda: release.wait(10) and None}, deadline=0.2)
-    assert readiness.report()["database"].status == "fail"
-    release.set()
-    time.sleep(0.1)
-    assert readiness.report()["database"].status == "pass"
+    async def main() -> list[str]:
+        release = asyncio.Event()
+        readiness = Readiness({"database": lambda: wait(release.wait()) and None}, deadline=0.2)
+        before = await spawn(readiness.report)
+        release.set()
+        return [before["database"].status, (await spawn(readiness.report))["database"].status]
+
+    assert asyncio.run(main()) == ["fail", "pass"]
 
 
 @pytest.mark.parametrize("error", [Unavailable(), ValueError("a fault of the check")], ids=["unavailable", "fault"])
@@ -133,5 +169,21 @@ def test_readiness_with_a_check_that_raises_fails_that_check_alone(error: Except
     def broken() -> None:
         raise error
 
-    report = Readiness({"first": broken, "second": lambda: None}).report()
+    report = asyncio.run(spawn(Readiness({"first": broken, "second": lambda: None}).report))
     assert {name: check.status for name, check in report.items()} == {"first": "fail", "second": "pass"}
+
+
+def test_check_readiness_while_every_slot_waits_for_a_lock_is_well(
+    url: str, new_client: Callable[[Config], Client]
+) -> None:
+    """Its connection is one that no request can have."""
+    client = new_client(Config(database_url=url, jwt_secret=SECRET, threads=1))
+    with closing(psycopg2.connect(url)) as holder, ThreadPoolExecutor(1) as threads:
+        holder.cursor().execute("LOCK TABLE users")
+        waiting = threads.submit(client.signed_in(token("ada")).post, "/api/v1/me/tasks", {"title": "Waits"})
+        while not execute(url, "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass"):
+            assert not waiting.done()
+        assert client.get(READY).status == 200
+        assert not waiting.done()
+        holder.rollback()
+        assert waiting.result().status == 201

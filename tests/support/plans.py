@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy
 
+from tests.support.on_loop import on_loop
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import Scope
 
@@ -12,6 +13,7 @@ USER = "big"
 LIMIT = 51
 
 
+@on_loop
 def plan_of(scope: Scope, statement: Statement, **parameters: Any) -> list[dict[str, Any]]:
     """The nodes of the plan, with what each did."""
     explained = Statement(sqlalchemy.select(sqlalchemy.literal_column("1")))

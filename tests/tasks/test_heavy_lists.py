@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.client import Client, Reply
 from tests.support.credentials import token
+from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from todo_api.database.database import Database
 from todo_api.tasks.pagination import CursorSigner
@@ -120,6 +121,7 @@ def database(url: str) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize("wanted", [TaskFilter(), TaskFilter(words="task"), TaskFilter(sort="title")])
+@on_loop
 def test_list_tasks_of_many_octets_reads_little_more_than_a_page(
     heavy: Callable[[str], Client], database: Database, wanted: TaskFilter
 ) -> None:

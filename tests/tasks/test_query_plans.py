@@ -8,6 +8,7 @@ import sqlalchemy
 from sqlalchemy.engine import make_url
 
 from tests.support.databases import execute
+from tests.support.on_loop import on_loop
 from tests.support.plans import LIMIT, USER, plan_of
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
@@ -105,6 +106,7 @@ EPOCH_OF_USER = Statement(sqlalchemy.select(users.c.epoch).where(users.c.id == t
 
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("words", [False, True], ids=["plain", "words"])
+@on_loop
 def test_list_tasks_not_modified_reads_no_task(scope: Scope, sort: str, words: bool) -> None:
     statement = task_statements.page(sort, None, words, False)
     more = {"words": ["abc"]} if words else {}

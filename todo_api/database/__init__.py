@@ -10,7 +10,7 @@ from todo_api.database import epochs, migrations, readiness
 from todo_api.database.checks import DatabaseUnfitError
 from todo_api.database.connection import SETTINGS, engine_url, reason
 from todo_api.database.database import Database
-from todo_api.database.greenlets import in_thread, spawn
+from todo_api.database.greenlets import in_thread, spawn, wait
 from todo_api.database.migrations import ONE_AT_A_TIME, engine
 from todo_api.database.purging import Purging, delete_expired
 from todo_api.database.statement import Row, Statement, given
@@ -41,4 +41,5 @@ __all__ = [
     "readiness",
     "reason",
     "spawn",
+    "wait",
 ]

@@ -1,10 +1,9 @@
 """How the database is connected to: by which options, how long that may take, how often it is tried, and what a connection is then."""
 
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import psycopg2
@@ -12,7 +11,6 @@ import psycopg2.extensions
 from psycopg2.extras import UUID_adapter
 from sqlalchemy.engine import URL, make_url
 
-from todo_api.database.statement import Row
 from todo_api.database.url import address, parameters
 from todo_api.errors import Unavailable
 
@@ -98,37 +96,8 @@ psycopg2.extensions.register_adapter(UUID, UUID_adapter)  # of the whole process
 IN_USE = "All connections to the database are in use."
 
 
-class SilentError(psycopg2.OperationalError):
-    """The database was given up, because there was no answer at all. What became of the statement is not known."""
-
-
-class Connection(Protocol):
-    """A connection in autocommit, for as long as it is in use."""
-
-    @property
-    def info(self) -> dict[Any, Any]:
-        """What is known of the session, for as long as it lasts."""
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether it was not given up."""
-
-    @property
-    def has_settings(self) -> bool:
-        """Whether its session has SETTINGS, for as long as it lasts; else they must come with each statement."""
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether it has ended, as is known after an error."""
-
-    def run(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
-        """The rows of the last of the statements. Raises psycopg2's errors, SilentError among them."""
-
-    def invalidate(self, error: BaseException | None = None) -> None:
-        """Gives it up: nobody gets it again."""
-
-    def close(self) -> None:
-        """Gives it back."""
+class DatabaseTimeout(psycopg2.OperationalError):  # the rename table's word
+    """The database gave no answer at all. What became of the statement is not known."""
 
 
 def engine_url(url: str) -> URL:
@@ -171,28 +140,25 @@ def reason(error: Exception) -> str:
     return str(driver_error(error)).strip().splitlines()[0]
 
 
-class Attempts:
-    """Lets threads connect, as many as like; while that fails, one at a time, with a pause after each. The others need not wait."""
+class ConnectBackoff:
+    """Lets functions connect, as many as like. While that fails, one at a time, with a pause after each. The others need not wait."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._trouble = False
         self._trying = 0
         self._paused_until = 0.0
 
     def failed(self) -> None:
-        """There was no answer: no more attempts for a while."""
-        with self._lock:
-            self._trouble = True
-            self._paused_until = monotonic() + CONNECT_PAUSE
+        """Allow no attempt for a while."""
+        self._trouble = True
+        self._paused_until = monotonic() + CONNECT_PAUSE
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """An attempt. Raises Unavailable where another one has just failed, or is being made."""
-        with self._lock:
-            if self._trouble and (self._trying or monotonic() < self._paused_until):
-                raise Unavailable
-            self._trying += 1
+    def attempt(self) -> Iterator[None]:
+        """Allow an attempt. Raise Unavailable where another one has just failed, or is being made."""
+        if self._trouble and (self._trying or monotonic() < self._paused_until):
+            raise Unavailable
+        self._trying += 1
         try:
             yield
         except Exception:
@@ -201,5 +167,4 @@ class Attempts:
         else:
             self._trouble = False
         finally:
-            with self._lock:
-                self._trying -= 1
+            self._trying -= 1

@@ -20,14 +20,13 @@ import psycopg2
 import psycopg2.errors
 
 from todo_api.config import ROLE_PREFIX, Roles
-from todo_api.database.connection import EACH_TIME, STATEMENT_TIMEOUT, Connection, SilentError
-from todo_api.database.pool import LoopConnections
+from todo_api.database.connection import EACH_TIME, STATEMENT_TIMEOUT, DatabaseTimeout
+from todo_api.database.pool import Connection, Pool
 from todo_api.database.statement import Row, Statement
-from todo_api.database.thread_connections import ThreadConnections
 from todo_api.database.transaction import Prefixes, Scope, Transaction
 from todo_api.errors import Unavailable
 
-SILENCE = STATEMENT_TIMEOUT + 1
+READ_TIMEOUT = STATEMENT_TIMEOUT + 1
 """Seconds without an answer after which a connection is given up, because the database does not keep its own limits."""
 
 _PREPARED = "prepared"
@@ -80,19 +79,17 @@ class Database:
         url: str,
         *,
         pool_size: int,
-        on_loop: bool = False,
         watch: Callable[[int], None] = lambda _: None,
         role_prefix: str = ROLE_PREFIX,
     ) -> None:
-        """For functions that `greenlets.spawn` runs on one event loop, or, without `on_loop`, for any threads.
+        """For functions that `greenlets.spawn` runs on one event loop.
 
-        `watch` is told of each connection that is taken into use, +1, and given back, -1, from any thread.
+        `watch` is told of each connection that is taken into use, +1, and given back, -1.
         """
         self._watch = watch
         self.roles = Roles.named(role_prefix)
         self._prefixes = Prefixes.of(self.roles)
-        pool = LoopConnections if on_loop else ThreadConnections
-        self._pool = pool(url, size=pool_size, silence=SILENCE)
+        self._pool = Pool(url, size=pool_size, read_timeout=READ_TIMEOUT)
         self.prepares = True
         """Whether statements are prepared: until a session turns out not to be ours alone."""
 
@@ -165,22 +162,22 @@ class Database:
         """A connection of the pool, in autocommit. One on which the database did not answer is not used again."""
         began = perf_counter()
         try:
-            connection: Connection = self._pool.take()
+            connection = self._pool.take()
         finally:
             _spent().waited += perf_counter() - began
         self._watch(1)
         try:
             yield connection
-        except SilentError as error:
-            self._pool.silent()
-            connection.invalidate(error)
+        except DatabaseTimeout as error:
+            self._pool.mark_unresponsive()
+            connection.invalidate()
             raise Unavailable("The database does not answer; it is not known whether anything was changed.") from error
         except _AWAY as error:
-            connection.invalidate(error)
+            connection.invalidate()
             raise Unavailable(_LATE.get(type(error))) from error
         finally:
             self._watch(-1)
-            connection.close()
+            self._pool.give_back(connection)
 
 
 class _Line:
@@ -194,7 +191,7 @@ class _Line:
 
     @property
     def is_open(self) -> bool:
-        return self._connection.is_valid
+        return self._connection.is_open
 
     def answer(
         self, prefixes: tuple[str, str], statement: Statement, values: Mapping[str, Any], suffix: str = ""
@@ -230,8 +227,8 @@ class _Line:
         except (psycopg2.IntegrityError, psycopg2.DataError):
             prepared.add(statement.name)  # it ran, and so was prepared
             raise
-        except psycopg2.Error as error:
-            connection.invalidate(error)  # what is prepared there now is not known
+        except psycopg2.Error:
+            connection.invalidate()  # what is prepared there now is not known
             raise
         prepared.add(statement.name)
         return rows
@@ -240,13 +237,13 @@ class _Line:
         return _run(self._connection, sql)
 
     def lost(self, error: Exception) -> bool:
-        if not isinstance(error, _AWAY) or isinstance(error, (*_LATE, SilentError)):
+        if not isinstance(error, _AWAY) or isinstance(error, (*_LATE, DatabaseTimeout)):
             return False
-        self._connection.invalidate(error)
+        self._connection.invalidate()
         return True
 
     def give_up(self, error: Exception) -> None:
-        self._connection.invalidate(error)
+        self._connection.invalidate()
 
 
 def _spent() -> _Spending:
@@ -261,7 +258,7 @@ def _run(connection: Connection, sql: str, values: Mapping[str, Any] | None = No
     began = perf_counter()
     try:
         return connection.run(sql, values)
-    except (SilentError, *_LIMITS):
+    except (DatabaseTimeout, *_LIMITS):
         raise
     except psycopg2.Error as error:
         if connection.is_lost:

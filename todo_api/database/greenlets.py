@@ -27,6 +27,9 @@ class Call(greenlet):
     It is used again: Python maps memory for the first frame of each greenlet, and gives it back with the last.
     """
 
+    __sqlalchemy_greenlet_provider__ = True
+    """For SQLAlchemy's pool: whose functions may wait in it."""
+
     task: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
     _result: Any = None
     _error: BaseException | None = None

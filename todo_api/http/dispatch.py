@@ -22,7 +22,6 @@ from starlette.types import Receive, Scope, Send
 from todo_api.database import spawn
 from todo_api.http.admission import ANONYMOUS, AdmissionControl
 from todo_api.http.authentication import IDENTITY
-from todo_api.http.threads import Threads
 from todo_api.http.validation import ARGUMENTS, USER
 from todo_api.observability import Exchange, Spent
 
@@ -97,7 +96,7 @@ class Bridge(RoutedMiddleware[HandlerAPI]):
     def __init__(
         self, app: FlaskASGIApp, *, admission: AdmissionControl | None = None, spent: Spent = lambda: (0, 0.0, 0.0)
     ) -> None:
-        """`admission` has the slots of all handlers that have no threads of their own."""
+        """`admission` has the slots of all handlers, but for contracts that take none."""
         super().__init__(app)
         self._flask: flask.Flask = app.app
         self._spent = spent
@@ -106,15 +105,17 @@ class Bridge(RoutedMiddleware[HandlerAPI]):
     def add_api(self, specification: Specification, **kwargs: Any) -> HandlerAPI:
         """Learns the operations of a contract.
 
-        The handlers of one that says `x-own-threads` run in so many threads: they may block, and hold up nobody but each other.
+        Those of one that says `x-admission: false` take no slot.
         """
-        own = specification.get("x-own-threads")
-        run = Threads(self._run, own).run if own else self._spawn
+        run = self._spawn if specification.get("x-admission") is False else self._admit
         api = HandlerAPI(specification, next_app=self.app, run=run, **kwargs)
         self.apis[api.base_path].append(api)
         return api
 
     async def _spawn(self, call: _Call) -> _Answer:
+        return await spawn(self._run, call)
+
+    async def _admit(self, call: _Call) -> _Answer:
         handler, _, exchange = call
         since = inf if handler is _next else exchange.ready_at  # a reply that has begun is not refused half way
         async with self._admission.slot(exchange.subject or ANONYMOUS, since):
