@@ -17,7 +17,9 @@ class Proxy:
     def __init__(self, url: str) -> None:
         """`url` is that of an embedded database."""
         target = make_url(url)
-        self._socket = f"{target.query['host']}/.s.PGSQL.{target.query['port']}"
+        self.socket_folder = str(target.query["host"])
+        """Where it leads."""
+        self._socket = f"{self.socket_folder}/.s.PGSQL.{target.query['port']}"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self._cut: Callable[[bytes], bool] | None = None

@@ -2,7 +2,7 @@
 
 import os
 import re
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
@@ -38,7 +38,7 @@ def address(url: str) -> str:
     user, password, rest = found["user"], found["password"], found["rest"]
     if user is None:
         return f"postgresql://{rest}"
-    login = ":".join(quote(unquote(part), safe="") for part in (user, password) if part is not None)
+    login = ":".join(quote(unquote_to_bytes(part), safe="") for part in (user, password) if part is not None)
     return f"postgresql://{login}@{rest}"
 
 
@@ -46,6 +46,8 @@ def parameters(url: str) -> dict[str, str]:
     """What the URL says, by libpq's names, with the lists of several hosts as it has them. Raises UrlError."""
     try:
         found: dict[str, str] = parse_dsn(address(url))
+    except UnicodeDecodeError:
+        raise UrlError("DATABASE_URL has a % that is no UTF-8: write each byte of the password's UTF-8.") from None
     except psycopg2.Error as error:
         unknown = re.search(r'invalid URI query parameter: ("\w+")', str(error))
         if unknown:
@@ -55,15 +57,23 @@ def parameters(url: str) -> dict[str, str]:
         raise UrlError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name") from None
     if not _PORTS.fullmatch(found.get("port", "")):
         raise UrlError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name")
+    _places(found)
     return found
 
 
 def each_host(url: str) -> list[str]:
-    """What to connect to, one host after another, for psycopg2's asynchronous mode, in which libpq has no time-out for a host."""
+    """Return what to connect to, one host after another.
+
+    psycopg2's asynchronous mode needs it: there libpq has no time-out for a host.
+    """
     given = parameters(url)
+    return [make_dsn(**(given | place)) for place in _places(given)]
+
+
+def _places(given: dict[str, str]) -> list[dict[str, str]]:
+    """Return host, address and port of each host, as far as they are given. Raise UrlError if their numbers differ."""
     lists = {name: given[name].split(",") for name in ("host", "hostaddr", "port") if name in given}
     count = max((len(each) for each in lists.values()), default=1)
     if any(len(each) not in ((1, count) if name == "port" else (count,)) for name, each in lists.items()):
-        raise UrlError("DATABASE_URL has several hosts: give each one a port, or all of them the same.")
-    places = [{name: each[number % len(each)] for name, each in lists.items()} for number in range(count)]
-    return [make_dsn(**(given | place)) for place in places]
+        raise UrlError("DATABASE_URL has several hosts: give each one a port, or all the same.")
+    return [{name: each[number % len(each)] for name, each in lists.items()} for number in range(count)]
