@@ -51,11 +51,15 @@ class Requests:
 
     async def _request(self, name: str, user: str, since: float) -> None:
         try:
-            async with self.admission.slot(user, since):
-                self.begun.append(name)
-                await self._ends[name].wait()
+            await self.admission.acquire(user, since)
         except Overloaded:
             self.refused[name] = round(self.clock.now, 6)
+            return
+        try:
+            self.begun.append(name)
+            await self._ends[name].wait()
+        finally:
+            self.admission.release(user)
 
     def end(self, *names: str) -> None:
         """Have them answered, one after the other."""

@@ -6,8 +6,7 @@ It is never refused earlier: the wait is what paces clients that retry at once.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from time import perf_counter
 
 from todo_api.http.errors import Overloaded
@@ -26,23 +25,18 @@ class AdmissionControl:
         self._held: Counter[str] = Counter()
         self._waiting: dict[asyncio.Future[bool], str] = {}
 
-    @asynccontextmanager
-    async def slot(self, user: str, since: float) -> AsyncIterator[None]:
-        """Hold a slot. Raise Overloaded at `since`, when the request was read, plus the queue limit."""
+    async def acquire(self, user: str, since: float) -> None:
+        """Take a slot. Raise Overloaded at `since`, when the request was read, plus the queue limit."""
         if self._free > 1 or (self._free and self._held[user] < self._share):
             self._take(user)
         else:
             await self._wait(user, since)
-        try:
-            yield
-        finally:
-            self._release(user)
 
     def _take(self, user: str) -> None:
         self._free -= 1
         self._held[user] += 1
 
-    def _release(self, user: str) -> None:
+    def release(self, user: str) -> None:
         """Hand the slot to the first who waits and has less than half, else to the first of all unless it is the last."""
         self._free += 1
         self._held[user] -= 1
@@ -67,7 +61,7 @@ class AdmissionControl:
                 raise Overloaded
         except asyncio.CancelledError:
             if not turn.cancelled() and turn.result():
-                self._release(user)  # the slot came at the very moment
+                self.release(user)  # the slot came at the very moment
             raise
         finally:
             timer.cancel()

@@ -60,8 +60,11 @@ class Lookups:
     async def identity(self, token: str, exchange: Exchange) -> Identified:
         """Whom the token speaks for. What `read` and `find` raise is raised here, and what they spend put down to the exchange."""
         key = self._read(token)
-        async with self._admission.slot(ANONYMOUS, exchange.ready_at):
+        await self._admission.acquire(ANONYMOUS, exchange.ready_at)
+        try:
             return await spawn(self._look_up, key, exchange)
+        finally:
+            self._admission.release(ANONYMOUS)
 
     def _look_up(self, key: str, exchange: Exchange) -> Identified:
         try:

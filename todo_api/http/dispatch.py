@@ -118,10 +118,14 @@ class Bridge(RoutedMiddleware[HandlerAPI]):
     async def _admit(self, call: _Call) -> _Answer:
         handler, _, exchange = call
         since = inf if handler is _next else exchange.ready_at  # a reply that has begun is not refused half way
-        async with self._admission.slot(exchange.subject or ANONYMOUS, since):
+        user = exchange.subject or ANONYMOUS
+        await self._admission.acquire(user, since)
+        try:
             if exchange.left:
                 raise asyncio.CancelledError  # its sender left while it waited
             return await spawn(self._run, call)
+        finally:
+            self._admission.release(user)
 
     def _run(self, call: _Call) -> _Answer:
         handler, arguments, exchange = call
