@@ -59,6 +59,7 @@ def outage(check: ContractCheck) -> Iterator[Outage]:
             assert made.ask("POST", TASKS, b'{"title": "before"}').status == 201
         yield made
         assert "Traceback" not in service.output()
+        assert "unavailable: psycopg2.OperationalError: connection to server on socket " in service.output()
     made.server.stop()
     shutil.rmtree(above)
 

@@ -16,6 +16,7 @@ import structlog
 from tests.support.credentials import SECRET, token
 from tests.support.databases import execute
 from tests.support.live import Live
+from todo_api.errors import Unauthorized
 from todo_api.observability import logs
 from todo_api.observability.request_record import Exchange
 
@@ -101,6 +102,21 @@ def test_log_of_a_refusal_has_its_code_and_no_user(live: Live) -> None:
     live.request("GET", TASKS, b"", "X-Request-ID: refused")
     line = line_of(live, "refused")
     assert (line["status"], line["code"], "user" in line) == (401, "unauthorized", False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [({"issuer": "another"}, "issuer"), ({"audience": "another"}, "audience"), ({"lifetime": -3600}, "expired")],
+)
+def test_log_of_a_refused_token_says_why(live: Live, changes: dict[str, Any], cause: str) -> None:
+    live.request("GET", TASKS, b"", f"X-Request-ID: cause-{cause}", token=token("ada", **changes))
+    line = line_of(live, f"cause-{cause}")
+    assert (line["code"], line["cause"]) == ("unauthorized", cause)
+
+
+def test_log_of_a_request_without_a_token_says_that_it_is_missing(live: Live) -> None:
+    live.request("GET", TASKS, b"", "X-Request-ID: cause-missing")
+    assert line_of(live, "cause-missing")["cause"] == "missing"
 
 
 def test_log_of_a_request_that_is_no_http_has_its_line(live: Live) -> None:
@@ -211,7 +227,7 @@ def test_log_and_metrics_of_every_operation_hold_nothing_personal(new_database: 
         metrics = service.request("GET", "/metrics").body.decode()
         assert service.end() == 0
         written = service.output()
-    assert "psycopg2.errors.CheckViolation (23514) at " in written
+    assert "psycopg2.errors.CheckViolation (23514, odd) at todo_api/" in written
     assert '"request_id":"fault"' in written
     secrets = [bearer, SECRET, *issued, *(token[4:47] for token in issued if token.startswith("tdr_"))]
     assert len(secrets) == 9
@@ -227,7 +243,7 @@ def pipe() -> Iterator[tuple[int, int]]:
     os.close(writer)
 
 
-def written(pipe: tuple[int, int], form: str, least: int, *statuses: int) -> list[str]:
+def written(pipe: tuple[int, int], form: str, least: int, *statuses: int, **known: object) -> list[str]:
     """The lines of requests that ended with these statuses."""
     reader, writer = pipe
     sink = logs.Sink(writer)
@@ -237,19 +253,26 @@ def written(pipe: tuple[int, int], form: str, least: int, *statuses: int) -> lis
         exchange = Exchange("GET", "seen", None, (log,))
         exchange.enter("getTask", "/api/v1/{user_id}/tasks/{task_id}")
         exchange.status = status
+        for name, value in known.items():
+            setattr(exchange, name, value)
         exchange.end()
     sink.close()
     os.write(writer, b"end")
     return os.read(reader, 65536).decode().splitlines()[:-1]
 
 
-def test_log_in_text_is_one_readable_line_a_request(pipe: tuple[int, int]) -> None:
+def test_log_in_text_of_a_request_that_went_well_is_short(pipe: tuple[int, int]) -> None:
     (line,) = written(pipe, "text", logging.INFO, 200)
-    assert re.sub(r"[0-9]+\.[0-9]+\b", "0.0", line[27:]) == (
-        " info     request operation=getTask method=GET route=/api/v1/{user_id}/tasks/{task_id} status=200"
-        " duration_ms=0.0 request_id=seen statements=0 database_ms=0.0"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z ", line[:25])
+    assert line[25:] == "info    GET    /me/tasks/{task_id}          200     0 ms"
+
+
+def test_log_in_text_of_a_refusal_says_what_to_look_for(pipe: tuple[int, int]) -> None:
+    (line,) = written(
+        pipe, "text", logging.INFO, 401, code="unauthorized", error=Unauthorized(token_sent=True, cause="key_expired")
     )
-    assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z", line[:27])
+    refusal = "GET /me/tasks/{task_id} 401 0 ms request_id=seen code=unauthorized cause=key_expired"
+    assert line[25:].split() == ["info", *refusal.split()]
 
 
 def test_log_at_level_warning_has_only_what_went_wrong_on_our_side(pipe: tuple[int, int]) -> None:

@@ -168,11 +168,9 @@ class Problems:
             exchange: Exchange = scope["state"]["exchange"]
             exchange.error, exchange.code = error, KINDS.get(type(error), INTERNAL_ERROR).code
             if type(error) not in KINDS:
-                _log.exception("internal error", extra={"request_id": request_id})
+                _log.exception("internal error", extra={"request_id": request_id, "operation": exchange.operation})
             elif isinstance(error, errors.Unavailable):
-                _log.warning(
-                    "unavailable: %s", type(error.__cause__ or error).__name__, extra={"request_id": request_id}
-                )
+                _log.warning("unavailable: %s", error.__cause__ or str(error), extra={"request_id": request_id})
             status, headers, body = problem(error, request_id, self._represent)
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})

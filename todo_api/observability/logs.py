@@ -10,21 +10,22 @@ import logging
 import os
 import select
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
 from http import HTTPStatus
-from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
+from todo_api.errors import Unauthorized
+from todo_api.observability.exceptions import chain, describe
+from todo_api.observability.metrics import refusal_cause
 from todo_api.observability.request_record import Exchange
 
 CAPACITY = 10_000
@@ -39,11 +40,6 @@ ATOMIC = 4096
 LAST_WORDS = 2
 """Seconds that the end of the process waits for its last lines to be written."""
 
-FRAMES = 20
-_TELLING = (AttributeError, ImportError, NameError, TypeError)
-"""Exceptions whose messages name code, and not values."""
-
-_PACKAGE = Path(__file__).parents[2]
 _log = logging.getLogger(__name__)
 
 Line = bytes | Callable[[], bytes]
@@ -147,27 +143,14 @@ class Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record. What is said of an exception holds for one among its arguments as well."""
         if isinstance(record.args, tuple):
-            record.args = tuple(self._kind(each) if isinstance(each, BaseException) else each for each in record.args)
+            record.args = tuple(
+                describe(each, discreet=self.discreet) if isinstance(each, BaseException) else each
+                for each in record.args
+            )
         fields = {name: value for name, value in record.__dict__.items() if name not in _OF_RECORDS}
         if record.exc_info and record.exc_info[1]:
-            fields["exception"] = self._told(record.exc_info[1])
+            fields["exception"] = chain(record.exc_info[1], discreet=self.discreet)
         self._logger.log(record.levelno, record.getMessage(), logger=record.name, process=record.process, **fields)
-
-    def _told(self, error: BaseException) -> str:
-        """An exception and its causes, outermost first, each with its kind and place."""
-        parts: list[str] = []
-        seen: BaseException | None = error
-        while seen is not None and len(parts) < FRAMES:
-            parts.append(f"{self._kind(seen)} at {_places(seen.__traceback__)}")
-            seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
-        return "; from ".join(parts)
-
-    def _kind(self, error: BaseException) -> str:
-        name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-        if not self.discreet or type(error) in _TELLING:
-            return f"{name}: {error}"
-        state = getattr(error, "pgcode", None)  # psycopg2's: the SQLSTATE
-        return f"{name} ({state})" if state else name
 
 
 _OF_RECORDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -194,9 +177,10 @@ class RequestLog:
     def ended(self, exchange: Exchange) -> None:
         """Hands the line over."""
         if self._log.least <= _level(exchange.status):
-            self._log.sink.write(partial(self._line, exchange))
+            cause = refusal_cause(exchange.error) if isinstance(exchange.error, Unauthorized) else None
+            self._log.sink.write(partial(self._line, exchange, cause))
 
-    def _line(self, exchange: Exchange) -> bytes:
+    def _line(self, exchange: Exchange, cause: str | None) -> bytes:
         line: EventDict = {
             "time": datetime.fromtimestamp(exchange.ended_at, UTC),
             "level": _LEVELS[_level(exchange.status)],
@@ -213,6 +197,8 @@ class RequestLog:
         }
         if exchange.code is not None:
             line["code"] = exchange.code
+        if cause is not None:
+            line["cause"] = cause
         if exchange.subject is not None:
             line["user"] = self.digest(exchange.subject)
         if exchange.trace_id is not None:
@@ -257,16 +243,6 @@ def configure(level: str, form: str) -> Logging:
     return Logging(sink, handler, render, least)
 
 
-def _places(trace: TracebackType | None) -> str:
-    frames = traceback.extract_tb(trace)[-FRAMES:]
-    return " > ".join(f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames) or "no place"
-
-
-def _short(filename: str) -> str:
-    """The path from the package, or from site-packages, on."""
-    return filename.removeprefix(f"{_PACKAGE}/").rpartition("site-packages/")[2]
-
-
 def _now(_: object, __: str, line: EventDict) -> EventDict:
     line["time"] = datetime.now(UTC)
     return line
@@ -283,12 +259,31 @@ def _type_name(value: object) -> str:
     return type(value).__name__
 
 
+_OF_EVERY_LINE = frozenset({"time", "level", "event", "process", "logger"})
+
+
 def _text(line: EventDict) -> bytes:
-    """Time, level and event, then what belongs to it. Which process and which part of the program said it, is for machines."""
-    time, level, event = line.pop("time"), line.pop("level"), line.pop("event")
-    rest = "".join([f" {name}={value}" for name, value in line.items() if name not in ("process", "logger")])
-    moment = time.isoformat(timespec="microseconds").removesuffix("+00:00")
-    return _one_line(f"{moment}Z {level:<8} {event}{rest}").encode(errors="backslashreplace")
+    """Return time, level and event, then what belongs to it. JSON also says which process and part of the program said it."""
+    said = _request(line) if line["event"] == "request" else _other(line)
+    time = line["time"].isoformat(" ", "milliseconds")[:23]
+    return _one_line(f"{time}Z {line['level']:<7} {said}").encode(errors="backslashreplace")
+
+
+def _request(line: EventDict) -> str:
+    """Return `GET /me/tasks 200 3 ms`, and after a refusal what somebody who looks into it needs."""
+    route = line["route"].removeprefix("/api/v1").replace("{user_id}", "me")
+    said = f"{line['method']:<6} {route:<28} {line['status']} {line['duration_ms']:>5.0f} ms"
+    if line["status"] < HTTPStatus.BAD_REQUEST:
+        return said
+    return f"{said} {_members(line, {'code', 'cause', 'request_id'})}"
+
+
+def _other(line: EventDict) -> str:
+    return f"{line['event']} {_members(line, line.keys() - _OF_EVERY_LINE)}".rstrip()
+
+
+def _members(line: EventDict, names: AbstractSet[str]) -> str:
+    return " ".join([f"{name}={value}" for name, value in line.items() if name in names])
 
 
 def _one_line(text: str) -> str:

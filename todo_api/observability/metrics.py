@@ -187,7 +187,7 @@ class Recorder:
         if exchange.code is not None:
             self.rejected(exchange.code)
             if isinstance(exchange.error, Unauthorized):
-                numbers[self._causes[_cause(exchange.error)]] += 1
+                numbers[self._causes[refusal_cause(exchange.error)]] += 1
         if self._dropped_before != (dropped := self._dropped()):
             numbers[layout.dropped] += dropped - self._dropped_before
             self._dropped_before = dropped
@@ -197,7 +197,8 @@ class Recorder:
         self._numbers[self._codes.get(code, self._codes[OTHER])] += 1
 
 
-def _cause(error: Unauthorized) -> str:
+def refusal_cause(error: Unauthorized) -> str:
+    """Return in one word why a token was refused; `missing` if there was none."""
     if not error.token_sent:
         return _MISSING
     cause = error.cause or CAUSES.get(type(error.__cause__).__name__, OTHER)
