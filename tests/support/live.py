@@ -22,8 +22,9 @@ SLACK = 60
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
-    """What a command finds around it: nothing of ours but the settings."""
-    return {"PATH": os.defpath, "HOME": str(folder), "LC_ALL": "C.UTF-8", **settings}
+    """What a command finds around it: nothing of ours but the settings, and what measures its coverage if it is measured."""
+    coverage = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    return {"PATH": os.defpath, "HOME": str(folder), "LC_ALL": "C.UTF-8", **coverage, **settings}
 
 
 def run(*arguments: str, cwd: Path, command: Path = COMMAND, **settings: str) -> "subprocess.CompletedProcess[str]":
