@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import gc
+import select
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -11,6 +12,13 @@ from todo_api.observability import Watcher
 from todo_api.server.limits import HELD_BYTES, RESERVE, STALLED_SECONDS, SWEEP_SECONDS, Limits
 
 _TRIMMED_BYTES = HELD_BYTES // 8
+
+
+def has_unread(transport: asyncio.BaseTransport) -> bool:
+    """Whether bytes have arrived that nobody has read."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Connection(Protocol):

@@ -10,7 +10,7 @@ FIELD_BYTES = 17 * 1024
 
 FIELDS = 64
 HEAD_BYTES = 64 * 1024
-"""Bytes that may pass without a byte of a body: a head, or extensions and trailers of chunks."""
+"""Bytes of a head, its request line and last blank line included; and of what chunks have beside a body, without a byte of it."""
 
 RATE_BYTES, RATE_SECONDS = 1024, 10
 """A body arrives at this rate at least."""

@@ -4,7 +4,6 @@ Every name of uvicorn's that is used here stands in `tests/server/test_private_s
 """
 
 import asyncio
-import select
 from typing import ClassVar, NoReturn
 from urllib.parse import unquote
 from uuid import uuid4
@@ -22,7 +21,7 @@ from todo_api.http import (
 )
 from todo_api.observability import OTHER, Exchange
 from todo_api.server import limits
-from todo_api.server.connections import Connections
+from todo_api.server.connections import Connections, has_unread
 from todo_api.server.cycle import HIGH_WATER, Cycle, refusal
 from todo_api.server.head import FIRST_BYTE, PARSED_METHODS, REQUEST_LINE, Pieces, body_parser, framing, origin_form
 
@@ -156,6 +155,7 @@ class Protocol(HttpToolsProtocol):
         self._silent, self._body_bytes, self._pieces, self._body_parser = 0, 0, Pieces(), None
         if line[1] not in PARSED_METHODS:  # which would be refused; any other name will do
             self.parser.feed_data(b"POST")
+            self._silent = len(line[1])
             start += len(line[1])
         return start
 
@@ -173,6 +173,8 @@ class Protocol(HttpToolsProtocol):
         piece = data[start:end]
         self._silent += len(piece)
         self._steps += len(piece)
+        if self._in_head and self._silent > limits.HEAD_BYTES:
+            self._reject(HeaderFieldsTooLarge())
         try:
             (self._body_parser or self.parser).feed_data(piece)
         except httptools.HttpParserUpgrade:
@@ -204,7 +206,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A whole head: it is checked, and its application begins."""
-        self._in_head = False
+        self._in_head, self._silent = False, 0
         version = self.parser.get_http_version()
         try:
             target = origin_form(self._method, self.url, self.headers)
@@ -336,7 +338,7 @@ class Protocol(HttpToolsProtocol):
         longest, stopping_since = self.table.limits, self.table.stopping_since
         if now - self.since > (longest.head_seconds if self._first else longest.idle_seconds):
             self.drop()
-        elif stopping_since is not None and now - stopping_since > limits.QUIET and not self._has_more():
+        elif stopping_since is not None and now - stopping_since > limits.QUIET and not has_unread(self.transport):
             self._end()
 
     def _check_body(self, now: float) -> None:
@@ -348,11 +350,6 @@ class Protocol(HttpToolsProtocol):
         ):
             self._refusal = self.cycle.failure = RequestTimeout()
             self.cycle.message_event.set()
-
-    def _has_more(self) -> bool:
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(poll.poll(0))
 
     def _refuse(self, error: Exception) -> None:
         """Answers with a problem document, unless a reply to the request has begun, and ends the connection."""
