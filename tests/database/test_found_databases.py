@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -16,6 +17,7 @@ from tests.support.proxy import Proxy
 from tests.support.rows import rows
 from todo_api.config import Config
 from todo_api.database import migrations
+from todo_api.database.checks import DatabaseUnfitError, ServerFacts, refuse_server
 from todo_api.embedded import EmbeddedServer
 
 TASKS = "/api/v1/me/tasks"
@@ -189,3 +191,76 @@ def test_service_with_several_hosts_takes_the_one_that_answers(
         client = app(new_client, url)
         assert client.get("/health/ready").status == 200
         assert client.signed_in(token("ada")).post(TASKS, {"title": "Two hosts"}).status == 201
+
+
+@pytest.mark.parametrize(
+    ("fact", "says"),
+    [
+        ({"release": 14}, "the server is PostgreSQL 14: upgrade it, the service needs 15 or newer."),
+        ({"release": 9}, "the server is PostgreSQL 9: upgrade it, the service needs 15 or newer."),
+        ({"is_standby": True, "is_read_only": True}, "the server is a standby, which only reads: name the primary"),
+        ({"release": 15}, None),
+        ({"release": 99}, None),
+    ],
+)
+def test_server_that_is_too_old_or_a_standby_is_refused(fact: dict[str, Any], says: str | None) -> None:
+    usual = ServerFacts("tasks", "tasks", 18, "UTF8", True, True, False, False)._replace(**fact)
+    if says is None:
+        refuse_server(usual)
+        return
+    with pytest.raises(DatabaseUnfitError) as refused:
+        refuse_server(usual)
+    assert str(refused.value).startswith(says)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_migrate_of_tables_in_another_schema_names_it_and_the_way(make: Make, tmp_path: Path) -> None:
+    """So an earlier release left them, where `search_path` led elsewhere."""
+    url = make()
+    migrations.migrate(url)
+    rows(url, f"ALTER SCHEMA public RENAME TO app; CREATE SCHEMA public AUTHORIZATION {name_of(url)}")
+    rows(url, f"ALTER DATABASE {name_of(url)} SET search_path = app")
+    line = refusal("migrate", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET)
+    assert line.startswith("the tables are in the schema app, and the service uses public: run ALTER SCHEMA app")
+    rows(url, "DROP SCHEMA public; ALTER SCHEMA app RENAME TO public")
+    assert run("migrate", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET).returncode == 0
+
+
+def test_migrate_without_the_schema_public_says_so(make: Make, tmp_path: Path) -> None:
+    url = make()
+    rows(url, "DROP SCHEMA public")
+    line = refusal("migrate", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET)
+    assert line == f"the database {name_of(url)} has no schema public: run CREATE SCHEMA public."
+
+
+@pytest.mark.parametrize(
+    ("options", "works"),
+    [
+        ("WITH INHERIT FALSE, SET TRUE", True),
+        ("WITH INHERIT TRUE, SET TRUE, ADMIN TRUE", True),
+        ("WITH INHERIT TRUE, SET FALSE", False),
+        ("WITH INHERIT FALSE, SET FALSE", False),
+    ],
+)
+def test_service_needs_the_right_to_take_its_roles_and_no_other(
+    make: Make, tmp_path: Path, new_client: Callable[[Config], Client], options: str, works: bool
+) -> None:
+    """PostgreSQL 16 tells membership, inheritance and the right to take a role apart."""
+    url = make(rights="NOCREATEROLE", member=False)
+    rows(url, f"GRANT task_api_user, task_api_login TO {name_of(url)} {options}")
+    if not works:
+        line = refusal("migrate", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET)
+        assert line.endswith(f"run GRANT task_api_user, task_api_login TO {name_of(url)}.")
+        return
+    migrations.migrate(url)
+    client = app(new_client, url)
+    assert client.get("/health/ready").status == 200
+    assert client.signed_in(token("ada")).post(TASKS, {"title": "As a member"}).status == 201
+
+
+@pytest.mark.parametrize("prefix", ["pg_tasks", "Tasks", "1tasks", "tasks-prod", "a" * 51, 'x"; DROP ROLE todo; --'])
+def test_role_prefix_that_postgresql_would_not_take_is_refused(tmp_path: Path, prefix: str) -> None:
+    line = refusal("migrate", cwd=tmp_path, DATABASE_ROLE_PREFIX=prefix)
+    assert line == (
+        "DATABASE_ROLE_PREFIX must have 1 to 50 of a-z, 0-9 and _, and begin with a letter or _, but not with pg_."
+    )
