@@ -3,13 +3,16 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 
+import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
 from tests.support.client import Client
-from tests.support.credentials import SECRET, token
+from tests.support.credentials import SECRET, own_issuer, token
 from tests.support.databases import database_url
+from tests.support.kinds import KINDS, new_token
 from tests.support.pooler import Pooler
 from tests.support.rows import rows
 from todo_api.config import Config
@@ -99,6 +102,38 @@ def test_service_with_a_harmful_default_migrates_and_works(
     rows(empty, f"ALTER {whose} {name} SET {default}")
     migrations.migrate(empty)
     lives(new_client(Config(database_url=empty, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/Los_Angeles"])
+def test_core_operations_in_a_database_not_in_utc_give_times_in_utc(
+    empty: str, new_client: Callable[[Config], Client], password_hash: str, zone: str, kind: str
+) -> None:
+    name = make_url(empty).database
+    rows(empty, f"ALTER DATABASE {name} SET TimeZone = '{zone}'; ALTER ROLE {name} SET TimeZone = '{zone}'")
+    migrations.migrate(empty)
+    client = new_client(Config(database_url=empty, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000))
+    user = client.signed_in(new_token(empty, own_issuer(), kind, password_hash))
+    began = datetime.now(UTC)
+    made = user.post(TASKS, {"title": "one"})
+    task = f"{TASKS}/{made.json()['id']}"
+    changed = user.patch(task, {"title": "two"}, headers={"If-Match": made.headers["etag"]})
+    done = user.patch(f"{task}/complete")
+    times = [done.json()[name] for name in ("created_at", "updated_at", "completed_at")]
+    assert [changed.status, done.status] == [200, 200]
+    assert all(time.endswith("Z") for time in times)
+    assert began <= datetime.fromisoformat(times[0]) <= datetime.fromisoformat(times[2]) <= datetime.now(UTC)
+    assert times[1] == times[2]
+    assert user.get(task, headers={"If-None-Match": done.headers["etag"]}).status == 304
+    other = user.post(TASKS, {"title": "three"}).json()
+    for sort in ("created_at", "updated_at"):
+        page = user.get(f"{TASKS}?limit=1&sort={sort}").json()
+        assert page["items"] == [done.json()]
+        assert user.get(f"{TASKS}?limit=1&sort={sort}&cursor={page['next_cursor']}").json()["items"] == [other]
+    assert user.delete(task, headers={"If-Match": done.headers["etag"]}).status == 204
+    with closing(psycopg2.connect(empty)) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW TimeZone")
+        assert cursor.fetchone() == (zone,)
 
 
 @pytest.mark.parametrize(("variable", "value"), VARIABLES.items())
