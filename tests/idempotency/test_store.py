@@ -22,6 +22,7 @@ from todo_api.database.database import Database
 from todo_api.database.purging import Purging
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import Scopes
+from todo_api.errors import Unavailable
 from todo_api.idempotency import store as kept
 from todo_api.idempotency.store import Replies, Request
 from todo_api.tasks.service import TaskService
@@ -142,6 +143,26 @@ def test_purge_that_fails_is_a_line_of_the_log_and_is_tried_again(
                 await asyncio.sleep(0.02)
 
     run_until_complete(asyncio.wait_for(purge(), 20))
+
+
+def test_purge_without_its_database_is_one_line_of_the_log_and_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[int] = []
+
+    def purge() -> int:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise Unavailable from ConnectionRefusedError()
+        return 0
+
+    async def run() -> None:
+        async with Purging(purge, every=0.05):
+            while len(calls) < 2:
+                await asyncio.sleep(0.02)
+
+    run_until_complete(asyncio.wait_for(run(), 20))
+    (line,) = [record for record in caplog.records if record.name == "todo_api.database.purging"]
+    assert (line.levelname, line.getMessage()) == ("WARNING", "nothing was purged: ConnectionRefusedError")
+    assert line.exc_info is None
 
 
 def fill(url: str, number: int, age: str) -> None:
