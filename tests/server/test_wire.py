@@ -1,5 +1,7 @@
 """Requests as bytes on a socket: what the server refuses by itself, odd targets, and connections that stay usable."""
 
+import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -337,3 +339,17 @@ def test_create_task_whose_sender_leaves_is_no_internal_error(live: Live, url: s
     assert live.request("GET", "/api/v1/nowhere", b"", "X-Request-ID: after").status == 404
     assert told("after")
     assert "internal_error" not in live.output()
+
+
+DATA_SEGMENTS_IN = slice(152, 156)
+"""Where Linux tells, in `struct tcp_info`, how many segments with data have come."""
+
+
+def test_any_reply_comes_with_its_head_and_body_in_one_segment(live: Live) -> None:
+    """Each write of the server is a system call, and a segment here, where nothing waits for more."""
+    with live.wire() as wire:
+        for number in range(1, 6):
+            wire.send(LIVE)
+            assert wire.reply().status == 200
+            info = wire.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)
+            assert int.from_bytes(info[DATA_SEGMENTS_IN], sys.byteorder) == number
