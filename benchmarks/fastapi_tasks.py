@@ -159,7 +159,7 @@ async def current_user(credentials: Annotated[HTTPAuthorizationCredentials | Non
             credentials.credentials, SECRET, ["HS256"], options, audience=AUDIENCE, issuer=ISSUER, leeway=60
         )
     except jwt.PyJWTError as error:
-        raise HTTPException(401, "The token does not hold.", {"WWW-Authenticate": "Bearer"}) from error
+        raise HTTPException(401, "The token is invalid.", {"WWW-Authenticate": "Bearer"}) from error
     return str(claims["sub"])
 
 

@@ -15,7 +15,7 @@ class Violation(NamedTuple):
 class TaskApiError(Exception):
     """Anything that is told to the caller. `str()` is the detail for people, and holds nothing that was sent."""
 
-    detail = "The request could not be done."
+    detail = "The request failed."
     changes_hold = False
     """Whether what the request changed before it failed is to hold all the same."""
 
@@ -35,7 +35,9 @@ class ValidationFailed(TaskApiError):
 class InvalidCursor(TaskApiError):
     """A cursor that was not made for this user, these filters and this sort."""
 
-    detail = "The cursor does not belong to this list: user, filters and sort must be those of the page it came from."
+    detail = (
+        "The cursor is not valid for this list. Keep the user, the filters and the sort of the page that it came from."
+    )
 
 
 class Unauthorized(TaskApiError):
@@ -77,14 +79,14 @@ class StaleToken(TaskApiError):
 class Forbidden(TaskApiError):
     """The address is another user's."""
 
-    detail = "The token does not open this user's space."
+    detail = "The address is in another user's space. Use me, or the id of your token."
 
 
 class InsufficientScope(TaskApiError):
     """The token is good, but not for this operation: it lacks one of `scope`, names between blanks."""
 
     def __init__(self, scope: str) -> None:
-        super().__init__(f"The API key does not have every scope that this operation needs: {scope}.")
+        super().__init__(f"The API key lacks a scope. This operation needs: {scope}.")
         self.scope = scope
 
 
@@ -97,19 +99,19 @@ class NotFound(TaskApiError):
 class AccountsDisabled(TaskApiError):
     """The service takes the tokens of an external issuer and keeps no accounts."""
 
-    detail = "This service takes tokens of an external issuer; register there."
+    detail = "This service has no accounts of its own. Register and sign in with its external issuer."
 
 
 class EmailTaken(TaskApiError):
     """The e-mail address has an account."""
 
-    detail = "This e-mail address has an account already."
+    detail = "This e-mail address already has an account."
 
 
 class TooManyKeys(TaskApiError):
     """The user has as many API keys as there can be."""
 
-    detail = "You have 100 API keys, which is all there can be. Revoke one first."
+    detail = "You have 100 API keys, and cannot have more. Revoke one first."
 
 
 class InvalidTransition(TaskApiError):
@@ -135,20 +137,20 @@ class PreconditionFailed(TaskApiError):
 class IdempotencyKeyReused(TaskApiError):
     """The `Idempotency-Key` came with another request before."""
 
-    detail = "This Idempotency-Key was sent with another request before. Make a new key for each new request."
+    detail = "An earlier, different request had this Idempotency-Key. Use a new key for each new request."
 
 
 class IdempotencyInProgress(TaskApiError):
     """The request with this `Idempotency-Key` is still being answered; `retry_after` is in seconds."""
 
-    detail = "A request with this Idempotency-Key is still being answered. Send it again later for its reply."
+    detail = "The first request with this Idempotency-Key is still running. Try again later."
     retry_after = 1
 
 
 class Unavailable(TaskApiError):
     """The database, or an issuer's keys, are out of reach. Nothing is wrong with the request; `retry_after` is in seconds."""
 
-    detail = "The database is out of reach."
+    detail = "The database cannot be reached."
 
     def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
         super().__init__(detail)

@@ -82,12 +82,12 @@ def session_is_there() -> ColumnElement[bool]:
 
 def gone() -> Unauthorized:
     """What is said of a token whose account was deleted."""
-    return Unauthorized("The token does not hold.", token_sent=True, cause="account deleted")
+    return Unauthorized("The token is invalid.", token_sent=True, cause="account deleted")
 
 
 def key_gone() -> Unauthorized:
     """What is said of an API key that is unknown or was revoked, with its user or alone."""
-    return Unauthorized("The API key is unknown, or was revoked.", token_sent=True, cause="key_unknown")
+    return Unauthorized("The API key is unknown or has been revoked.", token_sent=True, cause="key_unknown")
 
 
 def session_gone() -> Unauthorized:

@@ -72,7 +72,7 @@ def test_register_account_with_taken_email_is_refused(
         "type": "/problems/email_taken",
         "title": "E-mail taken",
         "status": 409,
-        "detail": "This e-mail address has an account already.",
+        "detail": "This e-mail address already has an account.",
         "code": "email_taken",
         "request_id": reply.headers["x-request-id"],
     }

@@ -55,9 +55,9 @@ def invalid(detail: str) -> tuple[int, str, str]:
     return 401, "unauthorized", challenge
 
 
-REVOKED = invalid("The API key is unknown, or was revoked.")
+REVOKED = invalid("The API key is unknown or has been revoked.")
 EXPIRED = invalid("The API key has expired.")
-MALFORMED = invalid("This is no API key: characters are missing or wrong.")
+MALFORMED = invalid("The API key is invalid. Characters are missing or wrong.")
 
 
 def test_create_api_key_shows_it_once_and_says_where_it_is(ada: Client) -> None:

@@ -15,7 +15,7 @@ from tests.support.issuers import AUDIENCE, ISSUER, Signer, claims, encode, hmac
 from todo_api.config import Config
 
 TASKS = "/api/v1/me/tasks"
-HOLDS_NOT = 'Bearer realm="task-api", error="invalid_token", error_description="The token does not hold."'
+HOLDS_NOT = 'Bearer realm="task-api", error="invalid_token", error_description="The token is invalid."'
 EXPIRED = 'Bearer realm="task-api", error="invalid_token", error_description="The token has expired."'
 ALGORITHMS = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256")
 SIGNERS = [Signer(algorithm, f"key-{algorithm}") for algorithm in ALGORITHMS]

@@ -156,7 +156,7 @@ def test_list_tasks_with_unknown_key_while_server_hangs_is_unavailable(serve: Se
         "type": "/problems/unavailable",
         "title": "Unavailable",
         "status": 503,
-        "detail": "The issuer's keys are out of reach.",
+        "detail": "The keys of the token's issuer cannot be reached.",
         "code": "unavailable",
         "request_id": reply.headers["x-request-id"],
     }

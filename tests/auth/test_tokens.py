@@ -17,7 +17,7 @@ TASKS = "/api/v1/me/tasks"
 NOW = int(time.time())
 CLAIMS: dict[str, Any] = {"iss": "task-api", "aud": "task-api", "sub": "ada", "iat": NOW, "exp": NOW + 3600}
 HEADER: dict[str, Any] = {"alg": "HS256", "typ": "JWT"}
-HOLDS_NOT = 'Bearer realm="task-api", error="invalid_token", error_description="The token does not hold."'
+HOLDS_NOT = 'Bearer realm="task-api", error="invalid_token", error_description="The token is invalid."'
 EXPIRED = 'Bearer realm="task-api", error="invalid_token", error_description="The token has expired."'
 SEND_ONE = (
     'Bearer realm="task-api", error="invalid_token", '

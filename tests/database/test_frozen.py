@@ -35,7 +35,7 @@ TASKS = "/api/v1/me/tasks"
 BUSY = 1.5
 """Seconds that a machine with other work may add."""
 
-NOT_KNOWN = "The database does not answer; it is not known whether anything was changed."
+NOT_KNOWN = "The database does not answer. It is unknown whether the change was made."
 
 AT_ONCE = 7
 """Requests of one user that have a slot at once: all of a worker's but the last. One more waits for a slot, and not for the database."""
@@ -159,7 +159,7 @@ def seconds_of_refusal(call: Callable[[], object]) -> tuple[str, float]:
 def test_database_that_does_not_take_up_a_connection_is_unavailable_and_then_at_once(silent: str) -> None:
     database = Database(silent, pool_size=8)
     detail, took = seconds_of_refusal(database.ping)
-    assert detail == "The database is out of reach."
+    assert detail == "The database cannot be reached."
     assert connections.CONNECT_TIMEOUT - 1 < took < connections.CONNECT_TIMEOUT + 1 + BUSY
     assert seconds_of_refusal(database.ping)[1] < 0.2
     wait(asyncio.sleep(connections.CONNECT_PAUSE))

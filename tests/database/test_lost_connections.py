@@ -18,7 +18,7 @@ from todo_api.database import connection as connections
 TASKS = "/api/v1/me/tasks"
 THREADS = 4
 LOST = "The connection to the database was lost; it is not known whether anything was changed."
-AWAY = "The database is out of reach."
+AWAY = "The database cannot be reached."
 ASLEEP = connections.CONNECT_TIMEOUT + 1
 """Seconds to wake up: more than is waited for by default."""
 

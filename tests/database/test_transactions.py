@@ -259,7 +259,7 @@ def test_transaction_after_a_column_changed_its_type_prepares_anew(new_database:
 
 @on_loop
 def test_transaction_whose_session_ends_keeps_nothing_and_is_unavailable(url: str, database: Database) -> None:
-    with pytest.raises(Unavailable, match="out of reach"):
+    with pytest.raises(Unavailable, match="cannot be reached"):
         lose(url, database, "gone", lambda transaction: create(transaction, "gone", "Two"))
     assert titles(database, "gone") == []
 

@@ -124,7 +124,7 @@ def assert_invalid(reply: Reply) -> None:
         "type": "/problems/invalid_cursor",
         "title": "Invalid cursor",
         "status": 400,
-        "detail": "The cursor does not belong to this list: user, filters and sort must be those of the page it came from.",
+        "detail": "The cursor is not valid for this list. Keep the user, the filters and the sort of the page that it came from.",
         "code": "invalid_cursor",
         "request_id": reply.headers["x-request-id"],
     }

@@ -214,7 +214,7 @@ class AccountService:
                 raise PreconditionFailed(current, "The account has changed since you read it.")
             if confirmed:
                 raise WrongPassword  # it was changed while it was checked
-        raise Unavailable("The account keeps changing.")
+        raise Unavailable("The account keeps changing. Try again.")
 
 
 def _usable(passwords: Passwords, password: str, pointer: str) -> str:

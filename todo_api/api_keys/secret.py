@@ -36,7 +36,7 @@ def digest(key: str) -> str:
     """What is stored of a key: its SHA-256 in hexadecimal. Raises Unauthorized for what was never a key."""
     if not _FORM.fullmatch(key) or _checksum(key[:-_CHECKSUM_LENGTH]) != key[-_CHECKSUM_LENGTH:]:
         raise Unauthorized(
-            "This is no API key: characters are missing or wrong.", token_sent=True, cause="key_malformed"
+            "The API key is invalid. Characters are missing or wrong.", token_sent=True, cause="key_malformed"
         )
     return sha256(key.encode()).hexdigest()
 

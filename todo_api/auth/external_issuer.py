@@ -48,7 +48,7 @@ class ExternalTokens:
     def check(self) -> None:
         """Raises Unavailable while no key is known."""
         if not self._keys.known:
-            raise Unavailable("The issuer's keys are not known.")
+            raise Unavailable("The keys of the token's issuer are not known yet. Try again later.")
 
     async def __aenter__(self) -> None:
         """Begins to fetch the keys."""

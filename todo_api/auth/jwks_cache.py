@@ -19,7 +19,7 @@ from todo_api.errors import Unavailable
 MAX_WAITING = 200
 """How many requests may wait for a fetch at once: an anonymous client can make every one of its requests wait."""
 
-_OUT_OF_REACH = "The issuer's keys are out of reach."
+_OUT_OF_REACH = "The keys of the token's issuer cannot be reached."
 _log = logging.getLogger(__name__)
 
 

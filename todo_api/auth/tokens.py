@@ -153,7 +153,7 @@ class TokenIssuer:
 
 def invalid(cause: str | None = None) -> Unauthorized:
     """What is said of every token that does not hold, but for one that has expired. `cause` is for operators."""
-    return Unauthorized("The token does not hold.", token_sent=True, cause=cause)
+    return Unauthorized("The token is invalid.", token_sent=True, cause=cause)
 
 
 def is_subject(value: object) -> bool:

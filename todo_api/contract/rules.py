@@ -119,13 +119,13 @@ def _rule(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C901, PLR0911 
         case ValidationErrorKind.MinItems():
             return "too_few", f"Must have at least {kind.limit} items."
         case ValidationErrorKind.UniqueItems():
-            return "duplicate", "Must have each item once."
+            return "duplicate", "Must not contain an item twice."
         case ValidationErrorKind.MinProperties():
             return "too_few", f"Must have at least {kind.limit} members."
         case ValidationErrorKind.Format():
             return "format", f"Must be a {_FORMAT_NAMES.get(kind.format, kind.format)}."
         case ValidationErrorKind.Pattern():
-            return "pattern", "Has characters or a form that are not allowed here."
+            return "pattern", "Contains characters, or has a form, that are not allowed here."
     return "not_allowed", "Is not allowed here."
 
 

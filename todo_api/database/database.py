@@ -171,7 +171,7 @@ class Database:
         except DatabaseTimeout as error:
             self._pool.mark_unresponsive()
             connection.invalidate()
-            raise Unavailable("The database does not answer; it is not known whether anything was changed.") from error
+            raise Unavailable("The database does not answer. It is unknown whether the change was made.") from error
         except _AWAY as error:
             connection.invalidate()
             raise Unavailable(_LATE.get(type(error))) from error

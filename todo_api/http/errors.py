@@ -14,7 +14,7 @@ class RouteNotFound(TaskApiError):
 class MethodNotAllowed(TaskApiError):
     """The resource has no such method; `allowed` is all that it has (RFC 9110, section 15.5.6)."""
 
-    detail = "This resource does not have this method; Allow lists those it has."
+    detail = "This resource does not support this method. Allow lists the methods that it supports."
 
     def __init__(self, allowed: str) -> None:
         super().__init__()
@@ -40,14 +40,14 @@ class UnsupportedMediaType(TaskApiError):
 class UnsupportedContentCoding(TaskApiError):
     """The body is compressed, or otherwise encoded; `headers` say that it must not be (RFC 9110, section 12.5.3)."""
 
-    detail = "Send the body as it is, without Content-Encoding: no coding but identity is decoded here."
+    detail = "Send the body without Content-Encoding. A compressed body is not accepted."
     headers: ClassVar = {"accept-encoding": "identity"}
 
 
 class ExpectationFailed(TaskApiError):
     """The request expects something else than 100-continue (RFC 9110, section 10.1.1)."""
 
-    detail = "The service meets no expectation but 100-continue. Leave out the others in Expect."
+    detail = "Expect must be 100-continue. Leave out everything else."
 
 
 class RateLimited(TaskApiError):
@@ -69,7 +69,7 @@ class RequestTimeout(TaskApiError):
 class Overloaded(TaskApiError):
     """More is asked than can be answered in time: this request was not begun, so that others are. `retry_after` is in seconds."""
 
-    detail = "The service has more to do than it can; nothing was done. Try again."
+    detail = "The service has too much to do. Nothing was done. Try again later."
     retry_after = 1
 
 
@@ -94,4 +94,4 @@ class BadRequest(TaskApiError):
 class NotImplementedByServer(TaskApiError):
     """A transfer coding that the server does not have (RFC 9112, section 6.1)."""
 
-    detail = "The server does not have this transfer coding."
+    detail = "This transfer coding is not supported."

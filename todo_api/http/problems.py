@@ -82,7 +82,7 @@ def problem(
         "type": f"/problems/{kind.code}",
         "title": kind.title,
         "status": kind.status,
-        "detail": "Something went wrong on our side." if kind is INTERNAL_ERROR else str(error),
+        "detail": "The service failed to answer. Try again later." if kind is INTERNAL_ERROR else str(error),
         "code": kind.code,
         "request_id": request_id,
         **_members(error),

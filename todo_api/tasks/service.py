@@ -224,7 +224,7 @@ class TaskService:
                 return
             self._check_key()
             _at(self.get(task_id), versions)
-        raise Unavailable("The task keeps changing.")
+        raise Unavailable("The task keeps changing. Try again.")
 
     def _scope_of(self, wanted: TaskFilter) -> str:
         """What a cursor is bound to."""
@@ -272,7 +272,7 @@ class TaskService:
             status = target(current)
             if status is not None and status not in TRANSITIONS[current.status]:
                 raise InvalidTransition(current.status, status, TRANSITIONS[current.status])
-        raise Unavailable("The task keeps changing.")
+        raise Unavailable("The task keeps changing. Try again.")
 
 
 def _at(task: Task, versions: Versions) -> None:
