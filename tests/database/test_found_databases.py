@@ -258,6 +258,36 @@ def test_service_needs_the_right_to_take_its_roles_and_no_other(
     assert client.signed_in(token("ada")).post(TASKS, {"title": "As a member"}).status == 201
 
 
+def test_migrate_without_the_roles_and_the_right_to_make_them_says_how(make: Make, tmp_path: Path) -> None:
+    url = make(rights="NOCREATEROLE", member=False)
+    prefix = name_of(url)
+    settings = {"DATABASE_URL": url, "JWT_SECRET": SECRET, "DATABASE_ROLE_PREFIX": prefix}
+    line = refusal("migrate", cwd=tmp_path, **settings)
+    both = f"{prefix}_user, {prefix}_login"
+    assert line == (
+        f"the roles {both} are missing, and the role {prefix} cannot make them:"
+        f" run CREATE ROLE ... NOLOGIN for each, and GRANT {both} TO {prefix}."
+    )
+    for role in both.split(", "):
+        rows(url, f"CREATE ROLE {role} NOLOGIN")
+    rows(url, f"GRANT {both} TO {prefix}")
+    assert run("migrate", cwd=tmp_path, **settings).returncode == 0
+    rows(url, f"DROP OWNED BY {both}")
+
+
+def test_service_whose_role_becomes_the_owner_by_default_works(
+    make: Make, new_client: Callable[[Config], Client]
+) -> None:
+    """A role that logs in, and a group that owns: `ALTER ROLE ... SET role`."""
+    owned, url = make(rights="CREATEROLE"), make(member=False)
+    rows(url, f"GRANT {name_of(owned)} TO {name_of(url)}; ALTER ROLE {name_of(url)} SET role = {name_of(owned)}")
+    url = make_url(owned).set(username=name_of(url)).render_as_string(hide_password=False)
+    migrations.migrate(url)
+    client = app(new_client, url)
+    assert client.get("/health/ready").status == 200
+    assert client.signed_in(token("ada")).post(TASKS, {"title": "By the group"}).status == 201
+
+
 @pytest.mark.parametrize("prefix", ["pg_tasks", "Tasks", "1tasks", "tasks-prod", "a" * 51, 'x"; DROP ROLE todo; --'])
 def test_role_prefix_that_postgresql_would_not_take_is_refused(tmp_path: Path, prefix: str) -> None:
     line = refusal("migrate", cwd=tmp_path, DATABASE_ROLE_PREFIX=prefix)

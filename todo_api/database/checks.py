@@ -172,7 +172,8 @@ def _refuse_roles(cursor: Any, release: int, facts: SchemaFacts, roles: Roles, *
             f"the role {facts.user} may not take the roles {both}. If they are another deployment's in this cluster,"
             f" set DATABASE_ROLE_PREFIX to a name of your own; if they are this one's, run GRANT {both} TO {facts.user}."
         )
-    missing = [name for name, exists, _, _ in found if not exists]
+    there = {name for name, exists, _, _ in found if exists}
+    missing = [name for name in roles if name not in there]
     if missing and not (is_new and facts.may_make_roles):
         raise DatabaseUnfitError(
             f"the roles {', '.join(missing)} are missing, and the role {facts.user} cannot make them:"
