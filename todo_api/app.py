@@ -32,7 +32,7 @@ from todo_api.idempotency import Replies
 from todo_api.observability import Exposition, Layout, Memory, Recorder, RequestLog, Watcher, vocabulary
 from todo_api.operations import Readiness
 from todo_api.site import Makers, Pages, discovery, published, reference
-from todo_api.tasks import CursorSigner, Met, Task, dump_task
+from todo_api.tasks import CursorSigner, Task, dump_task
 from todo_api.throttling import FamiliarPairs, Limits
 
 if TYPE_CHECKING:  # an extra, which need not be there
@@ -102,7 +102,6 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
     admission = AdmissionControl(config.threads_of_worker, config.queue_limit / 1000)
     parts = services.Parts(
         database=database,
-        met=Met(),
         signer=CursorSigner(cursor_secret(config)),
         passwords=Passwords(),
         replies=replies,

@@ -23,6 +23,14 @@ class TaskApiError(Exception):
         super().__init__(detail or self.detail)
 
 
+class ConstraintViolated(Exception):
+    """A statement broke a constraint of the database, by its name. Services expect some of them; any other is a fault."""
+
+    def __init__(self, constraint: str | None) -> None:
+        super().__init__(constraint)
+        self.constraint = constraint
+
+
 class ValidationFailed(TaskApiError):
     """The request breaks the contract in `violations`, of which there is at least one."""
 

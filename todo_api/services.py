@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the product stands on this module, which names its types al
     from todo_api.accounts import Passwords
     from todo_api.idempotency import Replies
     from todo_api.operations import Readiness
-    from todo_api.tasks import CursorSigner, Met
+    from todo_api.tasks import CursorSigner
 
 ME = "me"
 PRIVATE = {"Cache-Control": "private, no-cache"}
@@ -29,7 +29,6 @@ class Parts:
     """What the handlers are given to work with. `issuer` is None where an external one issues the tokens; lifetimes are in seconds."""
 
     database: Scopes
-    met: Met
     signer: CursorSigner
     passwords: Passwords
     replies: Replies

@@ -24,7 +24,7 @@ from todo_api.database.database import Database
 from todo_api.database.greenlets import wait
 from todo_api.database.pool import SWEEP
 from todo_api.database.statement import Statement
-from todo_api.errors import EmailTaken, Unavailable
+from todo_api.errors import ConstraintViolated, EmailTaken, Unavailable
 from todo_api.tasks.service import TaskService
 
 TASKS = "/api/v1/me/tasks"
@@ -142,7 +142,7 @@ def test_first_statement_refused_by_a_constraint_is_executed_the_next_time(datab
     database = Database(database_url, pool_size=1)
     sent = _sent(database)
     for _ in range(2):
-        with pytest.raises(psycopg2.errors.UniqueViolation):
+        with pytest.raises(ConstraintViolated):
             database.as_user("taken").all(broken, {})
     assert ["PREPARE" in sql for sql in sent] == [True, False]
     assert database.prepares

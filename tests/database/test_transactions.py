@@ -14,9 +14,9 @@ from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.service import register
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
-from todo_api.errors import EmailTaken, NotFound, PreconditionFailed, Unavailable
+from todo_api.errors import ConstraintViolated, EmailTaken, NotFound, PreconditionFailed, Unavailable
 from todo_api.tasks import statements as task_statements
-from todo_api.tasks.service import Met, TaskService
+from todo_api.tasks.service import TaskService
 
 LOCK = 7
 PASSWORD = "correct horse battery staple"
@@ -209,7 +209,7 @@ def test_transaction_prepares_its_statements_for_those_after_it(url: str) -> Non
         fail(database, "prepares")
     prepared = Statement(sqlalchemy.text("SELECT array_agg(name ORDER BY prepare_time) FROM pg_prepared_statements"))
     assert database.as_user("prepares").first(prepared, {}) == (
-        [task_statements.create("pending", there=False).name, prepared.name],
+        [task_statements.create("pending", registered=False).name, prepared.name],
     )
     assert TaskService(database, "prepares").create("Two", None, "pending").version == 1
     assert database.prepares
@@ -308,30 +308,8 @@ def test_transaction_with_a_claim_is_told_whether_another_has_it(database: Datab
 def test_transaction_keeps_its_claim_when_its_first_statement_fails(database: Database) -> None:
     broken = Statement(sqlalchemy.text("INSERT INTO users (id) VALUES ('claims-on'), ('claims-on') RETURNING id"))
     with database.transaction(claim=LOCK) as first:
-        with pytest.raises(psycopg2.errors.UniqueViolation):
+        with pytest.raises(ConstraintViolated):
             first.as_user("claims-on").all(broken, {})
         assert first.as_user("claims-on").first(CLAIMED, {}) == ("true",)
         with database.transaction(claim=LOCK) as second:
             assert second.as_user("claims-on").first(CLAIMED, {}) == ("false",)
-
-
-def test_met_users_are_so_many_at_most_and_the_oldest_is_forgotten() -> None:
-    met = Met(size=2)
-    for user_id in ("ada", "bob", "ada", "carol"):
-        met.add(user_id)
-    assert [user_id in met for user_id in ("ada", "bob", "carol")] == [False, True, True]
-
-
-@on_loop
-def test_create_in_transaction_that_is_undone_leaves_a_user_met_who_has_no_row(database: Database) -> None:
-    met = Met()
-
-    def fail() -> None:
-        with database.transaction() as transaction:
-            TaskService(transaction, "undone", met=met).create("One", None, "pending")
-            raise SomethingElse
-
-    with pytest.raises(SomethingElse):
-        fail()
-    assert "undone" in met
-    assert [TaskService(database, "undone", met=met).create(title, None, "pending").version for title in "ab"] == [1, 2]

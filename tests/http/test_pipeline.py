@@ -74,11 +74,16 @@ class Sailor(NamedTuple):
     scopes: frozenset[str] | None = None
 
 
-def paint_boat(
-    name: str, body: dict[str, Any], coats: int, user: str, identity: Sailor, x_brush: str | None = None
-) -> Any:
+def paint_boat(name: str, body: dict[str, Any], coats: int, identity: Sailor, x_brush: str | None = None) -> Any:
     return (
-        {"name": name, "body": body, "coats": coats, "user": user, "rank": identity.rank, "x_brush": x_brush},
+        {
+            "name": name,
+            "body": body,
+            "coats": coats,
+            "user": identity.subject,
+            "rank": identity.rank,
+            "x_brush": x_brush,
+        },
         200,
         {},
     )

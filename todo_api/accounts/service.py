@@ -4,7 +4,6 @@ import unicodedata
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import psycopg2.errors
 from sqlalchemy import select
 from uuid_utils import uuid7
 
@@ -15,6 +14,7 @@ from todo_api.accounts.sessions import Session
 from todo_api.api_keys import KeysLeft
 from todo_api.database import Row, Scopes, Statement
 from todo_api.errors import (
+    ConstraintViolated,
     EmailTaken,
     InvalidCredentials,
     PreconditionFailed,
@@ -63,8 +63,8 @@ def register(database: Scopes, passwords: Passwords, email: str, password: str, 
             statements.REGISTER,
             {"user_id": str(uuid7()), "email": email, "name": name, "password_hash": passwords.hash(password)},
         )
-    except psycopg2.errors.UniqueViolation as error:
-        if error.diag.constraint_name == "accounts_email_key":
+    except ConstraintViolated as error:
+        if error.constraint == "accounts_email_key":
             raise EmailTaken from error
         raise
     return _account(row)
@@ -131,8 +131,8 @@ class AccountService:
         statement = statements.change_email(condition is not None, self._caller.by_session)
         try:
             return self._written(statement, parameters, condition)
-        except psycopg2.errors.UniqueViolation as error:
-            if error.diag.constraint_name == "accounts_email_key":
+        except ConstraintViolated as error:
+            if error.constraint == "accounts_email_key":
                 raise EmailTaken from error
             raise
 

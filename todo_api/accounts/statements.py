@@ -20,12 +20,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
-from todo_api.database import Statement, given
+from todo_api.database import Statement, column_value, given
 from todo_api.models import accounts, users
 
 USER_ID = given("user_id", Text)
 EMAIL = given("email", Text)
-_NAME = given("name", Text)
+_NAME = column_value(users.c.name)
 _PASSWORD_HASH = given("password_hash", Text)
 _CHECKED = accounts.c.passwords == given("passwords", BigInteger)
 _ROW = (users.c.name, users.c.created_at, users.c.updated_at, users.c.version, users.c.epoch)

@@ -6,7 +6,6 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-import psycopg2.errors
 from sqlalchemy import DateTime, Double, Text, Uuid, cast, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from uuid_utils import uuid7
@@ -15,7 +14,7 @@ from todo_api import guards
 from todo_api.api_keys import secret as secrets
 from todo_api.auth import Identity
 from todo_api.database import Scope, Scopes, Statement, given
-from todo_api.errors import NotFound, TooManyKeys, Unauthorized, ValidationFailed, Violation
+from todo_api.errors import ConstraintViolated, NotFound, TooManyKeys, Unauthorized, ValidationFailed, Violation
 from todo_api.guards import Caller
 from todo_api.models import KEY_SCOPES, MOST_KEYS, api_keys, users
 
@@ -213,8 +212,8 @@ class KeyService:
         }
         try:
             row = self._scope.first(_create(self._by_session), parameters)
-        except psycopg2.errors.CheckViolation as error:
-            if error.diag.constraint_name == "api_keys_expiry_later_check":
+        except ConstraintViolated as error:
+            if error.constraint == "api_keys_expiry_later_check":
                 raise ValidationFailed(
                     [Violation("body", "/expires_at", "too_small", "Must be later than now.")]
                 ) from error

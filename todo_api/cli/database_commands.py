@@ -15,7 +15,6 @@ from sqlalchemy.exc import DBAPIError
 
 from todo_api import contract
 from todo_api.auth import description, external_tokens
-from todo_api.cli import late
 from todo_api.cli.commands import CommandError, loaded, refuse_taken, say, warn_of_unknown_settings, with_secret
 from todo_api.cli.reload import serve_and_reload
 from todo_api.config import Config, ConfigurationError, is_handed_a_socket
@@ -77,8 +76,7 @@ def serve(options: argparse.Namespace) -> None:
 
 def import_server() -> ModuleType:
     """`todo_api.server`. gunicorn and Connexion take half a second to import, and so are where they are needed alone."""
-    with late.imports("httpx", "requests"):  # Connexion's, for contracts and tokens that it asks other servers about
-        return import_module("todo_api.server")
+    return import_module("todo_api.server")
 
 
 def _need_traces() -> None:

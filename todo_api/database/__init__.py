@@ -13,7 +13,7 @@ from todo_api.database.database import Database
 from todo_api.database.greenlets import in_thread, spawn, wait
 from todo_api.database.migrations import ONE_AT_A_TIME, engine
 from todo_api.database.purging import Purging, delete_expired
-from todo_api.database.statement import Row, Statement, given
+from todo_api.database.statement import Row, Statement, column_value, given
 from todo_api.database.transaction import Scope, Scopes, Transaction
 from todo_api.database.url import UrlError, ignore_environment, parameters
 
@@ -29,6 +29,7 @@ __all__ = [
     "Statement",
     "Transaction",
     "UrlError",
+    "column_value",
     "delete_expired",
     "engine",
     "engine_url",

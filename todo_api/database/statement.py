@@ -5,7 +5,8 @@ from hashlib import sha256
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import ColumnElement, bindparam, cast
+from sqlalchemy import Column, ColumnElement, bindparam, cast
+from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.dialects.postgresql import psycopg2 as dialect
 
 Row = tuple[Any, ...]
@@ -23,6 +24,12 @@ def _literal(value: str | int) -> str:
 def given(name: str, kind: Any) -> ColumnElement[Any]:
     """A parameter of a statement, of a type of SQLAlchemy's."""
     return cast(bindparam(name, type_=kind), kind)
+
+
+def column_value(column: Column[Any]) -> ColumnElement[Any]:
+    """A parameter for the value of a column, by the column's name and of its type."""
+    kind = column.type.data_type if isinstance(column.type, DOMAIN) else column.type
+    return given(column.name, kind)
 
 
 def _listed(parts: list[str]) -> str:

@@ -9,7 +9,7 @@ import psycopg2
 from todo_api.config import Roles
 from todo_api.database.connection import STATEMENT_TIMEOUT
 from todo_api.database.statement import Row, Statement
-from todo_api.errors import Unavailable
+from todo_api.errors import ConstraintViolated, Unavailable
 
 Values = Mapping[str, Any]
 
@@ -86,9 +86,12 @@ class Scope:
     def all(self, statement: Statement, parameters: Values) -> list[Row]:
         """The rows of one statement, in one round trip and, unless the scope is a transaction's, in one transaction of its own.
 
-        Raises Unavailable where the database is out of reach, and psycopg2's IntegrityError, for the caller who expects it.
+        Raises Unavailable where the database is out of reach, and ConstraintViolated.
         """
-        return self._place.answer(self._prefix, statement, {**parameters, "scope": self._value})
+        try:
+            return self._place.answer(self._prefix, statement, {**parameters, "scope": self._value})
+        except psycopg2.IntegrityError as error:
+            raise ConstraintViolated(error.diag.constraint_name) from error
 
     def first(self, statement: Statement, parameters: Values) -> Row | None:
         """The first row of `all`, or None."""

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from todo_api.database import spawn
 from todo_api.http.admission import ANONYMOUS, AdmissionControl
 from todo_api.http.authentication import IDENTITY
-from todo_api.http.validation import ARGUMENTS, USER
+from todo_api.http.validation import ARGUMENTS
 from todo_api.observability import Exchange, Spent
 
 Reply = tuple[Any, int, dict[str, str]]
@@ -40,7 +40,6 @@ class HandledOperation:
     def __init__(self, operation: AbstractOperation, run: _Run) -> None:
         self._handler: Callable[..., Reply] = operation.function
         wanted = inspect.signature(self._handler).parameters
-        self._wants_user = USER in wanted
         self._wants_identity = IDENTITY in wanted
         self._run = run
 
@@ -48,8 +47,6 @@ class HandledOperation:
         """Answers the request with what the handler returns."""
         extensions = scope["extensions"]
         arguments = extensions[ARGUMENTS]
-        if self._wants_user:
-            arguments[USER] = extensions["connexion_context"][USER]
         if self._wants_identity:
             arguments[IDENTITY] = extensions["connexion_context"]["token_info"][IDENTITY]
         exchange = scope["state"]["exchange"]

@@ -20,9 +20,6 @@ from todo_api.http.deprecation import App, announced
 ARGUMENTS = "task_api_arguments"
 """Where in the scope's extensions the arguments of the handler are."""
 
-USER = "user"
-"""The argument under which a handler that wants it gets the subject of the token, as Connexion names it."""
-
 
 class ValidatedOperation:
     """One operation with its scope, its parameters and its body."""
@@ -58,9 +55,9 @@ class ValidatedOperation:
 def _check_signature(operation: AbstractOperation, offered: set[str]) -> None:
     """Raises TypeError where the handler of an operation does not take what the contract hands it."""
     if operation.security:
-        offered |= {USER, IDENTITY}
+        offered |= {IDENTITY}
     taken = set(inspect.signature(operation.function).parameters)
-    if taken | ({USER, IDENTITY} & offered) != offered:
+    if taken | ({IDENTITY} & offered) != offered:
         raise TypeError(
             f"{operation.operation_id}: the contract hands the handler {sorted(offered)}, and it takes {sorted(taken)}"
         )

@@ -83,9 +83,8 @@ def _once(handler: Handler, holds: Holds, key: str, arguments: dict[str, Any]) -
 def _sent(arguments: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """Who asks, None before a user is known, and what was sent. Raises Forbidden at another's address, before any look-up."""
     sent = dict(arguments)
-    user, identity = sent.pop("user", None), sent.pop("identity", None)
-    if user is None and identity is not None:
-        user = identity.subject
+    identity: Identity | None = sent.pop("identity", None)
+    user = None if identity is None else identity.subject
     if user is not None and "user_id" in sent:
         owner(sent["user_id"], user)
     return user, sent

@@ -115,9 +115,7 @@ def delete_task(user_id: str, identity: Identity, task_id: str, if_match: str | 
 
 
 def _service(user_id: str, identity: Identity) -> TaskService:
-    given = parts()
-    user = owner(user_id, identity.subject)
-    return TaskService(given.database, user, caller(identity), given.met)
+    return TaskService(parts().database, owner(user_id, identity.subject), caller(identity))
 
 
 def _tagged(task: Task) -> dict[str, str]:

@@ -93,33 +93,15 @@ class TaskPage(NamedTuple):
     has_more: bool
 
 
-class Met:
-    """Users who had a row when they last wrote, at most `size` of them: the oldest are forgotten first. It may be gone since."""
-
-    def __init__(self, size: int = 10_000) -> None:
-        self._size = size
-        self._users: dict[str, None] = {}
-
-    def __contains__(self, user_id: str) -> bool:
-        return user_id in self._users
-
-    def add(self, user_id: str) -> None:
-        """Their row is there."""
-        if user_id not in self._users and len(self._users) >= self._size:
-            del self._users[next(iter(self._users))]
-        self._users[user_id] = None
-
-
 class TaskService:
     """The tasks of one user. Every method is one statement where all goes well.
 
     Where what the caller's token stands on is gone, every write raises Unauthorized, and where the user must have a row that is gone,
-    every method does. `met`: who is likely to have one: PostgreSQL changes a row with less work than it makes one that may be there.
+    every method does.
     """
 
-    def __init__(self, database: Scopes, user_id: str, caller: Caller = UNREGISTERED, met: Met | None = None) -> None:
+    def __init__(self, database: Scopes, user_id: str, caller: Caller = UNREGISTERED) -> None:
         self._caller = caller
-        self._met = Met() if met is None else met
         self._scope = database.as_user(user_id)
         self._user_id = user_id
 
@@ -127,14 +109,11 @@ class TaskService:
         """The new task. Where the user need not be registered, their first write makes their row as well."""
         task_id = str(uuid7())
         values = {**self._named(task_id), "title": title, "description": description}
-        there = self._caller.registered or self._user_id in self._met
-        row = self._scope.first(statements.create(status, there=there, by_key=self._caller.by_key), values)
-        if row is None and not self._caller.registered:
-            row = self._scope.first(statements.create(status, there=False), values)
+        statement = statements.create(status, registered=self._caller.registered, by_key=self._caller.by_key)
+        row = self._scope.first(statement, values)
         if row is None:
             self._check_caller()
             raise gone()
-        self._met.add(self._user_id)
         completed_at, created_at, version = row
         return Task(task_id, self._user_id, title, description, status, completed_at, created_at, created_at, version)
 

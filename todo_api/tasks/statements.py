@@ -42,7 +42,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN, insert
 
 from todo_api import guards
-from todo_api.database import Statement, given
+from todo_api.database import Statement, column_value, given
 from todo_api.models import STATUSES, tasks, users
 
 TASK_COLUMNS = (
@@ -85,27 +85,27 @@ get = Statement(select(*TASK_COLUMNS).where(MINE))
 
 
 @cache
-def create(status: str, *, there: bool, by_key: bool = False) -> Statement:
-    """A new task, of which comes back what was not known: (completed_at, created_at, version). With `there` only where the user's row
-    is; else it is made with their first task.
+def create(status: str, *, registered: bool, by_key: bool = False) -> Statement:
+    """A new task, of which comes back what was not known: (completed_at, created_at, version). For a `registered` user only
+    where the row is; else it is made with their first task.
 
     The status is part of the shape: to compare it with each that is counted would take PostgreSQL longer than the rest of the count.
     """
     counted = {"seq": users.c.seq + 1, status: users.c[status] + 1}
-    met = insert(users).values(id=USER_ID, seq=1, **{status: 1})
+    first = insert(users).values(id=USER_ID, seq=1, **{status: 1})
     here = [] if not by_key else [users.c.id == guards.locked(key=by_key).c.id]
     numbered = (
         update(users).where(users.c.id == USER_ID, *here).values(**counted)
-        if there or by_key
-        else met.on_conflict_do_update(index_elements=[users.c.id], set_=counted)
+        if registered or by_key
+        else first.on_conflict_do_update(index_elements=[users.c.id], set_=counted)
     )
     owner = numbered.returning(users.c.seq, func.clock_timestamp().label("at")).cte("owner")
     completed_at = owner.c.at if status == "completed" else null()
     values = {
         tasks.c.id: TASK_ID,
         tasks.c.user_id: USER_ID,
-        tasks.c.title: given("title", Text),
-        tasks.c.description: given("description", Text),
+        tasks.c.title: column_value(tasks.c.title),
+        tasks.c.description: column_value(tasks.c.description),
         tasks.c.status: literal(status, Text),
         tasks.c.completed_at: completed_at,
         tasks.c.created_at: owner.c.at,
@@ -151,7 +151,9 @@ def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> S
     if "status" in fields:
         conditions.append(_from_source())
     target = STATUS if "status" in fields else None
-    return _write(_locked(by_key, *conditions), target, {name: given(name, Text) for name in fields - {"status"}})
+    return _write(
+        _locked(by_key, *conditions), target, {name: column_value(tasks.c[name]) for name in fields - {"status"}}
+    )
 
 
 @cache
