@@ -14,8 +14,7 @@ from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.service import register
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
-from todo_api.errors import ConstraintViolated, EmailTaken, NotFound, PreconditionFailed, Unavailable
-from todo_api.tasks import statements as task_statements
+from todo_api.errors import EmailTaken, PreconditionFailed, Unavailable
 from todo_api.tasks.service import TaskService
 
 LOCK = 7
@@ -124,19 +123,21 @@ def test_transaction_takes_a_round_trip_a_statement_and_one_to_end(database: Dat
 
 
 @on_loop
-def test_transaction_goes_on_after_a_statement_that_failed(database: Database) -> None:
-    """As statements by themselves would: the service that expects a violation does the same in both."""
+def test_transaction_whose_statement_failed_keeps_nothing_whatever_becomes_of_the_error(database: Database) -> None:
+    """PostgreSQL answers its COMMIT with a ROLLBACK, and without an error: nobody may be told that it was done."""
+
+    def write() -> None:
+        with database.transaction() as transaction:
+            TaskService(transaction, "failed").create("One", None, "pending")
+            with pytest.raises(EmailTaken):
+                register(transaction, Passwords(), "taken@example.com", PASSWORD, None)
+
     register(database, Passwords(), "taken@example.com", PASSWORD, None)
-    with database.transaction() as transaction:
-        TaskService(transaction, "goes-on").create("One", None, "pending")
-        with pytest.raises(EmailTaken):
-            register(transaction, Passwords(), "taken@example.com", PASSWORD, None)
-        with pytest.raises(NotFound):
-            TaskService(transaction, "goes-on").get("01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e")
-        TaskService(transaction, "goes-on").create("Two", None, "pending")
-        with pytest.raises(EmailTaken):
-            register(transaction, Passwords(), "taken@example.com", PASSWORD, None)
-    assert titles(database, "goes-on") == ["One", "Two"]
+    with pytest.raises(RuntimeError, match="has failed"):
+        write()
+    assert titles(database, "failed") == []
+    TaskService(database, "failed").create("Two", None, "pending")
+    assert titles(database, "failed") == ["Two"]
 
 
 @on_loop
@@ -203,16 +204,13 @@ def test_transaction_leaves_no_role_and_no_user_on_the_connection(url: str) -> N
 
 
 @on_loop
-def test_transaction_prepares_its_statements_for_those_after_it(url: str) -> None:
+def test_transaction_prepares_nothing(url: str) -> None:
+    """To prepare a statement that fails would end the transaction."""
     database = Database(url, pool_size=1)
-    with pytest.raises(SomethingElse):
-        fail(database, "prepares")
-    prepared = Statement(sqlalchemy.text("SELECT array_agg(name ORDER BY prepare_time) FROM pg_prepared_statements"))
-    assert database.as_user("prepares").first(prepared, {}) == (
-        [task_statements.create("pending", registered=False).name, prepared.name],
-    )
-    assert TaskService(database, "prepares").create("Two", None, "pending").version == 1
-    assert database.prepares
+    with database.transaction() as transaction:
+        create(transaction, "prepares", "One")
+    with database.connection() as connection:
+        assert connection.run("SELECT name FROM pg_prepared_statements") == []
     database.close()
 
 
@@ -236,7 +234,6 @@ def test_transaction_in_a_session_that_is_not_ours_alone_sends_statements_whole(
             scope.all(COUNT, {})
         TaskService(transaction, f"pooled-{at}").create("One", None, "pending")
         scope.last(COUNT, {})
-    assert not database.prepares
     assert titles(database, f"pooled-{at}") == ["Zero", "One"]
     database.close()
 
@@ -302,14 +299,3 @@ def test_transaction_with_a_claim_is_told_whether_another_has_it(database: Datab
             assert claimed(third) == "true"
     with database.transaction(claim=LOCK) as fourth:
         assert claimed(fourth) == "true"
-
-
-@on_loop
-def test_transaction_keeps_its_claim_when_its_first_statement_fails(database: Database) -> None:
-    broken = Statement(sqlalchemy.text("INSERT INTO users (id) VALUES ('claims-on'), ('claims-on') RETURNING id"))
-    with database.transaction(claim=LOCK) as first:
-        with pytest.raises(ConstraintViolated):
-            first.as_user("claims-on").all(broken, {})
-        assert first.as_user("claims-on").first(CLAIMED, {}) == ("true",)
-        with database.transaction(claim=LOCK) as second:
-            assert second.as_user("claims-on").first(CLAIMED, {}) == ("false",)

@@ -141,7 +141,7 @@ class Database:
 
     def _once(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         with self.connection() as connection:
-            return _Line(self, connection).answer((prefix, prefix), statement, values)
+            return _Line(self, connection).answer(prefix, statement, values)
 
     def as_session(self, family: str) -> Scope:
         """The scope of one refresh or sign-out: the session of this family of refresh tokens, and no task."""
@@ -193,35 +193,32 @@ class _Line:
     def is_open(self) -> bool:
         return self._connection.is_open
 
-    def answer(
-        self, prefixes: tuple[str, str], statement: Statement, values: Mapping[str, Any], suffix: str = ""
-    ) -> list[Row]:
+    def answer(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         """The rows of one statement, prepared where that is possible."""
-        if not self._connection.has_settings:
-            prefixes = (prefixes[0] + EACH_TIME, prefixes[1] + EACH_TIME)
-        first, again = prefixes
         if self._database.prepares:
             try:
-                return self._prepared(prefixes, statement, values, suffix)
+                return self._prepared(prefix + self._settings(), statement, values)
             except _SHARED:
                 self._database.prepares = False
                 _log.info("the sessions of the database are not ours alone: a pooler; statements are sent whole")
-                first = again
-        return _run(self._connection, first + statement.sql + suffix, values)
+        return self.send(prefix, statement, values)
 
-    def _prepared(
-        self, prefixes: tuple[str, str], statement: Statement, values: Mapping[str, Any], suffix: str
-    ) -> list[Row]:
+    def send(self, prefix: str, statement: Statement, values: Mapping[str, Any], suffix: str = "") -> list[Row]:
+        return _run(self._connection, prefix + self._settings() + statement.sql + suffix, values)
+
+    def _settings(self) -> str:
+        return "" if self._connection.has_settings else EACH_TIME
+
+    def _prepared(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         connection = self._connection
-        first, again = prefixes
         prepared: set[str] = connection.info.setdefault(_PREPARED, set())
         prepare = "" if statement.name in prepared else statement.prepare
         try:
-            rows = _run(connection, first + prepare + statement.execute + suffix, values)
+            rows = _run(connection, prefix + prepare + statement.execute, values)
         except psycopg2.errors.FeatureNotSupported:
             # A migration changed the type of a column beside us: what was prepared before it is of no more use.
             anew = f"DEALLOCATE {statement.name};\n{statement.prepare}"
-            return _run(connection, again + anew + statement.execute + suffix, values)
+            return _run(connection, prefix + anew + statement.execute, values)
         except _SHARED:
             raise
         except (psycopg2.IntegrityError, psycopg2.DataError):

@@ -40,9 +40,6 @@ _BEGIN = (
     f"BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT}s';\n"
 )
 _CLAIM = "SELECT set_config('app.claimed', pg_try_advisory_xact_lock({})::text, true);\n"
-_SAVEPOINT = "SAVEPOINT statement;\n"
-_ON = f"RELEASE SAVEPOINT statement;\n{_SAVEPOINT}"
-_BACK = "ROLLBACK TO SAVEPOINT statement;\n"
 _UNKNOWN = "The connection to the database was lost at the last moment: whether the change was made is not known."
 
 
@@ -60,8 +57,8 @@ class Line(Protocol):
     def is_open(self) -> bool:
         """Whether it can still be used."""
 
-    def answer(self, prefixes: tuple[str, str], statement: Statement, values: Values, suffix: str = "") -> list[Row]:
-        """The rows of one statement. `prefixes` go before it: one the first time, one when it is tried again."""
+    def send(self, prefix: str, statement: Statement, values: Values, suffix: str = "") -> list[Row]:
+        """The rows of one statement, which is not prepared."""
 
     def run(self, sql: str) -> list[Row]:
         """The rows of what is not prepared."""
@@ -104,7 +101,10 @@ class Scope:
         Raises what `all` raises. Where the connection is lost, it is not known which: the Unavailable says so.
         """
         assert isinstance(self._place, Transaction)  # noqa: S101  # only a transaction has an end
-        self._place.end(self._prefix, statement, {**parameters, "scope": self._value})
+        try:
+            self._place.end(self._prefix, statement, {**parameters, "scope": self._value})
+        except psycopg2.IntegrityError as error:
+            raise ConstraintViolated(error.diag.constraint_name) from error
 
 
 class Scopes(Protocol):
@@ -126,14 +126,14 @@ class Scopes(Protocol):
 class Transaction:
     """Statements on one connection, all or none of which take effect. It has a database's scopes, so a service can be given either.
 
-    Each statement stands behind a savepoint, which travels with it: one that fails undoes itself alone, as it would by itself.
+    Once a statement has failed, nothing of it takes effect. Its statements are sent whole: to prepare one that fails would end it.
     """
 
     def __init__(self, line: Line, prefixes: Prefixes, claim: int | None) -> None:
         self._line = line
         self._prefixes = prefixes
-        self._mark = _BEGIN + ("" if claim is None else _CLAIM.format(claim)) + _SAVEPOINT
-        self._begun = self._ended = False
+        self._begin = _BEGIN + ("" if claim is None else _CLAIM.format(claim))
+        self._begun = self._failed = self._ended = False
         self._depth = 0
 
     def as_user(self, user_id: str) -> Scope:
@@ -165,10 +165,12 @@ class Transaction:
         """For `Scope`: the rows of one statement."""
         if self._ended or not self._line.is_open:
             raise Unavailable
-        mark, self._mark, self._begun = self._mark, _BACK, True
-        rows = self._line.answer((mark + prefix, _BACK + prefix), statement, values, suffix)
-        self._mark = _ON
-        return rows
+        begin, self._begin, self._begun = self._begin, "", True
+        try:
+            return self._line.send(begin + prefix, statement, values, suffix)
+        except psycopg2.Error:
+            self._failed = True
+            raise
 
     def end(self, prefix: str = "", statement: Statement | None = None, values: Values | None = None) -> None:
         """Makes it hold, with one more statement or without. Nothing is sent where nothing was asked."""
@@ -177,13 +179,16 @@ class Transaction:
             return
         if self._ended or not (self._begun or statement):
             return
+        if self._failed:  # PostgreSQL would answer the COMMIT with a ROLLBACK, and without an error
+            self.abandon()
+            raise RuntimeError("A statement of the transaction has failed, and its error was not handed on.")
         try:
             if statement is not None:
                 self.answer(prefix, statement, values or {}, ";\nCOMMIT")
             elif not self._line.is_open:
                 raise Unavailable
             else:
-                self._line.run((_BACK if self._mark == _BACK else "") + "COMMIT")
+                self._line.run("COMMIT")
         except psycopg2.Error as error:
             if self._line.lost(error):
                 raise Unavailable(_UNKNOWN) from error
