@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from todo_api.schemas import dump_of, load_of
+from todo_api.schemas import dump_of
 from todo_api.tasks.service import Task, TaskFilter
 
 
@@ -41,8 +41,8 @@ class TaskPatchSchema(Schema):
 
 
 dump_task: Callable[[Task], dict[str, Any]] = dump_of(TaskSchema)
-load_task_input = load_of(TaskInputSchema)
-load_task_patch = load_of(TaskPatchSchema)
+load_task_input: Callable[[dict[str, Any]], dict[str, Any]] = TaskInputSchema().load
+load_task_patch: Callable[[dict[str, Any]], dict[str, Any]] = TaskPatchSchema().load
 
 
 def load_task_filter(status: list[str] | None, completed: bool | None, q: str | None, sort: str) -> TaskFilter:
