@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,6 +29,7 @@ from todo_api.database import database as db
 from todo_api.database.database import Database
 from todo_api.database.greenlets import spawn, wait
 from todo_api.database.pool import SWEEP
+from todo_api.database.readiness import check_database
 from todo_api.embedded import EmbeddedServer
 from todo_api.errors import Unavailable
 
@@ -158,12 +160,13 @@ def seconds_of_refusal(call: Callable[[], object]) -> tuple[str, float]:
 @on_loop
 def test_database_that_does_not_take_up_a_connection_is_unavailable_and_then_at_once(silent: str) -> None:
     database = Database(silent, pool_size=8)
-    detail, took = seconds_of_refusal(database.ping)
+    ping = partial(check_database, database)
+    detail, took = seconds_of_refusal(ping)
     assert detail == "The database cannot be reached."
     assert connections.CONNECT_TIMEOUT - 1 < took < connections.CONNECT_TIMEOUT + 1 + BUSY
-    assert seconds_of_refusal(database.ping)[1] < 0.2
+    assert seconds_of_refusal(ping)[1] < 0.2
     wait(asyncio.sleep(connections.CONNECT_PAUSE))
-    refusals = wait(asyncio.gather(*(spawn(seconds_of_refusal, database.ping) for _ in range(8))))
+    refusals = wait(asyncio.gather(*(spawn(seconds_of_refusal, ping) for _ in range(8))))
     *quick, slowest = sorted(took for _, took in refusals)
     assert quick[-1] < BUSY
     assert slowest > connections.CONNECT_TIMEOUT - 1
@@ -172,7 +175,7 @@ def test_database_that_does_not_take_up_a_connection_is_unavailable_and_then_at_
 @on_loop
 def test_database_without_a_free_connection_is_unavailable(url: str) -> None:
     with closing(Database(url, pool_size=1)) as database, database.connection():
-        detail, took = seconds_of_refusal(database.ping)
+        detail, took = seconds_of_refusal(partial(check_database, database))
     assert detail == "All connections to the database are in use."
     assert connections.POOL_TIMEOUT - 0.1 < took < connections.POOL_TIMEOUT + BUSY
 
