@@ -65,7 +65,7 @@ def new_filled(server: EmbeddedServer, new_database: Callable[[], str]) -> Calla
 @pytest.fixture(scope="module", params=["force_custom_plan", "force_generic_plan"])
 def database(new_filled: Callable[[], str], request: pytest.FixtureRequest) -> Iterator[Database]:
     planned = make_url(new_filled()).update_query_dict({"options": f"-c plan_cache_mode={request.param}"})
-    with closing(Database(planned.render_as_string(hide_password=False), pool_size=1)) as database:
+    with closing(Database(planned.render_as_string(hide_password=False).replace("+", "%20"), pool_size=1)) as database:
         yield database
 
 

@@ -57,7 +57,7 @@ def filled(new_database: Callable[[], str]) -> str:
 def scope(filled: str, request: pytest.FixtureRequest) -> Iterator[Scope]:
     """A user's scope, in either of the ways in which PostgreSQL may plan a prepared statement: it is free to change its mind."""
     url = make_url(filled).update_query_dict({"options": f"-c plan_cache_mode={request.param}"})
-    database = Database(url.render_as_string(hide_password=False), pool_size=1)
+    database = Database(url.render_as_string(hide_password=False).replace("+", "%20"), pool_size=1)
     yield database.as_user(USER)
     database.close()
 
