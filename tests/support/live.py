@@ -1,6 +1,7 @@
 """The real server for tests: `todo-api` in processes of its own, and a wire to it that sends exactly the bytes it is told to."""
 
 import os
+import random
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +64,11 @@ def interruptible() -> None:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback that nobody listens on, below those that the kernel gives to whoever connects."""
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(15_000, 32_000)))  # noqa: S311  # a port, no secret
+            return int(probe.getsockname()[1])
 
 
 class Live:
