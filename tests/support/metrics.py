@@ -3,6 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.live import Live
+from tests.support.processes import soon
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
@@ -19,6 +20,19 @@ def samples(text: str) -> Samples:
 
 def scrape(service: Live) -> Samples:
     return samples(service.request("GET", "/metrics").body.decode())
+
+
+def scrape_at_rest(service: Live) -> Samples:
+    """Scrape once every request but the scrape itself is counted: a worker counts one only after its reply is out."""
+    found: Samples = {}
+
+    def rests() -> bool:
+        found.update(scrape(service))
+        labels = {each: count for (name, each), count in found.items() if name == "todo_api_requests_in_flight"}
+        return {each: count for each, count in labels.items() if count} == {("getMetrics",): 1}
+
+    assert soon(rests), "A request is still in flight."
+    return found
 
 
 def rise(before: Samples, after: Samples, name: str) -> dict[tuple[str, ...], float]:
