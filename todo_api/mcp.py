@@ -146,14 +146,29 @@ def serve(url: str, token: str, port: int | None) -> None:
 
 
 def _for_tools(document: dict[str, Any]) -> dict[str, Any]:
-    """The contract with `me` in place of `{user_id}`, and without the parameters that are not for tools."""
+    """Return the contract for tools: `me` in place of `{user_id}`, and nothing to send that only the service sets."""
     paths = {}
     for path, item in document["paths"].items():
         paths[path.replace("{user_id}", "me")] = {
             name: _without(NOT_FOR_TOOLS, part) if name == "parameters" else _operation(part)
             for name, part in item.items()
         }
-    return document | {"paths": paths}
+    components = document["components"]
+    read_only = {f"#/components/schemas/{name}" for name, each in components["schemas"].items() if each.get("readOnly")}
+    schemas = {name: _writable(schema, read_only) for name, schema in components["schemas"].items()}
+    return document | {"paths": paths, "components": components | {"schemas": schemas}}
+
+
+def _writable(schema: dict[str, Any], read_only: set[str]) -> dict[str, Any]:
+    """Return the schema without the members that a request may have, and that the service ignores."""
+    if "properties" not in schema:
+        return schema
+    members = {
+        name: member
+        for name, member in schema["properties"].items()
+        if not member.get("readOnly") and member.get("$ref") not in read_only
+    }
+    return schema | {"properties": members}
 
 
 def _operation(operation: dict[str, Any]) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def test_plan_b_error_has_code_message_and_details(ada: Client) -> None:
     """Plan B: `{code, message, details}` is `code`, `detail` and `errors`."""
     problem = ada.post(TASKS, {"title": ""}).json()
     assert problem["code"] == "validation_failed"
-    assert problem["detail"] == "The request breaks the contract in 2 places."
+    assert problem["detail"] == "The request breaks the contract in 1 place."
     assert {error["pointer"] for error in problem["errors"]} == {"/title"}
 
 

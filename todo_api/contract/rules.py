@@ -53,7 +53,7 @@ def json_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse_unknown(schema: dict[str, Any]) -> None:
     known = {*_KEPT, "allOf", "anyOf", "oneOf", "not", "items", "properties", "additionalProperties", "nullable"}
-    annotations = {"title", "description", "default", "example", "deprecated", "externalDocs", "components"}
+    annotations = {"title", "description", "default", "example", "deprecated", "externalDocs", "components", "readOnly"}
     unknown = {name for name in schema if not name.startswith("x-")} - known - annotations
     if unknown:
         raise ValueError(f"The contract uses schema keywords that requests cannot be held to: {sorted(unknown)}")
@@ -72,32 +72,66 @@ class Rules:
     """A compiled schema."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
+        self._schema = schema
         self._validator = jsonschema_rs.Draft4Validator(json_schema(schema), validate_formats=True, formats=_FORMATS)
 
     def violations(self, value: Any, location: str, pointer: str = "") -> list[Violation]:
-        """Every rule that the value breaks, at most `MAX_VIOLATIONS`; an empty list for a good one."""
+        """Return every rule that the value breaks, at most `MAX_VIOLATIONS`; an empty list for a good one."""
         if self._validator.is_valid(value):
             return []
         found: list[Violation] = []
         for error in self._validator.iter_errors(value):
-            found += _told(error, location, pointer)
+            found += _violations_of(error, self._schema, location, pointer)
             if len(found) >= MAX_VIOLATIONS:
                 break
-        return found[:MAX_VIOLATIONS]
+        return _without_consequences(found[:MAX_VIOLATIONS])
 
 
-def _told(error: ValidationError, location: str, pointer: str) -> Iterable[Violation]:
+_CONSEQUENCES = {
+    "wrong_type": {"not_allowed"},
+    "format": {"pattern", "too_short", "too_long"},
+    "pattern": {"too_short"},
+}
+"""The rules that a value breaks only because it breaks another one."""
+
+
+def _without_consequences(found: list[Violation]) -> list[Violation]:
+    """Return one violation for one mistake."""
+    explained = {(violation.pointer, code) for violation in found for code in _CONSEQUENCES.get(violation.code, ())}
+    return [violation for violation in found if (violation.pointer, violation.code) not in explained]
+
+
+def _violations_of(error: ValidationError, schema: dict[str, Any], location: str, pointer: str) -> Iterable[Violation]:
     kind = error.kind
     pointer += "".join(f"/{escape(str(part))}" for part in error.instance_path)
+    broken: Any = schema
+    for key in error.schema_path[:-1]:
+        broken = broken[key]
     match kind:
         case ValidationErrorKind.Required():
             yield Violation(location, f"{pointer}/{escape(str(kind.property))}", "required", "Is required.")
         case ValidationErrorKind.AdditionalProperties():
             for name in kind.unexpected:
-                yield Violation(location, f"{pointer}/{escape(name[:MAX_NAME])}", "unknown", "Is not a known member.")
+                yield Violation(location, f"{pointer}/{escape(name[:MAX_NAME])}", *_unexpected(name, broken))
+        case ValidationErrorKind.Pattern():
+            yield Violation(location, pointer, "pattern", _pattern_detail(broken, str(error.instance)))
         case _:
             code, detail = _rule(kind)
             yield Violation(location, pointer, code, detail)
+
+
+def _unexpected(name: str, schema: dict[str, Any]) -> tuple[str, str]:
+    if name in schema.get("x-read-only", ()):
+        return "read_only", "Is set by the server."
+    return "unknown", f"Is not a known member. Known are: {', '.join(schema.get('properties', ())) or 'none'}."
+
+
+def _pattern_detail(schema: dict[str, Any], text: str) -> str:
+    """Return what the contract says of the first of the schema's `x-pattern-details` whose `found` is in the text."""
+    for each in schema.get("x-pattern-details", ()):
+        if re.search(each["found"], text):
+            return str(each["detail"])
+    return "Contains characters, or has a form, that are not allowed here."
 
 
 def _rule(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C901, PLR0911  # one line for each rule
@@ -109,7 +143,10 @@ def _rule(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C901, PLR0911 
         case ValidationErrorKind.MaxLength():
             return "too_long", f"Must have at most {kind.limit} characters."
         case ValidationErrorKind.MinLength():
-            return "too_short", f"Must have at least {kind.limit} characters."
+            return (
+                "too_short",
+                "Must not be empty." if kind.limit == 1 else f"Must have at least {kind.limit} characters.",
+            )
         case ValidationErrorKind.Maximum():
             return "too_large", f"Must be at most {kind.limit}."
         case ValidationErrorKind.Minimum():
@@ -124,8 +161,6 @@ def _rule(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C901, PLR0911 
             return "too_few", f"Must have at least {kind.limit} members."
         case ValidationErrorKind.Format():
             return "format", f"Must be a {_FORMAT_NAMES.get(kind.format, kind.format)}."
-        case ValidationErrorKind.Pattern():
-            return "pattern", "Contains characters, or has a form, that are not allowed here."
     return "not_allowed", "Is not allowed here."
 
 

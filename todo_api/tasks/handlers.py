@@ -19,7 +19,7 @@ from todo_api.services import (
     owner,
     parts,
 )
-from todo_api.tasks.schemas import dump_task, load_task_filter, load_task_input, load_task_patch
+from todo_api.tasks.schemas import dump_task, load_task_filter, load_task_input, load_task_patch, load_task_replacement
 from todo_api.tasks.service import MAX_PAGE, Place, Task, TaskService
 
 MAX_WORDS = 8
@@ -84,7 +84,7 @@ def replace_task(
     user_id: str, identity: Identity, task_id: str, body: dict[str, Any], if_match: str | None = None
 ) -> Reply:
     """200 with the task, every member set."""
-    changes = load_task_input(body)
+    changes = load_task_replacement(body)
     task = _service(user_id, identity).change(task_id, changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 

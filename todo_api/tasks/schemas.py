@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields
 
+from todo_api.errors import ValidationFailed, Violation
 from todo_api.schemas import dump_of
 from todo_api.tasks.service import Task, TaskFilter
 
@@ -30,6 +31,7 @@ class TaskInputSchema(Schema):
     title = fields.String(required=True)
     description = fields.String(load_default=None, allow_none=True)
     status = fields.String(load_default="pending")
+    completed = fields.Boolean()
 
 
 class TaskPatchSchema(Schema):
@@ -38,11 +40,47 @@ class TaskPatchSchema(Schema):
     title = fields.String()
     description = fields.String(allow_none=True)
     status = fields.String()
+    completed = fields.Boolean()
 
 
 dump_task: Callable[[Task], dict[str, Any]] = dump_of(TaskSchema)
-load_task_input: Callable[[dict[str, Any]], dict[str, Any]] = TaskInputSchema().load
-load_task_patch: Callable[[dict[str, Any]], dict[str, Any]] = TaskPatchSchema().load
+_INPUT = TaskInputSchema()
+_REPLACEMENT = TaskInputSchema(unknown=EXCLUDE)
+_PATCH = TaskPatchSchema()
+
+
+def load_task_input(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the title, description and status of a new task. Raises ValidationFailed."""
+    values: dict[str, Any] = _INPUT.load(_with_status(body))
+    values.pop("completed", None)  # a new task is not completed anyway
+    return values
+
+
+def load_task_replacement(body: dict[str, Any]) -> dict[str, Any]:
+    """Return all members to set: title, description, and status or `completed: False`. Raises ValidationFailed."""
+    values: dict[str, Any] = _REPLACEMENT.load(_with_status(body))
+    if "completed" in values:
+        del values["status"]  # which is the default: `completed` alone was sent
+    return values
+
+
+def load_task_patch(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the members to set, `completed` at most as False and without a status. Raises ValidationFailed."""
+    values: dict[str, Any] = _PATCH.load(_with_status(body))
+    return values
+
+
+def _with_status(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the members with the status that `completed` means, as far as it can be known without the task."""
+    completed, status = body.get("completed"), body.get("status")
+    if completed is None:
+        return body
+    if status is not None and completed != (status == "completed"):
+        raise ValidationFailed([Violation("body", "/completed", "conflicting", "Must agree with status.")])
+    if completed:
+        status = "completed"
+    rest = {name: value for name, value in body.items() if name != "completed"}
+    return rest | ({"completed": False} if status is None else {"status": status})
 
 
 def load_task_filter(status: list[str] | None, completed: bool | None, q: str | None, sort: str) -> TaskFilter:

@@ -160,8 +160,8 @@ class TaskService:
         key = getattr(task, wanted.sort.lstrip("-"))
         return signer.sign(epoch, key, UUID(task.id), self._scope_of(wanted))
 
-    def change(self, task_id: str, changes: dict[str, str | None], versions: Versions) -> Task:
-        """The task with `changes` made: any of title, description and status.
+    def change(self, task_id: str, changes: dict[str, Any], versions: Versions) -> Task:
+        """Return the task with `changes` made: any of title, description and status, or `completed: False` to reopen it.
 
         Raises NotFound, PreconditionFailed where it is at none of `versions`, InvalidTransition.
         """

@@ -146,14 +146,18 @@ def _write(
 
 @cache
 def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> Statement:
-    """Sets `fields`. Where the status is one of them, only from a status in `sources`; where conditional, only at `versions`."""
+    """Sets `fields`. Where the status is one of them, only from a status in `sources`; where conditional, only at `versions`.
+
+    The field `completed` reopens a completed task.
+    """
     conditions = [_at_version()] if conditional else []
     if "status" in fields:
         conditions.append(_from_source())
-    target = STATUS if "status" in fields else None
-    return _write(
-        _locked(by_key, *conditions), target, {name: column_value(tasks.c[name]) for name in fields - {"status"}}
-    )
+    task = _locked(by_key, *conditions)
+    target: ColumnElement[str] | None = STATUS if "status" in fields else None
+    if "completed" in fields:
+        target = case((task.c.status == "completed", literal_column("'pending'")), else_=task.c.status)
+    return _write(task, target, {name: column_value(tasks.c[name]) for name in fields - {"status", "completed"}})
 
 
 @cache
