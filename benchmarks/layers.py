@@ -17,9 +17,9 @@ from pathlib import Path
 import psutil
 
 import prepare
-from todo_api.database import migrations
 from todo_api.database.database import Database
 from todo_api.database.greenlets import spawn
+from todo_api.provisioning import migrations
 from todo_api.tasks.service import TaskService
 
 SECONDS = 15

@@ -15,8 +15,8 @@ import psycopg2.errors
 
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.database.connection import engine_url
-from todo_api.database.migrations import migrate
 from todo_api.embedded import EmbeddedServer
+from todo_api.provisioning.migrations import migrate
 
 HERE = Path(__file__).parent
 VENV = HERE.parent / "build" / "bench-venv"

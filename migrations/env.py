@@ -8,8 +8,9 @@ from alembic import context
 from sqlalchemy import Connection, event, text
 
 from todo_api.config import Roles
-from todo_api.database import ONE_AT_A_TIME, SETTINGS, engine
+from todo_api.database import SETTINGS
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
+from todo_api.provisioning import ONE_AT_A_TIME, engine
 
 LOCK_TIMEOUT = "100ms"
 """Shorter than `QUEUE_LIMIT`: requests that wait behind a migration are not refused for it."""

@@ -12,7 +12,7 @@ from todo_api import api_keys, contract, services
 from todo_api.accounts import Account, Passwords, dump_account, sessions
 from todo_api.auth import ExternalTokens, TokenIssuer, TokenMemory, TokenVerifier, external_tokens
 from todo_api.config import Config, ConfigurationError, cursor_secret
-from todo_api.database import Database, Purging, migrations, readiness
+from todo_api.database import Database, Purging
 from todo_api.http import (
     INTERNAL_ERROR,
     KINDS,
@@ -31,6 +31,7 @@ from todo_api.http import (
 from todo_api.idempotency import Replies
 from todo_api.observability import Exposition, Layout, Memory, Recorder, RequestLog, Watcher, vocabulary
 from todo_api.operations import Readiness
+from todo_api.provisioning import migrations, readiness
 from todo_api.site import Makers, Pages, discovery, published, reference
 from todo_api.tasks import CursorSigner, Task, dump_task
 from todo_api.throttling import FamiliarPairs, Limits

@@ -7,7 +7,7 @@ of its own.
 from alembic import op
 from sqlalchemy import text
 
-from todo_api.database import ONE_AT_A_TIME
+from todo_api.provisioning import ONE_AT_A_TIME
 
 revision = "0014"
 down_revision = "0013"

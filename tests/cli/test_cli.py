@@ -15,8 +15,8 @@ from tests.support.credentials import SECRET
 from tests.support.databases import database_url, execute
 from tests.support.live import Live, refusal, run
 from todo_api import contract
-from todo_api.database import migrations
 from todo_api.embedded import EmbeddedServer
+from todo_api.provisioning import migrations
 
 NOWHERE = "postgresql://user:word@127.0.0.1:1/tasks"
 OWN = {"DATABASE_URL": NOWHERE, "JWT_SECRET": SECRET}

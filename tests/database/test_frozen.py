@@ -29,9 +29,9 @@ from todo_api.database import database as db
 from todo_api.database.database import Database
 from todo_api.database.greenlets import spawn, wait
 from todo_api.database.pool import SWEEP
-from todo_api.database.readiness import check_database
 from todo_api.embedded import EmbeddedServer
 from todo_api.errors import Unavailable
+from todo_api.provisioning.readiness import check_database
 
 TASKS = "/api/v1/me/tasks"
 BUSY = 1.5

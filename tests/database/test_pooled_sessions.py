@@ -17,10 +17,10 @@ from tests.support.live import run
 from tests.support.on_loop import on_loop
 from tests.support.pooler import SESSIONS, Pooler
 from todo_api.config import Config
-from todo_api.database import migrations
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement, given
 from todo_api.embedded import EmbeddedServer
+from todo_api.provisioning import migrations
 
 TASKS = "/api/v1/me/tasks"
 USERS = [f"user-{number}" for number in range(8)]

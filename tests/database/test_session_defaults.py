@@ -16,9 +16,9 @@ from tests.support.kinds import KINDS, new_token
 from tests.support.pooler import Pooler
 from tests.support.rows import rows
 from todo_api.config import Config
-from todo_api.database import migrations
 from todo_api.database.connection import connect
 from todo_api.embedded import EmbeddedServer
+from todo_api.provisioning import migrations
 
 TASKS = "/api/v1/me/tasks"
 PASSWORD = "correct horse battery staple"

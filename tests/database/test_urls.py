@@ -13,8 +13,8 @@ from tests.support.credentials import SECRET, token
 from tests.support.live import refusal
 from tests.support.proxy import Proxy
 from todo_api.config import Config
-from todo_api.database import migrations
 from todo_api.database.url import UrlError, each_host, parameters
+from todo_api.provisioning import migrations
 
 FORMS = {
     "two hosts, the first one closed": "postgresql://todo@127.0.0.1:1,127.0.0.1:{port}/{name}",

@@ -13,9 +13,9 @@ from tests.support.backups import backed_up, insert, migrated_server, restored, 
 from tests.support.credentials import SECRET
 from tests.support.databases import execute
 from tests.support.live import refusal
-from todo_api.database import migrations
 from todo_api.embedded import EmbeddedServer
 from todo_api.embedded import backup as backups
+from todo_api.provisioning import migrations
 
 
 @pytest.fixture(scope="module")

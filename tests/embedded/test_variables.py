@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.live import run
-from todo_api.database import migrations
+from todo_api.provisioning import migrations
 
 VARIABLES = {
     "PGSERVICE": "elsewhere",

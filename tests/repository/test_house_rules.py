@@ -12,6 +12,7 @@ SOURCES = sorted(path for folder in ("todo_api", "migrations", "tests") for path
 
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
 REASONED = r"# (type: ignore\[[a-z-]+(, [a-z-]+)*\]|noqa: [A-Z]+\d+(, [A-Z]+\d+)*)  # \w"
+LARGEST_PACKAGE = 1500
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 50
 MOST_AT_TOP = 8
@@ -65,10 +66,14 @@ def words(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)}
 
 
+def lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
 def matches(path: Path, pattern: str) -> list[str]:
     """The places, as `file:line`, where a line has the pattern."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [f"{path.relative_to(ROOT)}:{number}" for number, line in enumerate(lines, 1) if re.search(pattern, line)]
+    numbered = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    return [f"{path.relative_to(ROOT)}:{number}" for number, line in numbered if re.search(pattern, line)]
 
 
 def test_packages_are_imported_through_what_they_export() -> None:
@@ -130,8 +135,17 @@ def test_environment_is_read_in_one_place() -> None:
 
 
 def test_files_are_short_enough_to_read() -> None:
-    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    lengths = {str(path.relative_to(ROOT)): lines(path) for path in SOURCES}
     assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def test_packages_are_small_enough_to_know() -> None:
+    lengths = {
+        str(folder.relative_to(ROOT)): sum(map(lines, folder.rglob("*.py")))
+        for folder in PACKAGE.iterdir()
+        if folder.is_dir()
+    }
+    assert {name: length for name, length in lengths.items() if length > LARGEST_PACKAGE} == {}
 
 
 def test_functions_are_short_enough_to_read() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tests.support.databases import execute
 from tests.support.live import run
-from todo_api.database import migrations
 from todo_api.embedded import EmbeddedServer
 from todo_api.embedded import backup as backups
+from todo_api.provisioning import migrations
 
 
 @contextmanager

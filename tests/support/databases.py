@@ -9,9 +9,9 @@ import psycopg2
 from sqlalchemy.engine import make_url
 
 from tests.support.rows import rows
-from todo_api.database import migrations
 from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
+from todo_api.provisioning import migrations
 
 SERVER_URL = "TEST_SERVER_URL"
 """The variable that names a PostgreSQL to use, as its superuser, in place of one that the run starts."""

@@ -16,9 +16,9 @@ from tests.support.credentials import PASSWORD, token
 from tests.support.databases import database_url, execute
 from tests.support.live import COMMAND, Live, refusal, run
 from todo_api.config.secrets import kept_secret
-from todo_api.database import epochs, migrations
 from todo_api.embedded import EmbeddedServer
 from todo_api.embedded import backup as backups
+from todo_api.provisioning import epochs, migrations
 
 README = Path(__file__).parents[2] / "README.md"
 TASKS = "/api/v1/me/tasks"

@@ -13,7 +13,7 @@ from tests.support.live import run
 from tests.support.rows import rows
 from tests.support.users import User
 from todo_api.config import Config
-from todo_api.database import epochs
+from todo_api.provisioning import epochs
 
 TASKS = "/api/v1/me/tasks"
 ACCOUNT = "/api/v1/me/account"

@@ -18,11 +18,12 @@ from todo_api.auth import description, external_tokens
 from todo_api.cli.commands import CommandError, loaded, refuse_taken, say, warn_of_unknown_settings, with_secret
 from todo_api.cli.reload import serve_and_reload
 from todo_api.config import Config, ConfigurationError, is_handed_a_socket
-from todo_api.database import DatabaseUnfitError, UrlError, epochs, ignore_environment, migrations, parameters, reason
+from todo_api.database import UrlError, ignore_environment, parameters, reason
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.embedded import backup as backups
 from todo_api.errors import Unavailable
 from todo_api.observability import logs
+from todo_api.provisioning import DatabaseUnfitError, epochs, migrations
 
 
 @contextmanager

@@ -20,8 +20,8 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  # a class with a small name
 from sqlalchemy.engine import make_url
 
-from todo_api.database import epochs, migrations
 from todo_api.embedded.server import DATABASE, EmbeddedServer, EmbeddedUnavailable
+from todo_api.provisioning import epochs, migrations
 
 MAGIC = b"PGDMP"
 VERSIONS = "public.alembic_version"

@@ -14,7 +14,7 @@ import psycopg2
 from tests.support.live import environment
 from tests.system.faults.proxy import Proxy
 from tests.system.faults.stage import PATIENCE, Stage, next_release, until
-from todo_api.database import migrations
+from todo_api.provisioning import migrations
 
 ROOT = Path(__file__).parents[3]
 FROZEN_SECONDS = 10

@@ -13,10 +13,10 @@ from sqlalchemy import create_engine
 from tests.support.catalogue import schema
 from tests.support.databases import database_url, execute
 from tests.support.rows import rows
-from todo_api.database import migrations
 from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
 from todo_api.errors import Unavailable
+from todo_api.provisioning import migrations
 
 LIMITS = "current_setting('lock_timeout') || ' ' || current_setting('statement_timeout')"
 WATCH = f"""

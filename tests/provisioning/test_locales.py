@@ -9,8 +9,8 @@ from psycopg2.errors import CheckViolation
 
 from tests.support.client import Client
 from tests.support.databases import database_url, execute
-from todo_api.database import migrations
 from todo_api.embedded import EmbeddedServer
+from todo_api.provisioning import migrations
 
 TASKS = "/api/v1/me/tasks"
 LOCALES = {

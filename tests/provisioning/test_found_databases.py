@@ -16,9 +16,9 @@ from tests.support.live import refusal, run
 from tests.support.proxy import Proxy
 from tests.support.rows import rows
 from todo_api.config import Config
-from todo_api.database import migrations
-from todo_api.database.checks import DatabaseUnfitError, ServerFacts, refuse_server
 from todo_api.embedded import EmbeddedServer
+from todo_api.provisioning import migrations
+from todo_api.provisioning.checks import DatabaseUnfitError, ServerFacts, refuse_server
 
 TASKS = "/api/v1/me/tasks"
 Make = Callable[..., str]

@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from todo_api.database.connection import connect
+from todo_api.database import connect
 from todo_api.models import EPOCH
 
 JUMP = 2**32

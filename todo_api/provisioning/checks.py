@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from psycopg2 import errors
 
 from todo_api.config import Roles
-from todo_api.database.connection import STRINGS_ADVICE
+from todo_api.database import STRINGS_ADVICE
 from todo_api.models import metadata
 
 OLDEST = 15

@@ -20,11 +20,11 @@ from tests.support.client import Client
 from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
 from todo_api.config import Config
-from todo_api.database import migrations
-from todo_api.database.checks import DatabaseUnfitError
 from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
+from todo_api.provisioning import migrations
+from todo_api.provisioning.checks import DatabaseUnfitError
 
 ROOT = Path(__file__).parents[2]
 
@@ -156,7 +156,7 @@ def test_alembic_check_from_the_checkout_finds_nothing(url: str) -> None:
 
 
 def test_migrate_by_two_processes_at_once_does_it_once(empty: str) -> None:
-    program = "import sys; from todo_api.database import migrations; migrations.migrate(sys.argv[1])"
+    program = "import sys; from todo_api.provisioning import migrations; migrations.migrate(sys.argv[1])"
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     engine = create_engine(engine_url(empty), isolation_level="AUTOCOMMIT")
     with engine.connect() as holder:

@@ -13,9 +13,9 @@ from sqlalchemy.pool import NullPool
 
 from todo_api.config import ROLE_PREFIX, Roles
 from todo_api.contract import shipped
-from todo_api.database.checks import OURS, DatabaseUnfitError, current_revision
-from todo_api.database.connection import connect, driver_error, reason
+from todo_api.database import connect, driver_error, reason
 from todo_api.errors import Unavailable
+from todo_api.provisioning.checks import OURS, DatabaseUnfitError, current_revision
 
 if TYPE_CHECKING:  # half a second to import, and needed only where there is something to migrate
     from alembic.config import Config as AlembicConfig

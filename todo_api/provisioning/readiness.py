@@ -4,10 +4,9 @@ import re
 
 from psycopg2 import errors
 
-from todo_api.database.checks import SERVER, DatabaseUnfitError, ServerFacts, refuse_server
-from todo_api.database.connection import EACH_TIME, reason
-from todo_api.database.database import Database
+from todo_api.database import EACH_TIME, Database, reason
 from todo_api.errors import Unavailable
+from todo_api.provisioning.checks import SERVER, DatabaseUnfitError, ServerFacts, refuse_server
 
 USER_RIGHTS = {
     "users": "SELECT INSERT UPDATE DELETE",
