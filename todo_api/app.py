@@ -19,6 +19,7 @@ from todo_api.http import (
     AdmissionControl,
     BearerHandler,
     Bridge,
+    Compression,
     ContractApp,
     Cors,
     Envelope,
@@ -184,6 +185,7 @@ def _middlewares(
     return [
         LifespanMiddleware,
         partial(Envelope, watchers=watch.watchers),
+        Compression,
         *([cors] if config.cors_origins else []),
         partial(Problems, represent=_represent),
         partial(Pages, pages=_pages(config), count=limits.of_pages),

@@ -1,6 +1,7 @@
 """A client of the service for tests: talks ASGI to it, sends exactly the bytes it is told to, and holds every reply to the contract."""
 
 import asyncio
+import gzip
 import json
 import threading
 from collections.abc import Iterable, Iterator
@@ -23,8 +24,13 @@ class Reply:
         self.headers = dict(self.header_list)
         self.body = body
 
+    @property
+    def content(self) -> bytes:
+        """The body, without its content coding."""
+        return gzip.decompress(self.body) if self.headers.get("content-encoding") == "gzip" else self.body
+
     def json(self) -> Any:
-        return json.loads(self.body)
+        return json.loads(self.content)
 
     @property
     def code(self) -> str:

@@ -1,6 +1,6 @@
 """The contract-driven ASGI pipeline, from a request to its handler and back. It knows no task.
 
-Middlewares from the outside in: `request_id`, `cors`, `problems`, `routing`, `authentication`, `validation`, `dispatch`.
+Middlewares from the outside in: `request_id`, `compression`, `cors`, `problems`, `routing`, `authentication`, `validation`, `dispatch`.
 `validation` checks what the contract says: `authorization`, the parameters and the `body`.
 `admission` gives out the slots that requests wait for; `errors` are of HTTP, and `problems` is where any error becomes a reply.
 `connexion_app` is how Connexion takes a contract and finds the handlers; `checking` refuses a contract that they do not fit.
@@ -9,6 +9,7 @@ Middlewares from the outside in: `request_id`, `cors`, `problems`, `routing`, `a
 from todo_api.http.admission import AdmissionControl
 from todo_api.http.authentication import BearerHandler, Lookups
 from todo_api.http.checking import check
+from todo_api.http.compression import Compression
 from todo_api.http.connexion_app import ContractApp, TagResolver
 from todo_api.http.cors import Cors
 from todo_api.http.dispatch import Bridge, Reply
@@ -38,6 +39,7 @@ __all__ = [
     "BadRequest",
     "BearerHandler",
     "Bridge",
+    "Compression",
     "ContractApp",
     "Cors",
     "Envelope",
