@@ -104,6 +104,19 @@ def test_migrate_beside_another_programs_table_is_refused(make: Make, tmp_path: 
     )
 
 
+def test_migrate_beside_a_revision_that_the_role_may_not_read_is_refused(make: Make, tmp_path: Path) -> None:
+    url = make()
+    rows(url, "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('0001')")
+    line = refusal("migrate", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET)
+    assert line == (
+        f"the role {name_of(url)} may not read the table alembic_version of the database {name_of(url)}:"
+        " use its owner, or give the service a database of its own."
+    )
+    assert [name for (name,) in rows(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")] == [
+        "alembic_version"
+    ]
+
+
 @pytest.mark.parametrize(
     ("default", "says"),
     [

@@ -52,8 +52,8 @@ class Body:
             elif name == b"content-encoding":
                 codings.append(value)
         try:
-            async with asyncio.timeout(self._seconds) as time:
-                content = await _receive(receive, lengths, time)
+            async with asyncio.timeout(self._seconds):
+                content = await _receive(receive, lengths)
         except TimeoutError as error:
             raise RequestTimeout from error
         if not content and not types:
@@ -75,12 +75,11 @@ class Body:
             violations.append(Violation("body", "", "required", "A body is required."))
 
 
-async def _receive(receive: Receive, lengths: list[bytes], time: asyncio.Timeout) -> bytes:
+async def _receive(receive: Receive, lengths: list[bytes]) -> bytes:
     if lengths and int(lengths[0]) > MAX_BODY:
         raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
     content = bytearray()
-    # A piece that comes at the very end of the time may have kept it from ending the wait.
-    while not time.expired():
+    while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise MalformedJson("The body ended before it was complete.")
@@ -89,7 +88,6 @@ async def _receive(receive: Receive, lengths: list[bytes], time: asyncio.Timeout
             raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
         if not message.get("more_body", False):
             return bytes(content)
-    raise TimeoutError
 
 
 def parse(content: bytes) -> Any:

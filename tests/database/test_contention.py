@@ -1,0 +1,91 @@
+"""Writes that another writer beats each time: they are tried again, five times in all, and then refused."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.support.client import Client, Reply
+from tests.support.rows import rows
+
+ATTEMPTS = 5
+TASKS = "/api/v1/me/tasks"
+ACCOUNT = "/api/v1/me/account"
+
+WRITES: dict[str, tuple[str, Callable[[Client, str, dict[str, str]], Reply]]] = {
+    "updateTask": ("UPDATE ON users", lambda ada, task, sent: ada.patch(task, {"title": "New"}, headers=sent)),
+    "updateTask-status": (
+        "UPDATE ON users",
+        lambda ada, task, sent: ada.patch(task, {"status": "in_progress"}, headers=sent),
+    ),
+    "completeTask": (
+        "UPDATE ON users",
+        lambda ada, task, sent: ada.patch(f"{task}/complete", {"completed": True}, headers=sent),
+    ),
+    "completeTask-toggle": ("UPDATE ON users", lambda ada, task, sent: ada.patch(f"{task}/complete", headers=sent)),
+    "deleteTask": ("DELETE ON tasks", lambda ada, task, sent: ada.delete(task, headers=sent)),
+}
+"""Each write with what another writer keeps it from: none of its rows comes back, as where the row has changed meanwhile."""
+
+OTHER_WRITER = """
+    CREATE SEQUENCE beaten;
+    CREATE FUNCTION beat() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+        BEGIN
+            IF nextval('public.beaten') <= {times} THEN RETURN NULL; END IF;
+            IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+            RETURN NEW;
+        END $$;
+    CREATE TRIGGER beat BEFORE {write} FOR EACH ROW EXECUTE FUNCTION beat();
+"""
+
+
+@pytest.fixture
+def beaten(direct: str) -> Callable[[str, int], Any]:
+    """Has the first so many of these writes beaten while the block runs, and says how many there were."""
+
+    @contextmanager
+    def one(write: str, times: int) -> Iterator[Callable[[], int]]:
+        rows(direct, OTHER_WRITER.format(write=write, times=times))
+        try:
+            yield lambda: int(rows(direct, "SELECT last_value FROM beaten")[0][0])
+        finally:
+            rows(direct, "DROP FUNCTION beat CASCADE; DROP SEQUENCE beaten")
+
+    return one
+
+
+@pytest.mark.parametrize("condition", [{}, {"If-Match": '"1"'}], ids=["any-version", "at-its-version"])
+@pytest.mark.parametrize("name", WRITES)
+def test_write_to_a_task_beaten_four_times_succeeds_and_five_times_is_503(
+    ada: Client, beaten: Callable[[str, int], Any], name: str, condition: dict[str, str]
+) -> None:
+    write, send = WRITES[name]
+    task = ada.post(TASKS, {"title": "Contended"}).json()
+    path = f"{TASKS}/{task['id']}"
+    with beaten(write, ATTEMPTS) as attempts:
+        reply = send(ada, path, condition)
+        assert (reply.status, reply.code) == (503, "unavailable")
+        assert reply.json()["detail"] == "The task keeps changing. Try again."
+        assert attempts() == ATTEMPTS
+    assert ada.get(path).json() == task
+    with beaten(write, ATTEMPTS - 1) as attempts:
+        assert send(ada, path, condition).status in (200, 204)
+        assert attempts() == ATTEMPTS
+    assert ada.get(path).status == 404 or ada.get(path).json()["version"] == 2
+
+
+def test_update_account_beaten_four_times_succeeds_and_five_times_is_503(
+    ada: Client, beaten: Callable[[str, int], Any]
+) -> None:
+    account = ada.get(ACCOUNT)
+    condition = {"If-Match": account.headers["etag"]}
+    with beaten("UPDATE ON users", ATTEMPTS) as attempts:
+        reply = ada.patch(ACCOUNT, {"name": "New"}, headers=condition)
+        assert (reply.status, reply.code) == (503, "unavailable")
+        assert reply.json()["detail"] == "The account keeps changing. Try again."
+        assert attempts() == ATTEMPTS
+    assert ada.get(ACCOUNT).json() == account.json()
+    with beaten("UPDATE ON users", ATTEMPTS - 1) as attempts:
+        assert ada.patch(ACCOUNT, {"name": "New"}, headers=condition).json()["name"] == "New"
+        assert attempts() == ATTEMPTS
