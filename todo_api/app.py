@@ -15,22 +15,30 @@ from todo_api.config import Config, ConfigurationError, cursor_secret
 from todo_api.database import Database, Purging
 from todo_api.http import (
     INTERNAL_ERROR,
-    KINDS,
+    PROBLEM_TYPES,
     AdmissionControl,
     BearerHandler,
-    Bridge,
     Compression,
     ContractApp,
     Cors,
-    Envelope,
-    Lookups,
+    HandlerDispatch,
     Problems,
+    RequestIdMiddleware,
     Routing,
     TagResolver,
+    TokenLookup,
     Validation,
 )
 from todo_api.idempotency import Replies
-from todo_api.observability import Exposition, Layout, Memory, Recorder, RequestLog, Watcher, vocabulary
+from todo_api.observability import (
+    CounterLayout,
+    Exposition,
+    MetricsRecorder,
+    Observer,
+    RequestLog,
+    SharedCounters,
+    label_values,
+)
 from todo_api.operations import Readiness
 from todo_api.provisioning import migrations, readiness
 from todo_api.site import Makers, Pages, discovery, published, reference
@@ -62,40 +70,42 @@ _CORS_ALLOWED = [
 ]
 
 
-class Watch(NamedTuple):
+class Observers(NamedTuple):
     """What watches the application of one worker. `log` is None where requests are not logged, `traces` where there are none."""
 
-    memory: Memory
-    recorder: Recorder
+    counters: SharedCounters
+    recorder: MetricsRecorder
     log: RequestLog | None
     traces: "Traces | None" = None
 
     @property
-    def watchers(self) -> tuple[Watcher, ...]:
+    def active(self) -> tuple[Observer, ...]:
         """Those who are told of each request."""
         return tuple(watcher for watcher in (self.recorder, self.log, self.traces) if watcher)
 
 
-def new_memory(slots: int) -> Memory:
-    """Memory for the metrics of so many workers at once."""
+def new_counters(slots: int) -> SharedCounters:
+    """SharedCounters for the metrics of so many workers at once."""
     contracts = [contract.load(path) for path in (contract.TASK_API, contract.OPS_API)]
-    kinds = [(kind.status, kind.code) for kind in (*KINDS.values(), INTERNAL_ERROR)]
-    return Memory(Layout(vocabulary(contracts, kinds)), slots)
+    kinds = [(kind.status, kind.code) for kind in (*PROBLEM_TYPES.values(), INTERNAL_ERROR)]
+    return SharedCounters(CounterLayout(label_values(contracts, kinds)), slots)
 
 
-def _alone() -> Watch:
-    memory = new_memory(1)
-    return Watch(memory, Recorder(memory, memory.take()), None)
+def _unshared_observers() -> Observers:
+    counters = new_counters(1)
+    return Observers(counters, MetricsRecorder(counters, counters.acquire_slot()), None)
 
 
-def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPairs | None = None) -> ContractApp:
+def create_app(
+    config: Config, observers: Observers | None = None, familiar: FamiliarPairs | None = None
+) -> ContractApp:
     """The service as an ASGI application. `config` names the database and the secret."""
-    watch = watch or _alone()
+    observers = observers or _unshared_observers()
     url = _database_url(config)
     connections = config.threads_of_worker + 1  # readiness does not wait for requests
-    used, prefix = watch.recorder.connection_used, config.database_role_prefix
+    used, prefix = observers.recorder.add_connections_in_use, config.database_role_prefix
     database = Database(url, pool_size=connections, watch=used, role_prefix=prefix)
-    watch.recorder.connections(connections)
+    observers.recorder.set_pool_size(connections)
     external = None if config.own_accounts else external_tokens(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
@@ -110,14 +120,14 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
         issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.own_accounts else None,
         session_lifetime=config.session_lifetime,
         readiness=Readiness(_checks(database, external)),
-        metrics=Exposition(watch.memory).text,
+        metrics=Exposition(observers.counters).text,
     )
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
-        if watch.log:
-            watch.log.begin()
-        traces, issuer = watch.traces or nullcontext(), external or nullcontext()
+        if observers.log:
+            observers.log.start_redacting()
+        traces, issuer = observers.traces or nullcontext(), external or nullcontext()
         async with limits, traces, issuer, Purging(partial(_purge, replies, database)):
             yield
         database.close()
@@ -126,7 +136,7 @@ def create_app(config: Config, watch: Watch | None = None, familiar: FamiliarPai
     app = ContractApp(
         __name__,
         lifespan=lifespan,
-        middlewares=_middlewares(config, database, watch, limits, admission),
+        middlewares=_middlewares(config, database, observers, limits, admission),
         resolver=TagResolver(),
         security_map={"bearer": lambda: bearer},
     )
@@ -151,10 +161,10 @@ def _checks(database: Database, external: ExternalTokens | None) -> dict[str, Ca
     return checks | ({"issuer_keys": external.check} if external else {})
 
 
-def _key_lookups(database: Database, admission: AdmissionControl) -> Lookups:
+def _key_lookups(database: Database, admission: AdmissionControl) -> TokenLookup:
     """Nothing is kept of API keys between requests, so that a revoked one is refused on the next, by every worker."""
     find = partial(api_keys.find, database.as_key)
-    return Lookups(api_keys.PREFIX, api_keys.digest, find, admission=admission, spent=database.spent)
+    return TokenLookup(api_keys.PREFIX, api_keys.digest, find, admission=admission, read_usage=database.spent)
 
 
 def _purge(replies: Replies, database: Database) -> int:
@@ -166,13 +176,13 @@ def _pages(config: Config) -> Makers:
     return published(contract.TASK_API) | reference.pages(contract.TASK_API) | discovery.pages(config)
 
 
-def _represent(current: Task | Account) -> dict[str, Any]:
+def _serialize_current(current: Task | Account) -> dict[str, Any]:
     """What stands in the way of a conditional write, as JSON."""
     return dump_account(current) if isinstance(current, Account) else dump_task(current)
 
 
 def _middlewares(
-    config: Config, database: Database, watch: Watch, limits: Limits, admission: AdmissionControl
+    config: Config, database: Database, observers: Observers, limits: Limits, admission: AdmissionControl
 ) -> list[Any]:
     """From the outside in."""
     cors = partial(
@@ -184,10 +194,10 @@ def _middlewares(
     )
     return [
         LifespanMiddleware,
-        partial(Envelope, watchers=watch.watchers),
+        partial(RequestIdMiddleware, observers=observers.active),
         Compression,
         *([cors] if config.cors_origins else []),
-        partial(Problems, represent=_represent),
+        partial(Problems, serialize=_serialize_current),
         partial(Pages, pages=_pages(config), count=limits.of_pages),
         *limits.of_addresses,
         Routing,
@@ -195,5 +205,5 @@ def _middlewares(
         *limits.of_users,
         partial(Validation, body_timeout=config.body_timeout),
         *limits.of_attempts,
-        partial(Bridge, admission=admission, spent=database.spent),
+        partial(HandlerDispatch, admission=admission, read_usage=database.spent),
     ]

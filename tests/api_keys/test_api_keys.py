@@ -348,7 +348,7 @@ def test_revoked_key_is_refused_on_the_next_request_by_every_worker(url: str, tm
             while len({worker for worker, _ in found}) < 2 and time.monotonic() < deadline:
                 for number in range(20):
                     service.request("GET", TASKS, b"", f"X-Request-ID: {name}-{number}", token=made["key"])
-                time.sleep(4 * logs.GATHERING)
+                time.sleep(4 * logs.FLUSH_INTERVAL)
                 lines = [json.loads(line) for line in service.output().splitlines()]
                 of_ours = [line for line in lines if str(line.get("request_id", "")).startswith(name)]
                 found = {(line["process"], line["status"]) for line in of_ours}

@@ -15,7 +15,7 @@ from tests.support.live import environment, free_port, interruptible
 from todo_api import contract
 from todo_api.contract import ContractError, place
 from todo_api.contract.bundling import bundle, to_yaml
-from todo_api.http.checking import check
+from todo_api.http.contract_check import check_contract
 
 FOLDER = contract.TASK_API.parent
 LONGEST = 800
@@ -62,7 +62,7 @@ def mistake(folder: Path) -> str:
     """Return what stops the start with the copy of the contract."""
     for name in ("task-api.yaml", "ops-api.yaml"):
         try:
-            check(folder / "openapi" / name)
+            check_contract(folder / "openapi" / name)
         except ContractError as error:
             return str(error)
     return "none"
@@ -223,7 +223,7 @@ MISTAKES: dict[str, tuple[str, str, str, int | None, str]] = {
     "no tag": ("tasks.yaml", f"{LIST}{TAG}", LIST, 0, "An operation needs an operationId and one tag."),
     "a handler that does not take a parameter": (
         *("tasks.yaml", GET, GET.replace("getTask", "listTasks"), 0),
-        "listTasks: the contract hands the handler",
+        "listTasks: the contract passes",
     ),
     "a scope that is missing": (
         *("tasks.yaml", f"{LIST}{TAG}{SCOPE}", f"{LIST}{TAG}", 0),

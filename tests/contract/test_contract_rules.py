@@ -248,7 +248,7 @@ def test_problem_texts_are_those_of_the_contracts_codes_and_of_every_error() -> 
     tasks, _ = CONTRACTS.values()
     codes = tasks["components"]["schemas"]["ProblemCode"]["enum"]
     assert sorted(contract.problem_texts()) == sorted(codes)
-    assert {kind.code for kind in (*problems.KINDS.values(), problems.INTERNAL_ERROR)} == {*codes}
+    assert {kind.code for kind in (*problems.PROBLEM_TYPES.values(), problems.INTERNAL_ERROR)} == {*codes}
 
 
 def test_problem_titles_and_statuses_of_examples_are_those_of_problem_texts() -> None:

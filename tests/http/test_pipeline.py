@@ -16,11 +16,11 @@ from tests.support.client import Client, Reply, event_loop
 from todo_api.contract.rules import json_schema
 from todo_api.errors import Unauthorized
 from todo_api.http.admission import AdmissionControl
-from todo_api.http.authentication import BearerHandler, Lookups
+from todo_api.http.authentication import BearerHandler, TokenLookup
 from todo_api.http.connexion_app import TagResolver
-from todo_api.http.dispatch import Bridge
+from todo_api.http.dispatch import HandlerDispatch
 from todo_api.http.problems import Problems
-from todo_api.http.request_id import Envelope
+from todo_api.http.request_id import RequestIdMiddleware
 from todo_api.http.routing import Routing
 from todo_api.http.validation import Validation
 
@@ -114,16 +114,18 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
     with event_loop() as loop:
 
         def make(contract: dict[str, Any]) -> Client:
-            tattoos = Lookups("ink-", str, tattooed, admission=AdmissionControl(), spent=lambda: (1, 0.5, 0.25))
+            tattoos = TokenLookup(
+                "ink-", str, tattooed, admission=AdmissionControl(), read_usage=lambda: (1, 0.5, 0.25)
+            )
             app = FlaskApp(
                 __name__,
                 middlewares=[
-                    Envelope,
-                    partial(Problems, represent=str),
+                    RequestIdMiddleware,
+                    partial(Problems, serialize=str),
                     Routing,
                     SecurityMiddleware,
                     Validation,
-                    Bridge,
+                    HandlerDispatch,
                 ],
                 resolver=TagResolver(),
                 security_map={"bearer": lambda: BearerHandler(verify, tattoos)},
@@ -229,7 +231,7 @@ def test_pipeline_secured_operation_without_a_scope_stops_the_start(serve: Calla
 
 
 def test_pipeline_public_operation_whose_handler_wants_the_user_stops_the_start(serve: Callable[..., Client]) -> None:
-    with pytest.raises(TypeError, match="paintBoat: the contract hands the handler"):
+    with pytest.raises(TypeError, match="paintBoat: the contract passes"):
         serve(public()).put("/v9/boats/ann", {"colour": "red"})
 
 
@@ -261,7 +263,7 @@ def test_pipeline_method_renamed_in_contract_moves_the_operation(serve: Callable
 
 def test_pipeline_handler_that_does_not_fit_the_contract_stops_the_start(serve: Callable[..., Client]) -> None:
     contract = changed("parameters", value=CONTRACT["paths"]["/boats/{name}"]["put"]["parameters"][:1])
-    with pytest.raises(TypeError, match="paintBoat: the contract hands the handler"):
+    with pytest.raises(TypeError, match="paintBoat: the contract passes"):
         serve(contract).put("/v9/boats/ann", {"colour": "red"})
 
 

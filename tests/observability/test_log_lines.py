@@ -19,7 +19,7 @@ ESCAPES = ["\x1b[2J", "\x9b2J", "\x08", "\x00", "\x7f", "\u202e", "\u2066"]
 
 def rendered(form: str, **members: object) -> bytes:
     line = {"time": datetime(2026, 1, 1, tzinfo=UTC), "level": "info", "event": "event"} | members
-    return logs.FORMS[form](line)
+    return logs.RENDERERS[form](line)
 
 
 @pytest.mark.parametrize("end", ENDS, ids=ascii)
@@ -60,11 +60,11 @@ def test_record_of_a_library_with_a_line_end_in_an_argument_is_one_line(end: str
 
     def keep(_: object, __: str, line: structlog.typing.EventDict) -> bytes:
         line |= {"time": datetime(2026, 1, 1, tzinfo=UTC), "level": "warning"}
-        lines.append(logs.FORMS["text"](line))
+        lines.append(logs.RENDERERS["text"](line))
         raise structlog.DropEvent
 
     logger = structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.make_filtering_bound_logger(0))
-    logs.Handler(logger.bind()).emit(
+    logs.StructlogHandler(logger.bind()).emit(
         logging.LogRecord("x", logging.WARNING, __file__, 1, "said %s", (f"a{end}{FORGED}",), None)
     )
     assert [len(line.decode().splitlines()) for line in lines] == [1]

@@ -18,7 +18,7 @@ from tests.support.databases import execute
 from tests.support.live import Live
 from todo_api.errors import Unauthorized
 from todo_api.observability import logs
-from todo_api.observability.request_record import Exchange
+from todo_api.observability.request_record import RequestRecord
 
 TASKS = "/api/v1/me/tasks"
 KEYS = "/api/v1/me/keys"
@@ -50,7 +50,7 @@ def live(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 def lines(service: Live) -> list[dict[str, Any]]:
     """Everything it has logged so far; fails where a line is no JSON object."""
-    time.sleep(4 * logs.GATHERING)
+    time.sleep(4 * logs.FLUSH_INTERVAL)
     return [dict(json.loads(line)) for line in service.output().splitlines()]
 
 
@@ -246,16 +246,16 @@ def pipe() -> Iterator[tuple[int, int]]:
 def written(pipe: tuple[int, int], form: str, least: int, *statuses: int, **known: object) -> list[str]:
     """The lines of requests that ended with these statuses."""
     reader, writer = pipe
-    sink = logs.Sink(writer)
-    handler = logs.Handler(structlog.get_logger())
-    log = logs.RequestLog(logs.Logging(sink, handler, logs.FORMS[form], least), b"key")
+    sink = logs.LogWriter(writer)
+    handler = logs.StructlogHandler(structlog.get_logger())
+    log = logs.RequestLog(logs.LogConfig(sink, handler, logs.RENDERERS[form], least), b"key")
     for status in statuses:
-        exchange = Exchange("GET", "seen", None, (log,))
-        exchange.enter("getTask", "/api/v1/{user_id}/tasks/{task_id}")
-        exchange.status = status
+        record = RequestRecord("GET", "seen", None, (log,))
+        record.start("getTask", "/api/v1/{user_id}/tasks/{task_id}")
+        record.status = status
         for name, value in known.items():
-            setattr(exchange, name, value)
-        exchange.end()
+            setattr(record, name, value)
+        record.end()
     sink.close()
     os.write(writer, b"end")
     return os.read(reader, 65536).decode().splitlines()[:-1]
@@ -280,24 +280,24 @@ def test_log_at_level_warning_has_only_what_went_wrong_on_our_side(pipe: tuple[i
     assert [(line["status"], line["level"]) for line in lines] == [(500, "error"), (503, "warning")]
 
 
-def test_sink_that_nobody_reads_never_waits_and_counts_what_it_drops(pipe: tuple[int, int]) -> None:
+def test_log_writer_that_nobody_reads_never_waits_and_counts_what_it_drops(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
-    sink = logs.Sink(writer)
+    sink = logs.LogWriter(writer)
     began = time.monotonic()
-    for number in range(2 * logs.CAPACITY):
+    for number in range(2 * logs.MAX_QUEUED_LINES):
         sink.write(b"%06d" % number * 20)
     assert time.monotonic() - began < 5
     assert sink.dropped() > 0
     read = b""
-    while read.count(b"\n") < 2 * logs.CAPACITY - sink.dropped():
+    while read.count(b"\n") < 2 * logs.MAX_QUEUED_LINES - sink.dropped():
         read += os.read(reader, 65536)
     assert {len(line) for line in read.splitlines()} == {120}
 
 
-def test_sink_whose_reader_is_gone_goes_on() -> None:
+def test_log_writer_whose_reader_is_gone_goes_on() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    sink = logs.Sink(writer)
+    sink = logs.LogWriter(writer)
     sink.write(b"lost")
     deadline = time.monotonic() + 5
     while not sink.dropped() and time.monotonic() < deadline:
@@ -306,9 +306,9 @@ def test_sink_whose_reader_is_gone_goes_on() -> None:
     assert sink.dropped() == 1
 
 
-def test_sink_in_a_forked_process_has_its_own_lines_alone(pipe: tuple[int, int]) -> None:
+def test_log_writer_in_a_forked_process_has_its_own_lines_alone(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
-    sink = logs.Sink(writer)
+    sink = logs.LogWriter(writer)
     sink.write(b"parent")
     child = os.fork()
     if child == 0:
@@ -323,16 +323,16 @@ def test_sink_in_a_forked_process_has_its_own_lines_alone(pipe: tuple[int, int])
 def test_handler_tells_a_fault_of_the_start_in_full() -> None:
     written: list[Any] = []
 
-    class Recorder:
+    class MetricsRecorder:
         def log(self, level: int, event: str, **fields: Any) -> None:
             written.append((event, fields["exception"].partition(" at ")[0]))
 
-    handler = logs.Handler(Recorder())  # type: ignore[arg-type]  # all that it uses
+    handler = logs.StructlogHandler(MetricsRecorder())  # type: ignore[arg-type]  # all that it uses
     record = logging.makeLogRecord({"msg": "no start: %s", "args": (ValueError("walrus"),), "levelno": logging.ERROR})
     error = ValueError("walrus")
     record.exc_info = (ValueError, error, None)
     handler.emit(record)
-    handler.discreet = True
+    handler.redact = True
     record.args = (ValueError("walrus"),)
     handler.emit(record)
     assert written == [("no start: ValueError: walrus", "ValueError: walrus"), ("no start: ValueError", "ValueError")]

@@ -20,9 +20,9 @@ from tests.support.metrics import rise, samples, scrape_at_rest
 from tests.support.rows import rows
 from todo_api import contract
 from todo_api.api_keys.secret import make
-from todo_api.app import new_memory
-from todo_api.observability.metrics import Exposition, Memory, Recorder
-from todo_api.observability.request_record import Exchange
+from todo_api.app import new_counters
+from todo_api.observability.metrics import Exposition, MetricsRecorder, SharedCounters
+from todo_api.observability.request_record import RequestRecord
 
 DOCS = Path(__file__).parents[2] / "docs"
 TASKS = "/api/v1/me/tasks"
@@ -169,31 +169,31 @@ def test_get_metrics_in_process_has_its_media_type(anonymous: Client) -> None:
 
 
 @pytest.fixture
-def memory() -> Memory:
-    return new_memory(2)
+def counters() -> SharedCounters:
+    return new_counters(2)
 
 
-def test_memory_slot_given_back_keeps_its_counts_and_not_what_it_was_doing(memory: Memory) -> None:
-    slot = memory.take()
-    recorder = Recorder(memory, slot)
-    recorder.connections(9)
-    recorder.connection_used(1)
-    done, abandoned = [Exchange("GET", "id", None, (recorder,)) for _ in range(2)]
-    done.enter("getTask", "/")
-    abandoned.enter("getTask", "/")
+def test_counters_after_release_slot_keep_counters_and_reset_gauges(counters: SharedCounters) -> None:
+    slot = counters.acquire_slot()
+    recorder = MetricsRecorder(counters, slot)
+    recorder.set_pool_size(9)
+    recorder.add_connections_in_use(1)
+    done, abandoned = [RequestRecord("GET", "id", None, (recorder,)) for _ in range(2)]
+    done.start("getTask", "/")
+    abandoned.start("getTask", "/")
     done.end()
-    memory.give_back(slot)
-    found = samples(Exposition(memory).text().decode())
+    counters.release_slot(slot)
+    found = samples(Exposition(counters).text().decode())
     assert found[f"{DURATION}_count", ("getTask", "499")] == 1
     assert found["todo_api_requests_in_flight", ("getTask",)] == 0
     assert found["todo_api_database_connections_in_use", ()] == 0
-    assert memory.take() == slot
+    assert counters.acquire_slot() == slot
 
 
-def test_memory_two_workers_have_slots_of_their_own(memory: Memory) -> None:
-    for slot in (memory.take(), memory.take()):
-        Exchange("GET", "id", None, (Recorder(memory, slot),)).end()
-    assert samples(Exposition(memory).text().decode())[f"{DURATION}_count", ("none", "499")] == 2
+def test_counters_of_two_workers_have_separate_slots(counters: SharedCounters) -> None:
+    for slot in (counters.acquire_slot(), counters.acquire_slot()):
+        RequestRecord("GET", "id", None, (MetricsRecorder(counters, slot),)).end()
+    assert samples(Exposition(counters).text().decode())[f"{DURATION}_count", ("none", "499")] == 2
 
 
 def written_expressions() -> list[str]:

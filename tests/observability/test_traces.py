@@ -182,15 +182,15 @@ import asyncio, sys
 from tests.support.client import Client, event_loop
 from tests.support.contract_check import ContractCheck
 from tests.support.credentials import SECRET
-from todo_api.app import Watch, _alone, create_app
+from todo_api.app import _unshared_observers, create_app
 from todo_api.config import Config
 from todo_api.observability.tracing import Traces
 
-watch = _alone()._replace(traces=Traces(sys.argv[2]))
+observers = _unshared_observers()._replace(traces=Traces(sys.argv[2]))
 with event_loop() as loop:
-    client = Client(create_app(Config(database_url=sys.argv[1], jwt_secret=SECRET), watch), ContractCheck(), loop)
+    client = Client(create_app(Config(database_url=sys.argv[1], jwt_secret=SECRET), observers), ContractCheck(), loop)
     assert client.get("/health/ready").status == 503
-    asyncio.run_coroutine_threadsafe(watch.traces.__aexit__(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(observers.traces.__aexit__(), loop).result(10)
 """
     done = subprocess.run(
         [sys.executable, "-c", program, url, collector.endpoint],

@@ -155,8 +155,8 @@ class Listener(logging.Handler):
 
     def __init__(self, discretion: Discretion) -> None:
         super().__init__()
-        self._handler = logs.Handler(_Lines(discretion))  # type: ignore[arg-type]  # all that it uses
-        self._handler.discreet = True
+        self._handler = logs.StructlogHandler(_Lines(discretion))  # type: ignore[arg-type]  # all that it uses
+        self._handler.redact = True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Takes note of a record, and leaves it as it is."""

@@ -59,8 +59,8 @@ def test_addresses_over_their_limit_are_remembered_by_no_more_than_so_many_and_a
     limit = Limit(Rate(1, 86400), Addresses())
 
     async def is_refused(address: str) -> bool:
-        exchange = SimpleNamespace(subject=None)
-        state = {"exchange": exchange, "headers": []}
+        record = SimpleNamespace(subject=None)
+        state = {"record": record, "headers": []}
         try:
             await limit.count({"type": "http", "client": (address, 1), "headers": [], "state": state})
         except RateLimited:

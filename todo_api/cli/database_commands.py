@@ -64,10 +64,10 @@ def serve(options: argparse.Namespace) -> None:
         say(description(config))
     gc.disable()  # until there is an application, for the same reason as in cli.py
     server = import_server()
-    from todo_api.http import check  # noqa: PLC0415  # it takes what the server imports
+    from todo_api.http import check_contract  # noqa: PLC0415  # it takes what the server imports
 
     for root in (contract.TASK_API, contract.OPS_API):
-        check(root)  # before a database is started
+        check_contract(root)  # before a database is started
     with _database(config) as (ready, keep):
         migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
         address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"

@@ -1,18 +1,19 @@
-"""The contract-driven ASGI pipeline, from a request to its handler and back. It knows no task.
+"""Contract-driven ASGI pipeline, from a request to its handler and back. It knows no task.
 
-Middlewares from the outside in: `request_id`, `compression`, `cors`, `problems`, `routing`, `authentication`, `validation`, `dispatch`.
-`validation` checks what the contract says: `authorization`, the parameters and the `body`.
-`admission` gives out the slots that requests wait for; `errors` are of HTTP, and `problems` is where any error becomes a reply.
-`connexion_app` is how Connexion takes a contract and finds the handlers; `checking` refuses a contract that they do not fit.
+Middlewares, outermost first: `request_id`, `compression`, `cors`, `problems`, `routing`,
+`authentication`, `validation`, `dispatch`.
+Validation applies `authorization`, the parameters and the `body`.
+`admission` limits concurrent requests. `errors` has the errors of HTTP; `problems` renders them.
+`connexion_app` loads a contract; `contract_check` refuses one that its handlers do not fit.
 """
 
 from todo_api.http.admission import AdmissionControl
-from todo_api.http.authentication import BearerHandler, Lookups
-from todo_api.http.checking import check
+from todo_api.http.authentication import BearerHandler, TokenLookup
 from todo_api.http.compression import Compression
 from todo_api.http.connexion_app import ContractApp, TagResolver
+from todo_api.http.contract_check import check_contract
 from todo_api.http.cors import Cors
-from todo_api.http.dispatch import Bridge, Reply
+from todo_api.http.dispatch import HandlerDispatch, Reply
 from todo_api.http.errors import (
     BadRequest,
     HeaderFieldsTooLarge,
@@ -23,41 +24,41 @@ from todo_api.http.errors import (
     RequestTimeout,
     UriTooLong,
 )
-from todo_api.http.paths import normalized
-from todo_api.http.problems import INTERNAL_ERROR, KINDS, Kind, Problems, problem
-from todo_api.http.request_id import SAFE_TYPE, Envelope
+from todo_api.http.paths import normalize_path
+from todo_api.http.problems import INTERNAL_ERROR, PROBLEM_TYPES, Problems, ProblemType, render_problem
+from todo_api.http.request_id import SAFE_TYPE, RequestIdMiddleware
 from todo_api.http.routing import METHODS, Routing
 from todo_api.http.validation import ARGUMENTS, Validation
 
 __all__ = [
     "ARGUMENTS",
     "INTERNAL_ERROR",
-    "KINDS",
     "METHODS",
+    "PROBLEM_TYPES",
     "SAFE_TYPE",
     "AdmissionControl",
     "BadRequest",
     "BearerHandler",
-    "Bridge",
     "Compression",
     "ContractApp",
     "Cors",
-    "Envelope",
+    "HandlerDispatch",
     "HeaderFieldsTooLarge",
-    "Kind",
-    "Lookups",
     "MethodNotAllowed",
     "NotImplementedByServer",
     "Overloaded",
+    "ProblemType",
     "Problems",
     "RateLimited",
     "Reply",
+    "RequestIdMiddleware",
     "RequestTimeout",
     "Routing",
     "TagResolver",
+    "TokenLookup",
     "UriTooLong",
     "Validation",
-    "check",
-    "normalized",
-    "problem",
+    "check_contract",
+    "normalize_path",
+    "render_problem",
 ]

@@ -1,4 +1,4 @@
-"""Bearer authentication (RFC 6750), in the place that Connexion's security map has for it."""
+"""Bearer authentication (RFC 6750), by Connexion's security map."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -9,79 +9,79 @@ from connexion.security import AbstractSecurityHandler
 from todo_api.database import spawn
 from todo_api.errors import Unauthorized
 from todo_api.http.admission import ANONYMOUS, AdmissionControl
-from todo_api.observability import Exchange, Spent
+from todo_api.observability import RequestRecord, UsageReader
 
 IDENTITY = "identity"
-"""Where in what Connexion keeps of a token its identity is, and the argument under which a handler that wants it gets it."""
+"""Key of the identity in Connexion's token info, and the handler argument that receives it."""
 
 
-class Identified(Protocol):
+class TokenIdentity(Protocol):
     """What a token says of its holder."""
 
     @property
     def subject(self) -> str:
-        """The user it speaks for."""
+        """Return the user that the token speaks for."""
 
     @property
     def scopes(self) -> frozenset[str] | None:
-        """All that it may do; None for everything."""
+        """Return the scopes of the token; None if it may do everything."""
 
 
-Verify = Callable[[str], Identified | Coroutine[Any, Any, Identified]]
-"""The identity in a token, or what to await for it. Raises Unauthorized. Runs on the event loop: it must not block."""
+Verify = Callable[[str], TokenIdentity | Coroutine[Any, Any, TokenIdentity]]
+"""Return the identity in a token, or a coroutine that does. Must not block. Raise Unauthorized."""
 
 
-class Lookups:
-    """Tokens with a prefix that only the database knows, each looked up anew for each request: what has ended ends with the next."""
+class TokenLookup:
+    """Authenticates tokens with a prefix by a look-up on each request: revocation is immediate."""
 
     def __init__(
         self,
         prefix: str,
         read: Callable[[str], str],
-        find: Callable[[str], Identified],
+        find: Callable[[str], TokenIdentity],
         *,
         admission: AdmissionControl,
-        spent: Spent,
+        read_usage: UsageReader,
     ) -> None:
-        """`read` is what to look a token up by, at once; `find` is whom it speaks for, and may wait. Either raises Unauthorized.
+        """`read` returns a token's lookup key at once; `find` returns its identity and may wait.
 
-        A look-up takes a slot as a stranger does, since the user is not known yet.
+        Either raises Unauthorized. A look-up takes a slot as anonymous requests do.
         """
         self._prefix = prefix
         self._read = read
         self._find = find
-        self._spent = spent
+        self._read_usage = read_usage
         self._admission = admission
 
-    def claims(self, token: str) -> bool:
-        """Whether the token is one of these."""
+    def accepts(self, token: str) -> bool:
+        """Return whether the token has the prefix."""
         return token.startswith(self._prefix)
 
-    async def identity(self, token: str, exchange: Exchange) -> Identified:
-        """Whom the token speaks for. What `read` and `find` raise is raised here, and what they spend put down to the exchange."""
+    async def authenticate(self, token: str, record: RequestRecord) -> TokenIdentity:
+        """Return the identity of the token and add the look-up's time to the record."""
         key = self._read(token)
-        await self._admission.acquire(ANONYMOUS, exchange.ready_at)
+        await self._admission.acquire(ANONYMOUS, record.ready_at)
         try:
-            return await spawn(self._look_up, key, exchange)
+            return await spawn(self._look_up, key, record)
         finally:
             self._admission.release(ANONYMOUS)
 
-    def _look_up(self, key: str, exchange: Exchange) -> Identified:
+    def _look_up(self, key: str, record: RequestRecord) -> TokenIdentity:
         try:
             return self._find(key)
         finally:
-            exchange.spend(self._spent())
+            record.add_db_time(self._read_usage())
 
 
 class BearerHandler(AbstractSecurityHandler):
-    """Checks the one Authorization field of a request."""
+    """Verifies the Authorization field of a request."""
 
-    def __init__(self, verify: Verify, lookups: Lookups | None = None) -> None:
+    def __init__(self, verify: Verify, lookups: TokenLookup | None = None) -> None:
         self._verify = verify
         self._lookups = lookups
 
     def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Callable[[ConnexionRequest], Any]:
-        """The check of one operation. It gives Connexion the token's subject and identity."""
+        """Return the check of one operation. It returns the token's subject and identity."""
         return self._check
 
     def _check(self, request: ConnexionRequest) -> dict[str, Any] | Coroutine[Any, Any, dict[str, Any]]:
@@ -90,19 +90,23 @@ class BearerHandler(AbstractSecurityHandler):
             raise Unauthorized
         scheme, _, token = fields[0].decode("latin-1").partition(" ")
         if len(fields) > 1 or scheme.lower() != "bearer" or not token:
-            is_bearer = any(field[:6].lower() == b"bearer" for field in fields)  # else no error code: RFC 6750, 3.1
+            is_bearer = any(
+                field[:6].lower() == b"bearer" for field in fields
+            )  # else no error code (RFC 6750, section 3.1)
             raise Unauthorized("Send one Authorization field: Bearer, a space, the token.", token_sent=is_bearer)
         token = token.strip(" ")
-        if self._lookups is not None and self._lookups.claims(token):
-            return _awaited(request, self._lookups.identity(token, request.scope["state"]["exchange"]))
+        if self._lookups is not None and self._lookups.accepts(token):
+            return _token_info_later(request, self._lookups.authenticate(token, request.scope["state"]["record"]))
         identity = self._verify(token)
-        return _awaited(request, identity) if isinstance(identity, Coroutine) else _identified(request, identity)
+        return (
+            _token_info_later(request, identity) if isinstance(identity, Coroutine) else _token_info(request, identity)
+        )
 
 
-async def _awaited(request: ConnexionRequest, identity: Coroutine[Any, Any, Identified]) -> dict[str, Any]:
-    return _identified(request, await identity)
+async def _token_info_later(request: ConnexionRequest, identity: Coroutine[Any, Any, TokenIdentity]) -> dict[str, Any]:
+    return _token_info(request, await identity)
 
 
-def _identified(request: ConnexionRequest, identity: Identified) -> dict[str, Any]:
-    request.scope["state"]["exchange"].subject = identity.subject
+def _token_info(request: ConnexionRequest, identity: TokenIdentity) -> dict[str, Any]:
+    request.scope["state"]["record"].subject = identity.subject
     return {"sub": identity.subject, IDENTITY: identity}

@@ -1,4 +1,4 @@
-"""JSON bodies: read up to a limit, parsed strictly, judged as the contract says."""
+"""JSON request bodies: size limit, strict parsing, validation by the contract."""
 
 import asyncio
 import json
@@ -19,18 +19,17 @@ from todo_api.http.errors import (
 )
 
 MAX_BODY = 65536
-"""Bytes that a request body has at most."""
+"""Maximum size of a request body in bytes."""
 
 MAX_DEPTH = 100
-"""Lists and objects that stand in each other at most: the parser reads 1,024, and the rules judge no more than 255."""
+"""Maximum nesting of arrays and objects. The parser reads 1,024 levels, the validator 255."""
 
 
 class Body:
-    """The body of one operation: JSON, of one schema."""
+    """The JSON body of one operation."""
 
     def __init__(self, definition: dict[str, Any], also: list[str], seconds: float, *, is_patch: bool) -> None:
-        """`definition` is the contract's `requestBody`; `also` are further names that its media type goes by; a body has so many
-        seconds to arrive."""
+        """`definition` is the contract's `requestBody`, `also` are further accepted media types."""
         ((media_type, content),) = definition["content"].items()
         self._media_types = MediaTypes(tuple(dict.fromkeys([media_type, *also])))
         self._is_patch = is_patch
@@ -39,9 +38,10 @@ class Body:
         self._seconds = seconds
 
     async def read(self, scope: Scope, receive: Receive, violations: list[Violation]) -> Any:
-        """The parsed body, None where there is none. Violations go into `violations`.
+        """Return the parsed body, None if there is none. Append its violations to `violations`.
 
-        Raises UnsupportedMediaType, UnsupportedContentCoding, PayloadTooLarge, MalformedJson, RequestTimeout.
+        Raise UnsupportedMediaType, UnsupportedContentCoding, PayloadTooLarge, MalformedJson or
+        RequestTimeout.
         """
         lengths, types, codings = [], [], []
         for name, value in scope["headers"]:
@@ -91,11 +91,11 @@ async def _receive(receive: Receive, lengths: list[bytes]) -> bytes:
 
 
 def parse(content: bytes) -> Any:
-    """The value of a JSON text (RFC 8259). Raises MalformedJson.
+    """Return the value of a JSON text (RFC 8259). Raise MalformedJson.
 
-    orjson refuses invalid UTF-8, NaN, lone surrogates and deep nesting; a second reading refuses repeated names (RFC 7493,
-    section 2.3), of which orjson would take the last. It is spared where an object has as many members as
-    the text has colons: each name comes with one, so that a name twice, or one further in, would make more of them.
+    orjson refuses invalid UTF-8, NaN, lone surrogates and deep nesting, but takes the last of
+    repeated names. A second parse refuses those (RFC 7493, section 2.3). It is skipped if the
+    object has as many members as the text has colons: a repeated or nested name would add a colon.
     """
     try:
         value = orjson.loads(content)
@@ -111,14 +111,14 @@ def parse(content: bytes) -> Any:
 
 
 def _is_deep(value: Any) -> bool:
-    """Whether lists and objects stand in each other more than `MAX_DEPTH` deep."""
+    """Return whether arrays and objects are nested more than `MAX_DEPTH` levels deep."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        level = [part for whole in level for part in _parts(whole)]
+        level = [child for parent in level for child in _children(parent)]
     return bool(level)
 
 
-def _parts(value: Any) -> Iterable[Any]:
+def _children(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()

@@ -1,4 +1,4 @@
-"""How Connexion takes a contract: what it is held to, and how an operation finds its handler."""
+"""Connexion's application: validation of the contract, and the handler of each operation."""
 
 from typing import Any
 
@@ -17,15 +17,14 @@ _OPENAPI = jsonschema_rs.Draft4Validator(OpenAPISpecification.openapi_schema)
 
 
 class TagResolver(Resolver):
-    """Finds an operation's handler by its only tag and its operationId: `tasks`, `listTasks` is
-    `tasks/handlers.py: list_tasks`. A missing handler stops the start."""
+    """Resolves `listTasks` of the tag `tasks` to `tasks/handlers.py: list_tasks`."""
 
     def resolve_operation_id(self, operation: AbstractOperation) -> str:
-        """The operationId as the contract has it; the contract names no Python."""
+        """Return the operationId of the contract, which names no Python."""
         return str(operation.operation_id)
 
     def resolve(self, operation: AbstractOperation) -> Resolution:
-        """The handler of the operation; ResolverError where there is none."""
+        """Return the operation's handler. Raise ResolverError if there is none."""
         operation_id = self.resolve_operation_id(operation)
         if not operation.operation_id or len(operation._operation.get("tags", [])) != 1:
             raise ResolverError("An operation needs an operationId and one tag.")
@@ -35,7 +34,7 @@ class TagResolver(Resolver):
 
 
 class InvalidContract(InvalidSpecification):
-    """A contract that breaks the schema of OpenAPI, and where in the document it does."""
+    """The contract violates the schema of OpenAPI at `steps`."""
 
     def __init__(self, steps: list[str], message: str) -> None:
         super().__init__(f"{'/'.join(steps)}: {message}")
@@ -44,8 +43,10 @@ class InvalidContract(InvalidSpecification):
 
 
 class CompiledSpecification(OpenAPISpecification):
-    """A contract, held to the same schema of OpenAPI 3.0 as Connexion holds it to, in a hundredth of the time, which is a third of the
-    start. That its defaults fit their own schemas is left to the tests."""
+    """A contract, validated against Connexion's schema of OpenAPI 3.0 by a compiled validator.
+
+    Connexion's own takes a hundred times as long, a third of the start. Tests check the defaults.
+    """
 
     @classmethod
     def _validate_spec(cls, spec: dict[str, Any]) -> None:
@@ -55,7 +56,7 @@ class CompiledSpecification(OpenAPISpecification):
 
 
 def _innermost(error: ValidationError) -> ValidationError:
-    """Return what is wrong inside a `oneOf`, with the alternative that is no reference."""
+    """Return the error inside a `oneOf`, for the alternative that is no reference."""
     while isinstance(error.kind, ValidationErrorKind.OneOfNotValid | ValidationErrorKind.AnyOf):
         alternatives = [found[0] for found in error.kind.context if found]
         error = max(alternatives, key=lambda found: ('"$ref"' not in found.message, len(found.instance_path)))
@@ -63,10 +64,10 @@ def _innermost(error: ValidationError) -> ValidationError:
 
 
 class ContractApp(FlaskApp):
-    """Connexion's application, of contracts that are held to OpenAPI's schema by a compiled validator."""
+    """Connexion's application, with the compiled validator for contracts."""
 
     def add_contract(self, document: dict[str, Any]) -> None:
-        """As `add_api`, which takes no specification that is made already. Raises InvalidSpecification."""
+        """Add a contract. `add_api` takes no specification object. Raise InvalidSpecification."""
         options = vars(self.middleware.options)
         specification = CompiledSpecification(document)  # type: ignore[no-untyped-call]  # Connexion's
         self.middleware.apis.append(API(specification, base_path=None, name=None, **options))

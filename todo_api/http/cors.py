@@ -1,4 +1,4 @@
-"""Cross-origin requests (the Fetch standard), as Starlette answers them, but for what is refused."""
+"""Cross-origin requests (the Fetch standard), by Starlette."""
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -6,11 +6,10 @@ from starlette.responses import Response
 
 
 class Cors(CORSMiddleware):
-    """A preflight that is refused gets 204 and no permission, for the browser to judge. Starlette's 400 would be plain text, and every
-    4xx of this service is a problem document."""
+    """Answers a refused preflight with 204 and no permission; Starlette's 400 has no problem body."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """What the browser asks before it sends the request itself."""
+        """Return the reply to a preflight."""
         response = super().preflight_response(request_headers)
         if response.status_code == 200:  # noqa: PLR2004  # OK
             return response

@@ -1,6 +1,7 @@
-"""Tells the callers of an operation that it will go: `Deprecation` (RFC 9745), `Sunset` (RFC 8594), and where to read more.
+"""Deprecated operations: `Deprecation` (RFC 9745), `Sunset` (RFC 8594) and a link to read more.
 
-The contract says so with `deprecated: true`, `x-deprecated-at`, and, once it is decided, `x-sunset`; `externalDocs` is where to read more.
+The contract has `deprecated: true`, `x-deprecated-at`, `externalDocs` and, once the date is
+decided, `x-sunset`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,23 +15,20 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Deprecated:
-    """A deprecated operation. Every reply that is made further in says so, problems too."""
+    """A deprecated operation. Every reply of it has the headers, problem documents included."""
 
     def __init__(self, app: App, headers: list[tuple[bytes, bytes]]) -> None:
         self._app = app
         self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on, with the headers for its reply."""
+        """Pass the request on and add the headers to its reply."""
         scope["state"]["headers"] += self._headers
         await self._app(scope, receive, send)
 
 
-def announced(app: App, operation: dict[str, Any]) -> App:
-    """The same app for an operation that stays, and one that announces the end of an operation that the contract calls deprecated.
-
-    Raises ValueError where the contract does not say since when, or has the end before that.
-    """
+def announce_deprecation(app: App, operation: dict[str, Any]) -> App:
+    """Return the app, wrapped if the operation is deprecated. Raise ValueError for bad dates."""
     if not operation.get("deprecated"):
         return app
     return Deprecated(app, _headers(operation))

@@ -1,8 +1,8 @@
-"""From the event loop to the handlers, without a change of threads and with nothing built for a request that could be at start.
+"""Dispatch: runs handlers on the event loop, without threads or per-request setup.
 
-A handler is a plain function of what validation found; it runs in a greenlet on the event loop, in Flask's application context, and
-waits for the database as if it blocked. This takes the place of a2wsgi, which hands each request over to threads several times, of
-Flask's own routing of what is routed already, and of the decorators that Connexion builds for each request.
+A handler is a plain function of the validated arguments. It runs in a greenlet, in Flask's
+application context, and waits for the database as if it blocked. This replaces a2wsgi, which
+switches threads several times per request, Flask's routing and Connexion's decorators.
 """
 
 import asyncio
@@ -23,19 +23,22 @@ from todo_api.database import spawn
 from todo_api.http.admission import ANONYMOUS, AdmissionControl
 from todo_api.http.authentication import IDENTITY
 from todo_api.http.validation import ARGUMENTS
-from todo_api.observability import Exchange, Spent
+from todo_api.observability import RequestRecord, UsageReader
 
 Reply = tuple[Any, int, dict[str, str]]
-"""What a handler returns: the body, the status code, and headers. None is no body; bytes are sent as they are, with the
-`Content-Type` among the headers, and so is each piece of an iterator of bytes, which is asked for it when the one before is drained."""
+"""What a handler returns: body, status code and headers.
 
-_Answer = tuple[int, list[tuple[bytes, bytes]], bytes | Iterator[bytes]]
-_Call = tuple[Callable[..., Reply], dict[str, Any], Exchange]
-_Run = Callable[[_Call], Awaitable[_Answer]]
+None is an empty body. Bytes, or an iterator of bytes, are sent as they are with the handler's
+`Content-Type`; the iterator is asked for a chunk once the previous one is drained.
+"""
+
+_EncodedReply = tuple[int, list[tuple[bytes, bytes]], bytes | Iterator[bytes]]
+_Call = tuple[Callable[..., Reply], dict[str, Any], RequestRecord]
+_Run = Callable[[_Call], Awaitable[_EncodedReply]]
 
 
-class HandledOperation:
-    """One operation with its handler."""
+class DispatchedOperation:
+    """An operation and its handler."""
 
     def __init__(self, operation: AbstractOperation, run: _Run) -> None:
         self._handler: Callable[..., Reply] = operation.function
@@ -44,37 +47,37 @@ class HandledOperation:
         self._run = run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers the request with what the handler returns."""
+        """Run the handler and send its reply."""
         extensions = scope["extensions"]
         arguments = extensions[ARGUMENTS]
         if self._wants_identity:
             arguments[IDENTITY] = extensions["connexion_context"]["token_info"][IDENTITY]
-        exchange = scope["state"]["exchange"]
-        status, headers, body = await self._run((self._handler, arguments, exchange))
+        record = scope["state"]["record"]
+        status, headers, body = await self._run((self._handler, arguments, record))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if isinstance(body, Iterator):
             if scope["method"] != "HEAD":
-                await self._send_pieces(body, exchange, receive, send)
+                await self._send_chunks(body, record, receive, send)
             body = b""
         await send({"type": "http.response.body", "body": body})
 
-    async def _send_pieces(self, pieces: Iterator[bytes], exchange: Exchange, receive: Receive, send: Send) -> None:
-        """Sends each piece. The next is made when the connection has taken the one before, and none for a client that has left."""
-        # Sending would not tell: what nobody is there for, the server throws away.
-        left = asyncio.ensure_future(_left(receive))
+    async def _send_chunks(self, chunks: Iterator[bytes], record: RequestRecord, receive: Receive, send: Send) -> None:
+        """Send each chunk when the previous one is drained. Stop if the client disconnects."""
+        # `send` does not raise: the server discards what it sends to a closed connection.
+        disconnected = asyncio.ensure_future(_disconnected(receive))
         try:
-            while not left.done():
-                _, _, piece = await self._run((_next, {"pieces": pieces}, exchange))
-                if not piece:
+            while not disconnected.done():
+                _, _, chunk = await self._run((_next_chunk, {"chunks": chunks}, record))
+                if not chunk:
                     break
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-                # Some servers wait for the connection after they write, others before they write again. Nothing is written here.
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                # An empty chunk: some servers wait for the drain only before the next write.
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
         finally:
-            left.cancel()
+            disconnected.cancel()
 
 
-class HandlerAPI(RoutedAPI[HandledOperation]):
+class DispatchAPI(RoutedAPI[DispatchedOperation]):
     """The operations of one contract."""
 
     def __init__(self, *args: Any, run: _Run, **kwargs: Any) -> None:
@@ -82,69 +85,70 @@ class HandlerAPI(RoutedAPI[HandledOperation]):
         self._run = run
         self.add_paths()
 
-    def make_operation(self, operation: AbstractOperation) -> HandledOperation:
-        """The operation with its handler."""
-        return HandledOperation(operation, self._run)
+    def make_operation(self, operation: AbstractOperation) -> DispatchedOperation:
+        """Return the operation with its handler."""
+        return DispatchedOperation(operation, self._run)
 
 
-class Bridge(RoutedMiddleware[HandlerAPI]):
-    """The innermost of the pipeline: runs the handlers."""
+class HandlerDispatch(RoutedMiddleware[DispatchAPI]):
+    """The innermost middleware: runs the handlers."""
 
     def __init__(
-        self, app: FlaskASGIApp, *, admission: AdmissionControl | None = None, spent: Spent = lambda: (0, 0.0, 0.0)
+        self,
+        app: FlaskASGIApp,
+        *,
+        admission: AdmissionControl | None = None,
+        read_usage: UsageReader = lambda: (0, 0.0, 0.0),
     ) -> None:
-        """`admission` has the slots of all handlers, but for contracts that take none."""
+        """`admission` limits the handlers, but not those of contracts with `x-admission: false`."""
         super().__init__(app)
         self._flask: flask.Flask = app.app
-        self._spent = spent
+        self._read_usage = read_usage
         self._admission = admission or AdmissionControl()
 
-    def add_api(self, specification: Specification, **kwargs: Any) -> HandlerAPI:
-        """Learns the operations of a contract.
-
-        Those of one that says `x-admission: false` take no slot.
-        """
-        run = self._spawn if specification.get("x-admission") is False else self._admit
-        api = HandlerAPI(specification, next_app=self.app, run=run, **kwargs)
+    def add_api(self, specification: Specification, **kwargs: Any) -> DispatchAPI:
+        """Register the operations of a contract."""
+        run = self._run_unlimited if specification.get("x-admission") is False else self._run_admitted
+        api = DispatchAPI(specification, next_app=self.app, run=run, **kwargs)
         self.apis[api.base_path].append(api)
         return api
 
-    async def _spawn(self, call: _Call) -> _Answer:
+    async def _run_unlimited(self, call: _Call) -> _EncodedReply:
         return await spawn(self._run, call)
 
-    async def _admit(self, call: _Call) -> _Answer:
-        handler, _, exchange = call
-        since = inf if handler is _next else exchange.ready_at  # a reply that has begun is not refused half way
-        user = exchange.subject or ANONYMOUS
+    async def _run_admitted(self, call: _Call) -> _EncodedReply:
+        handler, _, record = call
+        since = inf if handler is _next_chunk else record.ready_at  # a reply that has begun is completed
+        user = record.subject or ANONYMOUS
         await self._admission.acquire(user, since)
         try:
-            if exchange.left:
-                raise asyncio.CancelledError  # its sender left while it waited
+            if record.client_disconnected:
+                raise asyncio.CancelledError  # the client disconnected while the request waited
             return await spawn(self._run, call)
         finally:
             self._admission.release(user)
 
-    def _run(self, call: _Call) -> _Answer:
-        handler, arguments, exchange = call
+    def _run(self, call: _Call) -> _EncodedReply:
+        handler, arguments, record = call
         try:
             with self._flask.app_context():
-                return _answer(*handler(**arguments))
+                return _encode(*handler(**arguments))
         finally:
-            exchange.spend(self._spent())
+            record.add_db_time(self._read_usage())
 
 
-async def _left(receive: Receive) -> None:
-    """Ends when the client has left."""
+async def _disconnected(receive: Receive) -> None:
+    """Return when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def _next(pieces: Iterator[bytes]) -> Reply:
-    """The next piece as a body, empty after the last."""
-    return next(pieces, b""), 200, {}
+def _next_chunk(chunks: Iterator[bytes]) -> Reply:
+    """Return the next chunk as a body, empty after the last."""
+    return next(chunks, b""), 200, {}
 
 
-def _answer(body: Any, status: int, headers: dict[str, str]) -> _Answer:
+def _encode(body: Any, status: int, headers: dict[str, str]) -> _EncodedReply:
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     if body is None:
         return status, encoded, b""

@@ -1,4 +1,4 @@
-"""From errors to problem documents (RFC 9457): the one table, and the one place where they are written."""
+"""Problem documents (RFC 9457): the one table of errors, and the one place that renders them."""
 
 import logging
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api import errors
 from todo_api.contract import problem_text
-from todo_api.http import errors as rejections
-from todo_api.observability import Exchange
+from todo_api.http import errors as http_errors
+from todo_api.observability import RequestRecord
 
 MEDIA_TYPE = "application/problem+json"
 REALM = "task-api"
@@ -18,79 +18,79 @@ REALM = "task-api"
 _log = logging.getLogger(__name__)
 
 
-class Kind(NamedTuple):
-    """How one class of errors is told."""
+class ProblemType(NamedTuple):
+    """Status, code and title of one class of errors."""
 
     status: int
     code: str
     title: str
 
 
-def _kind(code: str) -> Kind:
-    """Return a code with its status and title, which `problems.yaml` has. Raise ContractError."""
+def _problem_type(code: str) -> ProblemType:
+    """Return the problem type of a code, from `problems.yaml`. Raise ContractError."""
     text = problem_text(code)
-    return Kind(text.status, code, text.title)
+    return ProblemType(text.status, code, text.title)
 
 
-KINDS: dict[type[Exception], Kind] = {
-    errors.ValidationFailed: _kind("validation_failed"),
-    rejections.MalformedJson: _kind("malformed_json"),
-    rejections.BadRequest: _kind("bad_request"),
-    errors.InvalidCursor: _kind("invalid_cursor"),
-    errors.Unauthorized: _kind("unauthorized"),
-    errors.InvalidCredentials: _kind("invalid_credentials"),
-    errors.InvalidRefreshToken: _kind("invalid_refresh_token"),
-    errors.StaleToken: _kind("fresh_token_required"),
-    errors.WrongPassword: _kind("wrong_password"),
-    errors.Forbidden: _kind("forbidden"),
-    errors.InsufficientScope: _kind("insufficient_scope"),
-    errors.NotFound: _kind("not_found"),
-    rejections.RouteNotFound: _kind("not_found"),
-    errors.AccountsDisabled: _kind("accounts_disabled"),
-    rejections.MethodNotAllowed: _kind("method_not_allowed"),
-    rejections.RequestTimeout: _kind("request_timeout"),
-    errors.InvalidTransition: _kind("invalid_transition"),
-    errors.EmailTaken: _kind("email_taken"),
-    errors.IdempotencyInProgress: _kind("idempotency_in_progress"),
-    errors.TooManyKeys: _kind("too_many_keys"),
-    errors.PreconditionFailed: _kind("precondition_failed"),
-    rejections.PayloadTooLarge: _kind("payload_too_large"),
-    rejections.UriTooLong: _kind("uri_too_long"),
-    rejections.UnsupportedMediaType: _kind("unsupported_media_type"),
-    rejections.UnsupportedContentCoding: _kind("unsupported_media_type"),
-    rejections.ExpectationFailed: _kind("expectation_failed"),
-    errors.IdempotencyKeyReused: _kind("idempotency_key_reused"),
-    rejections.RateLimited: _kind("rate_limited"),
-    rejections.HeaderFieldsTooLarge: _kind("header_fields_too_large"),
-    rejections.NotImplementedByServer: _kind("not_implemented"),
-    rejections.Overloaded: _kind("overloaded"),
-    errors.Unavailable: _kind("unavailable"),
-    errors.NotReady: _kind("unavailable"),
+PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
+    errors.ValidationFailed: _problem_type("validation_failed"),
+    http_errors.MalformedJson: _problem_type("malformed_json"),
+    http_errors.BadRequest: _problem_type("bad_request"),
+    errors.InvalidCursor: _problem_type("invalid_cursor"),
+    errors.Unauthorized: _problem_type("unauthorized"),
+    errors.InvalidCredentials: _problem_type("invalid_credentials"),
+    errors.InvalidRefreshToken: _problem_type("invalid_refresh_token"),
+    errors.StaleToken: _problem_type("fresh_token_required"),
+    errors.WrongPassword: _problem_type("wrong_password"),
+    errors.Forbidden: _problem_type("forbidden"),
+    errors.InsufficientScope: _problem_type("insufficient_scope"),
+    errors.NotFound: _problem_type("not_found"),
+    http_errors.RouteNotFound: _problem_type("not_found"),
+    errors.AccountsDisabled: _problem_type("accounts_disabled"),
+    http_errors.MethodNotAllowed: _problem_type("method_not_allowed"),
+    http_errors.RequestTimeout: _problem_type("request_timeout"),
+    errors.InvalidTransition: _problem_type("invalid_transition"),
+    errors.EmailTaken: _problem_type("email_taken"),
+    errors.IdempotencyInProgress: _problem_type("idempotency_in_progress"),
+    errors.TooManyKeys: _problem_type("too_many_keys"),
+    errors.PreconditionFailed: _problem_type("precondition_failed"),
+    http_errors.PayloadTooLarge: _problem_type("payload_too_large"),
+    http_errors.UriTooLong: _problem_type("uri_too_long"),
+    http_errors.UnsupportedMediaType: _problem_type("unsupported_media_type"),
+    http_errors.UnsupportedContentCoding: _problem_type("unsupported_media_type"),
+    http_errors.ExpectationFailed: _problem_type("expectation_failed"),
+    errors.IdempotencyKeyReused: _problem_type("idempotency_key_reused"),
+    http_errors.RateLimited: _problem_type("rate_limited"),
+    http_errors.HeaderFieldsTooLarge: _problem_type("header_fields_too_large"),
+    http_errors.NotImplementedByServer: _problem_type("not_implemented"),
+    http_errors.Overloaded: _problem_type("overloaded"),
+    errors.Unavailable: _problem_type("unavailable"),
+    errors.NotReady: _problem_type("unavailable"),
 }
-INTERNAL_ERROR = _kind("internal_error")
+INTERNAL_ERROR = _problem_type("internal_error")
 
 
-def problem(
-    error: Exception, request_id: str, represent: Callable[[Any], Any] | None = None
+def render_problem(
+    error: Exception, request_id: str, serialize: Callable[[Any], Any] | None = None
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Status, headers and body that tell of an error. Whatever the table does not have is an internal error, without detail.
+    """Return status, headers and body of an error's reply; an unknown error is an internal error.
 
-    `represent` makes JSON of what an error carries of the product, such as `current`.
+    `serialize` converts what an error carries of the product, such as `current`, to JSON values.
     """
-    kind = KINDS.get(type(error), INTERNAL_ERROR)
+    problem_type = PROBLEM_TYPES.get(type(error), INTERNAL_ERROR)
     document = {
-        "type": f"/problems/{kind.code}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": "The service failed to answer. Try again later." if kind is INTERNAL_ERROR else str(error),
-        "code": kind.code,
+        "type": f"/problems/{problem_type.code}",
+        "title": problem_type.title,
+        "status": problem_type.status,
+        "detail": "The service failed to answer. Try again later." if problem_type is INTERNAL_ERROR else str(error),
+        "code": problem_type.code,
         "request_id": request_id,
         **_members(error),
     }
     headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store", **_headers(error)}
-    body = orjson.dumps(document, default=represent, option=orjson.OPT_UTC_Z)
+    body = orjson.dumps(document, default=serialize, option=orjson.OPT_UTC_Z)
     headers["content-length"] = str(len(body))
-    return kind.status, [(name.encode(), value.encode("latin-1")) for name, value in headers.items()], body
+    return problem_type.status, [(name.encode(), value.encode("latin-1")) for name, value in headers.items()], body
 
 
 def _members(error: Exception) -> dict[str, Any]:
@@ -115,20 +115,22 @@ def _headers(error: Exception) -> dict[str, str]:
             | errors.StaleToken()
             | errors.InsufficientScope()
         ):
-            return {"www-authenticate": f'Bearer realm="{REALM}"{_what_lacks(error)}'}
+            return {"www-authenticate": f'Bearer realm="{REALM}"{_challenge_parameters(error)}'}
         case errors.PreconditionFailed():
             return {"etag": error.current.tag}
-        case rejections.MethodNotAllowed():
+        case http_errors.MethodNotAllowed():
             return {"allow": error.allowed}
-        case rejections.UnsupportedMediaType() | rejections.UnsupportedContentCoding():
+        case http_errors.UnsupportedMediaType() | http_errors.UnsupportedContentCoding():
             return error.headers
-        case errors.Unavailable() | errors.IdempotencyInProgress() | rejections.RateLimited() | rejections.Overloaded():
+        case (
+            errors.Unavailable() | errors.IdempotencyInProgress() | http_errors.RateLimited() | http_errors.Overloaded()
+        ):
             return {"retry-after": str(error.retry_after)}
     return {}
 
 
-def _what_lacks(error: Exception) -> str:
-    """The rest of a challenge (RFC 6750, section 3.1; RFC 9470, section 3)."""
+def _challenge_parameters(error: Exception) -> str:
+    """Return the parameters of a challenge (RFC 6750, section 3.1; RFC 9470, section 3)."""
     match error:
         case errors.Unauthorized() if error.token_sent:
             return f', error="invalid_token", error_description="{error}"'
@@ -140,15 +142,15 @@ def _what_lacks(error: Exception) -> str:
 
 
 class Problems:
-    """Answers whatever is raised further in with its problem document."""
+    """Answers an error with its problem document."""
 
-    def __init__(self, app: ASGIApp, represent: Callable[[Any], Any]) -> None:
-        """`represent` makes JSON of what an error carries of the product: the pipeline knows no task."""
+    def __init__(self, app: ASGIApp, serialize: Callable[[Any], Any]) -> None:
+        """`serialize` converts what an error carries of the product to JSON values."""
         self._app = app
-        self._represent = represent
+        self._represent = serialize
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on, and tells what went wrong with it."""
+        """Pass the request on and answer what it raises."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -165,12 +167,12 @@ class Problems:
             if started:
                 raise
             request_id = scope["state"]["request_id"]
-            exchange: Exchange = scope["state"]["exchange"]
-            exchange.error, exchange.code = error, KINDS.get(type(error), INTERNAL_ERROR).code
-            if type(error) not in KINDS:
-                _log.exception("internal error", extra={"request_id": request_id, "operation": exchange.operation})
+            record: RequestRecord = scope["state"]["record"]
+            record.error, record.code = error, PROBLEM_TYPES.get(type(error), INTERNAL_ERROR).code
+            if type(error) not in PROBLEM_TYPES:
+                _log.exception("internal error", extra={"request_id": request_id, "operation": record.operation})
             elif isinstance(error, errors.Unavailable):
                 _log.warning("unavailable: %s", error.__cause__ or str(error), extra={"request_id": request_id})
-            status, headers, body = problem(error, request_id, self._represent)
+            status, headers, body = render_problem(error, request_id, self._represent)
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})

@@ -1,43 +1,43 @@
-"""What every reply carries, whoever wrote it: the request's id, and the headers that hold for all."""
+"""The request's id, and the headers that every reply has."""
 
 import re
 from random import getrandbits
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_api.observability import Exchange, Watcher
+from todo_api.observability import Observer, RequestRecord
 
 SAFE_TYPE = (b"x-content-type-options", b"nosniff")
 BY_TOKEN = (b"vary", b"Authorization")
-"""`me` is one address for everybody: what a cache keeps of it is for the token alone (RFC 9110, section 12.5.5)."""
+"""The replies at `me` depend on the token, and so must their caching (RFC 9110, section 12.5.5)."""
 
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 
 
-class Envelope:
-    """Gives the request its id, and the reply its `X-Request-ID`; takes the body off the reply to a HEAD. Tells its watchers."""
+class RequestIdMiddleware:
+    """Sets the request's id, its record and common headers; removes the body of replies to HEAD."""
 
-    def __init__(self, app: ASGIApp, *, watchers: tuple[Watcher, ...] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, observers: tuple[Observer, ...] = ()) -> None:
         self._app = app
-        self._watchers = watchers
+        self._watchers = observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on with, in the scope's state, its id, its exchange, and the headers of its reply, for others to add to."""
+        """Pass the request on. The scope's state has its id, record and reply headers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, traceparent, has_token = identified(scope["headers"])
-        exchange = Exchange(scope["method"], request_id, traceparent, self._watchers)
+        request_id, traceparent, has_token = _read_headers(scope["headers"])
+        record = RequestRecord(scope["method"], request_id, traceparent, self._watchers)
         headers = [(b"x-request-id", request_id.encode()), SAFE_TYPE, *([BY_TOKEN] if has_token else ())]
-        scope.setdefault("state", {}).update(request_id=request_id, headers=headers, exchange=exchange)
+        scope.setdefault("state", {}).update(request_id=request_id, headers=headers, record=record)
         is_head = scope["method"] == "HEAD"
 
         async def finish(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if exchange.left:
-                    exchange.code = exchange.error = None  # nobody is told
+                if record.client_disconnected:
+                    record.code = record.error = None  # nobody receives the reply
                 else:
-                    exchange.status = message["status"]
+                    record.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *headers]
             elif is_head:
                 message["body"] = b""
@@ -46,11 +46,11 @@ class Envelope:
         try:
             await self._app(scope, receive, finish)
         finally:
-            exchange.end()
+            record.end()
 
 
-def identified(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes | None, bool]:
-    """The request's id, which is made where none was sent, the one `traceparent` that was sent, and whether there is a token."""
+def _read_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes | None, bool]:
+    """Return the request's valid id or a new one, its only `traceparent`, whether it has a token."""
     ids: list[bytes] = []
     traces: list[bytes] = []
     has_token = False

@@ -1,5 +1,4 @@
-"""Validation: the contract's rules on the token's scope, and on path, query, headers and body, compiled at start. A handler never
-sees a request that breaks one of them."""
+"""Validation by the contract, compiled at the start: scope, path, query, headers and body."""
 
 import inspect
 from time import perf_counter
@@ -15,14 +14,14 @@ from todo_api.errors import ValidationFailed, Violation
 from todo_api.http.authentication import IDENTITY
 from todo_api.http.authorization import RequiredScope
 from todo_api.http.body import Body
-from todo_api.http.deprecation import App, announced
+from todo_api.http.deprecation import App, announce_deprecation
 
 ARGUMENTS = "task_api_arguments"
-"""Where in the scope's extensions the arguments of the handler are."""
+"""Key of the handler's arguments in the scope's extensions."""
 
 
 class ValidatedOperation:
-    """One operation with its scope, its parameters and its body."""
+    """An operation with its required scope, parameters and body."""
 
     def __init__(self, next_app: ASGIApp, operation: AbstractOperation, body_timeout: float) -> None:
         self._next_app = next_app
@@ -35,17 +34,14 @@ class ValidatedOperation:
         _check_signature(operation, self._parameters.arguments | ({"body"} if definition else set()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on with the arguments of its handler.
-
-        Raises InsufficientScope, and ValidationFailed with every violation.
-        """
+        """Pass the arguments on. Raise InsufficientScope, or ValidationFailed with all violations."""
         self._required_scope.check(scope)
         arguments: dict[str, Any] = {}
         violations: list[Violation] = []
         self._parameters.read(scope, arguments, violations)
         if self._body is not None:
             arguments["body"] = await self._body.read(scope, receive, violations)
-            scope["state"]["exchange"].ready_at = perf_counter()  # a slow sender has not waited for a slot
+            scope["state"]["record"].ready_at = perf_counter()  # the body's arrival is not waiting time
         if violations:
             raise ValidationFailed(violations)
         scope["extensions"][ARGUMENTS] = arguments
@@ -53,13 +49,13 @@ class ValidatedOperation:
 
 
 def _check_signature(operation: AbstractOperation, offered: set[str]) -> None:
-    """Raises TypeError where the handler of an operation does not take what the contract hands it."""
+    """Raise TypeError if the handler's parameters differ from what the contract passes."""
     if operation.security:
         offered |= {IDENTITY}
     taken = set(inspect.signature(operation.function).parameters)
     if taken | ({IDENTITY} & offered) != offered:
         raise TypeError(
-            f"{operation.operation_id}: the contract hands the handler {sorted(offered)}, and it takes {sorted(taken)}"
+            f"{operation.operation_id}: the contract passes {sorted(offered)}, but the handler takes {sorted(taken)}"
         )
 
 
@@ -72,20 +68,22 @@ class ValidationAPI(RoutedAPI[App]):
         self.add_paths()
 
     def make_operation(self, operation: AbstractOperation) -> App:
-        """The operation, compiled."""
-        return announced(ValidatedOperation(self.next_app, operation, self._body_timeout), operation._operation)
+        """Return the compiled operation."""
+        return announce_deprecation(
+            ValidatedOperation(self.next_app, operation, self._body_timeout), operation._operation
+        )
 
 
 class Validation(RoutedMiddleware[ValidationAPI]):
-    """Takes the place of Connexion's RequestValidationMiddleware, which builds its validators anew for each request."""
+    """Validates requests in place of Connexion's middleware, which builds validators per request."""
 
     def __init__(self, app: ASGIApp, *, body_timeout: float = 30) -> None:
-        """A body has so many seconds to arrive."""
+        """`body_timeout` is the time in seconds that a body has to arrive."""
         super().__init__(app)
         self._body_timeout = body_timeout
 
     def add_api(self, specification: Specification, **kwargs: Any) -> ValidationAPI:
-        """Compiles the operations of a contract."""
+        """Compile the operations of a contract."""
         api = ValidationAPI(specification, next_app=self.app, body_timeout=self._body_timeout, **kwargs)
         self.apis[api.base_path].append(api)
         return api

@@ -1,15 +1,16 @@
-"""What is seen of requests: the record of each, and the logs, metrics and traces made of it.
+"""Observability: a record of each request, and the logs, metrics and traces made from it.
 
-`request_record` is what a request is known by, from its first byte to its last; the others are told of its start and end.
-`logs` writes the log, `metrics` counts for all workers in shared memory, `tracing` sends spans and needs the extra `otel`.
+`request_record` is the record; its observers are called at its start and end. `logs` writes the
+log. `metrics` counts in memory that all workers share. `tracing` sends spans and needs the extra
+`otel`.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from todo_api.observability import logs
-from todo_api.observability.logs import Logging, RequestLog
-from todo_api.observability.metrics import Exposition, Layout, Memory, Recorder, vocabulary
-from todo_api.observability.request_record import OTHER, PAGE, Exchange, Spent, Watcher
+from todo_api.observability.logs import LogConfig, RequestLog
+from todo_api.observability.metrics import CounterLayout, Exposition, MetricsRecorder, SharedCounters, label_values
+from todo_api.observability.request_record import OTHER, PAGE, Observer, RequestRecord, UsageReader
 
 if TYPE_CHECKING:  # an extra, imported when it is asked for
     from todo_api.observability.tracing import Traces
@@ -17,23 +18,23 @@ if TYPE_CHECKING:  # an extra, imported when it is asked for
 __all__ = [
     "OTHER",
     "PAGE",
-    "Exchange",
+    "CounterLayout",
     "Exposition",
-    "Layout",
-    "Logging",
-    "Memory",
-    "Recorder",
+    "LogConfig",
+    "MetricsRecorder",
+    "Observer",
     "RequestLog",
-    "Spent",
+    "RequestRecord",
+    "SharedCounters",
     "Traces",
-    "Watcher",
+    "UsageReader",
+    "label_values",
     "logs",
-    "vocabulary",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs an extra when it is asked for. Raises ModuleNotFoundError without the extra."""
+    """Import what needs an extra on first use. Raise ModuleNotFoundError without the extra."""
     if name != "Traces":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from todo_api.observability.tracing import Traces  # noqa: PLC0415  # an extra

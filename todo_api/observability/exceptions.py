@@ -1,42 +1,42 @@
-"""What a log line may say of an exception: its kind, where it came from, and nothing that a user has sent."""
+"""Exceptions in log lines: their type and place, and no value that a user sent."""
 
 import traceback
 from pathlib import Path
 from types import TracebackType
 
 FRAMES = 12
-"""Frames of ours, and as many of libraries, that are told of one exception."""
+"""Maximum number of frames of each kind, ours and those of libraries, per exception."""
 
 CAUSES = 4
-"""Exceptions that are told of one chain."""
+"""Maximum number of exceptions of one chain."""
 
 _NAMES_CODE = (AssertionError, AttributeError, ImportError, NameError, TypeError)
-"""Exceptions whose messages name code, and not values."""
+"""Exceptions whose messages name code, not values."""
 
 _ROOT = Path(__file__).parents[2]
 _OURS = f"{_ROOT}/todo_api/"
 
 
-def describe(error: BaseException, *, discreet: bool) -> str:
-    """Return the kind of an exception. Its message follows unless it may quote what a user has sent."""
+def describe(error: BaseException, *, redact: bool) -> str:
+    """Return the type of an exception, and its message if that cannot quote a user's value."""
     kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-    if not discreet or type(error) in _NAMES_CODE or (type(error) is KeyError and _is_raised_by_us(error)):
+    if not redact or type(error) in _NAMES_CODE or (type(error) is KeyError and _is_raised_by_us(error)):
         return f"{kind}: {error}"
     return kind + _of_database(error)
 
 
-def chain(error: BaseException, *, discreet: bool) -> str:
-    """Return an exception and its causes, outermost first, each with its kind and the places it came through."""
+def chain(error: BaseException, *, redact: bool) -> str:
+    """Return an exception and its causes, outermost first, each with its type and its frames."""
     parts: list[str] = []
     seen: BaseException | None = error
     while seen is not None and len(parts) < CAUSES:
-        parts.append(f"{describe(seen, discreet=discreet)} at {_places(seen.__traceback__)}")
+        parts.append(f"{describe(seen, redact=redact)} at {_places(seen.__traceback__)}")
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return "; from ".join(parts)
 
 
 def _of_database(error: BaseException) -> str:
-    """Return what psycopg2 knows: SQLSTATE and constraint, or why there is no connection, before any statement was sent."""
+    """Return the SQLSTATE and constraint of an error of psycopg2, or why it could not connect."""
     if not hasattr(error, "pgcode"):
         return ""
     if error.pgcode:
@@ -63,5 +63,5 @@ def _places(trace: TracebackType | None) -> str:
 
 
 def _short(filename: str) -> str:
-    """Return the path from the package, or from site-packages, on."""
+    """Return the path relative to the repository or to site-packages."""
     return filename.removeprefix(f"{_ROOT}/").rpartition("site-packages/")[2]

@@ -1,8 +1,8 @@
-"""Logs: one line for each event, as JSON or for reading, on stderr, from a thread of its own, and with nothing personal in them.
+"""Logs: one line per event on stderr, as JSON or text, written by a thread, without personal data.
 
-structlog makes the lines. Those of the standard library, gunicorn's among them, take the same way. What was sent never gets into a
-line: paths are the contract's templates, users are digests, and of an exception only its kind and its place are told, because
-its message may quote what was sent.
+structlog makes the lines, also those of the standard library and gunicorn. A line never contains
+what a client sent: paths are the contract's templates, users are digests, and an exception is
+reported by its type and place, since its message may quote a value.
 """
 
 import atexit
@@ -26,18 +26,18 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 from todo_api.errors import Unauthorized
 from todo_api.observability.exceptions import chain, describe
 from todo_api.observability.metrics import refusal_cause
-from todo_api.observability.request_record import Exchange
+from todo_api.observability.request_record import RequestRecord
 
-CAPACITY = 10_000
-"""How many lines may wait. What comes then is dropped, and counted."""
+MAX_QUEUED_LINES = 10_000
+"""Maximum number of lines that wait. Further ones are dropped and counted."""
 
-GATHERING = 0.05
-"""Seconds for which lines gather before they are written: a wake-up for each would cost more than all the rest."""
+FLUSH_INTERVAL = 0.05
+"""Seconds between writes: waking the thread for each line would cost more than all the rest."""
 
 ATOMIC = 4096
-"""How many bytes a pipe takes in one piece, so that the lines of several processes do not mix (POSIX, write)."""
+"""Bytes that a pipe takes in one piece, so that lines of processes do not mix (POSIX, write)."""
 
-LAST_WORDS = 2
+SHUTDOWN_TIMEOUT = 2
 """Seconds that the end of the process waits for its last lines to be written."""
 
 _log = logging.getLogger(__name__)
@@ -45,28 +45,28 @@ _log = logging.getLogger(__name__)
 Line = bytes | Callable[[], bytes]
 
 
-class Sink:
-    """Lines on their way to a file descriptor. Handing one over never waits, whoever reads at the other end."""
+class LogWriter:
+    """Writes lines to a file descriptor by a thread. Queueing a line never blocks."""
 
     def __init__(self, descriptor: int = 2) -> None:
         self._dropped = 0
         self._descriptor = descriptor
-        self._begin()
-        os.register_at_fork(after_in_child=self._begin)
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
         atexit.register(self.close)
 
-    def _begin(self) -> None:
-        """Anew in each process: lines that wait at a fork are the parent's."""
+    def _reset(self) -> None:
+        """Start with an empty queue in each process: lines that wait at a fork are the parent's."""
         self._lines: deque[Line] = deque()
-        self._left = b""
+        self._unwritten = b""
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def write(self, line: Line) -> None:
-        """Takes a line without its end, or what makes it."""
-        if len(self._lines) >= CAPACITY:
+        """Queue a line without its end, or a function that makes it."""
+        if len(self._lines) >= MAX_QUEUED_LINES:
             self._dropped += 1
             return
         self._lines.append(line)
@@ -78,145 +78,147 @@ class Sink:
     debug = info = warning = error = critical = write
 
     def dropped(self) -> int:
-        """How many lines were dropped so far."""
+        """Return the number of lines dropped so far."""
         return self._dropped
 
     def close(self) -> None:
-        """Writes what waits, for as long as `LAST_WORDS`."""
+        """Write what waits, for at most `SHUTDOWN_TIMEOUT`."""
         self._closing.set()
         self._wake.set()
         if self._thread is not None:
-            self._thread.join(LAST_WORDS)
+            self._thread.join(SHUTDOWN_TIMEOUT)
 
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="log", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="log", daemon=True)
                 self._thread.start()
 
-    def _work(self) -> None:
-        told = 0
+    def _run(self) -> None:
+        reported = 0
         while not (self._closing.is_set() and not self._lines):
             self._wake.wait()
-            self._closing.wait(GATHERING)
+            self._closing.wait(FLUSH_INTERVAL)
             self._wake.clear()
-            while self._lines or self._left:
-                self._put(self._piece())
-            if self._dropped != told:
-                _log.warning("log lines were dropped, because nobody read them", extra={"count": self._dropped - told})
-                told = self._dropped
+            while self._lines or self._unwritten:
+                self._write_all(self._next_chunk())
+            if self._dropped != reported:
+                _log.warning(
+                    "log lines were dropped: nobody read them in time", extra={"count": self._dropped - reported}
+                )
+                reported = self._dropped
 
-    def _piece(self) -> bytes:
-        """As many whole lines as a pipe takes at once, at least one."""
-        piece = bytearray(self._left)
-        self._left = b""
-        while self._lines and not self._left:
+    def _next_chunk(self) -> bytes:
+        """Return as many whole lines as a pipe takes at once, at least one."""
+        chunk = bytearray(self._unwritten)
+        self._unwritten = b""
+        while self._lines and not self._unwritten:
             made = self._lines.popleft()
             line = (made if isinstance(made, bytes) else made()) + b"\n"
-            if piece and len(piece) + len(line) > ATOMIC:
-                self._left = line
+            if chunk and len(chunk) + len(line) > ATOMIC:
+                self._unwritten = line
             else:
-                piece += line
-        return bytes(piece)
+                chunk += line
+        return bytes(chunk)
 
-    def _put(self, piece: bytes) -> None:
-        rest = memoryview(piece)
+    def _write_all(self, chunk: bytes) -> None:
+        rest = memoryview(chunk)
         while rest:
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
             except BlockingIOError:
                 select.select([], [self._descriptor], [])
-            except OSError:  # nobody is there to read
-                self._dropped += piece.count(b"\n")
+            except OSError:  # nobody reads
+                self._dropped += chunk.count(b"\n")
                 return
 
 
-class Handler(logging.Handler):
-    """Takes the standard library's records to structlog."""
+class StructlogHandler(logging.Handler):
+    """Passes records of the standard library's logging to structlog."""
 
     def __init__(self, logger: FilteringBoundLogger) -> None:
         super().__init__()
         self._logger = logger
-        self.discreet = False
-        """Whether exceptions are told without their messages: from when requests are taken."""
+        self.redact = False
+        """Whether to leave out messages of exceptions. True once requests are served."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes a record. What is said of an exception holds for one among its arguments as well."""
+        """Write a record. Exceptions among its arguments are described as its own is."""
         if isinstance(record.args, tuple):
             record.args = tuple(
-                describe(each, discreet=self.discreet) if isinstance(each, BaseException) else each
-                for each in record.args
+                describe(each, redact=self.redact) if isinstance(each, BaseException) else each for each in record.args
             )
-        fields = {name: value for name, value in record.__dict__.items() if name not in _OF_RECORDS}
+        fields = {name: value for name, value in record.__dict__.items() if name not in _STANDARD_FIELDS}
         if record.exc_info and record.exc_info[1]:
-            fields["exception"] = chain(record.exc_info[1], discreet=self.discreet)
+            fields["exception"] = chain(record.exc_info[1], redact=self.redact)
         self._logger.log(record.levelno, record.getMessage(), logger=record.name, process=record.process, **fields)
 
 
-_OF_RECORDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 class RequestLog:
-    """Watches exchanges, and writes a line of each.
+    """Observer that logs one line per request.
 
-    The line is made where it is written: structlog's way took 30 to 50 microseconds amid a request, this one takes a few.
+    The log thread makes the line: structlog took 30 to 50 microseconds of a request, this takes a
+    few.
     """
 
-    def __init__(self, log: "Logging", key: bytes) -> None:
+    def __init__(self, log: "LogConfig", key: bytes) -> None:
         self._log = log
         self._key = blake2b(key, digest_size=32, person=b"log").digest()
         self._process = os.getpid()
 
-    def begin(self) -> None:
-        """Requests are taken from here on."""
-        self._log.handler.discreet = True
+    def start_redacting(self) -> None:
+        """Leave out messages of exceptions from now on: requests are served."""
+        self._log.handler.redact = True
 
-    def entered(self, exchange: Exchange) -> None:
-        """Nothing yet: there is one line a request."""
+    def on_start(self, record: RequestRecord) -> None:
+        """Do nothing: there is one line per request."""
 
-    def ended(self, exchange: Exchange) -> None:
-        """Hands the line over."""
-        if self._log.least <= _level(exchange.status):
-            cause = refusal_cause(exchange.error) if isinstance(exchange.error, Unauthorized) else None
-            self._log.sink.write(partial(self._line, exchange, cause))
+    def on_end(self, record: RequestRecord) -> None:
+        """Queue the line."""
+        if self._log.level <= _level(record.status):
+            cause = refusal_cause(record.error) if isinstance(record.error, Unauthorized) else None
+            self._log.writer.write(partial(self._line, record, cause))
 
-    def _line(self, exchange: Exchange, cause: str | None) -> bytes:
+    def _line(self, record: RequestRecord, cause: str | None) -> bytes:
         line: EventDict = {
-            "time": datetime.fromtimestamp(exchange.ended_at, UTC),
-            "level": _LEVELS[_level(exchange.status)],
+            "time": datetime.fromtimestamp(record.ended_at, UTC),
+            "level": _LEVELS[_level(record.status)],
             "event": "request",
-            "operation": exchange.operation,
-            "method": exchange.method,
-            "route": exchange.route,
-            "status": exchange.status,
-            "duration_ms": round(exchange.seconds * 1000, 3),
-            "request_id": exchange.request_id,
-            "statements": exchange.statements,
-            "database_ms": round((exchange.database_seconds + exchange.waited) * 1000, 3),
+            "operation": record.operation,
+            "method": record.method,
+            "route": record.route,
+            "status": record.status,
+            "duration_ms": round(record.seconds * 1000, 3),
+            "request_id": record.request_id,
+            "statements": record.statements,
+            "database_ms": round((record.database_seconds + record.wait_seconds) * 1000, 3),
             "process": self._process,
         }
-        if exchange.code is not None:
-            line["code"] = exchange.code
+        if record.code is not None:
+            line["code"] = record.code
         if cause is not None:
             line["cause"] = cause
-        if exchange.subject is not None:
-            line["user"] = self.digest(exchange.subject)
-        if exchange.trace_id is not None:
-            line["trace_id"], line["parent_id"] = exchange.trace_id, exchange.parent_id
+        if record.subject is not None:
+            line["user"] = self.digest(record.subject)
+        if record.trace_id is not None:
+            line["trace_id"], line["parent_id"] = record.trace_id, record.parent_id
         return self._log.render(line)
 
     def digest(self, subject: str) -> str:
-        """The user in lines: the same for the same user and secret, and nothing to find the user by without the secret."""
+        """Return the user's digest. It needs the secret to reverse."""
         return blake2b(subject.encode(), key=self._key, digest_size=8).hexdigest()
 
 
-class Logging(NamedTuple):
-    """How this process logs: `render` makes a line of its members, `least` is the lowest level that is written."""
+class LogConfig(NamedTuple):
+    """How this process logs. `render` makes a line of its fields; `level` is the lowest written."""
 
-    sink: Sink
-    handler: Handler
+    writer: LogWriter
+    handler: StructlogHandler
     render: Callable[[EventDict], bytes]
-    least: int
+    level: int
 
 
 _LEVELS = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
@@ -228,19 +230,19 @@ def _level(status: int) -> int:
     return logging.WARNING if status > HTTPStatus.INTERNAL_SERVER_ERROR else logging.ERROR
 
 
-def configure(level: str, form: str) -> Logging:
-    """Sends everything that this process logs to stderr, in one form, `json` or `text`."""
-    sink, render, least = Sink(), FORMS[form], logging.getLevelNamesMapping()[level]
+def configure(level: str, form: str) -> LogConfig:
+    """Send all logs of this process to stderr, as `json` or `text`."""
+    writer, render, lowest = LogWriter(), RENDERERS[form], logging.getLevelNamesMapping()[level]
     processors: list[Processor] = [structlog.processors.add_log_level, _now, lambda _, __, line: render(line)]
-    wrapper = structlog.make_filtering_bound_logger(least)
-    logger: FilteringBoundLogger = structlog.wrap_logger(sink, processors=processors, wrapper_class=wrapper).bind()
-    handler = Handler(logger)
+    wrapper = structlog.make_filtering_bound_logger(lowest)
+    logger: FilteringBoundLogger = structlog.wrap_logger(writer, processors=processors, wrapper_class=wrapper).bind()
+    handler = StructlogHandler(logger)
     logging.captureWarnings(True)
-    # What libraries say when debugging quotes what was sent: gunicorn's lines have the path.
-    logging.basicConfig(level=max(least, logging.INFO), handlers=[handler], force=True)
-    logging.getLogger("todo_api").setLevel(least)
-    logging.getLogger("alembic").setLevel(max(least, logging.WARNING))
-    return Logging(sink, handler, render, least)
+    # Debug lines of libraries quote what clients sent: gunicorn's have the path.
+    logging.basicConfig(level=max(lowest, logging.INFO), handlers=[handler], force=True)
+    logging.getLogger("todo_api").setLevel(lowest)
+    logging.getLogger("alembic").setLevel(max(lowest, logging.WARNING))
+    return LogConfig(writer, handler, render, lowest)
 
 
 def _now(_: object, __: str, line: EventDict) -> EventDict:
@@ -259,27 +261,27 @@ def _type_name(value: object) -> str:
     return type(value).__name__
 
 
-_OF_EVERY_LINE = frozenset({"time", "level", "event", "process", "logger"})
+_COMMON_FIELDS = frozenset({"time", "level", "event", "process", "logger"})
 
 
 def _text(line: EventDict) -> bytes:
-    """Return time, level and event, then what belongs to it. JSON also says which process and part of the program said it."""
-    said = _request(line) if line["event"] == "request" else _other(line)
+    """Return time, level, event and its fields. Only JSON has the process and the logger."""
+    text = _request(line) if line["event"] == "request" else _other(line)
     time = line["time"].isoformat(" ", "milliseconds")[:23]
-    return _one_line(f"{time}Z {line['level']:<7} {said}").encode(errors="backslashreplace")
+    return _one_line(f"{time}Z {line['level']:<7} {text}").encode(errors="backslashreplace")
 
 
 def _request(line: EventDict) -> str:
-    """Return `GET /me/tasks 200 3 ms`, and after a refusal what somebody who looks into it needs."""
+    """Return `GET /me/tasks 200 3 ms`, and after a refusal its code, cause and request id."""
     route = line["route"].removeprefix("/api/v1").replace("{user_id}", "me")
-    said = f"{line['method']:<6} {route:<28} {line['status']} {line['duration_ms']:>5.0f} ms"
+    text = f"{line['method']:<6} {route:<28} {line['status']} {line['duration_ms']:>5.0f} ms"
     if line["status"] < HTTPStatus.BAD_REQUEST:
-        return said
-    return f"{said} {_members(line, {'code', 'cause', 'request_id'})}"
+        return text
+    return f"{text} {_members(line, {'code', 'cause', 'request_id'})}"
 
 
 def _other(line: EventDict) -> str:
-    return f"{line['event']} {_members(line, line.keys() - _OF_EVERY_LINE)}".rstrip()
+    return f"{line['event']} {_members(line, line.keys() - _COMMON_FIELDS)}".rstrip()
 
 
 def _members(line: EventDict, names: AbstractSet[str]) -> str:
@@ -287,11 +289,11 @@ def _members(line: EventDict, names: AbstractSet[str]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Escape whatever would end the line or change how a terminal shows it."""
+    """Escape what would end the line or change how a terminal shows it."""
     if text.isprintable():
         return text
     return "".join([each if each.isprintable() else ascii(each)[1:-1] for each in text])
 
 
-FORMS: dict[str, Callable[[EventDict], bytes]] = {"json": _json, "text": _text}
-"""What makes a line of its members, by the setting's value."""
+RENDERERS: dict[str, Callable[[EventDict], bytes]] = {"json": _json, "text": _text}
+"""Functions that make a line of its fields, by the setting's value."""

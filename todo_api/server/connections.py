@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from todo_api.observability import Watcher
+from todo_api.observability import Observer
 from todo_api.server.limits import HELD_BYTES, RESERVE, STALLED_SECONDS, SWEEP_SECONDS, Limits
 
 _TRIMMED_BYTES = HELD_BYTES // 8
@@ -41,12 +41,12 @@ class Connections:
     def __init__(
         self,
         limits: Limits,
-        watchers: tuple[Watcher, ...] = (),
+        observers: tuple[Observer, ...] = (),
         address_of: Callable[[str], str | None] = str,
     ) -> None:
-        """`watchers` are told of refusals. `address_of` gives what one client's address counts as; None for a trusted proxy."""
+        """`observers` are told of refusals. `address_of` gives what one client's address counts as; None for a trusted proxy."""
         self.limits = limits
-        self.watchers = watchers
+        self.observers = observers
         self.address_of = address_of
         self.waiting: dict[Connection, None] = {}
         """Those that wait for their client, whatever for; the longest without progress first."""

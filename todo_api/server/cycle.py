@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from todo_api.http import INTERNAL_ERROR, KINDS, SAFE_TYPE, Overloaded, problem
-from todo_api.observability import Exchange
+from todo_api.http import INTERNAL_ERROR, PROBLEM_TYPES, SAFE_TYPE, Overloaded, render_problem
+from todo_api.observability import RequestRecord
 from todo_api.server.head import Headers
 
 if TYPE_CHECKING:
@@ -25,13 +25,17 @@ BODILESS = frozenset({204, 304})
 """Statuses whose replies end with their head (RFC 9110, sections 15.3.5 and 15.4.5)."""
 
 
-def refusal(error: Exception, exchange: Exchange, headers: Headers, *, with_body: bool) -> bytes:
-    """The reply to what no application sees, or sees no more; `exchange` ends with it."""
-    status, fields, body = problem(error, exchange.request_id)
-    exchange.status, exchange.code, exchange.left = status, KINDS.get(type(error), INTERNAL_ERROR).code, True
-    exchange.end()
-    exchange.watchers = ()  # who are told once
-    fields = [*headers, *fields, (b"x-request-id", exchange.request_id.encode()), SAFE_TYPE, (b"connection", b"close")]
+def refusal(error: Exception, record: RequestRecord, headers: Headers, *, with_body: bool) -> bytes:
+    """The reply to what no application sees, or sees no more; `record` ends with it."""
+    status, fields, body = render_problem(error, record.request_id)
+    record.status, record.code, record.client_disconnected = (
+        status,
+        PROBLEM_TYPES.get(type(error), INTERNAL_ERROR).code,
+        True,
+    )
+    record.end()
+    record.observers = ()  # who are told once
+    fields = [*headers, *fields, (b"x-request-id", record.request_id.encode()), SAFE_TYPE, (b"connection", b"close")]
     head = b"".join([b"%b: %b\r\n" % field for field in fields])
     return b"%b%b\r\n%b" % (STATUS_LINE[status], head, body if with_body else b"")
 
@@ -144,8 +148,8 @@ class Cycle(RequestResponseCycle):
 
     async def _refuse(self) -> None:
         """Answers 503 in the place of a reply there is no room for."""
-        exchange = self.scope["state"]["exchange"]
-        exchange.status, exchange.code = KINDS[Overloaded].status, KINDS[Overloaded].code
+        record = self.scope["state"]["record"]
+        record.status, record.code = PROBLEM_TYPES[Overloaded].status, PROBLEM_TYPES[Overloaded].code
         await self._send_problem(Overloaded())
         self._is_refused = True
 
@@ -155,6 +159,6 @@ class Cycle(RequestResponseCycle):
 
     async def _send_problem(self, error: Exception) -> None:
         state = self.scope["state"]
-        status, headers, body = problem(error, state["request_id"])
+        status, headers, body = render_problem(error, state["request_id"])
         await self._begin({"type": "http.response.start", "status": status, "headers": [*headers, *state["headers"]]})
         await self._write(b"" if self.scope["method"] == "HEAD" else body, more=False)

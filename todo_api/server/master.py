@@ -16,9 +16,9 @@ from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from todo_api.app import Watch, create_app, new_memory
+from todo_api.app import Observers, create_app, new_counters
 from todo_api.config import Config, cursor_secret
-from todo_api.observability import Logging, Recorder, RequestLog
+from todo_api.observability import LogConfig, MetricsRecorder, RequestLog
 from todo_api.server.connections import Connections
 from todo_api.server.limits import RESERVE, Limits
 from todo_api.server.protocol import Protocol
@@ -92,13 +92,13 @@ class Server(BaseApplication):
     """gunicorn, told by our configuration and by nothing else. Each worker makes its own application, and so its own pool."""
 
     def __init__(
-        self, config: Config, *, log: Logging, ready: Callable[[], None], keep: Callable[[], None] = lambda: None
+        self, config: Config, *, log: LogConfig, ready: Callable[[], None], keep: Callable[[], None] = lambda: None
     ) -> None:
         self._config = config
         self._keep = keep
         self._log = log
         self._ready = ready
-        self._memory = new_memory(max(16, 4 * config.workers))
+        self._counters = new_counters(max(16, 4 * config.workers))
         self._slot = 0
         self._familiar = FamiliarPairs()
         super().__init__()
@@ -126,14 +126,14 @@ class Server(BaseApplication):
     def load(self) -> Any:
         """The application of one worker."""
         requests = RequestLog(self._log, cursor_secret(self._config))
-        recorder = Recorder(self._memory, self._slot, self._log.sink.dropped)
-        watch = Watch(self._memory, recorder, requests, _traces(self._config))
+        recorder = MetricsRecorder(self._counters, self._slot, self._log.writer.dropped)
+        observers = Observers(self._counters, recorder, requests, _traces(self._config))
         config = self._config
         connections = _connections(config.client_connections)
         limits = Limits(config.head_timeout, config.body_timeout, config.idle_timeout, connections)
         addresses = Addresses(map(ipaddress.ip_network, config.trusted_proxies))
-        Protocol.table = Connections(limits, watch.watchers, addresses.of_peer)
-        app = create_app(config, watch, self._familiar)
+        Protocol.table = Connections(limits, observers.active, addresses.of_peer)
+        app = create_app(config, observers, self._familiar)
         _keep_for_good()
         return app
 
@@ -144,10 +144,10 @@ class Server(BaseApplication):
 
     def _give_slot(self, _: Any, worker: Any) -> None:
         """In the master, before it forks: the worker finds its slot where it was."""
-        self._slot = worker.slot = self._memory.take()
+        self._slot = worker.slot = self._counters.acquire_slot()
 
     def _take_slot(self, _: Any, worker: Any) -> None:
-        self._memory.give_back(worker.slot)
+        self._counters.release_slot(worker.slot)
 
 
 def _keep_for_good() -> None:
@@ -174,7 +174,7 @@ def _traces(config: Config) -> "Traces | None":
     return Traces(config.otel_exporter_otlp_endpoint)
 
 
-def serve(config: Config, log: Logging, ready: Callable[[], None], keep: Callable[[], None] = lambda: None) -> None:
+def serve(config: Config, log: LogConfig, ready: Callable[[], None], keep: Callable[[], None] = lambda: None) -> None:
     """Serves until the process is told to stop.
 
     `ready` is called once, when connections are taken; `keep` every second or so, to see to what the service needs, without waiting for it.

@@ -19,7 +19,7 @@ from todo_api.http import (
     RequestTimeout,
     UriTooLong,
 )
-from todo_api.observability import OTHER, Exchange
+from todo_api.observability import OTHER, RequestRecord
 from todo_api.server import limits
 from todo_api.server.connections import Connections, has_unread
 from todo_api.server.cycle import HIGH_WATER, Cycle, refusal
@@ -77,8 +77,8 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _tell_left(self) -> None:
-        if self.cycle is not None and "exchange" in self.scope["state"]:
-            self.scope["state"]["exchange"].left = True
+        if self.cycle is not None and "record" in self.scope["state"]:
+            self.scope["state"]["record"].client_disconnected = True
 
     def _wait_first(self) -> None:
         """Waits for the client from the next turn of the event loop: those of one turn make no room for each other."""
@@ -364,13 +364,13 @@ class Protocol(HttpToolsProtocol):
             state = self.scope["state"]
             cycle.disconnected = True
             cycle.message_event.set()
-        exchange = state.get("exchange")
-        if exchange is None:
-            exchange = Exchange(OTHER, uuid4().hex, None, self.table.watchers)
+        record = state.get("record")
+        if record is None:
+            record = RequestRecord(OTHER, uuid4().hex, None, self.table.observers)
             if cycle is not None:
                 cycle.task.cancel()  # it has not begun, and is not to
         self.transport.write(
-            refusal(error, exchange, self.server_state.default_headers, with_body=self._method != b"HEAD")
+            refusal(error, record, self.server_state.default_headers, with_body=self._method != b"HEAD")
         )
         self._end()
 

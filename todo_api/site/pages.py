@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api import contract
 from todo_api.contract import openapi31
-from todo_api.http import MethodNotAllowed, normalized
-from todo_api.observability import PAGE, Exchange
+from todo_api.http import MethodNotAllowed, normalize_path
+from todo_api.observability import PAGE, RequestRecord
 
 _OWN = Path(__file__).parent / "static"
 _SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
@@ -102,14 +102,14 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The page; 304 where the caller has it."""
-        path = normalized(scope["raw_path"]) if scope["type"] == "http" else b""
+        path = normalize_path(scope["raw_path"]) if scope["type"] == "http" else b""
         make = self._makers.get(path)
         if make is None:
             await self._app(scope, receive, send)
             return
         scope["state"]["shared"] = True
-        exchange: Exchange = scope["state"]["exchange"]
-        exchange.operation, exchange.route = PAGE, path.decode()
+        record: RequestRecord = scope["state"]["record"]
+        record.operation, record.route = PAGE, path.decode()
         if self._count is not None:
             await self._count(scope)
         found = self._made.get(path)

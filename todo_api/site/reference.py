@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from todo_api.contract import load, problem_text, problem_texts, resolve
-from todo_api.http import INTERNAL_ERROR, KINDS, METHODS, Kind
+from todo_api.http import INTERNAL_ERROR, METHODS, PROBLEM_TYPES, ProblemType
 from todo_api.site.pages import Makers, Page, html, page
 
 REFERENCE = "/api/v1/reference/"
@@ -29,12 +29,14 @@ def pages(path: Path) -> Makers:
     return found | {PROBLEMS + kind.code: partial(_problem, path, kind) for kind in _kinds()}
 
 
-def _kinds() -> list[Kind]:
+def _kinds() -> list[ProblemType]:
     """One of each code, in their order."""
-    return sorted({kind.code: kind for kind in [*KINDS.values(), INTERNAL_ERROR]}.values(), key=lambda kind: kind.code)
+    return sorted(
+        {kind.code: kind for kind in [*PROBLEM_TYPES.values(), INTERNAL_ERROR]}.values(), key=lambda kind: kind.code
+    )
 
 
-def _problem(path: Path, kind: Kind) -> Page:
+def _problem(path: Path, kind: ProblemType) -> Page:
     examples = _examples(load(path), kind)
     return _render(path, "problem.html", kind=kind, advice=problem_text(kind.code), examples=examples)
 
@@ -120,7 +122,7 @@ def _rules(document: dict[str, Any], schema: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _examples(document: dict[str, Any], kind: Kind) -> list[dict[str, Any]]:
+def _examples(document: dict[str, Any], kind: ProblemType) -> list[dict[str, Any]]:
     """The contract's examples of a problem, or one made up where no operation can answer with it."""
     values = [example["value"] for example in document["components"]["examples"].values()]
     made_up = {

@@ -83,7 +83,7 @@ class Guesses(SpecMiddleware):
             await self._guarded(self._attempts, await self._guard(self._attempts, kind, scope), scope, receive, send)
 
     async def _guard(self, attempts: Attempts, kind: str, scope: Scope) -> Guard:
-        user = scope["state"]["exchange"].subject
+        user = scope["state"]["record"].subject
         account = f"user {user}" if user else f"e-mail {scope['extensions'][ARGUMENTS]['body']['email'].lower()}"
         address = self._addresses.of(scope)
         pair = f"{account} from {address}"
@@ -121,7 +121,7 @@ class Guesses(SpecMiddleware):
         await attempts.learn(guard.pair)
 
     async def _go_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["exchange"].ready_at = perf_counter()  # this wait has a limit of its own
+        scope["state"]["record"].ready_at = perf_counter()  # this wait has a limit of its own
         await self._app(scope, receive, send)
 
 

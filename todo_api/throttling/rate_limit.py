@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.errors import TaskApiError, Unavailable
 from todo_api.http import Overloaded, RateLimited
-from todo_api.observability import Exchange
+from todo_api.observability import RequestRecord
 from todo_api.throttling.client_address import Addresses
 from todo_api.throttling.counters import MOST_KEYS, Memory
 
@@ -63,15 +63,15 @@ class Limit:
         """
         state = scope["state"]
         state["counted"] = True
-        exchange: Exchange = state["exchange"]
-        key = f"user {exchange.subject}" if exchange.subject is not None else self._key(scope)
+        record: RequestRecord = state["record"]
+        key = f"user {record.subject}" if record.subject is not None else self._key(scope)
         await self._check(key, scope)
         if self._shared is None:
             number, left = self._memory.hit(key, self._seconds)
         else:
             number, left = await self._shared.hit(key, self._seconds)
         remaining = self._requests - number
-        if remaining <= 0 and exchange.subject is None:
+        if remaining <= 0 and record.subject is None:
             self._exceed(key, left)
         if remaining < 0:
             await self._refuse(scope, left)

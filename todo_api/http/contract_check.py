@@ -1,4 +1,4 @@
-"""Checks a contract at the start, before anything else begins: a mistake is told with its file and line."""
+"""Check a contract at the start. A mistake is reported with its file and line."""
 
 from pathlib import Path
 
@@ -8,49 +8,46 @@ from starlette.types import Receive, Scope, Send
 
 from todo_api.contract import ContractError, load, place
 from todo_api.http.connexion_app import CompiledSpecification, InvalidContract, TagResolver
-from todo_api.http.deprecation import announced
+from todo_api.http.deprecation import announce_deprecation
 from todo_api.http.routing import METHODS
 from todo_api.http.validation import ValidatedOperation
 
-LONGEST = 300
-"""Characters of a library's message that are shown. It may quote half the contract."""
+MAX_MESSAGE = 300
+"""Maximum length of a library's message, in characters. It may quote half of the contract."""
 
 
-def check(root: Path) -> None:
-    """Raise ContractError if the contract is no OpenAPI, or if its handlers do not fit it.
-
-    Every operation is compiled as a worker does it, in some 10 milliseconds.
-    """
+def check_contract(root: Path) -> None:
+    """Raise ContractError if the contract is not valid OpenAPI, or its handlers do not fit it."""
     document = load(root)
     try:
         specification = CompiledSpecification(document)  # type: ignore[no-untyped-call]  # Connexion's
     except InvalidContract as error:
-        raise _mistake(root, error.steps, error.reason) from error
+        raise _contract_error(root, error.steps, error.reason) from error
     names: set[str] = set()
     for path, item in specification["paths"].items():
         for method in (method for method in METHODS if method in item):
             try:
-                name = _compiled(specification, path, method)
+                name = _compile(specification, path, method)
                 if name in names:
                     raise ValueError(f"{name} is the operationId of another operation too")
             except (ResolverError, TypeError, ValueError) as error:
-                raise _mistake(root, ["paths", path, method], str(error)) from error
+                raise _contract_error(root, ["paths", path, method], str(error)) from error
             names.add(name)
 
 
-def _compiled(specification: CompiledSpecification, path: str, method: str) -> str:
-    """Compile an operation, and return its operationId."""
+def _compile(specification: CompiledSpecification, path: str, method: str) -> str:
+    """Compile an operation and return its operationId."""
     operation = OpenAPIOperation.from_spec(specification, path=path, method=method, resolver=TagResolver())
-    announced(ValidatedOperation(_no_app, operation, 0), operation._operation)
+    announce_deprecation(ValidatedOperation(_no_app, operation, 0), operation._operation)
     unknown = {name for requirement in operation.security for name in requirement} - {*operation.security_schemes}
     if unknown:
         raise ValueError(f"{operation.operation_id}: components/securitySchemes lacks {', '.join(sorted(unknown))}")
     return str(operation.operation_id)
 
 
-def _mistake(root: Path, steps: list[str], message: str) -> ContractError:
+def _contract_error(root: Path, steps: list[str], message: str) -> ContractError:
     line = " ".join(message.split())
-    return ContractError(f"{place(root, *steps)}: {line if len(line) <= LONGEST else f'{line[:LONGEST]}...'}")
+    return ContractError(f"{place(root, *steps)}: {line if len(line) <= MAX_MESSAGE else f'{line[:MAX_MESSAGE]}...'}")
 
 
 async def _no_app(scope: Scope, receive: Receive, send: Send) -> None:
