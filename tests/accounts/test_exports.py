@@ -23,6 +23,7 @@ from todo_api.app import create_app
 from todo_api.config import Config
 from todo_api.database.database import Database
 from todo_api.guards import Caller
+from todo_api.tasks.statements import BATCH, BATCH_OCTETS
 
 ACCOUNT = "/api/v1/me/account"
 TASKS = "/api/v1/me/tasks"
@@ -89,7 +90,7 @@ def test_export_account_has_no_secret(user: User, url: str) -> None:
     assert [secret for secret in (password_hash, family, digest, "argon2") if secret in body] == []
 
 
-@pytest.mark.parametrize("count", [0, 1, exports.BATCH, exports.BATCH + 1, 2 * exports.BATCH + 7])
+@pytest.mark.parametrize("count", [0, 1, BATCH, BATCH + 1, 2 * BATCH + 7])
 def test_export_account_of_any_number_of_tasks_has_each_once(user: User, url: str, count: int) -> None:
     rows(
         url,
@@ -190,7 +191,7 @@ def test_export_account_reads_no_more_tasks_before_its_reader_has_taken_those_be
         rows(url, f"DELETE FROM tasks WHERE user_id = '{user}' RETURNING 1")
         reader.take_all(loop)
         asked.result(30)
-    assert 0 < len(json.loads(b"".join(reader.pieces))["tasks"]) <= exports.MAX_OCTETS // DESCRIPTION + 1
+    assert 0 < len(json.loads(b"".join(reader.pieces))["tasks"]) <= BATCH_OCTETS // DESCRIPTION + 1
 
 
 @pytest.mark.parametrize("letter", ["x", '"', "😀"])
@@ -214,7 +215,7 @@ def test_export_account_goes_out_in_pieces_of_at_most_256_kib(url: str, letter: 
     assert min(sizes[:-1]) > 128 * 1024
 
 
-LARGE = 40 * exports.BATCH
+LARGE = 40 * BATCH
 DESCRIPTION = 5_000
 """Characters of each task of a large export, which has a hundred megabytes: many more than the buffers of a connection."""
 
@@ -268,5 +269,5 @@ def test_export_account_whose_reader_is_slow_waits_for_them_and_ends_when_they_l
         assert lines(live, "left") == []
     assert soon(lambda: len(lines(live, "left")) == 1)
     (line,) = lines(live, "left")
-    assert 2 < line["statements"] < LARGE * DESCRIPTION / exports.MAX_OCTETS / 2
+    assert 2 < line["statements"] < LARGE * DESCRIPTION / BATCH_OCTETS / 2
     assert live.request("GET", ACCOUNT, token=token("ada")).status == 200

@@ -20,7 +20,7 @@ from tests.support.credentials import PASSWORD, SECRET
 from tests.support.gate import SLACK, Gate
 from tests.support.rows import rows
 from tests.support.users import User
-from todo_api.accounts import sessions
+from todo_api.accounts import session_statements
 from todo_api.config import Config
 from todo_api.database.connection import engine_url
 from todo_api.models import MOST_KEYS
@@ -116,12 +116,12 @@ def test_issue_token_by_two_at_once_for_the_last_place_leaves_as_many_sessions_a
         url,
         f"INSERT INTO sessions SELECT '{user.id}', gen_random_uuid(), encode(sha256(n::text::bytea), 'hex'),"
         " encode(sha256(''), 'hex'), now(), now(), now() + interval '1 day'"
-        f" FROM generate_series(1, {sessions.MOST - 1}) n",
+        f" FROM generate_series(1, {session_statements.MOST - 1}) n",
     )
     body = {"email": user.email, "password": PASSWORD}
     with in_line(url, user.id, *[lambda: user.client.signed_in(None).post(f"{AUTH}/token", body)] * 2) as sent:
         assert [one.result(SLACK).status for one in sent] == [200, 200]
-    assert rows(url, f"SELECT count(*) FROM sessions WHERE user_id = '{user.id}'") == [(sessions.MOST,)]
+    assert rows(url, f"SELECT count(*) FROM sessions WHERE user_id = '{user.id}'") == [(session_statements.MOST,)]
 
 
 def test_delete_account_beside_a_write_to_a_task_waits_for_it_or_is_waited_for_and_neither_is_in_the_way(

@@ -14,7 +14,7 @@ from tests.support.client import Client, Reply
 from tests.support.credentials import PASSWORD, SECRET
 from tests.support.on_loop import on_loop
 from tests.support.rows import rows
-from todo_api.accounts import sessions
+from todo_api.accounts import session_statements, sessions
 from todo_api.config import Config
 from todo_api.database.database import Database
 
@@ -235,11 +235,11 @@ def test_issue_token_more_often_than_there_may_be_sessions_ends_that_idle_longes
     oldest = sign_in()
     idle = sign_in()
     oldest = refresh(anonymous, oldest).json()
-    for _ in range(sessions.MOST - 2):
+    for _ in range(session_statements.MOST - 2):
         sign_in()
-    assert rows(url, f"SELECT count(*) FROM sessions WHERE user_id = '{user_id}'") == [(sessions.MOST,)]
+    assert rows(url, f"SELECT count(*) FROM sessions WHERE user_id = '{user_id}'") == [(session_statements.MOST,)]
     sign_in()
-    assert rows(url, f"SELECT count(*) FROM sessions WHERE user_id = '{user_id}'") == [(sessions.MOST,)]
+    assert rows(url, f"SELECT count(*) FROM sessions WHERE user_id = '{user_id}'") == [(session_statements.MOST,)]
     assert is_alive(anonymous, oldest)
     assert not is_alive(anonymous, idle)
 

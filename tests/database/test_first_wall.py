@@ -20,13 +20,13 @@ from tests.support.look_alikes import FURTHER, THEIR_TASK, Outcome, Sent, World
 from tests.support.on_loop import on_loop
 from tests.support.wall_cases import CASES, FIELDS, PREPARED, SORTS, Mine, powerset, seed
 from todo_api import contract
-from todo_api.accounts import sessions
+from todo_api.accounts import session_statements, sessions
 from todo_api.config import Config
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import Scope
 from todo_api.embedded import EmbeddedServer
-from todo_api.idempotency import store as kept
+from todo_api.idempotency import statements as kept
 from todo_api.idempotency.store import Replies
 from todo_api.models import STATUSES
 from todo_api.tasks.service import MAX_PAGE
@@ -269,7 +269,9 @@ def test_every_statement_of_the_service_was_sent_by_a_case(worlds: Worlds) -> No
     there |= dict(chain.from_iterable(map(shapes, made)))
     assert len(there) > 100
     sent = {one.statement.name for one in worlds.sent}
-    sent |= {statement.name for statement in statements_of([sessions._PURGE, kept._PURGES])}  # by a test of their own
+    sent |= {
+        statement.name for statement in statements_of([session_statements.PURGE, kept.PURGES])
+    }  # by a test of their own
     assert sorted(name for name, statement in there.items() if statement.name not in sent) == []
     assert sent <= {statement.name for statement in there.values()}  # none is made where nobody finds it
 

@@ -11,12 +11,12 @@ from tests.support.databases import database_url
 from tests.support.on_loop import on_loop
 from tests.support.plans import plan_of
 from tests.support.rows import rows
-from todo_api.accounts import sessions
+from todo_api.accounts import session_statements, sessions
 from todo_api.database import purging
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.embedded import EmbeddedServer
-from todo_api.idempotency import store as replies
+from todo_api.idempotency import statements as replies
 
 USERS = 2000
 EACH = 20
@@ -40,9 +40,9 @@ FILL = f"""
 """
 
 PURGES = {
-    "sessions": (sessions._PURGE, "sessions_by_expires_at"),
-    "idempotent_replies": (replies._PURGES[0], "idempotent_replies_by_created_at"),
-    "anonymous_replies": (replies._PURGES[1], "anonymous_replies_by_created_at"),
+    "sessions": (session_statements.PURGE, "sessions_by_expires_at"),
+    "idempotent_replies": (replies.PURGES[0], "idempotent_replies_by_created_at"),
+    "anonymous_replies": (replies.PURGES[1], "anonymous_replies_by_created_at"),
 }
 
 
@@ -93,7 +93,7 @@ def test_purge_of_sessions_deletes_a_thousand_at_a_time_and_one_process_is_at_it
     rows(url, f"UPDATE sessions SET {past}, expires_at = now() - interval '1 day' WHERE (user_id, id) IN ({due})")
     with closing(Database(url, pool_size=2)) as database:
         with database.transaction(claim=purging.LOCK) as transaction:
-            transaction.as_user("user 1").all(replies._TRIM, {"user_id": "user 1"})
+            transaction.as_user("user 1").all(replies.TRIM, {"user_id": "user 1"})
             assert sessions.purge(database) == 0
         assert [sessions.purge(database) for _ in range(3)] == [purging.AT_ONCE, 500 - EXPIRED, 0]
     assert rows(url, "SELECT count(*) FROM sessions WHERE expires_at < now()") == [(0,)]

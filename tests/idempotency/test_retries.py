@@ -22,7 +22,7 @@ from todo_api import contract
 from todo_api.config import Config
 from todo_api.contract import resolve
 from todo_api.database.connection import engine_url
-from todo_api.idempotency import store as replies
+from todo_api.idempotency import statements as kept
 from todo_api.models import anonymous_replies, idempotent_replies, metadata
 
 TASKS = "/api/v1/me/tasks"
@@ -258,7 +258,7 @@ def test_complete_task_toggled_by_twenty_at_once_with_one_key_toggles_once(ada: 
 def test_create_task_whose_session_ends_before_the_commit_is_undone_and_made_once_by_the_retry(
     url: str, ada: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replies, "TRIMMED_BY", math.nan)  # none is trimmed: that would wait before the task is written
+    monkeypatch.setattr(kept, "TRIMMED_BY", math.nan)  # none is trimmed: that would wait before the task is written
     headers = keyed()
 
     def create() -> Reply:

@@ -23,7 +23,7 @@ from todo_api.database.purging import Purging
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import Scopes
 from todo_api.errors import Unavailable
-from todo_api.idempotency import store as kept
+from todo_api.idempotency import statements as kept
 from todo_api.idempotency.store import Replies, Request
 from todo_api.tasks.service import TaskService
 

@@ -11,9 +11,9 @@ from tests.support.client import Client, Reply
 from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.look_alikes import FURTHER, THEIR_KEY, THEIR_TASK, Ask, World
 from todo_api import contract
-from todo_api.accounts import sessions
+from todo_api.accounts import session_statements
 from todo_api.auth.tokens import TokenIssuer
-from todo_api.idempotency import store as kept
+from todo_api.idempotency import statements as kept
 from todo_api.models import KEY_SCOPES, STATUSES
 
 TASKS = "/api/v1/me/tasks"
@@ -285,7 +285,7 @@ def seed(world: World, client: Client) -> Mine:
     world.rows(
         "INSERT INTO sessions SELECT (jsonb_populate_record(NULL::sessions, to_jsonb(s) || jsonb_build_object("
         + ", ".join(f"'{name}', {sql}" for name, sql in new.items())
-        + f"))).* FROM sessions s, generate_series(1, {sessions.MOST - 3}) n WHERE s.id = '{session}'"
+        + f"))).* FROM sessions s, generate_series(1, {session_statements.MOST - 3}) n WHERE s.id = '{session}'"
     )
     world.make_older()
     return mine

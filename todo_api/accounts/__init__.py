@@ -2,7 +2,7 @@
 
 `handlers` has one function an operation; `service` changes an account, `sessions` signs in, refreshes and signs out.
 `export` collects all that a user has, from `tasks` and `api_keys` as well: the one product package that imports others.
-`passwords` hashes and judges passwords; `statements` has the SQL.
+`passwords` hashes and judges passwords; `statements` and `session_statements` have the SQL.
 """
 
 from todo_api.accounts import sessions

@@ -1,59 +1,22 @@
 """Exports: everything that a user owns, read piece by piece, so that the memory it takes does not grow with what there is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Text, select
-from sqlalchemy import Uuid as UuidType
-
+from todo_api.accounts import sessions
 from todo_api.accounts.service import Account, AccountService
+from todo_api.accounts.sessions import SessionRecord
 from todo_api.api_keys import ApiKey, KeyService
-from todo_api.database import Row, Scope, Scopes, Statement, given
+from todo_api.database import Scopes
 from todo_api.guards import Caller
-from todo_api.models import sessions, tasks
-from todo_api.tasks import TASK_COLUMNS, Task, octets_before
-
-BATCH = 500
-"""How many tasks, or sessions, are read at a time."""
-
-MAX_OCTETS = 256 * 1024
-"""How much text is read at a time: to the task that passes it, and no further."""
+from todo_api.tasks import Task, TaskService
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
-_USER_ID = given("user_id", Text)
-_AFTER = given("after", UuidType)
-_SESSIONS = Statement(
-    select(sessions.c.id, sessions.c.created_at, sessions.c.refreshed_at, sessions.c.expires_at)
-    .where(sessions.c.user_id == _USER_ID, sessions.c.id > _AFTER)
-    .order_by(sessions.c.id)
-    .limit(BATCH)
-)
+"""The id that every other one comes after."""
 
-
-def _tasks() -> Statement:
-    batch = (
-        select(*TASK_COLUMNS)
-        .where(tasks.c.user_id == _USER_ID, tasks.c.id > _AFTER)
-        .order_by(tasks.c.id)
-        .limit(BATCH)
-        .subquery("batch")
-    )
-    summed = select(*batch.c, octets_before(batch, [batch.c.id])).subquery("summed")
-    columns = [summed.c[column.name] for column in TASK_COLUMNS]
-    return Statement(select(*columns).where(summed.c.octets_before <= MAX_OCTETS).order_by(summed.c.id))
-
-
-_TASKS = _tasks()
-
-
-class SessionRecord(NamedTuple):
-    """A session without what opens it. Times are in UTC."""
-
-    id: str
-    created_at: datetime
-    refreshed_at: datetime
-    expires_at: datetime
+Item = TypeVar("Item", SessionRecord, Task)
 
 
 class Export(NamedTuple):
@@ -72,18 +35,17 @@ class Export(NamedTuple):
 def export(database: Scopes, user_id: str, caller: Caller) -> Export:
     """What the user owns. Raises Unauthorized where the account was deleted, or the caller's session has ended."""
     account = AccountService(database, user_id, caller).get()
-    scope = database.as_user(user_id)
-    found = map(Task._make, _rows(scope, _TASKS, user_id))
+    tasks = _all(TaskService(database, user_id, caller).batch)
     if caller.key is not None:
-        return Export(datetime.now(UTC), account, None, None, found)
+        return Export(datetime.now(UTC), account, None, None, tasks)
     keys = KeyService(database, user_id, caller).list()
-    records = map(SessionRecord._make, _rows(scope, _SESSIONS, user_id))
-    return Export(datetime.now(UTC), account, records, keys, found)
+    records = _all(partial(sessions.batch, database, user_id))
+    return Export(datetime.now(UTC), account, records, keys, tasks)
 
 
-def _rows(scope: Scope, statement: Statement, user_id: str) -> Iterator[Row]:
-    """The rows of all batches, each of which begins after the id that the one before ends with."""
-    after: Any = _FIRST
-    while rows := scope.all(statement, {"user_id": user_id, "after": after}):
-        after = rows[-1][0]
-        yield from rows
+def _all(batch: Callable[[str], Sequence[Item]]) -> Iterator[Item]:
+    """The items of all batches, each of which begins after the id that the one before ends with."""
+    after = _FIRST
+    while items := batch(after):
+        yield from items
+        after = items[-1].id

@@ -5,8 +5,8 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from todo_api.accounts.export import SessionRecord
 from todo_api.accounts.service import Account
+from todo_api.accounts.sessions import SessionRecord
 from todo_api.schemas import dump_of
 
 

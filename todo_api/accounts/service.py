@@ -4,7 +4,6 @@ import unicodedata
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
 from uuid_utils import uuid7
 
 from todo_api import api_keys
@@ -25,7 +24,6 @@ from todo_api.errors import (
 )
 from todo_api.etags import AccountCondition, space_tag
 from todo_api.guards import Caller, gone
-from todo_api.models import accounts
 
 _ATTEMPTS = 5
 
@@ -45,13 +43,6 @@ class Account(NamedTuple):
     def tag(self) -> str:
         """Its entity tag."""
         return space_tag(self.id, self.epoch, self.version)
-
-
-_FIND = Statement(
-    select(accounts.c.user_id, accounts.c.password_hash, accounts.c.passwords).where(
-        accounts.c.email == statements.EMAIL
-    )
-)
 
 
 def register(database: Scopes, passwords: Passwords, email: str, password: str, name: str | None) -> Account:
@@ -76,7 +67,7 @@ def sign_in(database: Scopes, passwords: Passwords, email: str, password: str, l
     Raises InvalidCredentials, after the same time for an unknown address and for a wrong password.
     """
     email = email.lower()
-    row = database.as_login(email).first(_FIND, {"email": email})
+    row = database.as_login(email).first(statements.FIND, {"email": email})
     user_id, password_hash, count = row if row is not None else (None, passwords.decoy, 0)
     if not passwords.verify(password_hash, _normalized(password)) or user_id is None:
         raise InvalidCredentials
@@ -91,7 +82,7 @@ def holds(database: Scopes, passwords: Passwords, email: str, password: str, ref
     user_id = sessions.holder(database, refresh_token)
     if user_id is None:
         return False
-    row = database.as_login(email.lower()).first(_FIND, {"email": email.lower()})
+    row = database.as_login(email.lower()).first(statements.FIND, {"email": email.lower()})
     return row is not None and row[0] == user_id and passwords.verify(row[1], _normalized(password))
 
 
@@ -192,7 +183,7 @@ class AccountService:
         for _ in range(_ATTEMPTS):
             account = self._find()
             email = None if account is None else account.email
-            row = None if email is None else self._database.as_login(email).first(_FIND, {"email": email})
+            row = None if email is None else self._database.as_login(email).first(statements.FIND, {"email": email})
             if email is None or (row is not None and row[0] == self._user_id):
                 break  # else the address has changed between the two
         if row is None or row[0] != self._user_id or not passwords.verify(row[1], _normalized(password)):

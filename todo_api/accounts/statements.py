@@ -50,6 +50,9 @@ def _register() -> Statement:
 
 
 REGISTER = _register()
+FIND = Statement(
+    select(accounts.c.user_id, accounts.c.password_hash, accounts.c.passwords).where(accounts.c.email == EMAIL)
+)
 GET = Statement(
     select(users.c.id, accounts.c.email, *_ROW)
     .select_from(users.outerjoin(accounts, accounts.c.user_id == users.c.id))

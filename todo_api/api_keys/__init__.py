@@ -1,6 +1,6 @@
 """API keys: credentials of a user for scripts and agents, with scopes and an end. A tag of the contract.
 
-`handlers` has one function an operation; `service` has the rules and the SQL, and finds the user of a key that was sent.
+`handlers` has one function an operation; `service` has the rules, and finds the user of a key that was sent; `statements` has the SQL.
 `secret` makes the text of a key and the digest by which it is found: the key itself is not stored.
 """
 

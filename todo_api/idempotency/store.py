@@ -12,92 +12,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import (
-    ColumnElement,
-    LargeBinary,
-    Table,
-    Text,
-    and_,
-    delete,
-    exists,
-    func,
-    literal_column,
-    select,
-)
-from sqlalchemy.dialects.postgresql import insert
 
-from todo_api.database import Database, Scope, Statement, Transaction, delete_expired, given
+from todo_api.database import Database, Scope, Transaction
 from todo_api.errors import IdempotencyInProgress, IdempotencyKeyReused, TaskApiError
-from todo_api.models import REPLIES_KEPT, anonymous_replies, idempotent_replies, users
-
-MOST_REPLIES = 10000
-"""How many replies are kept for a user, of all that are not too old: the newest. Now and then there are some more."""
-
-TRIMMED_BY = 256
-"""One reply in so many, by chance, has its user's oldest ones counted."""
+from todo_api.idempotency import statements
 
 _NONCE_BYTES = 12
-_OLD = func.now() - literal_column(f"interval '{REPLIES_KEPT}'")
-
-_USER_ID = given("user_id", Text)
-_KEY = given("key", LargeBinary)
-_REQUEST = given("request", LargeBinary)
-_REPLY = given("reply", LargeBinary)
-_DIGEST = given("request", Text)
-
-
-def _find(table: Table, same: ColumnElement[bool], *mine: ColumnElement[bool]) -> Statement:
-    """One row: whether the claim succeeded, and of what is kept, if there is something, the reply, whether it is to the same request,
-    and whether it is too old."""
-    one = select(literal_column("1").label("one")).subquery("one")
-    return Statement(
-        select(
-            func.current_setting("app.claimed") == "true",
-            table.c.reply,
-            same,
-            table.c.created_at < _OLD,
-        ).select_from(one.outerjoin(table, and_(*mine)))
-    )
-
-
-def _trim() -> Statement:
-    """Deletes the user's oldest replies above `MOST_REPLIES`."""
-    table = idempotent_replies
-    newest = select(table.c.created_at).where(table.c.user_id == _USER_ID).order_by(table.c.created_at.desc())
-    last = newest.offset(MOST_REPLIES - 1).limit(1).scalar_subquery()
-    return Statement(
-        delete(table).where(table.c.user_id == _USER_ID, table.c.created_at < last).returning(literal_column("1"))
-    )
-
-
-_MINE = (idempotent_replies.c.user_id == _USER_ID, idempotent_replies.c.key == _KEY)
-_FIND = _find(idempotent_replies, idempotent_replies.c.request == _REQUEST, *_MINE)
-_FORGET = Statement(delete(idempotent_replies).where(*_MINE).returning(literal_column("1")))
-_KEEP = Statement(
-    insert(idempotent_replies).from_select(
-        ["user_id", "key", "request", "reply"],
-        # Nothing is kept for a user who is gone, by the very request.
-        select(_USER_ID, _KEY, _REQUEST, _REPLY).where(exists(select(users.c.id).where(users.c.id == _USER_ID))),
-    )
-)
-_TRIM = _trim()
-
-_ASKED = anonymous_replies.c.request == _DIGEST
-_FIND_ANONYMOUS = _find(anonymous_replies, _ASKED, _ASKED)
-_FORGET_ANONYMOUS = Statement(delete(anonymous_replies).where(_ASKED).returning(literal_column("1")))
-_KEEP_ANONYMOUS = Statement(insert(anonymous_replies).values(request=_DIGEST, reply=_REPLY))
-
-_PURGES = tuple(delete_expired(table, table.c.created_at < _OLD) for table in (idempotent_replies, anonymous_replies))
-
-
-class _Statements(NamedTuple):
-    find: Statement
-    forget: Statement
-    keep: Statement
-
-
-_OF_USER = _Statements(_FIND, _FORGET, _KEEP)
-_OF_NOBODY = _Statements(_FIND_ANONYMOUS, _FORGET_ANONYMOUS, _KEEP_ANONYMOUS)
 
 
 class Request(NamedTuple):
@@ -137,8 +57,8 @@ class Replies:
         key = self._digest(b"key", f"{request.user_id}\0{request.key}".encode()) if is_known else digest
         claim = int.from_bytes(key[:8], "big") >> 1
         with self._database.transaction(claim=claim) as transaction:
-            scope, statements, row = _addressed(transaction, request.user_id, key, digest)
-            ((claimed, reply, is_same, is_old),) = scope.all(statements.find, row)
+            scope, of_table, row = _addressed(transaction, request.user_id, key, digest)
+            ((claimed, reply, is_same, is_old),) = scope.all(of_table.find, row)
             if reply is not None and not is_old:
                 kept = self._opened_for(bool(is_same), bytes(reply), content, key)
                 if holds(transaction, kept):
@@ -146,9 +66,9 @@ class Replies:
             if not claimed:
                 raise IdempotencyInProgress
             if reply is not None:
-                scope.all(statements.forget, row)
-            if is_known and key[-1] % TRIMMED_BY == 0:
-                scope.all(_TRIM, row)
+                scope.all(of_table.forget, row)
+            if is_known and key[-1] % statements.TRIMMED_BY == 0:
+                scope.all(statements.TRIM, row)
             try:
                 answer = act(transaction)
             except TaskApiError as error:
@@ -157,7 +77,7 @@ class Replies:
                 refused = error
             else:
                 if is_kept():
-                    scope.last(statements.keep, {**row, "reply": self._sealed(answer, content, key)})
+                    scope.last(of_table.keep, {**row, "reply": self._sealed(answer, content, key)})
                 return answer, False
         raise refused
 
@@ -167,7 +87,7 @@ class Replies:
         Raises Unavailable.
         """
         scope = self._database.as_purge()
-        return sum(row[0] for statement in _PURGES for row in scope.all(statement, {}))
+        return sum(row[0] for statement in statements.PURGES for row in scope.all(statement, {}))
 
     def _digest(self, kind: bytes, content: bytes) -> bytes:
         return hmac.digest(self._digests, kind + b"\0" + content, "sha256")
@@ -191,8 +111,8 @@ class Replies:
 
 def _addressed(
     transaction: Transaction, user_id: str | None, key: bytes, digest: bytes
-) -> tuple[Scope, _Statements, dict[str, object]]:
+) -> tuple[Scope, statements.Statements, dict[str, object]]:
     """Where the reply to a request is, or would be."""
     if user_id is None:
-        return transaction.as_request(digest.hex()), _OF_NOBODY, {"request": digest.hex()}
-    return transaction.as_user(user_id), _OF_USER, {"user_id": user_id, "key": key, "request": digest}
+        return transaction.as_request(digest.hex()), statements.OF_NOBODY, {"request": digest.hex()}
+    return transaction.as_user(user_id), statements.OF_USER, {"user_id": user_id, "key": key, "request": digest}

@@ -7,7 +7,6 @@ Other packages import what this file exports, and nothing else.
 
 from todo_api.tasks.pagination import CursorSigner
 from todo_api.tasks.schemas import dump_task
-from todo_api.tasks.service import Task
-from todo_api.tasks.statements import TASK_COLUMNS, octets_before
+from todo_api.tasks.service import Task, TaskService
 
-__all__ = ["TASK_COLUMNS", "CursorSigner", "Task", "dump_task", "octets_before"]
+__all__ = ["CursorSigner", "Task", "TaskService", "dump_task"]

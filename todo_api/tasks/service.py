@@ -155,6 +155,12 @@ class TaskService:
             raise InvalidCursor
         return page
 
+    def batch(self, after: str) -> Sequence[Task]:
+        """Some tasks in the order of their ids, after that one. None after the last."""
+        return [
+            Task._make(row) for row in self._scope.all(statements.batch, {"user_id": self._user_id, "after": after})
+        ]
+
     def cursor_after(self, epoch: int, task: Task, wanted: TaskFilter, signer: CursorSigner) -> str:
         """The cursor that continues after the task in the list of what `wanted` matches."""
         key = getattr(task, wanted.sort.lstrip("-"))

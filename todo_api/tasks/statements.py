@@ -60,6 +60,12 @@ TASK_COLUMNS = (
 SEARCH_SECONDS = 1
 """What a search may take: it reads every task of the user, and others wait meanwhile."""
 
+BATCH = 500
+"""How many tasks an export reads at a time."""
+
+BATCH_OCTETS = 256 * 1024
+"""How much text an export reads at a time: to the task that passes it, and no further."""
+
 USER_ID = given("user_id", Text)
 TASK_ID = given("task_id", Uuid)
 STATUS = given("status", Text)
@@ -266,7 +272,7 @@ def _found(statuses: Sequence[str]) -> CTE:
     return select(*TASK_COLUMNS).where(tasks.c.user_id == USER_ID, known_status, has_all).cte("found_tasks")
 
 
-def octets_before(rows: FromClause, order: list[ColumnElement[Any]]) -> ColumnElement[int]:
+def _octets_before(rows: FromClause, order: list[ColumnElement[Any]]) -> ColumnElement[int]:
     """The octets of the texts of all tasks before one. PostgreSQL knows them without reading a text that is stored apart."""
     octets = func.octet_length(rows.c.title) + func.coalesce(func.octet_length(rows.c.description), 0)
     return func.coalesce(func.sum(octets).over(order_by=order, rows=(None, -1)), 0).label("octets_before")
@@ -275,7 +281,7 @@ def octets_before(rows: FromClause, order: list[ColumnElement[Any]]) -> ColumnEl
 def _within(ordered: Select[Any], key: Column[Any], descending: bool, most_octets: int) -> Select[Any]:
     """The tasks before which the texts have at most so many octets. Their lengths are known without the texts being read."""
     tasks_of_page = ordered.subquery("page")
-    before = octets_before(tasks_of_page, _order(tasks_of_page, key, descending))
+    before = _octets_before(tasks_of_page, _order(tasks_of_page, key, descending))
     summed = select(*tasks_of_page.c, before).subquery("summed")
     return select(*(summed.c[column.name] for column in TASK_COLUMNS)).where(summed.c.octets_before <= most_octets)
 
@@ -283,3 +289,20 @@ def _within(ordered: Select[Any], key: Column[Any], descending: bool, most_octet
 def _order(rows: FromClause, key: Column[Any], descending: bool) -> list[ColumnElement[Any]]:
     columns = (rows.c[key.name], rows.c.id)
     return [column.desc() for column in columns] if descending else [*columns]
+
+
+def _batch() -> Statement:
+    batch = (
+        select(*TASK_COLUMNS)
+        .where(tasks.c.user_id == USER_ID, tasks.c.id > given("after", Uuid))
+        .order_by(tasks.c.id)
+        .limit(BATCH)
+        .subquery("batch")
+    )
+    summed = select(*batch.c, _octets_before(batch, [batch.c.id])).subquery("summed")
+    columns = [summed.c[column.name] for column in TASK_COLUMNS]
+    return Statement(select(*columns).where(summed.c.octets_before <= BATCH_OCTETS).order_by(summed.c.id))
+
+
+batch = _batch()
+"""The next tasks in the order of their ids, after one of them."""

@@ -1,0 +1,90 @@
+"""The statements on kept replies: those of users, and those to requests before a user is known."""
+
+from typing import NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    Table,
+    Text,
+    and_,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from todo_api.database import Statement, delete_expired, given
+from todo_api.models import REPLIES_KEPT, anonymous_replies, idempotent_replies, users
+
+MOST_REPLIES = 10000
+"""How many replies are kept for a user, of all that are not too old: the newest. Now and then there are some more."""
+
+TRIMMED_BY = 256
+"""One reply in so many, by chance, has its user's oldest ones counted."""
+
+_OLD = func.now() - literal_column(f"interval '{REPLIES_KEPT}'")
+
+_USER_ID = given("user_id", Text)
+_KEY = given("key", LargeBinary)
+_REQUEST = given("request", LargeBinary)
+_REPLY = given("reply", LargeBinary)
+_DIGEST = given("request", Text)
+
+
+def _find(table: Table, same: ColumnElement[bool], *mine: ColumnElement[bool]) -> Statement:
+    """One row: whether the claim succeeded, and of what is kept, if there is something, the reply, whether it is to the same request,
+    and whether it is too old."""
+    one = select(literal_column("1").label("one")).subquery("one")
+    return Statement(
+        select(
+            func.current_setting("app.claimed") == "true",
+            table.c.reply,
+            same,
+            table.c.created_at < _OLD,
+        ).select_from(one.outerjoin(table, and_(*mine)))
+    )
+
+
+def _trim() -> Statement:
+    """Deletes the user's oldest replies above `MOST_REPLIES`."""
+    table = idempotent_replies
+    newest = select(table.c.created_at).where(table.c.user_id == _USER_ID).order_by(table.c.created_at.desc())
+    last = newest.offset(MOST_REPLIES - 1).limit(1).scalar_subquery()
+    return Statement(
+        delete(table).where(table.c.user_id == _USER_ID, table.c.created_at < last).returning(literal_column("1"))
+    )
+
+
+_MINE = (idempotent_replies.c.user_id == _USER_ID, idempotent_replies.c.key == _KEY)
+_FIND = _find(idempotent_replies, idempotent_replies.c.request == _REQUEST, *_MINE)
+_FORGET = Statement(delete(idempotent_replies).where(*_MINE).returning(literal_column("1")))
+_KEEP = Statement(
+    insert(idempotent_replies).from_select(
+        ["user_id", "key", "request", "reply"],
+        # Nothing is kept for a user who is gone, by the very request.
+        select(_USER_ID, _KEY, _REQUEST, _REPLY).where(exists(select(users.c.id).where(users.c.id == _USER_ID))),
+    )
+)
+TRIM = _trim()
+
+_ASKED = anonymous_replies.c.request == _DIGEST
+_FIND_ANONYMOUS = _find(anonymous_replies, _ASKED, _ASKED)
+_FORGET_ANONYMOUS = Statement(delete(anonymous_replies).where(_ASKED).returning(literal_column("1")))
+_KEEP_ANONYMOUS = Statement(insert(anonymous_replies).values(request=_DIGEST, reply=_REPLY))
+
+PURGES = tuple(delete_expired(table, table.c.created_at < _OLD) for table in (idempotent_replies, anonymous_replies))
+
+
+class Statements(NamedTuple):
+    """Those on one table."""
+
+    find: Statement
+    forget: Statement
+    keep: Statement
+
+
+OF_USER = Statements(_FIND, _FORGET, _KEEP)
+OF_NOBODY = Statements(_FIND_ANONYMOUS, _FORGET_ANONYMOUS, _KEEP_ANONYMOUS)
