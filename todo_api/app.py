@@ -10,7 +10,7 @@ from connexion.middleware.security import SecurityMiddleware
 
 from todo_api import api_keys, contract, services
 from todo_api.accounts import Account, Passwords, dump_account, sessions
-from todo_api.auth import ExternalTokens, TokenIssuer, TokenMemory, TokenVerifier, external_tokens
+from todo_api.auth import ExternalTokenVerifier, TokenIssuer, TokenVerifier, VerifiedTokenCache, external_token_verifier
 from todo_api.config import Config, ConfigurationError, cursor_secret
 from todo_api.database import Database, Purging
 from todo_api.http import (
@@ -106,9 +106,9 @@ def create_app(
     used, prefix = observers.recorder.add_connections_in_use, config.database_role_prefix
     database = Database(url, pool_size=connections, watch=used, role_prefix=prefix)
     observers.recorder.set_pool_size(connections)
-    external = None if config.own_accounts else external_tokens(config)
+    external = None if config.builtin_issuer else external_token_verifier(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
-    own = TokenMemory(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
+    own = VerifiedTokenCache(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
     replies = Replies(database, cursor_secret(config))
     limits = Limits(config, familiar or FamiliarPairs())
     admission = AdmissionControl(config.threads_of_worker, config.queue_limit / 1000)
@@ -117,7 +117,7 @@ def create_app(
         signer=CursorSigner(cursor_secret(config)),
         passwords=Passwords(),
         replies=replies,
-        issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.own_accounts else None,
+        issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.builtin_issuer else None,
         session_lifetime=config.session_lifetime,
         readiness=Readiness(_checks(database, external)),
         metrics=Exposition(observers.counters).text,
@@ -132,7 +132,7 @@ def create_app(
             yield
         database.close()
 
-    bearer = BearerHandler(external.identity if external else own.identity, _key_lookups(database, admission))
+    bearer = BearerHandler(external.verify if external else own.verify, _key_lookups(database, admission))
     app = ContractApp(
         __name__,
         lifespan=lifespan,
@@ -147,18 +147,18 @@ def create_app(
 
 
 def _database_url(config: Config) -> str:
-    if not config.database_url or (config.own_accounts and not config.jwt_secret):
+    if not config.database_url or (config.builtin_issuer and not config.jwt_secret):
         raise ConfigurationError("create_app needs DATABASE_URL and JWT_SECRET.")
     return config.database_url
 
 
-def _checks(database: Database, external: ExternalTokens | None) -> dict[str, Callable[[], None]]:
+def _checks(database: Database, external: ExternalTokenVerifier | None) -> dict[str, Callable[[], None]]:
     """Of readiness, by name."""
     checks: dict[str, Callable[[], None]] = {
         "database": partial(readiness.check_database, database),
         "schema": partial(readiness.check_schema, database, migrations.head()),
     }
-    return checks | ({"issuer_keys": external.check} if external else {})
+    return checks | ({"issuer_keys": external.check_ready} if external else {})
 
 
 def _key_lookups(database: Database, admission: AdmissionControl) -> TokenLookup:

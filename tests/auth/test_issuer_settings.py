@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.support.credentials import SECRET
 from tests.support.issuers import AUDIENCE, ISSUER, Signer, claims, hmac_token
 from tests.support.live import refusal
-from todo_api.auth.external_issuer import external_tokens
+from todo_api.auth.external_issuer import external_token_verifier
 from todo_api.auth.tokens import Identity
 from todo_api.config import Config, ConfigurationError
 from todo_api.config.secrets import cursor_secret
@@ -33,9 +33,9 @@ def verdict(token: str, **settings: Any) -> str:
     """The subject of a token under these settings, or `REFUSED`."""
 
     async def ask() -> str:
-        tokens = external_tokens(Config(**({"jwt_issuer": ISSUER, "jwt_audience": (AUDIENCE,)} | settings)))
+        tokens = external_token_verifier(Config(**({"jwt_issuer": ISSUER, "jwt_audience": (AUDIENCE,)} | settings)))
         try:
-            identity = tokens.identity(token)
+            identity = tokens.verify(token)
             found = identity if isinstance(identity, Identity) else await identity
             return found.subject
         except Unauthorized:

@@ -80,7 +80,7 @@ def test_list_tasks_with_another_algorithm_than_configured_is_unauthorized(
     with serve(jwt_algorithms=("ES256", "RS256")) as client:
         assert [status(client, OLD.token()) for _ in range(3)] == [401] * 3
     told = [record.getMessage() for record in caplog.records if "alg" in record.getMessage()]
-    assert told == ["A token with alg EdDSA was refused: this deployment takes ES256, RS256."]
+    assert told == ["A token with alg EdDSA was refused. This deployment accepts ES256, RS256."]
 
 
 def test_list_tasks_without_key_id_where_there_is_one_key_is_answered(serve: Serve, publisher: KeyServer) -> None:
@@ -278,7 +278,7 @@ def test_serve_with_keys_by_url_agrees_on_cursors_between_copies(
         told = [line for line in one.output().splitlines() if ISSUER in line]
     algorithms = "EdDSA or ES256 or ES384 or ES512 or RS256 or PS256"
     (line,) = told
-    assert line.endswith(f"Taking the tokens of {ISSUER}, keys from {publisher.url}; aud {AUDIENCE}; alg {algorithms}")
+    assert line.endswith(f"Accepting tokens of {ISSUER}, keys from {publisher.url}; aud {AUDIENCE}; alg {algorithms}")
 
 
 def test_serve_with_embedded_database_takes_the_longest_token(publisher: KeyServer, tmp_path: Path) -> None:

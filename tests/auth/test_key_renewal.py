@@ -14,15 +14,15 @@ from tests.support import issuers
 from tests.support.issuers import KeyServer, Signer, answer, key_server, publish
 from todo_api.auth import jwks_cache as caching
 from todo_api.auth import jwks_client as fetching
-from todo_api.auth.external_issuer import description
-from todo_api.auth.jwks_cache import KeySet, Pace
-from todo_api.auth.public_keys import MAX_KEYS, find, read_set
+from todo_api.auth.external_issuer import describe_issuer
+from todo_api.auth.jwks_cache import JwksCache, RefreshPolicy
+from todo_api.auth.public_keys import MAX_KEYS, find_key, parse_jwks
 from todo_api.config import Config
 from todo_api.config.config import DEFAULT_PUBLIC_ALGORITHMS
 from todo_api.errors import Unauthorized, Unavailable
 
 OLD, NEW = Signer(key_id="old"), Signer(key_id="new")
-SLOW = Pace(ttl=3600, max_stale=3600, cooldown=0, retry=3600)
+SLOW = RefreshPolicy(ttl=3600, max_stale=3600, cooldown=0, retry=3600)
 """Nothing happens by itself."""
 
 
@@ -34,9 +34,9 @@ def server() -> Iterator[KeyServer]:
 
 
 @asynccontextmanager
-async def key_set(server: KeyServer, pace: Pace = SLOW) -> AsyncIterator[KeySet]:
+async def jwks_cache(server: KeyServer, policy: RefreshPolicy = SLOW) -> AsyncIterator[JwksCache]:
     """A set of keys that has fetched nothing yet."""
-    keys = KeySet(fetching.KeyServer(issuers.ISSUER, server.url, None, 5), DEFAULT_PUBLIC_ALGORITHMS, pace)
+    keys = JwksCache(fetching.JwksClient(issuers.ISSUER, server.url, None, 5), DEFAULT_PUBLIC_ALGORITHMS, policy)
     try:
         yield keys
     finally:
@@ -47,7 +47,7 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(test())
 
 
-async def outcome(keys: KeySet, key_id: str) -> str:
+async def outcome(keys: JwksCache, key_id: str) -> str:
     """What comes of asking for a key."""
     try:
         await keys.fetch_for(key_id, "EdDSA")
@@ -70,7 +70,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def test_start_knows_the_keys_before_anybody_asks_and_renews_them_each_ttl(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server, SLOW._replace(ttl=0.05)) as keys:
+        async with jwks_cache(server, SLOW._replace(ttl=0.05)) as keys:
             assert not keys.known
             keys.start()
             await until(lambda: keys.known)
@@ -80,13 +80,13 @@ def test_start_knows_the_keys_before_anybody_asks_and_renews_them_each_ttl(serve
     run(test)
 
 
-@pytest.mark.parametrize("pace", [SLOW._replace(retry=0.05), SLOW._replace(ttl=0.05)], ids=["retry", "ttl"])
+@pytest.mark.parametrize("policy", [SLOW._replace(retry=0.05), SLOW._replace(ttl=0.05)], ids=["retry", "ttl"])
 def test_start_while_the_server_is_sick_tries_again_after_the_shorter_of_both_times(
-    server: KeyServer, pace: Pace
+    server: KeyServer, policy: RefreshPolicy
 ) -> None:
     async def test() -> None:
         server.behaviour = answer(b"", "500 Internal Server Error")
-        async with key_set(server, pace) as keys:
+        async with jwks_cache(server, policy) as keys:
             keys.start()
             await until(lambda: len(server.paths) >= 3)
             assert not keys.known
@@ -100,9 +100,9 @@ def test_find_after_a_fetch_that_failed_in_no_foreseen_way_is_unavailable_and_th
     server: KeyServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             with monkeypatch.context() as patch:
-                patch.setattr(fetching.KeyServer, "fetch", lambda _: (_ for _ in ()).throw(RuntimeError("a secret")))
+                patch.setattr(fetching.JwksClient, "fetch", lambda _: (_ for _ in ()).throw(RuntimeError("a secret")))
                 assert await outcome(keys, "old") == "Unavailable"
             assert await outcome(keys, "old") == "found"
 
@@ -116,14 +116,14 @@ def test_waits_that_are_over_leave_room_for_others(server: KeyServer, monkeypatc
     monkeypatch.setattr(caching, "MAX_WAITING", 3)
 
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             assert [await outcome(keys, "nobody's") for _ in range(5)] == ["Unauthorized"] * 5
             server.behaviour = answer(b"", "500 Internal Server Error")
             assert [await outcome(keys, "nobody's") for _ in range(5)] == ["Unavailable"] * 5
             for _ in range(5):
-                await keys.renew()
+                await keys.refresh()
             server.behaviour = publish(NEW)
-            await keys.renew()
+            await keys.refresh()
             assert keys.get("new", "EdDSA") is not None
             assert await outcome(keys, "nobody's") == "Unauthorized"
 
@@ -144,9 +144,9 @@ def test_fetch_puts_the_next_renewal_off_and_close_ends_it(server: KeyServer, mo
             return handle
 
         monkeypatch.setattr(loop, "call_later", watched)
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             for _ in range(4):
-                await keys.renew()
+                await keys.refresh()
             assert [handle.cancelled() for handle in renewals] == [True, True, True, False]
         assert renewals[-1].cancelled()
 
@@ -155,26 +155,26 @@ def test_fetch_puts_the_next_renewal_off_and_close_ends_it(server: KeyServer, mo
 
 def test_outage_is_told_once_and_its_end_once(server: KeyServer, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             assert await outcome(keys, "old") == "found"
             server.behaviour = answer(b"", "500 Internal Server Error")
             for _ in range(3):
-                await keys.renew()
+                await keys.refresh()
             server.behaviour = publish(OLD)
             for _ in range(3):
-                await keys.renew()
+                await keys.refresh()
 
     run(test)
     assert told(caplog) == [
-        "The issuer's keys are out of reach: status 500. Known keys are used on.",
-        "The issuer's keys are within reach again.",
+        "The issuer's keys cannot be fetched: status 500. Known keys stay in use.",
+        "The issuer's keys can be fetched again.",
     ]
 
 
 def test_set_without_a_key_that_can_be_used_is_told(server: KeyServer, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         server.behaviour = publish()
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             assert await outcome(keys, "old") == "Unauthorized"
             assert not keys.known
 
@@ -184,37 +184,37 @@ def test_set_without_a_key_that_can_be_used_is_told(server: KeyServer, caplog: p
 
 @pytest.mark.parametrize("changes", [{"key_ops": ["verify"]}, {"key_ops": ["sign", "verify"]}, {"use": "sig"}], ids=str)
 def test_read_set_takes_keys_that_are_for_verifying(changes: dict[str, Any]) -> None:
-    assert list(read_set({"keys": [OLD.jwk(**changes)]}, ("EdDSA",), {})) == [("old", "EdDSA")]
+    assert list(parse_jwks({"keys": [OLD.jwk(**changes)]}, ("EdDSA",), {})) == [("old", "EdDSA")]
 
 
 def test_read_set_takes_as_many_keys_as_there_may_be() -> None:
     entries = [OLD.jwk(kid=f"key {number}") for number in range(MAX_KEYS)]
-    assert len(read_set({"keys": entries}, ("EdDSA",), {})) == MAX_KEYS == 50
+    assert len(parse_jwks({"keys": entries}, ("EdDSA",), {})) == MAX_KEYS == 50
 
 
 def test_read_set_takes_the_first_of_two_keys_of_one_id() -> None:
-    keys = read_set({"keys": [OLD.jwk(kid="same"), NEW.jwk(kid="same")]}, ("EdDSA",), {})
-    (first,) = read_set({"keys": [OLD.jwk(kid="same")]}, ("EdDSA",), {}).values()
+    keys = parse_jwks({"keys": [OLD.jwk(kid="same"), NEW.jwk(kid="same")]}, ("EdDSA",), {})
+    (first,) = parse_jwks({"keys": [OLD.jwk(kid="same")]}, ("EdDSA",), {}).values()
     assert [key.text for key in keys.values()] == [first.text]
 
 
 def test_find_without_an_id_takes_the_only_key_for_the_algorithm() -> None:
     rsa, curve = Signer("RS256", "rsa"), Signer("ES256", "curve")
-    keys = read_set({"keys": [OLD.jwk(), rsa.jwk(), curve.jwk()]}, DEFAULT_PUBLIC_ALGORITHMS, {})
-    found = {algorithm: find(keys, None, algorithm) for algorithm in ("EdDSA", "RS256", "ES256", "ES384")}
+    keys = parse_jwks({"keys": [OLD.jwk(), rsa.jwk(), curve.jwk()]}, DEFAULT_PUBLIC_ALGORITHMS, {})
+    found = {algorithm: find_key(keys, None, algorithm) for algorithm in ("EdDSA", "RS256", "ES256", "ES384")}
     assert found == {
         "EdDSA": keys["old", "EdDSA"],
         "RS256": keys["rsa", "RS256"],
         "ES256": keys["curve", "ES256"],
         "ES384": None,
     }
-    assert [find(keys, key_id, "EdDSA") for key_id in ("rsa", "other", "")] == [None] * 3
-    assert find(read_set({"keys": [OLD.jwk(), NEW.jwk()]}, ("EdDSA",), {}), None, "EdDSA") is None
+    assert [find_key(keys, key_id, "EdDSA") for key_id in ("rsa", "other", "")] == [None] * 3
+    assert find_key(parse_jwks({"keys": [OLD.jwk(), NEW.jwk()]}, ("EdDSA",), {}), None, "EdDSA") is None
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "ES384", "ES512"])
 def test_read_set_with_key_of_a_curve_is_for_its_algorithm_alone(algorithm: str) -> None:
-    keys = read_set({"keys": [Signer(algorithm, "curve").jwk(alg=None)]}, DEFAULT_PUBLIC_ALGORITHMS, {})
+    keys = parse_jwks({"keys": [Signer(algorithm, "curve").jwk(alg=None)]}, DEFAULT_PUBLIC_ALGORITHMS, {})
     assert list(keys) == [("curve", algorithm)]
 
 
@@ -239,4 +239,4 @@ def test_description_says_where_the_keys_are_from_and_what_tokens_must_have(
     settings: dict[str, Any], expected: str
 ) -> None:
     usual = {"jwt_issuer": ISSUER, "jwt_audience": ("a", "b"), "jwt_algorithms": ("EdDSA",)}
-    assert description(Config(**(usual | settings))) == f"Taking the tokens of {ISSUER}, {expected}"
+    assert describe_issuer(Config(**(usual | settings))) == f"Accepting tokens of {ISSUER}, {expected}"

@@ -31,12 +31,12 @@ def server() -> Iterator[KeyServer]:
         yield server
 
 
-def fetcher(server: KeyServer) -> fetching.KeyServer:
-    return fetching.KeyServer(issuers.ISSUER, server.url, None, DEADLINE)
+def fetcher(server: KeyServer) -> fetching.JwksClient:
+    return fetching.JwksClient(issuers.ISSUER, server.url, None, DEADLINE)
 
 
-def discoverer(server: KeyServer) -> fetching.KeyServer:
-    return fetching.KeyServer(server.origin, None, None, DEADLINE)
+def discoverer(server: KeyServer) -> fetching.JwksClient:
+    return fetching.JwksClient(server.origin, None, None, DEADLINE)
 
 
 SICK = {
@@ -81,7 +81,7 @@ def test_fetch_from_sick_server_fails_within_the_deadline(server: KeyServer, sic
 )
 def test_fetch_of_all_that_may_be_is_taken(server: KeyServer, wellness: Callable[[Any], None]) -> None:
     server.behaviour = wellness
-    assert asyncio.run(fetching.KeyServer(issuers.ISSUER, server.url, None, 4).fetch()) == {"keys": []}
+    assert asyncio.run(fetching.JwksClient(issuers.ISSUER, server.url, None, 4).fetch()) == {"keys": []}
 
 
 def test_fetch_from_vanished_server_fails(server: KeyServer) -> None:
@@ -126,7 +126,7 @@ def test_fetch_by_discovery_reads_the_document_once_an_hour(server: KeyServer) -
 
 def test_fetch_by_discovery_of_issuer_with_slash_asks_below_it(server: KeyServer) -> None:
     server.behaviour = discovery(server, issuer=f"{server.origin}/")
-    asyncio.run(fetching.KeyServer(f"{server.origin}/", None, None, DEADLINE).fetch())
+    asyncio.run(fetching.JwksClient(f"{server.origin}/", None, None, DEADLINE).fetch())
     assert server.paths[0] == "/.well-known/openid-configuration"
 
 
@@ -157,7 +157,7 @@ def test_fetch_by_discovery_of_keys_on_another_host_fails(server: KeyServer, ori
     """`localhost` is the same machine as 127.0.0.1, and yet another host."""
     server.behaviour = discovery(server, jwks_uri=f"{origin.format(server.port)}/keys")
     with pytest.raises(FetchFailed, match="jwks_uri is on another host"):
-        asyncio.run(fetching.KeyServer(server.origin, None, None, 10).fetch())
+        asyncio.run(fetching.JwksClient(server.origin, None, None, 10).fetch())
     assert server.paths == ["/.well-known/openid-configuration"]
 
 
@@ -170,7 +170,7 @@ def test_fetch_by_discovery_with_sick_document_takes_keys_from_the_known_address
     """Time is left for the keys themselves, however long the document hangs."""
     monkeypatch.setattr(fetching, "DISCOVERY_SECONDS", 0)
     server.behaviour = discovery(server)
-    fetch = fetching.KeyServer(server.origin, None, None, 4).fetch
+    fetch = fetching.JwksClient(server.origin, None, None, 4).fetch
     asyncio.run(fetch())
 
     def behave(connection: Any) -> None:
@@ -189,7 +189,7 @@ def test_fetch_by_discovery_at_first_gives_the_document_the_whole_deadline(serve
         well(connection)
 
     server.behaviour = behave
-    assert asyncio.run(fetching.KeyServer(server.origin, None, None, 4).fetch()) == {"keys": [OLD.jwk()]}
+    assert asyncio.run(fetching.JwksClient(server.origin, None, None, 4).fetch()) == {"keys": [OLD.jwk()]}
 
 
 def test_fetch_by_discovery_of_keys_that_moved_asks_where(server: KeyServer) -> None:
@@ -233,16 +233,16 @@ def tls_server(certificate: Path) -> Iterator[KeyServer]:
 
 
 def test_fetch_over_tls_with_ca_file_trusts_it(tls_server: KeyServer, certificate: Path) -> None:
-    fetch = fetching.KeyServer(issuers.ISSUER, tls_server.url, certificate, 2).fetch
+    fetch = fetching.JwksClient(issuers.ISSUER, tls_server.url, certificate, 2).fetch
     assert asyncio.run(fetch()) == {"keys": [OLD.jwk()]}
 
 
 def test_fetch_over_tls_without_ca_file_trusts_the_systems_alone(tls_server: KeyServer) -> None:
     with pytest.raises(FetchFailed, match="ConnectError"):
-        asyncio.run(fetching.KeyServer(issuers.ISSUER, tls_server.url, None, 2).fetch())
+        asyncio.run(fetching.JwksClient(issuers.ISSUER, tls_server.url, None, 2).fetch())
 
 
 def test_fetch_over_tls_by_another_name_fails(tls_server: KeyServer, certificate: Path) -> None:
     url = tls_server.url.replace("127.0.0.1", "localhost")
     with pytest.raises(FetchFailed, match="ConnectError"):
-        asyncio.run(fetching.KeyServer(issuers.ISSUER, url, certificate, 2).fetch())
+        asyncio.run(fetching.JwksClient(issuers.ISSUER, url, certificate, 2).fetch())

@@ -11,13 +11,13 @@ import pytest
 from tests.support import issuers
 from tests.support.issuers import KeyServer, Signer, answer, key_server, publish
 from todo_api.auth import jwks_client as fetching
-from todo_api.auth.jwks_cache import MAX_WAITING, KeySet, Pace
-from todo_api.auth.public_keys import read_set
+from todo_api.auth.jwks_cache import MAX_WAITING, JwksCache, RefreshPolicy
+from todo_api.auth.public_keys import parse_jwks
 from todo_api.config.config import DEFAULT_PUBLIC_ALGORITHMS
 from todo_api.errors import Unauthorized, Unavailable
 
 DEADLINE = 0.4
-PACE = Pace(ttl=60, max_stale=3600, cooldown=0.3, retry=60)
+PACE = RefreshPolicy(ttl=60, max_stale=3600, cooldown=0.3, retry=60)
 OLD, NEW = Signer(key_id="old"), Signer(key_id="new")
 
 
@@ -29,9 +29,9 @@ def server() -> Iterator[KeyServer]:
 
 
 @asynccontextmanager
-async def key_set(server: KeyServer, pace: Pace = PACE) -> AsyncIterator[KeySet]:
+async def jwks_cache(server: KeyServer, policy: RefreshPolicy = PACE) -> AsyncIterator[JwksCache]:
     """A set of keys that has fetched nothing yet."""
-    keys = KeySet(fetching.KeyServer(issuers.ISSUER, server.url, None, DEADLINE), DEFAULT_PUBLIC_ALGORITHMS, pace)
+    keys = JwksCache(fetching.JwksClient(issuers.ISSUER, server.url, None, DEADLINE), DEFAULT_PUBLIC_ALGORITHMS, policy)
     try:
         yield keys
     finally:
@@ -42,7 +42,7 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(test())
 
 
-async def outcome(keys: KeySet, key_id: str, algorithm: str = "EdDSA") -> str:
+async def outcome(keys: JwksCache, key_id: str, algorithm: str = "EdDSA") -> str:
     """What comes of asking for a key."""
     try:
         await keys.fetch_for(key_id, algorithm)
@@ -60,7 +60,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 def test_find_at_first_waits_for_the_fetch(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             assert keys.get("old", "EdDSA") is None
             assert await outcome(keys, "old") == "found"
             assert keys.get("old", "EdDSA") is not None
@@ -71,7 +71,7 @@ def test_find_at_first_waits_for_the_fetch(server: KeyServer) -> None:
 
 def test_find_of_new_key_within_the_cooldown_waits_and_finds_it(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             await keys.fetch_for("old", "EdDSA")
             server.behaviour = publish(OLD, NEW)
             assert await outcome(keys, "new") == "found"
@@ -88,7 +88,7 @@ def test_find_of_key_made_while_a_fetch_goes_on_waits_for_the_next(server: KeySe
         publish(OLD)(connection)
 
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             server.behaviour = slow
             keys.start()
             await until(lambda: bool(server.paths))
@@ -101,7 +101,7 @@ def test_find_of_key_made_while_a_fetch_goes_on_waits_for_the_next(server: KeySe
 
 def test_find_of_unknown_key_after_good_fetch_is_unauthorized(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             assert await outcome(keys, "nobody's") == "Unauthorized"
 
     run(test)
@@ -109,7 +109,7 @@ def test_find_of_unknown_key_after_good_fetch_is_unauthorized(server: KeyServer)
 
 def test_find_of_many_unknown_keys_at_once_fetches_once_each_cooldown(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             await keys.fetch_for("old", "EdDSA")
             unknown = [outcome(keys, f"unknown-{number}") for number in range(100)]
             assert set(await asyncio.gather(*unknown)) == {"Unauthorized"}
@@ -120,7 +120,7 @@ def test_find_of_many_unknown_keys_at_once_fetches_once_each_cooldown(server: Ke
 
 def test_find_of_unknown_keys_one_after_another_fetches_once_each_cooldown(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             await keys.fetch_for("old", "EdDSA")
             began = time.monotonic()
             assert [await outcome(keys, f"unknown-{number}") for number in range(3)] == ["Unauthorized"] * 3
@@ -132,7 +132,7 @@ def test_find_of_unknown_keys_one_after_another_fetches_once_each_cooldown(serve
 
 def test_find_of_unknown_key_with_server_out_of_reach_is_unavailable(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             server.behaviour = issuers.hang
             assert await outcome(keys, "new") == "Unavailable"
 
@@ -142,7 +142,7 @@ def test_find_of_unknown_key_with_server_out_of_reach_is_unavailable(server: Key
 def test_find_after_failed_fetch_is_unavailable_at_once_until_the_cooldown_is_over(server: KeyServer) -> None:
     async def test() -> None:
         server.behaviour = answer(b"", "500 Internal Server Error")
-        async with key_set(server, PACE._replace(cooldown=3)) as keys:
+        async with jwks_cache(server, PACE._replace(cooldown=3)) as keys:
             assert await outcome(keys, "old") == "Unavailable"
             server.behaviour = publish(OLD)
             began = time.monotonic()
@@ -158,7 +158,7 @@ def test_find_after_failed_fetch_is_unavailable_at_once_until_the_cooldown_is_ov
 def test_find_after_recovery_finds_the_key(server: KeyServer) -> None:
     async def test() -> None:
         server.behaviour = issuers.reset
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             assert await outcome(keys, "old") == "Unavailable"
             server.behaviour = publish(OLD)
             await asyncio.sleep(PACE.cooldown)
@@ -170,7 +170,7 @@ def test_find_after_recovery_finds_the_key(server: KeyServer) -> None:
 def test_find_by_more_than_may_wait_is_unavailable_at_once(server: KeyServer) -> None:
     async def test() -> None:
         server.behaviour = issuers.hang
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             waiting = [asyncio.create_task(outcome(keys, "new")) for _ in range(MAX_WAITING)]
             await until(lambda: bool(server.paths))
             began = time.monotonic()
@@ -188,7 +188,7 @@ def test_find_by_one_who_leaves_does_not_end_the_fetch_of_others(server: KeyServ
 
     async def test() -> None:
         server.behaviour = slow
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             leaving = asyncio.create_task(outcome(keys, "old"))
             staying = asyncio.create_task(outcome(keys, "old"))
             await until(lambda: bool(server.paths))
@@ -201,7 +201,7 @@ def test_find_by_one_who_leaves_does_not_end_the_fetch_of_others(server: KeyServ
 
 def test_get_while_server_is_sick_serves_known_keys(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server, Pace(ttl=0.05, max_stale=3600, cooldown=0.05, retry=0.05)) as keys:
+        async with jwks_cache(server, RefreshPolicy(ttl=0.05, max_stale=3600, cooldown=0.05, retry=0.05)) as keys:
             await keys.fetch_for("old", "EdDSA")
             server.behaviour = answer(b"", "500 Internal Server Error")
             seen = len(server.paths)
@@ -214,7 +214,7 @@ def test_get_while_server_is_sick_serves_known_keys(server: KeyServer) -> None:
 
 def test_get_of_keys_older_than_may_be_finds_none(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server, Pace(ttl=0.05, max_stale=0.3, cooldown=0.05, retry=0.05)) as keys:
+        async with jwks_cache(server, RefreshPolicy(ttl=0.05, max_stale=0.3, cooldown=0.05, retry=0.05)) as keys:
             await keys.fetch_for("old", "EdDSA")
             server.behaviour = issuers.reset
             await until(lambda: keys.get("old", "EdDSA") is None)
@@ -227,7 +227,7 @@ def test_get_of_keys_older_than_may_be_finds_none(server: KeyServer) -> None:
 def test_get_of_withdrawn_key_finds_none_once_the_set_is_fetched_anew(server: KeyServer) -> None:
     async def test() -> None:
         server.behaviour = publish(OLD, NEW)
-        async with key_set(server, Pace(ttl=0.1, cooldown=0.05)) as keys:
+        async with jwks_cache(server, RefreshPolicy(ttl=0.1, cooldown=0.05)) as keys:
             await keys.fetch_for("old", "EdDSA")
             server.behaviour = publish(NEW)
             await until(lambda: keys.get("old", "EdDSA") is None)
@@ -239,7 +239,7 @@ def test_get_of_withdrawn_key_finds_none_once_the_set_is_fetched_anew(server: Ke
 
 def test_get_of_key_that_stays_is_the_same_after_a_rotation(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             await keys.fetch_for("old", "EdDSA")
             before = keys.get("old", "EdDSA")
             server.behaviour = publish(OLD, NEW)
@@ -252,13 +252,13 @@ def test_get_of_key_that_stays_is_the_same_after_a_rotation(server: KeyServer) -
 
 def test_renew_fetches_once_each_cooldown_and_does_not_wait_for_the_next(server: KeyServer) -> None:
     """A token that is signed with another key of a known id costs nobody a fetch, nor a wait."""
-    pace = PACE._replace(cooldown=60)
+    policy = PACE._replace(cooldown=60)
 
     async def test() -> None:
-        async with key_set(server, pace) as keys:
+        async with jwks_cache(server, policy) as keys:
             assert await outcome(keys, "old") == "found"
             for _ in range(20):
-                await asyncio.wait_for(keys.renew(), 1)
+                await asyncio.wait_for(keys.refresh(), 1)
 
     run(test)
     assert len(server.paths) == 1
@@ -266,11 +266,11 @@ def test_renew_fetches_once_each_cooldown_and_does_not_wait_for_the_next(server:
 
 def test_renew_after_the_cooldown_fetches_anew(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             assert await outcome(keys, "old") == "found"
             server.behaviour = publish(NEW)
             await asyncio.sleep(PACE.cooldown)
-            await keys.renew()
+            await keys.refresh()
             assert keys.get("new", "EdDSA") is not None
 
     run(test)
@@ -279,26 +279,26 @@ def test_renew_after_the_cooldown_fetches_anew(server: KeyServer) -> None:
 
 def test_renew_by_many_at_once_waits_for_one_fetch(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             assert await outcome(keys, "old") == "found"
             await asyncio.sleep(PACE.cooldown)
-            await asyncio.gather(*(keys.renew() for _ in range(50)))
+            await asyncio.gather(*(keys.refresh() for _ in range(50)))
 
     run(test)
     assert len(server.paths) == 2
 
 
 def test_renew_from_sick_server_keeps_the_keys_and_raises_nothing(server: KeyServer) -> None:
-    pace = PACE._replace(cooldown=2 * DEADLINE)
+    policy = PACE._replace(cooldown=2 * DEADLINE)
 
     async def test() -> None:
-        async with key_set(server, pace) as keys:
+        async with jwks_cache(server, policy) as keys:
             assert await outcome(keys, "old") == "found"
             server.behaviour = issuers.hang
-            await asyncio.sleep(pace.cooldown)
-            await keys.renew()
+            await asyncio.sleep(policy.cooldown)
+            await keys.refresh()
             assert keys.get("old", "EdDSA") is not None
-            await asyncio.wait_for(keys.renew(), DEADLINE / 2)  # it has just failed, and is not tried again
+            await asyncio.wait_for(keys.refresh(), DEADLINE / 2)  # it has just failed, and is not tried again
 
     run(test)
     assert len(server.paths) == 2
@@ -306,14 +306,14 @@ def test_renew_from_sick_server_keeps_the_keys_and_raises_nothing(server: KeySer
 
 def test_renew_by_more_than_may_wait_returns_at_once_with_the_keys_there_are(server: KeyServer) -> None:
     async def test() -> None:
-        async with key_set(server, PACE._replace(cooldown=0)) as keys:
+        async with jwks_cache(server, PACE._replace(cooldown=0)) as keys:
             assert await outcome(keys, "old") == "found"
             server.behaviour = issuers.hang
-            waiting = [asyncio.create_task(keys.renew())]
+            waiting = [asyncio.create_task(keys.refresh())]
             await until(lambda: len(server.paths) == 2)
-            waiting += [asyncio.create_task(keys.renew()) for _ in range(MAX_WAITING - 1)]
+            waiting += [asyncio.create_task(keys.refresh()) for _ in range(MAX_WAITING - 1)]
             await asyncio.sleep(0)
-            await asyncio.wait_for(keys.renew(), DEADLINE / 4)
+            await asyncio.wait_for(keys.refresh(), DEADLINE / 4)
             assert keys.get("old", "EdDSA") is not None
             assert not any(task.done() for task in waiting)
             await asyncio.gather(*waiting)
@@ -324,7 +324,7 @@ def test_renew_by_more_than_may_wait_returns_at_once_with_the_keys_there_are(ser
 def test_close_while_a_fetch_hangs_ends_it(server: KeyServer) -> None:
     async def test() -> None:
         server.behaviour = issuers.hang
-        async with key_set(server) as keys:
+        async with jwks_cache(server) as keys:
             keys.start()
             await until(lambda: bool(server.paths))
             began = time.monotonic()
@@ -366,25 +366,25 @@ LEFT_OUT: dict[str, Any] = {
 
 @pytest.mark.parametrize("entry", LEFT_OUT.values(), ids=LEFT_OUT)
 def test_read_set_with_unusable_key_takes_the_others(entry: Any) -> None:
-    keys = read_set({"keys": [entry, NEW.jwk()]}, DEFAULT_PUBLIC_ALGORITHMS, {})
+    keys = parse_jwks({"keys": [entry, NEW.jwk()]}, DEFAULT_PUBLIC_ALGORITHMS, {})
     assert list(keys) == [("new", "EdDSA")]
 
 
 @pytest.mark.parametrize("document", [None, [], "keys", {}, {"keys": {}}, {"keys": [{}] * 51}], ids=str)
 def test_read_set_of_something_else_is_refused(document: Any) -> None:
     with pytest.raises(ValueError, match=r"no JWK set|more than 50 keys"):
-        read_set(document, DEFAULT_PUBLIC_ALGORITHMS, {})
+        parse_jwks(document, DEFAULT_PUBLIC_ALGORITHMS, {})
 
 
 def test_read_set_with_ed25519_for_alg_takes_it_as_eddsa() -> None:
-    assert list(read_set({"keys": [OLD.jwk(alg="Ed25519")]}, ("EdDSA",), {})) == [("old", "EdDSA")]
+    assert list(parse_jwks({"keys": [OLD.jwk(alg="Ed25519")]}, ("EdDSA",), {})) == [("old", "EdDSA")]
 
 
 def test_read_set_with_rsa_key_without_alg_is_for_what_is_configured() -> None:
-    keys = read_set({"keys": [RSA.jwk(alg=None)]}, ("EdDSA", "RS256", "PS512"), {})
+    keys = parse_jwks({"keys": [RSA.jwk(alg=None)]}, ("EdDSA", "RS256", "PS512"), {})
     assert list(keys) == [("rsa", "RS256"), ("rsa", "PS512")]
 
 
 def test_read_set_with_private_key_keeps_the_public_part_alone() -> None:
-    (key,) = read_set({"keys": [OLD.jwk(d=issuers.encode(b"x" * 32))]}, ("EdDSA",), {}).values()
+    (key,) = parse_jwks({"keys": [OLD.jwk(d=issuers.encode(b"x" * 32))]}, ("EdDSA",), {}).values()
     assert not hasattr(key.value, "private_bytes")

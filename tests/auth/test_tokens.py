@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
-from todo_api.auth.tokens import Identity, TokenMemory
+from todo_api.auth.tokens import Identity, VerifiedTokenCache
 
 TASKS = "/api/v1/me/tasks"
 NOW = int(time.time())
@@ -299,8 +299,8 @@ def test_verify_of_remembered_token_is_done_once_until_it_expires() -> None:
         seen.append(text)
         return Identity(text.upper(), 0, time.time() + (3600 if text == "lasting" else -1))
 
-    memory = TokenMemory(verify)
-    assert [memory.identity(text).subject for text in ("lasting", "short", "lasting", "short")] == [
+    memory = VerifiedTokenCache(verify)
+    assert [memory.verify(text).subject for text in ("lasting", "short", "lasting", "short")] == [
         "LASTING",
         "SHORT",
     ] * 2
@@ -314,9 +314,9 @@ def test_verify_of_more_tokens_than_are_remembered_forgets_the_oldest() -> None:
         seen.append(text)
         return Identity(text, 0, time.time() + 3600)
 
-    memory = TokenMemory(verify, size=2)
+    memory = VerifiedTokenCache(verify, size=2)
     for text in ("one", "two", "three", "two", "one"):
-        memory.identity(text)
+        memory.verify(text)
     assert seen == ["one", "two", "three", "one"]
 
 
@@ -327,10 +327,10 @@ def test_verify_of_ten_thousand_tokens_is_remembered_and_of_one_more_is_not() ->
         seen.append(text)
         return Identity(text, 0, time.time() + 3600)
 
-    memory = TokenMemory(verify)
+    memory = VerifiedTokenCache(verify)
     tokens = [str(number) for number in range(10_000)]
     for text in [*tokens, *tokens, "one more", *tokens[1:], tokens[0]]:
-        memory.identity(text)
+        memory.verify(text)
     assert seen == [*tokens, "one more", tokens[0]]
 
 
@@ -345,8 +345,8 @@ def test_verify_of_token_remembered_to_its_end_is_done_again_then_and_not_before
         seen.append(text)
         return Identity(text, 0, 1_900)
 
-    memory = TokenMemory(verify)
+    memory = VerifiedTokenCache(verify)
     for moment in (1_000.0, 1_899.999, 1_900.0):
         now = moment
-        memory.identity("lasting")
+        memory.verify("lasting")
     assert len(seen) == 2

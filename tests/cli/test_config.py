@@ -141,4 +141,4 @@ def test_load_config_of_weak_secret_does_not_tell_it_back() -> None:
 )
 def test_config_has_one_issuer_its_own_or_an_external_one(settings: dict[str, Any], own: bool, issuer: str) -> None:
     config = Config(**settings)
-    assert (config.own_accounts, config.issuer) == (own, issuer)
+    assert (config.builtin_issuer, config.issuer) == (own, issuer)

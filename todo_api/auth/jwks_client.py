@@ -1,4 +1,4 @@
-"""Where an issuer publishes its keys, over HTTP. Whatever it sends, and however slowly, a fetch is bounded in time and size."""
+"""HTTP client for the keys of an issuer. Every fetch is bounded in time and size."""
 
 import asyncio
 import ssl
@@ -14,25 +14,28 @@ from todo_api.config import ConfigurationError, check_url
 
 MAX_BYTES = 256 * 1024
 DISCOVERY_SECONDS = 3600
-"""How long the address that a discovery document gave is used before the document is read again."""
+"""Seconds for which the address in a discovery document is used before it is read again."""
 
 _HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",
-    "Cache-Control": "no-cache",  # a cache between us may not have seen the newest key
+    "Cache-Control": "no-cache",  # a cache on the way may lack the newest key
     "User-Agent": "task-api",
 }
 
 
 class FetchFailed(Exception):
-    """No answer that can be used. The message says why, for the log."""
+    """The fetch returned nothing usable. The message says why, for the log."""
 
 
-class KeyServer:
-    """Fetches one document: the JWK set at `jwks_url`, or that which the discovery document of `issuer` names (OIDC Discovery 1.0)."""
+class JwksClient:
+    """Fetches the JWK set at `jwks_url`, or at the issuer's `jwks_uri` (OIDC Discovery 1.0)."""
 
     def __init__(self, issuer: str, jwks_url: str | None, ca_file: Path | None, deadline: float = 3) -> None:
-        """`deadline` is for a whole fetch, in seconds. Raises ConfigurationError for a `ca_file` that is none."""
+        """`deadline` is for a whole fetch, in seconds.
+
+        Raise ConfigurationError for an invalid `ca_file`.
+        """
         self._issuer = issuer
         self._jwks_url = jwks_url
         self._discovered: tuple[str, float] | None = None
@@ -40,7 +43,7 @@ class KeyServer:
         self._ssl = _ssl_context(ca_file)
 
     async def fetch(self) -> Any:
-        """The JWK set, as JSON. Raises FetchFailed, at the latest when the deadline has passed."""
+        """Return the JWK set as JSON. Raise FetchFailed by the deadline at the latest."""
         try:
             async with (
                 asyncio.timeout(self._deadline),
@@ -59,7 +62,7 @@ class KeyServer:
         try:
             return await _get(client, url)
         except FetchFailed:
-            self._discovered = None  # it answers, but not with keys: they may have moved
+            self._discovered = None  # the keys may have moved
             raise
 
     async def _discover(self, client: httpx2.AsyncClient) -> str:
@@ -67,7 +70,7 @@ class KeyServer:
         if self._discovered is not None and now < self._discovered[1] + DISCOVERY_SECONDS:
             return self._discovered[0]
         try:
-            # Where an address is known, time is left to ask there.
+            # If an address is known, half of the time is kept to fetch from it.
             async with asyncio.timeout(self._deadline / 2 if self._discovered else None):
                 document = await _get(client, f"{self._issuer.removesuffix('/')}/.well-known/openid-configuration")
             url = self._checked(document)
@@ -79,7 +82,10 @@ class KeyServer:
         return url
 
     def _checked(self, document: Any) -> str:
-        """The `jwks_uri` of a discovery document that is the issuer's own and stays on the issuer's host."""
+        """Return the document's `jwks_uri`.
+
+        Raise FetchFailed if issuer or host is not the expected one.
+        """
         if not isinstance(document, dict) or document.get("issuer") != self._issuer:
             raise FetchFailed("the discovery document is another issuer's")
         url = str(document.get("jwks_uri"))

@@ -1,4 +1,4 @@
-"""Public keys that issuers sign with: out of JWK sets (RFC 7517) and PEM files. What cannot be used is left out, as section 5 has it."""
+"""Public keys of issuers, from JWK sets (RFC 7517) and PEM files. Unusable ones are left out."""
 
 import json
 from collections.abc import Iterator
@@ -13,36 +13,36 @@ from cryptography.x509 import load_pem_x509_certificate
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 MAX_KEYS = 50
-_RSA_BITS = range(2048, 8193)  # RFC 7518, section 3.3, wants the least; the most bounds the work
-_LONGEST_EXPONENT = 8  # characters of base64url
-_LONGEST_KEY = 2048  # characters of JSON
+_RSA_BITS = range(2048, 8193)  # the minimum is RFC 7518's, section 3.3; the maximum bounds the work
+_MAX_EXPONENT = 8  # characters of base64url
+_MAX_KEY_TEXT = 2048  # characters of JSON
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 _PUBLIC_MEMBERS = ("kty", "crv", "x", "y", "n", "e")
 
 
 class Key(NamedTuple):
-    """A key, and the JSON of its public members, by which it is known again."""
+    """A key, and the JSON text of its public members, which identifies it."""
 
     text: str
     value: Any
 
 
 Keys = dict[tuple[str | None, str], Key]
-"""Keys by their id, None for those that have none, and by the algorithm that they are for."""
+"""Keys by their id, None for those without one, and their algorithm."""
 
 
-def find(keys: Keys, key_id: str | None, algorithm: str) -> Key | None:
-    """The key for a token with this id in its header. Without one, the only key for the algorithm."""
+def find_key(keys: Keys, key_id: str | None, algorithm: str) -> Key | None:
+    """Return the key with this id; without an id, the only key for the algorithm."""
     if key_id is not None:
         return keys.get((key_id, algorithm)) or keys.get((None, algorithm))
     fitting = [key for (_, its), key in keys.items() if its == algorithm]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def read_set(document: Any, algorithms: tuple[str, ...], known: Keys) -> Keys:
-    """The keys of a JWK set that are for these algorithms; those that are known stay the same objects.
+def parse_jwks(document: Any, algorithms: tuple[str, ...], known: Keys) -> Keys:
+    """Return the keys of a JWK set for these algorithms. Known ones stay the same objects.
 
-    Raises ValueError where it is no JWK set, or has more than MAX_KEYS keys.
+    Raise ValueError if it is not a JWK set or has more than MAX_KEYS keys.
     """
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
@@ -53,25 +53,28 @@ def read_set(document: Any, algorithms: tuple[str, ...], known: Keys) -> Keys:
     for entry in entries:
         if isinstance(entry, dict) and isinstance(entry.get("kid"), str | None):
             for algorithm in _algorithms(entry, algorithms):
-                place = entry.get("kid"), algorithm
-                key = _key(entry, algorithm, known.get(place))
+                name = entry.get("kid"), algorithm
+                key = _key(entry, algorithm, known.get(name))
                 if key is not None:
-                    keys.setdefault(place, key)
+                    keys.setdefault(name, key)
     return keys
 
 
-def read_file(content: bytes, algorithms: tuple[str, ...]) -> Keys:
-    """The keys of a file: a JWK set, a JWK, a public key in PEM, or a certificate. Raises ValueError where it is none."""
+def parse_key_file(content: bytes, algorithms: tuple[str, ...]) -> Keys:
+    """Return the keys of a JWK set, a JWK, a public key in PEM or a certificate.
+
+    Raise ValueError.
+    """
     if b"-----BEGIN" in content:
-        return read_set({"keys": [_of_pem(content)]}, algorithms, {})
+        return parse_jwks({"keys": [_jwk_of_pem(content)]}, algorithms, {})
     document = json.loads(content)
     if isinstance(document, dict) and "keys" not in document:
         document = {"keys": [document]}
-    return read_set(document, algorithms, {})
+    return parse_jwks(document, algorithms, {})
 
 
 def _algorithms(entry: dict[str, Any], allowed: tuple[str, ...]) -> Iterator[str]:
-    """The algorithms that a JWK is for: its `alg`, or all that its type allows."""
+    """Yield the algorithms of a JWK: its `alg`, or all that its type allows."""
     uses = entry.get("key_ops")
     if entry.get("use", "sig") != "sig" or (uses is not None and (not isinstance(uses, list) or "verify" not in uses)):
         return
@@ -85,7 +88,7 @@ def _algorithms(entry: dict[str, Any], allowed: tuple[str, ...]) -> Iterator[str
             case "RSA":
                 fits = algorithm.startswith(("RS", "PS"))
             case _:
-                fits = False  # `oct` above all: a secret that is published is none
+                fits = False  # above all `oct`: a published secret is not secret
         if fits and named in (None, algorithm):
             yield algorithm
 
@@ -95,18 +98,18 @@ def _key(entry: dict[str, Any], algorithm: str, known: Key | None) -> Key | None
     text = json.dumps(public, sort_keys=True)
     if known is not None and known.text == text:
         return known
-    if len(text) > _LONGEST_KEY or len(str(public.get("e", ""))) > _LONGEST_EXPONENT:
+    if len(text) > _MAX_KEY_TEXT or len(str(public.get("e", ""))) > _MAX_EXPONENT:
         return None
     try:
         value = jwt.PyJWK(public, algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError):
-        return None  # PyJWT leaks all of these for members of other types
+        return None  # PyJWT raises all of these for members of a wrong type
     if isinstance(value, RSAPublicKey) and value.key_size not in _RSA_BITS:
         return None
     return Key(text, value)
 
 
-def _of_pem(content: bytes) -> dict[str, Any]:
+def _jwk_of_pem(content: bytes) -> dict[str, Any]:
     if b"PRIVATE KEY" in content:
         raise ValueError("a private key, which must stay with the issuer")
     if b"BEGIN CERTIFICATE" in content:

@@ -1,4 +1,4 @@
-"""Access tokens: JWTs (RFC 7519) as RFC 8725 wants them checked. PyJWT verifies; what it lets through is checked after it."""
+"""Access tokens: JWTs (RFC 7519). PyJWT verifies them; this adds the checks of RFC 8725."""
 
 import json
 import re
@@ -22,7 +22,7 @@ LEEWAY = 60
 MAX_TOKEN_LENGTH = 16384
 MAX_SUBJECT_LENGTH = 255
 MAX_TIME = 253402300799
-"""The end of the year 9999, in seconds: what lies beyond is no time in seconds."""
+"""The end of the year 9999 in seconds since 1970, the maximum of a numeric date."""
 
 REQUIRED_CLAIMS = ["iss", "sub", "iat", "exp"]
 _TYPES = ("jwt", "at+jwt")
@@ -42,41 +42,41 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 class Identity(NamedTuple):
-    """Who a token speaks for, and from when until when, in seconds since 1970."""
+    """Whom a token speaks for, and its validity in seconds since 1970."""
 
     subject: str
     issued_at: float
     expires_at: float
     session: str | None = None
-    """The id of the session it was issued in, where it has one (`sid`, as OpenID Connect's log-out specifications name it)."""
+    """Id of the session in which it was issued (`sid` of OpenID Connect), None if unknown."""
     scopes: frozenset[str] | None = None
-    """All that it may do; None for everything, as with every JWT."""
+    """Scopes of the token; None if it may do everything, as every JWT may."""
     key: str | None = None
-    """The id of the API key that it is, where it is one."""
+    """Id of the API key; None for a JWT."""
 
 
-class Terms(NamedTuple):
-    """What every token of one issuer must meet, beside a signature of the issuer's."""
+class TokenPolicy(NamedTuple):
+    """What a token of an issuer must meet besides its signature."""
 
     issuer: str
     """The exact `iss`."""
 
     audiences: tuple[str, ...]
-    """One of them must be in `aud`. With none, a token must have no `aud` (RFC 7519, section 4.1.3)."""
+    """`aud` must contain one of them. If empty, a token must have no `aud` (RFC 7519, 4.1.3)."""
 
     parties: tuple[str, ...] = ()
-    """One of them must be `azp`, where there are any."""
+    """`azp` must be one of them, unless empty."""
 
     leeway: int = LEEWAY
     max_lifetime: int | None = None
-    """The most seconds from `iat` to `exp`."""
+    """Maximum seconds from `iat` to `exp`."""
 
     required: tuple[str, ...] = ()
-    """Claims that must be there, each as a name or as `name=value`."""
+    """Required claims, each as a name or as `name=value`."""
 
 
-class Reading(NamedTuple):
-    """What a token says of itself."""
+class ParsedToken(NamedTuple):
+    """What a token says of itself. Its signature is not verified."""
 
     algorithm: str
     key_id: str | None
@@ -88,20 +88,20 @@ class TokenVerifier:
 
     def __init__(self, *, secret: str, issuer: str, audience: str, leeway: int = LEEWAY) -> None:
         self._secret = secret.encode()
-        self._terms = Terms(issuer, (audience,), leeway=leeway)
+        self._policy = TokenPolicy(issuer, (audience,), leeway=leeway)
 
     def verify(self, token: str) -> Identity:
-        """The identity in a token that holds. Raises Unauthorized for any other, and says no more than that it does not hold."""
-        reading = read(token, self._terms)
-        if reading.algorithm != ALGORITHM or not is_signed(token, self._secret, ALGORITHM):
-            raise invalid("signature")
-        return reading.identity
+        """Return the identity in a valid token. Raise Unauthorized."""
+        parsed = parse_token(token, self._policy)
+        if parsed.algorithm != ALGORITHM or not is_signed(token, self._secret, ALGORITHM):
+            raise invalid_token("signature")
+        return parsed.identity
 
 
-class TokenMemory:
-    """Remembers tokens that were verified, by their digest, until they expire: the signature of a token does not change.
+class VerifiedTokenCache:
+    """Cache of verified tokens by digest, until they expire: a token's signature does not change.
 
-    Holds at most `size` tokens, and forgets the oldest first. For one thread.
+    Holds at most `size` tokens and evicts the oldest. Not thread-safe.
     """
 
     def __init__(self, verify: Callable[[str], Identity], size: int = 10_000) -> None:
@@ -109,8 +109,8 @@ class TokenMemory:
         self._size = size
         self._identities: dict[bytes, Identity] = {}
 
-    def identity(self, token: str) -> Identity:
-        """The identity in a token that holds. Raises what `verify` does."""
+    def verify(self, token: str) -> Identity:
+        """Return the identity in a valid token. Raise what `verify` does."""
         digest = sha256(token.encode()).digest()
         identity = self._identities.get(digest)
         if identity is None or identity.expires_at <= time.time():
@@ -122,7 +122,7 @@ class TokenMemory:
         return identity
 
     def clear(self) -> None:
-        """Forgets every token: a key that some were verified with holds no more."""
+        """Forget all tokens, since a key was withdrawn."""
         self._identities.clear()
 
 
@@ -134,10 +134,10 @@ class TokenIssuer:
         self._issuer = issuer
         self._audience = audience
         self.lifetime = lifetime
-        """Seconds that a token is valid."""
+        """Seconds for which a token is valid."""
 
     def issue(self, user_id: str, session: str | None = None) -> str:
-        """A token whose subject is the user, issued in a session, where there is one."""
+        """Return a token for the user, issued in the session if there is one."""
         now = int(time.time())
         claims: dict[str, Any] = {
             "iss": self._issuer,
@@ -151,13 +151,13 @@ class TokenIssuer:
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
 
-def invalid(cause: str | None = None) -> Unauthorized:
-    """What is said of every token that does not hold, but for one that has expired. `cause` is for operators."""
+def invalid_token(cause: str | None = None) -> Unauthorized:
+    """Return the error of every invalid token but an expired one. `cause` is for operators."""
     return Unauthorized("The token is invalid.", token_sent=True, cause=cause)
 
 
 def is_subject(value: object) -> bool:
-    """Whether a claim can name a user: a non-empty, bounded string without control characters or blanks around it."""
+    """Return whether a claim can name a user: a non-empty, trimmed, printable, bounded string."""
     return (
         isinstance(value, str)
         and 0 < len(value) <= MAX_SUBJECT_LENGTH
@@ -166,37 +166,43 @@ def is_subject(value: object) -> bool:
     )
 
 
-def read(token: str, terms: Terms) -> Reading:
-    """What a token says, where it meets the terms. Says nothing of its signature. Raises Unauthorized for any other token."""
+def parse_token(token: str, policy: TokenPolicy) -> ParsedToken:
+    """Return what a token says if it meets the policy.
+
+    Raise Unauthorized. Do not verify its signature.
+    """
     if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
-        raise invalid()
+        raise invalid_token()
     try:
         decoded = jwt.decode_complete(
             token,
-            audience=terms.audiences or None,
-            issuer=terms.issuer,
-            leeway=terms.leeway,
+            audience=policy.audiences or None,
+            issuer=policy.issuer,
+            leeway=policy.leeway,
             options=_CLAIMS_ALONE,
         )
     except jwt.ExpiredSignatureError as error:
         raise Unauthorized("The token has expired.", token_sent=True) from error
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        # PyJWT leaks the last four for some malformed tokens.
-        raise invalid() from error
+        # PyJWT raises the last four for some malformed tokens.
+        raise invalid_token() from error
     _check_form(token)
     header, claims = decoded["header"], decoded["payload"]
     _check_types(header, claims)
-    _check_terms(claims, terms)
+    _check_policy(claims, policy)
     algorithm = "EdDSA" if header["alg"] == "Ed25519" else header["alg"]
     session = claims.get("sid")
     identity = Identity(
         claims["sub"], claims["iat"], claims["exp"], session=session if isinstance(session, str) else None
     )
-    return Reading(algorithm, header.get("kid"), identity)
+    return ParsedToken(algorithm, header.get("kid"), identity)
 
 
 def is_signed(token: str, key: Any, algorithm: str) -> bool:
-    """Whether the signature is this key's, by this algorithm. `key` is a public key of `cryptography`, or the bytes of a secret."""
+    """Return whether the key made the signature by this algorithm.
+
+    `key` is a public key of `cryptography`, or the bytes of a secret.
+    """
     algorithms = ["EdDSA", "Ed25519"] if algorithm == "EdDSA" else [algorithm]
     try:
         _JWS.decode_complete(token, key, algorithms)
@@ -207,48 +213,52 @@ def is_signed(token: str, key: Any, algorithm: str) -> bool:
 
 def _check_types(header: dict[str, Any], claims: dict[str, Any]) -> None:
     if ("typ" in header and not _is_access_token_type(header["typ"])) or "zip" in header or "enc" in header:
-        raise invalid()
+        raise invalid_token()
     if not isinstance(header.get("alg"), str):
-        raise invalid()
+        raise invalid_token()
     if any(not _is_time(claims[name]) for name in ("exp", "iat", "nbf") if name in claims):
-        raise invalid()
+        raise invalid_token()
     if not is_subject(claims["sub"]):
-        raise invalid()
+        raise invalid_token()
 
 
 def _is_access_token_type(value: object) -> bool:
-    """Whether `typ` names a JWT or an access token.
+    """Return whether `typ` names a JWT or an access token.
 
-    It is a media type without regard to case, and may leave out `application/` (RFC 7515, section 4.1.9; RFC 9068, section 4).
+    It is a media type, case-insensitive, and may omit `application/` (RFC 7515, section 4.1.9; RFC
+    9068, section 4).
     """
     return isinstance(value, str) and value.isascii() and value.lower().removeprefix("application/") in _TYPES
 
 
-def _check_terms(claims: dict[str, Any], terms: Terms) -> None:
-    if not terms.audiences and "aud" in claims:  # PyJWT lets an empty one pass
-        raise invalid()
-    if terms.parties and claims.get("azp") not in terms.parties:
-        raise invalid()
-    if terms.max_lifetime is not None and claims["exp"] - claims["iat"] > terms.max_lifetime:
-        raise invalid()
-    for required in terms.required:
+def _check_policy(claims: dict[str, Any], policy: TokenPolicy) -> None:
+    if not policy.audiences and "aud" in claims:  # PyJWT accepts an empty one
+        raise invalid_token()
+    if policy.parties and claims.get("azp") not in policy.parties:
+        raise invalid_token()
+    if policy.max_lifetime is not None and claims["exp"] - claims["iat"] > policy.max_lifetime:
+        raise invalid_token()
+    for required in policy.required:
         name, separator, value = required.partition("=")
         claim = claims.get(name)
         if claim is None or (separator and value != (claim if isinstance(claim, str) else json.dumps(claim))):
-            raise invalid()
+            raise invalid_token()
 
 
 def _check_form(token: str) -> None:
-    """Three parts in base64url without padding (RFC 7515, section 7.1), the first two JSON in UTF-8 with unique names (section 4)."""
+    """Check for three base64url parts without padding (RFC 7515, section 7.1).
+
+    The first two are JSON in UTF-8 with unique names (section 4).
+    """
     if not _COMPACT.fullmatch(token):
-        raise invalid()
+        raise invalid_token()
     for part in token.split(".")[:2]:
         try:
             json.loads(
                 urlsafe_b64decode(f"{part}==").decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse
             )
         except ValueError as error:
-            raise invalid() from error
+            raise invalid_token() from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -259,7 +269,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(_: str) -> None:
-    """NaN and Infinity are no JSON."""
+    """Raise ValueError: NaN and Infinity are not JSON."""
     raise ValueError
 
 

@@ -46,7 +46,7 @@ def token(options: argparse.Namespace) -> None:
 
     config = loaded()
     warn_of_unknown_settings()
-    if not config.own_accounts:
+    if not config.builtin_issuer:
         raise CommandError("JWT_ISSUER is set: tokens come from that issuer, not from this service.")
     if not is_subject(options.user):
         raise CommandError("USER must have 1 to 255 characters, no control characters, no blanks around it.")
@@ -85,14 +85,14 @@ def publish(options: argparse.Namespace) -> None:
 
 def with_secret(config: Config) -> Config:
     """The configuration with the secret it needs: the one given, or, where the database is embedded, the one kept in the data folder."""
-    if config.jwt_secret or (config.database_url and not config.own_accounts):
+    if config.jwt_secret or (config.database_url and not config.builtin_issuer):
         return config
     if config.database_url:
         raise ConfigurationError("JWT_SECRET is missing. Make one: openssl rand -base64 48")
     try:
         config.data_dir.mkdir(parents=True, exist_ok=True)
         kept = kept_secret(config.data_dir)
-        if config.own_accounts:
+        if config.builtin_issuer:
             return replace(config, jwt_secret=kept)
         return replace(config, cursor_secret=config.cursor_secret or kept)
     except OSError as error:

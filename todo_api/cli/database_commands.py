@@ -14,7 +14,7 @@ import psycopg2
 from sqlalchemy.exc import DBAPIError
 
 from todo_api import contract
-from todo_api.auth import description, external_tokens
+from todo_api.auth import describe_issuer, external_token_verifier
 from todo_api.cli.commands import CommandError, loaded, refuse_taken, say, warn_of_unknown_settings, with_secret
 from todo_api.cli.reload import serve_and_reload
 from todo_api.config import Config, ConfigurationError, is_handed_a_socket
@@ -59,9 +59,9 @@ def serve(options: argparse.Namespace) -> None:
         _need_traces()
     log = logs.configure(config.log_level, config.log_format)
     warn_of_unknown_settings()
-    if not config.own_accounts:
-        external_tokens(config)  # for what it refuses: here it is told in one line
-        say(description(config))
+    if not config.builtin_issuer:
+        external_token_verifier(config)  # for what it refuses: here it is told in one line
+        say(describe_issuer(config))
     gc.disable()  # until there is an application, for the same reason as in cli.py
     server = import_server()
     from todo_api.http import check_contract  # noqa: PLC0415  # it takes what the server imports

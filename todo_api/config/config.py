@@ -131,7 +131,7 @@ class Config:
             check_secret(self.jwt_secret)
         if self.cursor_secret:
             check_secret(self.cursor_secret, "CURSOR_SECRET")
-        if self.own_accounts:
+        if self.builtin_issuer:
             _check_own_issuer(self)
         else:
             _check_external_issuer(self)
@@ -158,7 +158,7 @@ class Config:
         return int(count), UNITS[unit]
 
     @property
-    def own_accounts(self) -> bool:
+    def builtin_issuer(self) -> bool:
         """Whether the service issues its own tokens. Else the issuer of `jwt_issuer` does."""
         return self.jwt_issuer is None
 

@@ -17,7 +17,7 @@ class RequiredScope:
     """The scopes that one operation requires."""
 
     def __init__(self, operation: AbstractOperation) -> None:
-        """Raise ValueError if an operation has security but no scope, or a scope but no security."""
+        """Raise ValueError if an operation has security without a scope, or the reverse."""
         self._scope: str | None = operation._operation.get("x-required-scope")
         if not isinstance(self._scope, str | None):
             raise ValueError(f"{operation.operation_id}: x-required-scope must be a text")

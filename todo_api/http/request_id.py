@@ -50,7 +50,7 @@ class RequestIdMiddleware:
 
 
 def _read_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes | None, bool]:
-    """Return the request's valid id or a new one, its only `traceparent`, whether it has a token."""
+    """Return the request's id, sent or new, its only `traceparent`, and whether it has a token."""
     ids: list[bytes] = []
     traces: list[bytes] = []
     has_token = False

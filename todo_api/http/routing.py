@@ -80,7 +80,7 @@ class Routes:
         if not raw_path.isascii():
             raise RouteNotFound
         segments = raw_path.decode("ascii").split("/")
-        # Parameters are decoded from the raw path: decoding twice would turn %%34%31 into an escape.
+        # Parameters are decoded from the raw path: twice decoded, %%34%31 would be an escape.
         compared = normalize_path(raw_path).decode("ascii").split("/") if b"%" in raw_path else segments
         for shape in self._shapes.get(len(segments), ()):
             resource = shape.find(compared)

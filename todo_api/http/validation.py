@@ -34,7 +34,7 @@ class ValidatedOperation:
         _check_signature(operation, self._parameters.arguments | ({"body"} if definition else set()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the arguments on. Raise InsufficientScope, or ValidationFailed with all violations."""
+        """Pass the arguments on. Raise InsufficientScope or ValidationFailed."""
         self._required_scope.check(scope)
         arguments: dict[str, Any] = {}
         violations: list[Violation] = []
@@ -75,7 +75,7 @@ class ValidationAPI(RoutedAPI[App]):
 
 
 class Validation(RoutedMiddleware[ValidationAPI]):
-    """Validates requests in place of Connexion's middleware, which builds validators per request."""
+    """Validates requests. Connexion's own middleware builds its validators per request."""
 
     def __init__(self, app: ASGIApp, *, body_timeout: float = 30) -> None:
         """`body_timeout` is the time in seconds that a body has to arrive."""

@@ -141,7 +141,7 @@ class MetricsRecorder:
     """Observer that counts the requests of one worker in its slot."""
 
     def __init__(self, counters: SharedCounters, slot: int, dropped: Callable[[], int] = lambda: 0) -> None:
-        """Count in the slot. The function `dropped` returns how many log lines were dropped so far."""
+        """Count in the slot. `dropped` returns how many log lines were dropped so far."""
         layout = counters.layout
         self._numbers = counters[slot]
         self._layout = layout

@@ -55,7 +55,7 @@ class RequestRecord:
         self, method: str, request_id: str, traceparent: bytes | None, observers: "tuple[Observer, ...]"
     ) -> None:
         self.started_at = self.ready_at = perf_counter()
-        """When the head was read, and when the request was ready to run: its queueing starts then."""
+        """When the head was read, and when the request was ready to run and began to queue."""
         self.method = method if method in METHODS else OTHER
         self.request_id = request_id
         self.trace_id: str | None = None
