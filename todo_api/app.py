@@ -29,7 +29,7 @@ from todo_api.http import (
     TokenLookup,
     Validation,
 )
-from todo_api.idempotency import Replies
+from todo_api.idempotency import IdempotencyStore
 from todo_api.observability import (
     CounterLayout,
     Exposition,
@@ -109,7 +109,7 @@ def create_app(
     external = None if config.builtin_issuer else external_token_verifier(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = VerifiedTokenCache(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
-    replies = Replies(database, cursor_secret(config))
+    replies = IdempotencyStore(database, cursor_secret(config))
     limits = Limits(config, familiar or FamiliarPairs())
     admission = AdmissionControl(config.threads_of_worker, config.queue_limit / 1000)
     parts = services.Parts(
@@ -167,7 +167,7 @@ def _key_lookups(database: Database, admission: AdmissionControl) -> TokenLookup
     return TokenLookup(api_keys.PREFIX, api_keys.digest, find, admission=admission, read_usage=database.spent)
 
 
-def _purge(replies: Replies, database: Database) -> int:
+def _purge(replies: IdempotencyStore, database: Database) -> int:
     """Deletes some of what has expired, and says how much of it."""
     return replies.purge() + sessions.purge(database)
 

@@ -15,7 +15,7 @@ from todo_api.guards import Caller
 
 if TYPE_CHECKING:  # the product stands on this module, which names its types alone
     from todo_api.accounts import Passwords
-    from todo_api.idempotency import Replies
+    from todo_api.idempotency import IdempotencyStore
     from todo_api.operations import Readiness
     from todo_api.tasks import CursorSigner
 
@@ -31,7 +31,7 @@ class Parts:
     database: Scopes
     signer: CursorSigner
     passwords: Passwords
-    replies: Replies
+    replies: IdempotencyStore
     issuer: TokenIssuer | None
     session_lifetime: int
     readiness: Readiness
@@ -45,14 +45,9 @@ def install(app: flask.Flask, parts: Parts) -> None:
 
 
 def parts() -> Parts:
-    """The parts of the application that answers this request, or those that the request was bound to."""
+    """The parts of the application that answers this request."""
     found: Parts = flask.g.parts
     return found
-
-
-def bind(parts: Parts) -> None:
-    """Has the rest of this request work with other parts."""
-    flask.g.parts = parts
 
 
 def own_issuer() -> TokenIssuer:

@@ -27,7 +27,7 @@ from todo_api.database.statement import Statement
 from todo_api.database.transaction import Scope
 from todo_api.embedded import EmbeddedServer
 from todo_api.idempotency import statements as kept
-from todo_api.idempotency.store import Replies
+from todo_api.idempotency.store import IdempotencyStore
 from todo_api.models import STATUSES
 from todo_api.tasks.service import MAX_PAGE
 
@@ -186,11 +186,13 @@ def databases(worlds: Worlds) -> Iterator[tuple[World, Database]]:
 def test_purges_among_look_alikes_delete_what_has_expired_alone(worlds: Worlds) -> None:
     found = []
     for world, database in databases(worlds):
-        replies = Replies(database, SECRET.encode())
+        replies = IdempotencyStore(database, SECRET.encode())
         counts = []
 
         @on_loop
-        def purge(replies: Replies = replies, database: Database = database, counts: list[int] = counts) -> list[Reply]:
+        def purge(
+            replies: IdempotencyStore = replies, database: Database = database, counts: list[int] = counts
+        ) -> list[Reply]:
             counts += [replies.purge(), sessions.purge(database)]
             return []
 

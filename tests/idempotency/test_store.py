@@ -24,7 +24,7 @@ from todo_api.database.statement import Statement
 from todo_api.database.transaction import Scopes
 from todo_api.errors import Unavailable
 from todo_api.idempotency import statements as kept
-from todo_api.idempotency.store import Replies, Request
+from todo_api.idempotency.store import IdempotencyStore, Outcome, Request
 from todo_api.tasks.service import TaskService
 
 TASKS = "/api/v1/me/tasks"
@@ -47,19 +47,19 @@ def database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def replies(database: Database) -> Replies:
-    return Replies(database, SECRET.encode())
+def replies(database: Database) -> IdempotencyStore:
+    return IdempotencyStore(database, SECRET.encode())
 
 
-def acting(user_id: str) -> Callable[[Scopes], bytes]:
+def acting(user_id: str) -> Callable[[Scopes], Outcome]:
     """Makes a task, and replies its id."""
-    return lambda database: TaskService(database, user_id).create("Once", None, "pending").id.encode()
+    return lambda database: Outcome(TaskService(database, user_id).create("Once", None, "pending").id.encode())
 
 
 @on_loop
-def ask(replies: Replies, user_id: str | None, key: str) -> bool:
+def ask(replies: IdempotencyStore, user_id: str | None, key: str) -> bool:
     """Whether the reply is one that was kept."""
-    return replies.once(Request(user_id, key, b"create"), acting(user_id or "nobody"))[1]
+    return replies.run(Request(user_id, key, b"create"), acting(user_id or "nobody"))[1]
 
 
 def count(url: str, table: str = TABLES[0]) -> int:
@@ -74,7 +74,7 @@ def age(url: str, hours: float) -> None:
 
 
 @pytest.mark.parametrize("user_id", ["ada", None], ids=["user", "nobody"])
-def test_reply_is_kept_for_a_day_and_then_made_anew(url: str, replies: Replies, user_id: str | None) -> None:
+def test_reply_is_kept_for_a_day_and_then_made_anew(url: str, replies: IdempotencyStore, user_id: str | None) -> None:
     assert [ask(replies, user_id, "k") for _ in range(2)] == [False, True]
     age(url, 23.99)
     assert ask(replies, user_id, "k")
@@ -84,7 +84,7 @@ def test_reply_is_kept_for_a_day_and_then_made_anew(url: str, replies: Replies, 
 
 
 @on_loop
-def test_purge_deletes_what_is_too_old_and_nothing_else(url: str, replies: Replies) -> None:
+def test_purge_deletes_what_is_too_old_and_nothing_else(url: str, replies: IdempotencyStore) -> None:
     for user_id in ("ada", "bob", None):
         ask(replies, user_id, "old")
     age(url, 24.1)
@@ -97,14 +97,14 @@ def test_purge_deletes_what_is_too_old_and_nothing_else(url: str, replies: Repli
 
 
 @on_loop
-def test_purge_deletes_a_thousand_at_a_time(url: str, replies: Replies) -> None:
+def test_purge_deletes_a_thousand_at_a_time(url: str, replies: IdempotencyStore) -> None:
     ask(replies, "ada", "first")
     fill(url, 1500, "interval '25 hours'")
     assert [replies.purge() for _ in range(3)] == [1000, 500, 0]
 
 
 @on_loop
-def test_purge_while_another_is_at_it_deletes_nothing(url: str, database: Database, replies: Replies) -> None:
+def test_purge_while_another_is_at_it_deletes_nothing(url: str, database: Database, replies: IdempotencyStore) -> None:
     ask(replies, "ada", "old")
     age(url, 25)
     with database.transaction(claim=purging.LOCK) as transaction:
@@ -113,7 +113,7 @@ def test_purge_while_another_is_at_it_deletes_nothing(url: str, database: Databa
     assert replies.purge() == 1
 
 
-def test_purge_again_and_again_deletes_and_ends_when_it_is_told_to(url: str, replies: Replies) -> None:
+def test_purge_again_and_again_deletes_and_ends_when_it_is_told_to(url: str, replies: IdempotencyStore) -> None:
     ask(replies, "ada", "old")
     fill(url, 1500, "interval '25 hours'")
     age(url, 25)
@@ -128,7 +128,7 @@ def test_purge_again_and_again_deletes_and_ends_when_it_is_told_to(url: str, rep
 
 
 def test_purge_that_fails_is_a_line_of_the_log_and_is_tried_again(
-    url: str, replies: Replies, caplog: pytest.LogCaptureFixture
+    url: str, replies: IdempotencyStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     ask(replies, "ada", "old")
     age(url, 25)
@@ -175,7 +175,7 @@ def fill(url: str, number: int, age: str) -> None:
 
 
 def test_replies_of_a_user_above_the_most_are_trimmed_to_the_newest(
-    url: str, replies: Replies, monkeypatch: pytest.MonkeyPatch
+    url: str, replies: IdempotencyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(replies, "ada", "first")
     fill(url, kept.MOST_REPLIES + 50, "interval '0 hours'")
@@ -186,14 +186,14 @@ def test_replies_of_a_user_above_the_most_are_trimmed_to_the_newest(
     assert ask(replies, "ada", "first")
 
 
-def test_key_of_another_user_is_another_key(url: str, replies: Replies) -> None:
+def test_key_of_another_user_is_another_key(url: str, replies: IdempotencyStore) -> None:
     assert [ask(replies, user_id, "k") for user_id in ("ada", "bob", None, "ada")] == [False, False, False, True]
     assert rows(url, "SELECT count(DISTINCT key)::int FROM idempotent_replies") == [(2,)]
 
 
 @on_loop
 def test_reply_of_one_user_is_not_shown_to_another_nor_before_one_is_known(
-    database: Database, replies: Replies
+    database: Database, replies: IdempotencyStore
 ) -> None:
     ask(replies, "ada", "k")
     ask(replies, None, "k")
@@ -209,7 +209,7 @@ def test_reply_of_one_user_is_not_shown_to_another_nor_before_one_is_known(
 @pytest.mark.parametrize("table", TABLES)
 @on_loop
 def test_purge_cannot_read_replies_and_cannot_delete_those_that_hold(
-    url: str, database: Database, replies: Replies, table: str
+    url: str, database: Database, replies: IdempotencyStore, table: str
 ) -> None:
     ask(replies, "ada", "k")
     ask(replies, None, "k")
@@ -222,21 +222,21 @@ def test_purge_cannot_read_replies_and_cannot_delete_those_that_hold(
     assert database.as_purge().all(delete, {}) == [(1,)]
 
 
-def test_reply_goes_with_its_user(url: str, replies: Replies) -> None:
+def test_reply_goes_with_its_user(url: str, replies: IdempotencyStore) -> None:
     ask(replies, "ada", "k")
     rows(url, "DELETE FROM users WHERE id = 'ada' RETURNING 1")
     assert count(url) == 0
 
 
 @on_loop
-def test_reply_of_a_request_that_removes_its_user_is_not_kept(url: str, replies: Replies) -> None:
+def test_reply_of_a_request_that_removes_its_user_is_not_kept(url: str, replies: IdempotencyStore) -> None:
     ask(replies, "ada", "k")
 
-    def leave(_: Scopes) -> bytes:
+    def leave(_: Scopes) -> Outcome:
         rows(url, "DELETE FROM users WHERE id = 'ada' RETURNING 1")
-        return b"gone"
+        return Outcome(b"gone")
 
-    assert replies.once(Request("ada", "leaving", b"leave"), leave) == (b"gone", False)
+    assert replies.run(Request("ada", "leaving", b"leave"), leave) == (b"gone", False)
     assert count(url) == 0
 
 
@@ -264,10 +264,12 @@ def test_what_is_kept_holds_nothing_of_request_key_or_reply(url: str, new_client
 
 
 @on_loop
-def test_what_is_kept_opens_under_the_very_secret_key_and_request_alone(database: Database, replies: Replies) -> None:
+def test_what_is_kept_opens_under_the_very_secret_key_and_request_alone(
+    database: Database, replies: IdempotencyStore
+) -> None:
     sealed = replies._sealed(b"a reply", b"key\0request", b"digest")
     assert replies._opened(sealed, b"key\0request", b"digest") == b"a reply"
-    other = Replies(database, b"another secret of another deployment")
+    other = IdempotencyStore(database, b"another secret of another deployment")
     for attempt in (
         lambda: replies._opened(sealed, b"yek\0request", b"digest"),
         lambda: replies._opened(sealed, b"key\0tseuqer", b"digest"),
@@ -279,14 +281,18 @@ def test_what_is_kept_opens_under_the_very_secret_key_and_request_alone(database
 
 
 @on_loop
-def test_what_is_kept_under_another_secret_is_not_found(url: str, database: Database, replies: Replies) -> None:
+def test_what_is_kept_under_another_secret_is_not_found(
+    url: str, database: Database, replies: IdempotencyStore
+) -> None:
     ask(replies, "ada", "k")
-    assert not ask(Replies(database, b"another secret of another deployment"), "ada", "k")
+    assert not ask(IdempotencyStore(database, b"another secret of another deployment"), "ada", "k")
     assert count(url) == 2
 
 
 @on_loop
-def test_request_with_a_key_is_three_round_trips_and_its_replay_two(database: Database, replies: Replies) -> None:
+def test_request_with_a_key_is_three_round_trips_and_its_replay_two(
+    database: Database, replies: IdempotencyStore
+) -> None:
     ask(replies, "ada", "warm")
     for _ in range(20):  # but for those that count the replies that there are
         key = secrets.token_hex(8)

@@ -124,6 +124,21 @@ def test_commit_stands_in_db_alone() -> None:
     assert [place for place in places if not place.startswith("todo_api/database/database.py:")] == []
 
 
+def test_idempotent_handlers_use_no_other_database_than_they_are_handed() -> None:
+    """What they wrote beside their transaction would hold without the reply that a retry gets."""
+    handlers = [
+        (path, node)
+        for path in PACKAGE.glob("*/handlers.py")
+        for node in definitions(path)
+        if any("idempotent" in ast.unparse(decorator) for decorator in node.decorator_list)
+    ]
+    assert handlers
+    beside = [
+        f"{path.relative_to(ROOT)}: {node.name}" for path, node in handlers if "parts().database" in ast.unparse(node)
+    ]
+    assert beside == []
+
+
 def test_environment_is_read_in_one_place() -> None:
     readers = {
         str(path.relative_to(ROOT))

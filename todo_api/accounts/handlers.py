@@ -11,10 +11,11 @@ from todo_api.accounts.service import Account, AccountService, holds, is_there, 
 from todo_api.accounts.sessions import Session
 from todo_api.api_keys import dump_api_key
 from todo_api.auth import Identity, TokenIssuer
+from todo_api.database import Scopes
 from todo_api.errors import StaleToken, ValidationFailed, Violation
 from todo_api.etags import is_known, matched_account
 from todo_api.http import Reply
-from todo_api.idempotency import found_nothing, replayable, replayable_while, session_is_there
+from todo_api.idempotency import NotKept, idempotent, idempotent_while, session_is_there
 from todo_api.schemas import dump_json
 from todo_api.services import (
     PRIVATE,
@@ -33,54 +34,54 @@ PIECE = 256 * 1024
 """Octets of an export that are handed to the server at a time; the next are made when its reader has taken them."""
 
 
-def _is_there(body: dict[str, Any], _: object) -> bool:
-    return is_there(parts().database, body["id"])
+def _is_there(database: Scopes, body: dict[str, Any], _: object) -> bool:
+    return is_there(database, body["id"])
 
 
-def _is_signed_in(body: dict[str, Any], arguments: dict[str, Any]) -> bool:
-    return holds(parts().database, parts().passwords, **arguments["body"], refresh_token=body["refresh_token"])
+def _is_signed_in(database: Scopes, body: dict[str, Any], arguments: dict[str, Any]) -> bool:
+    return holds(database, parts().passwords, **arguments["body"], refresh_token=body["refresh_token"])
 
 
-def _goes_on(body: dict[str, Any], _: object) -> bool:
-    return sessions.is_alive(parts().database, body["refresh_token"])
+def _goes_on(database: Scopes, body: dict[str, Any], _: object) -> bool:
+    return sessions.is_alive(database, body["refresh_token"])
 
 
-@replayable_while(_is_there)
-def register_account(body: dict[str, Any]) -> Reply:
+@idempotent_while(_is_there)
+def register_account(body: dict[str, Any], *, database: Scopes) -> Reply:
     """201 with the new account."""
     own_issuer()
-    account = register(parts().database, parts().passwords, **load_registration(body))
+    account = register(database, parts().passwords, **load_registration(body))
     return dump_account(account), 201, SECRET | {"Location": "/api/v1/me/account"}
 
 
-@replayable_while(_is_signed_in)
-def issue_token(body: dict[str, str]) -> Reply:
+@idempotent_while(_is_signed_in)
+def issue_token(body: dict[str, str], *, database: Scopes) -> Reply:
     """200 with an access token and a refresh token."""
     issuer = own_issuer()
-    session = sign_in(parts().database, parts().passwords, body["email"], body["password"], parts().session_lifetime)
+    session = sign_in(database, parts().passwords, body["email"], body["password"], parts().session_lifetime)
     return _tokens(issuer, session), 200, SECRET
 
 
-@replayable_while(_goes_on)
-def refresh_token(body: dict[str, str]) -> Reply:
+@idempotent_while(_goes_on)
+def refresh_token(body: dict[str, str], *, database: Scopes) -> Reply:
     """200 with an access token and the next refresh token."""
     issuer = own_issuer()
-    session = sessions.refresh(parts().database, body["refresh_token"], parts().session_lifetime)
+    session = sessions.refresh(database, body["refresh_token"], parts().session_lifetime)
     return _tokens(issuer, session), 200, SECRET
 
 
-@replayable
-def sign_out(body: dict[str, Any]) -> Reply:
+@idempotent
+def sign_out(body: dict[str, Any], *, database: Scopes) -> Reply:
     """204."""
     own_issuer()
-    if not sessions.end(parts().database, body["refresh_token"], body.get("everywhere", False)):
-        found_nothing()
+    if not sessions.end(database, body["refresh_token"], body.get("everywhere", False)):
+        return NotKept(None, 204, SECRET)
     return None, 204, SECRET
 
 
 def get_account(user_id: str, identity: Identity, if_none_match: str | None = None) -> Reply:
     """200 with the account, 304 where the caller has it."""
-    account = _service(user_id, identity).get()
+    account = _service(parts().database, user_id, identity).get()
     if is_known(if_none_match, account.tag):
         return None, 304, _tagged(account)
     return dump_account(account), 200, _tagged(account)
@@ -88,24 +89,28 @@ def get_account(user_id: str, identity: Identity, if_none_match: str | None = No
 
 def update_account(user_id: str, identity: Identity, body: dict[str, Any], if_match: str | None = None) -> Reply:
     """200 with the account, the members of the merge patch set."""
-    account = _service(user_id, identity).rename(body["name"], matched_account(if_match, identity.subject))
+    account = _service(parts().database, user_id, identity).rename(
+        body["name"], matched_account(if_match, identity.subject)
+    )
     return dump_account(account), 200, _tagged(account)
 
 
-@replayable_while(session_is_there)
-def change_email(user_id: str, identity: Identity, body: dict[str, str], if_match: str | None = None) -> Reply:
+@idempotent_while(session_is_there)
+def change_email(
+    user_id: str, identity: Identity, body: dict[str, str], if_match: str | None = None, *, database: Scopes
+) -> Reply:
     """200 with the account."""
-    service = _service(user_id, identity)
+    service = _service(database, user_id, identity)
     own_issuer()
     condition = matched_account(if_match, identity.subject)
     account = service.change_email(parts().passwords, body["password"], body["email"], condition)
     return dump_account(account), 200, _tagged(account)
 
 
-@replayable_while(session_is_there)
-def change_password(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply:
+@idempotent_while(session_is_there)
+def change_password(user_id: str, identity: Identity, body: dict[str, Any], *, database: Scopes) -> Reply:
     """200 with how many API keys there are, and how many were revoked."""
-    service = _service(user_id, identity)
+    service = _service(database, user_id, identity)
     own_issuer()
     left = service.change_password(
         parts().passwords, body["current_password"], body["new_password"], revoke_keys=body.get("revoke_keys", False)
@@ -119,10 +124,10 @@ def export_account(user_id: str, identity: Identity) -> Reply:
     return _document(found), 200, SECRET | {"Content-Type": "application/json"}
 
 
-@replayable
-def delete_account(user_id: str, identity: Identity, body: dict[str, str]) -> Reply:
+@idempotent
+def delete_account(user_id: str, identity: Identity, body: dict[str, str], *, database: Scopes) -> Reply:
     """204."""
-    service = _service(user_id, identity)
+    service = _service(database, user_id, identity)
     if parts().issuer is not None and service.has_password():
         if "password" not in body:
             raise ValidationFailed([Violation("body", "/password", "required", "Is required.")])
@@ -165,8 +170,8 @@ def _section(name: bytes, values: Iterator[dict[str, Any]]) -> Iterator[bytes]:
     yield b"]"
 
 
-def _service(user_id: str, identity: Identity) -> AccountService:
-    return AccountService(parts().database, owner(user_id, identity.subject), caller(identity))
+def _service(database: Scopes, user_id: str, identity: Identity) -> AccountService:
+    return AccountService(database, owner(user_id, identity.subject), caller(identity))
 
 
 def _tagged(account: Account) -> dict[str, str]:

@@ -28,7 +28,14 @@ class Request(NamedTuple):
     content: bytes
 
 
-class Replies:
+class Outcome(NamedTuple):
+    """What an operation replied, and whether a retry gets it."""
+
+    reply: bytes
+    is_kept: bool = True
+
+
+class IdempotencyStore:
     """The replies that are kept, of all users."""
 
     def __init__(self, database: Database, secret: bytes) -> None:
@@ -36,20 +43,18 @@ class Replies:
         self._digests = hmac.digest(secret, b"task-api idempotent replies: digests", "sha256")
         self._seals = hmac.digest(secret, b"task-api idempotent replies: seals", "sha256")
 
-    def once(
+    def run(
         self,
         request: Request,
-        act: Callable[[Transaction], bytes],
-        holds: Callable[[Transaction, bytes], bool] = lambda *_: True,
-        is_kept: Callable[[], bool] = lambda: True,
+        operation: Callable[[Transaction], Outcome],
+        is_valid: Callable[[Transaction, bytes], bool] = lambda *_: True,
     ) -> tuple[bytes, bool]:
-        """What `act` replied to this request before, and True; else what it replies now, and False.
+        """Return what `operation` replied to this request before, and True; else what it replies now, and False.
 
-        A reply of before that `holds` refuses is forgotten, and `act` runs anew. `is_kept` says after `act` whether to keep its reply.
-        `act` runs in a transaction that keeps the reply as well; where it raises, nothing is kept, and a retry runs anew. What it
-        has changed is undone then, unless the error says that it holds.
-        Raises IdempotencyInProgress while it runs, and IdempotencyKeyReused where the key came with another request.
-        Before a user is known, another request is another one, whatever its key.
+        A kept reply that `is_valid` refuses is deleted, and `operation` runs anew. It runs in a transaction that keeps its reply as
+        well. If it raises, nothing is kept, a retry runs anew, and its changes are rolled back, unless the error says that they hold.
+        Raise IdempotencyInProgress while it runs, and IdempotencyKeyReused if the key came with another request.
+        Before a user is known, the key is scoped to the request.
         """
         content = b"\0".join([request.key.encode(), request.content])
         digest = self._digest(b"request", content)
@@ -61,7 +66,7 @@ class Replies:
             ((claimed, reply, is_same, is_old),) = scope.all(of_table.find, row)
             if reply is not None and not is_old:
                 kept = self._opened_for(bool(is_same), bytes(reply), content, key)
-                if holds(transaction, kept):
+                if is_valid(transaction, kept):
                     return kept, True
             if not claimed:
                 raise IdempotencyInProgress
@@ -70,15 +75,15 @@ class Replies:
             if is_known and key[-1] % statements.TRIMMED_BY == 0:
                 scope.all(statements.TRIM, row)
             try:
-                answer = act(transaction)
+                outcome = operation(transaction)
             except TaskApiError as error:
                 if not error.changes_hold:
                     raise
                 refused = error
             else:
-                if is_kept():
-                    scope.last(of_table.keep, {**row, "reply": self._sealed(answer, content, key)})
-                return answer, False
+                if outcome.is_kept:
+                    scope.last(of_table.keep, {**row, "reply": self._sealed(outcome.reply, content, key)})
+                return outcome.reply, False
         raise refused
 
     def purge(self) -> int:

@@ -8,10 +8,11 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from todo_api.auth import Identity
+from todo_api.database import Scopes
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.etags import is_known, known_in_space, matched_versions, space_tag
 from todo_api.http import Reply
-from todo_api.idempotency import replayable
+from todo_api.idempotency import idempotent
 from todo_api.schemas import dump_json
 from todo_api.services import (
     PRIVATE,
@@ -42,7 +43,7 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     if_none_match: str | None = None,
 ) -> Reply:
     """200 with a page of tasks, 304 where the caller has it."""
-    tasks = _service(user_id, identity)
+    tasks = _service(parts().database, user_id, identity)
     if cursor is not None and skip is not None:
         raise ValidationFailed([Violation("query", "/skip", "conflicting", "Send skip or cursor, not both.")])
     if q is not None and len(q.split()) > MAX_WORDS:
@@ -65,16 +66,16 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     return {"items": orjson.Fragment(items), "total": page.total, "next_cursor": next_cursor}, 200, headers
 
 
-@replayable
-def create_task(user_id: str, identity: Identity, body: dict[str, Any]) -> Reply:
+@idempotent
+def create_task(user_id: str, identity: Identity, body: dict[str, Any], *, database: Scopes) -> Reply:
     """201 with the new task and its `Location`."""
-    task = _service(user_id, identity).create(**load_task_input(body))
+    task = _service(database, user_id, identity).create(**load_task_input(body))
     return dump_task(task), 201, _tagged(task) | {"Location": f"{_path(user_id)}/{task.id}"}
 
 
 def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str | None = None) -> Reply:
     """200 with the task, 304 where the caller has it."""
-    task = _service(user_id, identity).get(task_id)
+    task = _service(parts().database, user_id, identity).get(task_id)
     if is_known(if_none_match, task.tag):
         return None, 304, _tagged(task)
     return dump_task(task), 200, _tagged(task)
@@ -85,7 +86,7 @@ def replace_task(
 ) -> Reply:
     """200 with the task, every member set."""
     changes = load_task_replacement(body)
-    task = _service(user_id, identity).change(task_id, changes, matched_versions(if_match))
+    task = _service(parts().database, user_id, identity).change(task_id, changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
@@ -94,28 +95,34 @@ def update_task(
 ) -> Reply:
     """200 with the task, the members of the merge patch set."""
     changes = load_task_patch(body)
-    task = _service(user_id, identity).change(task_id, changes, matched_versions(if_match))
+    task = _service(parts().database, user_id, identity).change(task_id, changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
-@replayable
+@idempotent
 def complete_task(
-    user_id: str, identity: Identity, task_id: str, body: dict[str, bool] | None, if_match: str | None = None
+    user_id: str,
+    identity: Identity,
+    task_id: str,
+    body: dict[str, bool] | None,
+    if_match: str | None = None,
+    *,
+    database: Scopes,
 ) -> Reply:
     """200 with the task, completed or reopened."""
     completed = None if body is None else body["completed"]
-    task = _service(user_id, identity).complete(task_id, completed, matched_versions(if_match))
+    task = _service(database, user_id, identity).complete(task_id, completed, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
 def delete_task(user_id: str, identity: Identity, task_id: str, if_match: str | None = None) -> Reply:
     """204."""
-    _service(user_id, identity).delete(task_id, matched_versions(if_match))
+    _service(parts().database, user_id, identity).delete(task_id, matched_versions(if_match))
     return None, 204, PRIVATE
 
 
-def _service(user_id: str, identity: Identity) -> TaskService:
-    return TaskService(parts().database, owner(user_id, identity.subject), caller(identity))
+def _service(database: Scopes, user_id: str, identity: Identity) -> TaskService:
+    return TaskService(database, owner(user_id, identity.subject), caller(identity))
 
 
 def _tagged(task: Task) -> dict[str, str]:
