@@ -1,13 +1,19 @@
 """Writes that another writer beats each time: they are tried again, five times in all, and then refused."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from typing import Any
 
+import psycopg2
 import pytest
 
 from tests.support.client import Client, Reply
+from tests.support.gate import SLACK
+from tests.support.processes import soon
 from tests.support.rows import rows
+from tests.support.users import User
+from todo_api.database.connection import engine_url
 
 ATTEMPTS = 5
 TASKS = "/api/v1/me/tasks"
@@ -89,3 +95,21 @@ def test_update_account_beaten_four_times_succeeds_and_five_times_is_503(
     with beaten("UPDATE ON users", ATTEMPTS - 1) as attempts:
         assert ada.patch(ACCOUNT, {"name": "New"}, headers=condition).json()["name"] == "New"
         assert attempts() == ATTEMPTS
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_write_to_a_task_while_its_user_is_locked_waits_without_a_lock_of_the_task(
+    user: User, url: str, name: str
+) -> None:
+    """Every write locks the user first, so a deletion of the account and a write never deadlock."""
+    path = f"{TASKS}/{user.client.post(TASKS, {'title': 'Contended'}).json()['id']}"
+    superuser = engine_url(url).set(username="postgres", drivername="postgresql").render_as_string(False)
+    with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(superuser)) as other:
+        cursor = other.cursor()
+        cursor.execute(f"SELECT FROM users WHERE id = '{user.id}' FOR UPDATE")
+        sent = pool.submit(WRITES[name][1], user.client, path, {})
+        assert soon(lambda: bool(rows(url, "SELECT 1 FROM pg_locks WHERE NOT granted")))
+        cursor.execute(f"SELECT FROM tasks WHERE user_id = '{user.id}' FOR UPDATE NOWAIT")
+        assert cursor.rowcount == 1
+        other.rollback()
+        assert sent.result(SLACK).status in (200, 204)
