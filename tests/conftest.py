@@ -40,7 +40,14 @@ LONG = (
         "test_backups.py",
         "test_frozen.py",
     ),
-    *("test_places.py", "test_guesses.py", "test_mcp.py", "test_guide.py", "test_traces.py", "test_client_limits.py"),
+    *(
+        "test_places.py",
+        "test_login_throttle.py",
+        "test_mcp.py",
+        "test_guide.py",
+        "test_traces.py",
+        "test_client_limits.py",
+    ),
     *("test_embedded.py", "test_concurrency.py", "test_serve.py", "test_wheel.py"),
 )
 """The files that take longest. They come first: of several processes none is then left alone with one of them at the end."""

@@ -43,7 +43,7 @@ from todo_api.operations import Readiness
 from todo_api.provisioning import migrations, readiness
 from todo_api.site import Makers, Pages, discovery, published, reference
 from todo_api.tasks import CursorSigner, Task, dump_task
-from todo_api.throttling import FamiliarPairs, Limits
+from todo_api.throttling import KnownLogins, Throttling
 
 if TYPE_CHECKING:  # an extra, which need not be there
     from todo_api.observability import Traces
@@ -97,7 +97,7 @@ def _unshared_observers() -> Observers:
 
 
 def create_app(
-    config: Config, observers: Observers | None = None, familiar: FamiliarPairs | None = None
+    config: Config, observers: Observers | None = None, known_logins: KnownLogins | None = None
 ) -> ContractApp:
     """The service as an ASGI application. `config` names the database and the secret."""
     observers = observers or _unshared_observers()
@@ -110,7 +110,7 @@ def create_app(
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = VerifiedTokenCache(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
     replies = IdempotencyStore(database, cursor_secret(config))
-    limits = Limits(config, familiar or FamiliarPairs())
+    throttling = Throttling(config, known_logins or KnownLogins())
     admission = AdmissionControl(config.threads_of_worker, config.queue_limit / 1000)
     parts = services.Parts(
         database=database,
@@ -128,7 +128,7 @@ def create_app(
         if observers.log:
             observers.log.start_redacting()
         traces, issuer = observers.traces or nullcontext(), external or nullcontext()
-        async with limits, traces, issuer, Purging(partial(_purge, replies, database)):
+        async with throttling, traces, issuer, Purging(partial(_purge, replies, database)):
             yield
         database.close()
 
@@ -136,7 +136,7 @@ def create_app(
     app = ContractApp(
         __name__,
         lifespan=lifespan,
-        middlewares=_middlewares(config, database, observers, limits, admission),
+        middlewares=_middlewares(config, database, observers, throttling, admission),
         resolver=TagResolver(),
         security_map={"bearer": lambda: bearer},
     )
@@ -182,7 +182,7 @@ def _serialize_current(current: Task | Account) -> dict[str, Any]:
 
 
 def _middlewares(
-    config: Config, database: Database, observers: Observers, limits: Limits, admission: AdmissionControl
+    config: Config, database: Database, observers: Observers, throttling: Throttling, admission: AdmissionControl
 ) -> list[Any]:
     """From the outside in."""
     cors = partial(
@@ -198,12 +198,12 @@ def _middlewares(
         Compression,
         *([cors] if config.cors_origins else []),
         partial(Problems, serialize=_serialize_current),
-        partial(Pages, pages=_pages(config), count=limits.of_pages),
-        *limits.of_addresses,
+        partial(Pages, pages=_pages(config), count=throttling.count_page),
+        *throttling.address_middlewares,
         Routing,
         SecurityMiddleware,
-        *limits.of_users,
+        *throttling.user_middlewares,
         partial(Validation, body_timeout=config.body_timeout),
-        *limits.of_attempts,
+        *throttling.login_middlewares,
         partial(HandlerDispatch, admission=admission, read_usage=database.spent),
     ]

@@ -11,11 +11,11 @@ import pytest
 
 from tests.support.client import Client, Reply
 from tests.support.credentials import PASSWORD, SECRET, token
-from tests.support.guessing import HOME, WRONG, anywhere, most_hashed, register, sign_in
+from tests.support.logins import HOME, WRONG, anywhere, most_hashed, register, sign_in
 from todo_api import contract
 from todo_api.config import Config
 from todo_api.contract import resolve
-from todo_api.throttling.login_throttle import OF_ACCOUNT, OF_ADDRESS
+from todo_api.throttling.login_throttle import ACCOUNT_BACKOFF, ADDRESS_BACKOFF
 
 ACCOUNT = "/api/v1/me/account"
 NEW = "a new password of the owner"
@@ -95,8 +95,8 @@ def test_confirmation_with_wrong_passwords_is_held_off_and_the_right_one_is_not_
     owner: Owner, name: str
 ) -> None:
     before = owner.account()
-    replies = [owner.confirm(name, anywhere()) for _ in range(OF_ACCOUNT.free)]
-    assert [(reply.status, reply.code) for reply in replies] == [(403, "wrong_password")] * OF_ACCOUNT.free
+    replies = [owner.confirm(name, anywhere()) for _ in range(ACCOUNT_BACKOFF.free)]
+    assert [(reply.status, reply.code) for reply in replies] == [(403, "wrong_password")] * ACCOUNT_BACKOFF.free
     wrong, right = (owner.confirm(name, anywhere(), password) for password in (WRONG, PASSWORD))
     assert assert_held_off(wrong) == assert_held_off(right) == 1
     same = {"request_id": "the same"}
@@ -106,7 +106,7 @@ def test_confirmation_with_wrong_passwords_is_held_off_and_the_right_one_is_not_
 
 @each_operation
 def test_confirmation_held_off_waits_longer_each_time_and_then_lets_the_owner_through(owner: Owner, name: str) -> None:
-    for _ in range(OF_ACCOUNT.free):
+    for _ in range(ACCOUNT_BACKOFF.free):
         owner.confirm(name, anywhere())
     waits = []
     for password in (WRONG, PASSWORD):
@@ -119,9 +119,11 @@ def test_confirmation_held_off_waits_longer_each_time_and_then_lets_the_owner_th
 
 def test_confirmations_of_all_kinds_and_sessions_of_a_user_count_together(owner: Owner) -> None:
     other = sign_in(owner.service, owner.email, HOME, PASSWORD).json()["access_token"]
-    tries = list(itertools.islice(itertools.product((owner.token, other, token(owner.id)), GUESSES), OF_ACCOUNT.free))
+    tries = list(
+        itertools.islice(itertools.product((owner.token, other, token(owner.id)), GUESSES), ACCOUNT_BACKOFF.free)
+    )
     statuses = [owner.confirm(name, anywhere(), bearer=bearer).status for bearer, name in tries]
-    assert statuses == [403] * OF_ACCOUNT.free
+    assert statuses == [403] * ACCOUNT_BACKOFF.free
     for name in GUESSES:
         assert_held_off(owner.confirm(name, anywhere(), PASSWORD, bearer=other))
 
@@ -135,14 +137,14 @@ def test_confirmation_attacked_from_everywhere_is_held_off_and_the_owner_gets_th
     began = time.monotonic()
     statuses = Counter(owner.confirm(name, anywhere()).status for _ in range(300))
     assert statuses.keys() == {403, 429}
-    assert OF_ACCOUNT.free <= statuses[403] <= most_hashed(OF_ACCOUNT.free, time.monotonic() - began)
+    assert ACCOUNT_BACKOFF.free <= statuses[403] <= most_hashed(ACCOUNT_BACKOFF.free, time.monotonic() - began)
     assert_held_off(owner.confirm(name, anywhere(), password))
     assert owner.confirm(name, HOME, password).status == DONE[name]
 
 
 def test_confirmation_held_off_keeps_nobody_from_signing_in_nor_the_token_from_its_space(owner: Owner) -> None:
     """A thief with a token is so left with what the token opens, until it ends; the owner signs in, and ends what they have to."""
-    for _ in range(OF_ACCOUNT.free + 1):
+    for _ in range(ACCOUNT_BACKOFF.free + 1):
         owner.confirm("changePassword", anywhere())
     assert sign_in(owner.service, owner.email, anywhere(), PASSWORD).status == 200
     assert owner.service.signed_in(owner.token).get("/api/v1/me/tasks").status == 200
@@ -151,14 +153,14 @@ def test_confirmation_held_off_keeps_nobody_from_signing_in_nor_the_token_from_i
 def test_confirmation_after_a_success_begins_anew(owner: Owner) -> None:
     here = anywhere()
     for _ in range(3):
-        statuses = [owner.confirm("changeEmail", here).status for _ in range(OF_ACCOUNT.free - 1)]
-        assert statuses == [403] * (OF_ACCOUNT.free - 1)
+        statuses = [owner.confirm("changeEmail", here).status for _ in range(ACCOUNT_BACKOFF.free - 1)]
+        assert statuses == [403] * (ACCOUNT_BACKOFF.free - 1)
         assert owner.confirm("changeEmail", here, PASSWORD).status == 200
 
 
 def test_confirmation_of_many_users_from_one_address_is_held_off_there_alone(service: Client) -> None:
     """Those without an account are counted like all others: nobody learns so who has one."""
-    attacker, free = anywhere(), OF_ADDRESS["sign-in"].free
+    attacker, free = anywhere(), ADDRESS_BACKOFF["sign-in"].free
     users = [Owner(service, "", "", token(f"without-{next(_numbers)}")) for _ in range(free + 1)]
     replies = [user.confirm("changePassword", attacker) for user in users]
     assert [(reply.status, reply.code) for reply in replies[:-1]] == [(403, "wrong_password")] * free
@@ -169,7 +171,10 @@ def test_confirmation_of_many_users_from_one_address_is_held_off_there_alone(ser
 def test_confirmation_for_a_user_without_an_account_is_answered_and_held_off_alike(owner: Owner) -> None:
     stranger = Owner(owner.service, "", "", token(f"without-{next(_numbers)}"))
     told = [
-        [one.confirm("changeEmail", anywhere()).json() | {"request_id": "the same"} for _ in range(OF_ACCOUNT.free + 1)]
+        [
+            one.confirm("changeEmail", anywhere()).json() | {"request_id": "the same"}
+            for _ in range(ACCOUNT_BACKOFF.free + 1)
+        ]
         for one in (owner, stranger)
     ]
     assert told[0] == told[1]
@@ -178,11 +183,11 @@ def test_confirmation_for_a_user_without_an_account_is_answered_and_held_off_ali
 def test_confirmation_that_breaks_the_contract_or_finds_no_account_is_no_guess(owner: Owner) -> None:
     client = owner.service.signed_in(owner.token)
     here = {"X-Forwarded-For": anywhere()}
-    for _ in range(OF_ACCOUNT.free + 1):
+    for _ in range(ACCOUNT_BACKOFF.free + 1):
         assert client.post(f"{ACCOUNT}/deletion", {}, headers=here).status == 400
         assert client.post(f"{ACCOUNT}/password", {"current_password": PASSWORD}, headers=here).status == 400
         common = {"current_password": PASSWORD, "new_password": "1q2w3e4r5t6y"}
         assert client.post(f"{ACCOUNT}/password", common, headers=here).status == 400
     assert owner.confirm("deleteAccount", here["X-Forwarded-For"], PASSWORD).status == 204
-    for _ in range(OF_ACCOUNT.free + 1):
+    for _ in range(ACCOUNT_BACKOFF.free + 1):
         assert owner.confirm("deleteAccount", anywhere(), PASSWORD).status == 401

@@ -11,7 +11,7 @@ from tests.support.credentials import PASSWORD, SECRET
 from tests.support.rows import rows
 from tests.support.users import User
 from todo_api.config import Config
-from todo_api.throttling.login_throttle import OF_ACCOUNT
+from todo_api.throttling.login_throttle import ACCOUNT_BACKOFF
 
 ACCOUNT = "/api/v1/me/account"
 KEYS = "/api/v1/me/keys"
@@ -191,7 +191,7 @@ def test_issue_token_replayed_neither_takes_failures_back_nor_makes_an_address_f
 
     key = keyed()
     assert sign_in(HOME, **key).status == 200
-    for number in range(OF_ACCOUNT.free - 1):
+    for number in range(ACCOUNT_BACKOFF.free - 1):
         assert sign_in(f"198.51.100.{number}", OTHER).status == 401
         assert is_replay(sign_in("203.0.113.1", **key))
     assert sign_in("198.51.100.100", OTHER).status == 401

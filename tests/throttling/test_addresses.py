@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from todo_api.throttling.client_address import MOST_HOPS, Addresses
+from todo_api.throttling.client_address import MAX_HOPS, ClientAddresses
 
 PROXIES = ("10.0.0.0/8", "fd00::/8")
 
@@ -12,7 +12,9 @@ PROXIES = ("10.0.0.0/8", "fd00::/8")
 def address(peer: str | None, *forwarded: str, trusted: tuple[str, ...] = PROXIES) -> str:
     headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
     client = None if peer is None else (peer, 50000)
-    return Addresses(map(ipaddress.ip_network, trusted)).of({"type": "http", "client": client, "headers": headers})
+    return ClientAddresses(map(ipaddress.ip_network, trusted)).client(
+        {"type": "http", "client": client, "headers": headers}
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,8 +42,8 @@ def address(peer: str | None, *forwarded: str, trusted: tuple[str, ...] = PROXIE
         ("fe80::1%eth0", (), "fe80::/64"),
         (None, ("198.51.100.7",), "unknown"),
         ("10.0.0.1", (", ".join(["203.0.113.9"] + ["10.0.0.2"] * 40),), "10.0.0.2"),
-        ("10.0.0.1", (", ".join(["203.0.113.9"] + ["10.0.0.2"] * (MOST_HOPS - 1)),), "203.0.113.9"),
-        ("10.0.0.1", (", ".join(["203.0.113.9"] + ["10.0.0.2"] * MOST_HOPS),), "10.0.0.2"),
+        ("10.0.0.1", (", ".join(["203.0.113.9"] + ["10.0.0.2"] * (MAX_HOPS - 1)),), "203.0.113.9"),
+        ("10.0.0.1", (", ".join(["203.0.113.9"] + ["10.0.0.2"] * MAX_HOPS),), "10.0.0.2"),
         ("10.0.0.1", ("[fe80::1%eth0]:80",), "fe80::/64"),
         ("testclient", ("198.51.100.7",), "unknown"),
     ],
@@ -68,4 +70,4 @@ def test_address_without_trusted_proxies_is_the_peer_whatever_is_forwarded() -> 
     ],
 )
 def test_address_of_a_peer_is_its_own_unless_it_is_a_proxy_with_many_behind_it(peer: str, expected: str | None) -> None:
-    assert Addresses(map(ipaddress.ip_network, PROXIES)).of_peer(peer) == expected
+    assert ClientAddresses(map(ipaddress.ip_network, PROXIES)).peer(peer) == expected

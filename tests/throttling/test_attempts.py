@@ -7,8 +7,16 @@ import pytest
 
 from tests.support.redis_server import RedisServer
 from todo_api.throttling import attempts as counting
-from todo_api.throttling.attempts import FAMILIAR, FORGOTTEN, Allowance, Attempts, FamiliarPairs, Key, _Local
-from todo_api.throttling.redis import Shared
+from todo_api.throttling.attempts import (
+    ATTEMPT_TTL,
+    KNOWN_LOGIN_TTL,
+    AttemptCounters,
+    Backoff,
+    CounterKey,
+    KnownLogins,
+    _LocalAttempts,
+)
+from todo_api.throttling.redis import RedisCounters
 
 PAIR = "ada@example.com from 192.0.2.1"
 
@@ -21,16 +29,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def key(free: int = 2, name: str = "account") -> Key:
-    return Key(name, Allowance(free=free, longest=60))
+def key(free: int = 2, name: str = "account") -> CounterKey:
+    return CounterKey(name, Backoff(free=free, longest=60))
 
 
-@pytest.mark.parametrize(("after", "waits"), [(FORGOTTEN - 1, [0, 4]), (FORGOTTEN, [0, 0, 1])])
+@pytest.mark.parametrize(("after", "waits"), [(ATTEMPT_TTL - 1, [0, 4]), (ATTEMPT_TTL, [0, 0, 1])])
 def test_begin_after_a_day_without_an_attempt_begins_anew_and_not_before(
     clock: list[float], after: int, waits: list[int]
 ) -> None:
     """The day begins when the last attempt's delay is over."""
-    local = _Local()
+    local = _LocalAttempts()
     assert [local.begin([key()]) for _ in range(3)] == [0, 0, 1]
     clock[0] += 1
     assert local.begin([key()]) == 0
@@ -39,7 +47,7 @@ def test_begin_after_a_day_without_an_attempt_begins_anew_and_not_before(
 
 
 def test_begin_of_several_keys_waits_for_the_longest_and_counts_none_meanwhile(clock: list[float]) -> None:
-    local, account, address = _Local(), key(1, "account"), key(2, "address")
+    local, account, address = _LocalAttempts(), key(1, "account"), key(2, "address")
     assert [local.begin([account]), local.begin([address]), local.begin([account, address])] == [0, 0, 1]
     clock[0] += 1
     assert local.begin([account, address]) == 0
@@ -47,7 +55,7 @@ def test_begin_of_several_keys_waits_for_the_longest_and_counts_none_meanwhile(c
 
 
 def test_begin_waits_until_the_delay_is_over_and_no_longer(clock: list[float]) -> None:
-    local = _Local()
+    local = _LocalAttempts()
     assert [local.begin([key(1)]), local.begin([key(1)])] == [0, 1]
     clock[0] += 0.5
     assert local.begin([key(1)]) == 1
@@ -56,21 +64,21 @@ def test_begin_waits_until_the_delay_is_over_and_no_longer(clock: list[float]) -
 
 
 def test_give_back_takes_the_latest_attempt_alone_and_ends_its_wait(clock: list[float]) -> None:
-    local = _Local()
+    local = _LocalAttempts()
     assert [local.begin([key()]) for _ in range(3)] == [0, 0, 1]
-    local.give_back([key()])
+    local.refund([key()])
     assert [local.begin([key()]) for _ in range(2)] == [0, 1]
 
 
 def test_give_back_of_the_only_attempt_leaves_nothing() -> None:
-    local = _Local()
+    local = _LocalAttempts()
     local.begin([key()])
-    local.give_back([key(), key(name="never begun")])
+    local.refund([key(), key(name="never begun")])
     assert local._seen == {}
 
 
 def test_forget_takes_all_attempts_of_the_key_and_of_no_other(clock: list[float]) -> None:
-    local, other = _Local(), key(name="other")
+    local, other = _LocalAttempts(), key(name="other")
     for _ in range(2):
         local.begin([key(), other])
     local.forget(key())
@@ -78,7 +86,7 @@ def test_forget_takes_all_attempts_of_the_key_and_of_no_other(clock: list[float]
 
 
 def test_pairs_that_share_a_bucket_are_known_until_it_is_full_however_often_they_sign_in() -> None:
-    pairs = FamiliarPairs(size=8)
+    pairs = KnownLogins(size=8)
     for _ in range(3):
         for number in range(8):
             pairs.add(f"pair {number}")
@@ -89,7 +97,7 @@ def test_pairs_that_share_a_bucket_are_known_until_it_is_full_however_often_they
 
 
 def test_pairs_are_spread_over_all_buckets() -> None:
-    pairs = FamiliarPairs(size=8 * 64)
+    pairs = KnownLogins(size=8 * 64)
     for number in range(300):
         pairs.add(f"pair {number}")
     assert sum(f"pair {number}" in pairs for number in range(300)) > 250
@@ -102,13 +110,13 @@ def redis() -> Iterator[RedisServer]:
         yield server
 
 
-def run(redis: RedisServer, test: Callable[[Attempts, Attempts], Awaitable[None]]) -> None:
+def run(redis: RedisServer, test: Callable[[AttemptCounters, AttemptCounters], Awaitable[None]]) -> None:
     """Run a test with the attempts of two workers."""
 
     async def main() -> None:
-        workers = [Shared(redis.url, b"secret") for _ in range(2)]
+        workers = [RedisCounters(redis.url, b"secret") for _ in range(2)]
         try:
-            await test(*(Attempts(FamiliarPairs(64), worker) for worker in workers))
+            await test(*(AttemptCounters(KnownLogins(64), worker) for worker in workers))
         finally:
             for worker in workers:
                 await worker.close()
@@ -125,24 +133,24 @@ def life(redis: RedisServer) -> list[int]:
 def test_redis_keeps_attempts_for_a_day_and_familiar_pairs_for_ninety(redis: RedisServer) -> None:
     redis.start()
 
-    async def test(one: Attempts, _: Attempts) -> None:
+    async def test(one: AttemptCounters, _: AttemptCounters) -> None:
         assert await one.begin([key()]) == 0
-        await one.learn(PAIR)
+        await one.remember(PAIR)
 
     run(redis, test)
     attempts, pair = life(redis)
-    assert FORGOTTEN - 60 < attempts <= FORGOTTEN == 86400
-    assert FAMILIAR - 60 < pair <= FAMILIAR == 90 * 86400
+    assert ATTEMPT_TTL - 60 < attempts <= ATTEMPT_TTL == 86400
+    assert KNOWN_LOGIN_TTL - 60 < pair <= KNOWN_LOGIN_TTL == 90 * 86400
 
 
 def test_redis_counts_each_key_by_its_own_allowance_and_waits_for_the_longest(redis: RedisServer) -> None:
     redis.start()
-    account, address = key(3, "account"), Key("address", Allowance(free=2, longest=1000))
+    account, address = key(3, "account"), CounterKey("address", Backoff(free=2, longest=1000))
 
-    async def test(one: Attempts, two: Attempts) -> None:
+    async def test(one: AttemptCounters, two: AttemptCounters) -> None:
         assert [await one.begin([account, address]), await two.begin([account, address])] == [0, 0]
         assert [await one.begin([account, address]), await two.begin([account])] == [1, 0]
-        await two.give_back([account])
+        await two.refund([account])
         assert await one.begin([account]) == 0
 
     run(redis, test)
@@ -151,26 +159,26 @@ def test_redis_counts_each_key_by_its_own_allowance_and_waits_for_the_longest(re
 def test_redis_keeps_nothing_of_attempts_that_were_given_back(redis: RedisServer) -> None:
     redis.start()
 
-    async def test(one: Attempts, two: Attempts) -> None:
+    async def test(one: AttemptCounters, two: AttemptCounters) -> None:
         for _ in range(2):
             assert await one.begin([key(5, "a"), key(5, "b")]) == 0
         for worker in (one, two):
-            await worker.give_back([key(5, "a"), key(5, "b")])
-        await two.give_back([])
+            await worker.refund([key(5, "a"), key(5, "b")])
+        await two.refund([])
 
     run(redis, test)
     assert life(redis) == []
 
 
 def test_each_worker_goes_on_by_itself_while_redis_is_away(redis: RedisServer) -> None:
-    async def test(one: Attempts, two: Attempts) -> None:
+    async def test(one: AttemptCounters, two: AttemptCounters) -> None:
         assert [await one.begin([key()]) for _ in range(3)] == [0, 0, 1]
         assert await two.begin([key()]) == 0
-        await one.give_back([key()])
+        await one.refund([key()])
         assert [await one.begin([key()]) for _ in range(2)] == [0, 1]
         await one.forget(key())
         assert [await one.begin([key()]) for _ in range(3)] == [0, 0, 1]
-        await one.learn(PAIR)
-        assert [await worker.is_familiar(PAIR) for worker in (one, two)] == [True, False]
+        await one.remember(PAIR)
+        assert [await worker.is_known(PAIR) for worker in (one, two)] == [True, False]
 
     run(redis, test)

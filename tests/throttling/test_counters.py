@@ -8,23 +8,23 @@ import pytest
 
 from todo_api.http.errors import RateLimited
 from todo_api.throttling import rate_limit
-from todo_api.throttling.client_address import Addresses
-from todo_api.throttling.counters import Memory, window
-from todo_api.throttling.rate_limit import Limit, Rate
+from todo_api.throttling.client_address import ClientAddresses
+from todo_api.throttling.counters import LocalCounters, window
+from todo_api.throttling.rate_limit import Rate, RateLimiter
 
 
 def test_hit_counts_each_key_for_itself() -> None:
-    memory = Memory()
-    assert [memory.hit(key, 60, 0).number for key in ("a", "a", "b", "a")] == [1, 2, 1, 3]
+    memory = LocalCounters()
+    assert [memory.increment(key, 60, 0).number for key in ("a", "a", "b", "a")] == [1, 2, 1, 3]
 
 
 def test_hit_begins_anew_at_the_border_of_the_window_and_says_when_that_is() -> None:
-    memory = Memory()
+    memory = LocalCounters()
     _, left = window("a", 60, 1000)
     assert 1 <= left <= 60
-    assert memory.hit("a", 60, 1000) == (1, left)
-    assert memory.hit("a", 60, 1000 + left - 1) == (2, 1)
-    assert memory.hit("a", 60, 1000 + left) == (1, 60)
+    assert memory.increment("a", 60, 1000) == (1, left)
+    assert memory.increment("a", 60, 1000 + left - 1) == (2, 1)
+    assert memory.increment("a", 60, 1000 + left) == (1, 60)
 
 
 def test_windows_of_keys_do_not_all_end_at_one_moment() -> None:
@@ -32,31 +32,31 @@ def test_windows_of_keys_do_not_all_end_at_one_moment() -> None:
 
 
 def test_hit_of_more_keys_than_are_kept_forgets_those_not_met_for_longest() -> None:
-    memory = Memory(most=3)
+    memory = LocalCounters(max_keys=3)
     for key in ("kept", "old", "b"):
-        memory.hit(key, 60, 0)
+        memory.increment(key, 60, 0)
     for key in ("c", "kept", "d", "e", "kept"):
-        memory.hit(key, 60, 0)
-    assert memory.hit("kept", 60, 0).number == 4
-    assert memory.hit("old", 60, 0).number == 1
+        memory.increment(key, 60, 0)
+    assert memory.increment("kept", 60, 0).number == 4
+    assert memory.increment("old", 60, 0).number == 1
 
 
 def test_hit_costs_the_same_however_many_keys_there_are() -> None:
-    memory = Memory(most=50_000)
+    memory = LocalCounters(max_keys=50_000)
     for number in range(100_000):
-        memory.hit(f"from {number}", 60)
+        memory.increment(f"from {number}", 60)
     began = process_time()
     for _ in range(10_000):
-        memory.hit("user", 60)
+        memory.increment("user", 60)
     assert process_time() - began < 0.5  # the library's store needs 70 s for as many
 
 
 def test_addresses_over_their_limit_are_remembered_by_no_more_than_so_many_and_all_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rate_limit, "MOST_KEYS", 3)
-    monkeypatch.setattr(rate_limit, "PAUSE", 0)
-    limit = Limit(Rate(1, 86400), Addresses())
+    monkeypatch.setattr(rate_limit, "MAX_KEYS", 3)
+    monkeypatch.setattr(rate_limit, "REFUSAL_DELAY", 0)
+    limit = RateLimiter(Rate(1, 86400), ClientAddresses())
 
     async def is_refused(address: str) -> bool:
         record = SimpleNamespace(subject=None)

@@ -12,10 +12,8 @@ from tests.support.credentials import SECRET, token
 from tests.support.every_operation import FOR_OPERATORS, FOR_USERS, Operation, each
 from todo_api.config import Config
 from todo_api.http.routing import Routes
-from todo_api.throttling import counters
-from todo_api.throttling import limits as limiting
-from todo_api.throttling import rate_limit as ratelimits
-from todo_api.throttling.counters import Memory
+from todo_api.throttling import counters, middlewares, rate_limit
+from todo_api.throttling.counters import LocalCounters
 from todo_api.throttling.rate_limit import Rate
 
 ORIGIN = "https://app.example.com"
@@ -180,7 +178,7 @@ def test_address_over_its_limit_is_served_again_in_its_next_window(
     url: str, new_client: Callable[[Config], Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_800_000_000.0]
-    for module in (ratelimits, counters):
+    for module in (rate_limit, counters):
         monkeypatch.setattr(module, "time", lambda: now[0])
     client = app(url, new_client, "2/minute")
     first, second = client.get("/nowhere"), client.get("/nowhere")
@@ -196,7 +194,7 @@ def test_address_over_its_limit_is_served_again_in_its_next_window(
 def test_published_pages_have_a_limit_of_their_own(
     url: str, new_client: Callable[[Config], Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limiting, "PAGES", Rate(3, 86400))
+    monkeypatch.setattr(middlewares, "PAGES", Rate(3, 86400))
     client = app(url, new_client, "1/day")
     pages = ("/", "/api/v1/openapi.yaml", "/api/v1/ui/")
     assert [client.get(path).status for path in pages] == [200] * 3
@@ -212,7 +210,7 @@ def test_refusal_of_an_address_over_its_limit_asks_nobody(
     """Neither counts, nor the routes, nor the token's keys."""
     client = app(url, new_client, "1/day")
     assert client.get("/nowhere").status == 404
-    monkeypatch.setattr(Memory, "hit", None)
+    monkeypatch.setattr(LocalCounters, "increment", None)
     monkeypatch.setattr(Routes, "match", None)
     assert client.get(TASKS).status == 429
     assert client.get(TASKS, headers={"Accept": "*/*", "User-Agent": "any client"}).status == 429
@@ -222,10 +220,10 @@ def test_refusal_of_an_address_over_its_limit_asks_nobody(
 def test_refusal_comes_after_a_pause_that_paces_who_retries_at_once(
     url: str, new_client: Callable[[Config], Client], monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr(limiting, "PAGES", Rate(1, 86400))
+    monkeypatch.setattr(middlewares, "PAGES", Rate(1, 86400))
     client = app(url, new_client, "1/day")
     assert client.get(path).status != 429
     for _ in range(2):
         began = time.monotonic()
         assert client.get(path).status == 429
-        assert time.monotonic() - began >= ratelimits.PAUSE
+        assert time.monotonic() - began >= rate_limit.REFUSAL_DELAY

@@ -13,12 +13,12 @@ from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live
 from tests.support.redis_server import RedisServer
 from todo_api.throttling import redis as sharing
-from todo_api.throttling.attempts import Allowance, Attempts, FamiliarPairs, Key
-from todo_api.throttling.redis import TIMEOUT, Shared
+from todo_api.throttling.attempts import AttemptCounters, Backoff, CounterKey, KnownLogins
+from todo_api.throttling.redis import TIMEOUT, RedisCounters
 
 TASKS = "/api/v1/me/tasks"
-AWAY = "Redis is away"
-BACK = "Redis is back"
+AWAY = "Redis cannot be reached"
+BACK = "Redis can be reached again"
 
 
 @pytest.fixture
@@ -28,15 +28,15 @@ def redis() -> Iterator[RedisServer]:
         yield server
 
 
-async def numbers(shared: Shared, count: int) -> list[int]:
-    return [(await shared.hit("user ada@example.com", 86400)).number for _ in range(count)]
+async def numbers(shared: RedisCounters, count: int) -> list[int]:
+    return [(await shared.increment("user ada@example.com", 86400)).number for _ in range(count)]
 
 
 def test_hit_of_two_workers_is_counted_together_and_names_nobody(redis: RedisServer) -> None:
     redis.start()
 
     async def run() -> list[list[int]]:
-        workers = [Shared(redis.url, b"secret"), Shared(redis.url, b"secret")]
+        workers = [RedisCounters(redis.url, b"secret"), RedisCounters(redis.url, b"secret")]
         counted = [await numbers(worker, 2) for worker in (*workers, workers[0])]
         for worker in workers:
             await worker.close()
@@ -55,7 +55,7 @@ def test_hit_redis_goes_and_comes_back_counts_here_meanwhile_and_says_so_once(
     redis.start()
 
     async def run() -> list[list[int]]:
-        shared = Shared(redis.url, b"secret")
+        shared = RedisCounters(redis.url, b"secret")
         counted = [await numbers(shared, 2)]
         redis.stop()
         counted.append(await numbers(shared, 3))
@@ -76,7 +76,7 @@ def test_hit_redis_hangs_waits_once_and_goes_on(
     asked = 0
 
     async def run() -> tuple[list[int], float, list[int]]:
-        shared = Shared(redis.url, b"secret")
+        shared = RedisCounters(redis.url, b"secret")
         await numbers(shared, 1)
         redis.hang()
         ask = shared._storage.incr
@@ -108,13 +108,13 @@ def test_hit_redis_hangs_waits_once_and_goes_on(
 def test_hit_while_redis_is_away_looks_for_it_no_more_often_than_once_a_pause(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert sharing.PAUSE == 1
-    monkeypatch.setattr(sharing, "PAUSE", 3600)
+    assert sharing.PROBE_INTERVAL == 1
+    monkeypatch.setattr(sharing, "PROBE_INTERVAL", 3600)
     looks = 0
 
     async def run() -> None:
         nonlocal looks
-        shared = Shared(redis.url, b"secret")
+        shared = RedisCounters(redis.url, b"secret")
         await shared.start()
 
         async def look(_: str) -> int:
@@ -134,12 +134,12 @@ def test_hit_while_redis_is_away_looks_for_it_no_more_often_than_once_a_pause(
 def test_redis_is_back_when_it_answers_and_not_before(
     redis: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharing, "PAUSE", 0)
+    monkeypatch.setattr(sharing, "PROBE_INTERVAL", 0)
     looks = 0
 
     async def run() -> list[int]:
         nonlocal looks
-        shared = Shared(redis.url, b"secret")
+        shared = RedisCounters(redis.url, b"secret")
         disconnect = shared._pool.disconnect
 
         async def look(**options: bool) -> None:
@@ -208,16 +208,18 @@ def test_serve_redis_away_from_the_start_serves_limits_per_worker_and_takes_redi
 
 def test_attempts_of_two_workers_are_counted_together_and_familiar_pairs_known_to_both(redis: RedisServer) -> None:
     redis.start()
-    key = Key("account", Allowance(free=4, longest=60))
+    key = CounterKey("account", Backoff(free=4, longest=60))
 
     async def run() -> tuple[list[int], bool, list[int]]:
-        shared = [Shared(redis.url, b"secret"), Shared(redis.url, b"secret")]
-        one, two = (Attempts(FamiliarPairs(64), counters) for counters in shared)
-        waits = [await worker.begin([key, Key("address", Allowance(100, 60))]) for worker in (one, two, one, two, one)]
-        await one.give_back([key])
+        shared = [RedisCounters(redis.url, b"secret"), RedisCounters(redis.url, b"secret")]
+        one, two = (AttemptCounters(KnownLogins(64), counters) for counters in shared)
+        waits = [
+            await worker.begin([key, CounterKey("address", Backoff(100, 60))]) for worker in (one, two, one, two, one)
+        ]
+        await one.refund([key])
         waits.append(await two.begin([key]))
-        await one.learn("somebody@example.com from 192.0.2.1")
-        known = await two.is_familiar("somebody@example.com from 192.0.2.1")
+        await one.remember("somebody@example.com from 192.0.2.1")
+        known = await two.is_known("somebody@example.com from 192.0.2.1")
         await two.forget(key)
         after = [await one.begin([key]) for _ in range(4)]
         for counters in shared:
@@ -236,10 +238,10 @@ def test_attempt_right_after_the_last_free_one_waits_no_longer_than_its_delay(re
     redis.start()
 
     async def run() -> list[int]:
-        shared = Shared(redis.url, b"secret")
-        attempts, waits = Attempts(FamiliarPairs(64), shared), []
+        shared = RedisCounters(redis.url, b"secret")
+        attempts, waits = AttemptCounters(KnownLogins(64), shared), []
         for number in range(200):
-            key = Key(f"account {number}", Allowance(free=1, longest=60))
+            key = CounterKey(f"account {number}", Backoff(free=1, longest=60))
             assert await attempts.begin([key]) == 0
             waits.append(await attempts.begin([key]))
         await shared.close()

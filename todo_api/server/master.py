@@ -23,7 +23,7 @@ from todo_api.server.connections import Connections
 from todo_api.server.limits import RESERVE, Limits
 from todo_api.server.protocol import Protocol
 from todo_api.server.worker import STOP_SECONDS, Worker
-from todo_api.throttling import Addresses, FamiliarPairs
+from todo_api.throttling import ClientAddresses, KnownLogins
 
 GARBAGE = 20_000
 """New objects after which the youngest are looked through for garbage. Python's 700 are those of a few requests: where hundreds wait,
@@ -100,7 +100,7 @@ class Server(BaseApplication):
         self._ready = ready
         self._counters = new_counters(max(16, 4 * config.workers))
         self._slot = 0
-        self._familiar = FamiliarPairs()
+        self._known_logins = KnownLogins()
         super().__init__()
 
     def load_config(self) -> None:
@@ -131,9 +131,9 @@ class Server(BaseApplication):
         config = self._config
         connections = _connections(config.client_connections)
         limits = Limits(config.head_timeout, config.body_timeout, config.idle_timeout, connections)
-        addresses = Addresses(map(ipaddress.ip_network, config.trusted_proxies))
-        Protocol.table = Connections(limits, observers.active, addresses.of_peer)
-        app = create_app(config, observers, self._familiar)
+        addresses = ClientAddresses(map(ipaddress.ip_network, config.trusted_proxies))
+        Protocol.table = Connections(limits, observers.active, addresses.peer)
+        app = create_app(config, observers, self._known_logins)
         _keep_for_good()
         return app
 

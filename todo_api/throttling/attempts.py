@@ -1,6 +1,7 @@
-"""How often a password may be tried: some times at once, then with a delay that doubles. Counted in this process, or in Redis.
+"""Password attempts with exponential back-off, counted in this process or in Redis.
 
-An attempt counts when it begins, so that many at once are as many, and is taken back where it turns out to be no guess.
+An attempt counts when it begins, so concurrent ones all count. It is refunded if it turns out not
+to be a guess.
 """
 
 import mmap
@@ -10,15 +11,15 @@ from math import ceil
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from todo_api.throttling.counters import MOST_KEYS
+from todo_api.throttling.counters import MAX_KEYS
 
 if TYPE_CHECKING:  # needed only where there is a Redis
-    from todo_api.throttling.redis import Shared
+    from todo_api.throttling.redis import RedisCounters
 
-FORGOTTEN = 86400
-"""Seconds after the latest attempt for which they are remembered."""
+ATTEMPT_TTL = 86400
+"""Seconds for which attempts are remembered after the latest one."""
 
-FAMILIAR = 90 * 86400
+KNOWN_LOGIN_TTL = 90 * 86400
 """Seconds for which Redis remembers an address from which an account has signed in."""
 
 _BUCKET = 8
@@ -33,52 +34,54 @@ for _, key in ipairs(KEYS) do
 end
 if wait > 0 then return wait end
 for index, key in ipairs(KEYS) do
-  local beyond = redis.call('HINCRBY', key, 'number', 1) - tonumber(ARGV[2 * index - 1])
+  local excess = redis.call('HINCRBY', key, 'number', 1) - tonumber(ARGV[2 * index - 1])
   local free_at = 0
-  if beyond >= 0 then free_at = now + math.min(tonumber(ARGV[2 * index]), 2 ^ math.min(beyond, {_DOUBLINGS})) end
-  redis.call('HSET', key, 'free_at', string.format('%.3f', math.floor(free_at * 1000) / 1000)) -- rounded up, the next would wait longer
-  redis.call('EXPIRE', key, {FORGOTTEN})
+  if excess >= 0 then free_at = now + math.min(tonumber(ARGV[2 * index]), 2 ^ math.min(excess, {_DOUBLINGS})) end
+  redis.call('HSET', key, 'free_at', string.format('%.3f', math.floor(free_at * 1000) / 1000)) -- round down, never a longer wait
+  redis.call('EXPIRE', key, {ATTEMPT_TTL})
 end
 return 0
 """
-"""As `_Local.begin`, for all workers at once, and by the clock of Redis."""
+"""The same as `_LocalAttempts.begin`, for all workers and by the clock of Redis."""
 
-_GIVE_BACK = """
+_REFUND = """
 for _, key in ipairs(KEYS) do
   if redis.call('HINCRBY', key, 'number', -1) > 0 then redis.call('HSET', key, 'free_at', 0) else redis.call('DEL', key) end
 end
 """
 
 
-class Allowance(NamedTuple):
-    """So many attempts at once; after the last of them one second to wait, then two, four, and `longest` at most."""
+class Backoff(NamedTuple):
+    """`free` attempts at once, then a delay of 1 s that doubles up to `longest` seconds."""
 
     free: int
     longest: int
 
     def delay(self, number: int) -> int:
-        """Seconds from the attempt of that number to the next one."""
-        beyond = number - self.free
-        return 0 if beyond < 0 else int(min(self.longest, 1 << min(beyond, _DOUBLINGS)))
+        """Return the seconds between the attempt of this number and the next."""
+        excess = number - self.free
+        return 0 if excess < 0 else int(min(self.longest, 1 << min(excess, _DOUBLINGS)))
 
 
-class Key(NamedTuple):
-    """Whose attempts are counted together, and how many these are."""
+class CounterKey(NamedTuple):
+    """Name of a counter of attempts, and its back-off."""
 
     name: str
-    allowance: Allowance
+    backoff: Backoff
 
 
-class FamiliarPairs:
-    """Pairs of account and address that have signed in. Made before the workers are, it is one for all of them; it does not grow,
-    and with very many forgets some."""
+class KnownLogins:
+    """Pairs of account and address that have signed in, in memory that forked workers share.
+
+    It has a fixed size: when a bucket is full, a pair replaces another.
+    """
 
     def __init__(self, size: int = 1 << 17) -> None:
         self._buckets = size // _BUCKET
         self._digests = memoryview(mmap.mmap(-1, size * 8)).cast("Q")
 
     def add(self, name: str) -> None:
-        """Remembers a pair."""
+        """Remember a pair."""
         digest, start = self._place(name)
         bucket = self._digests[start : start + _BUCKET].tolist()
         if digest not in bucket:
@@ -93,88 +96,90 @@ class FamiliarPairs:
         return (digest & 0xFFFFFFFFFFFFFFFF) or 1, (digest >> 64) % self._buckets * _BUCKET
 
 
-class Attempts:
-    """Attempts of all workers, where Redis is there; else of this process."""
+class AttemptCounters:
+    """Counters of attempts: of all workers with Redis, else of this process."""
 
-    def __init__(self, familiar: FamiliarPairs, shared: "Shared | None" = None) -> None:
-        self._familiar = familiar
-        self._local = _Local()
+    def __init__(self, known_logins: KnownLogins, shared: "RedisCounters | None" = None) -> None:
+        self._known_logins = known_logins
+        self._local = _LocalAttempts()
         self._shared = shared
         if shared is not None:
-            self._begin, self._give_back = (
+            self._begin, self._refund = (
                 shared.client.register_script(_BEGIN),
-                shared.client.register_script(_GIVE_BACK),
+                shared.client.register_script(_REFUND),
             )
 
-    async def begin(self, keys: Sequence[Key]) -> int:
-        """Counts an attempt for all keys, and gives 0; or counts nothing, and gives the seconds to wait."""
+    async def begin(self, keys: Sequence[CounterKey]) -> int:
+        """Count an attempt for all keys and return 0, or only return the seconds to wait."""
         if self._shared is None:
             return self._local.begin(keys)
         names = self._names(keys)
-        numbers = [number for key in keys for number in key.allowance]
+        numbers = [number for key in keys for number in key.backoff]
         return int(
-            await self._shared.ask(lambda: self._begin(keys=names, args=numbers), lambda: self._local.begin(keys))
+            await self._shared.call_or_fallback(
+                lambda: self._begin(keys=names, args=numbers), lambda: self._local.begin(keys)
+            )
         )
 
-    async def give_back(self, keys: Sequence[Key]) -> None:
-        """Takes the latest attempt back: it was no guess."""
-        self._local.give_back(keys)
+    async def refund(self, keys: Sequence[CounterKey]) -> None:
+        """Take back the latest attempt, which was not a guess."""
+        self._local.refund(keys)
         if self._shared is not None and keys:
             names = self._names(keys)
-            await self._shared.ask(lambda: self._give_back(keys=names), lambda: None)
+            await self._shared.call_or_fallback(lambda: self._refund(keys=names), lambda: None)
 
-    async def forget(self, key: Key) -> None:
-        """Takes all attempts back."""
+    async def forget(self, key: CounterKey) -> None:
+        """Take back all attempts."""
         self._local.forget(key)
         if self._shared is not None:
             client, name = self._shared.client, self._shared.digest(key.name)
-            await self._shared.ask(lambda: client.delete(name), lambda: 0)
+            await self._shared.call_or_fallback(lambda: client.delete(name), lambda: 0)
 
-    async def is_familiar(self, pair: str) -> bool:
-        """Whether the pair was learned."""
-        if pair in self._familiar or self._shared is None:
-            return pair in self._familiar
+    async def is_known(self, pair: str) -> bool:
+        """Return whether the pair of account and address has signed in before."""
+        if pair in self._known_logins or self._shared is None:
+            return pair in self._known_logins
         client, name = self._shared.client, self._shared.digest(pair)
-        return bool(await self._shared.ask(lambda: client.exists(name), lambda: 0))
+        return bool(await self._shared.call_or_fallback(lambda: client.exists(name), lambda: 0))
 
-    async def learn(self, pair: str) -> None:
-        """Remembers a pair: in Redis for `FAMILIAR` seconds, and on this machine until the service is started anew."""
-        self._familiar.add(pair)
+    async def remember(self, pair: str) -> None:
+        """Remember a pair: in Redis for `KNOWN_LOGIN_TTL`, here until the service restarts."""
+        self._known_logins.add(pair)
         if self._shared is not None:
             client, name = self._shared.client, self._shared.digest(pair)
-            await self._shared.ask(lambda: client.set(name, 1, ex=FAMILIAR), lambda: None)
+            await self._shared.call_or_fallback(lambda: client.set(name, 1, ex=KNOWN_LOGIN_TTL), lambda: None)
 
-    def _names(self, keys: Sequence[Key]) -> list[str]:
-        assert self._shared is not None  # noqa: S101  # asked only where it is there
+    def _names(self, keys: Sequence[CounterKey]) -> list[str]:
+        assert self._shared is not None  # noqa: S101  # callers check it
         return [self._shared.digest(key.name) for key in keys]
 
 
-class _Local:
-    """Attempts that this process has seen: the latest of them, so that it does not grow."""
+class _LocalAttempts:
+    """Attempts of this process. It keeps the latest `max_keys` keys."""
 
-    def __init__(self, most: int = MOST_KEYS) -> None:
-        self._most = most
+    def __init__(self, max_keys: int = MAX_KEYS) -> None:
+        self._max_keys = max_keys
         self._seen: dict[str, tuple[int, float]] = {}
 
-    def begin(self, keys: Sequence[Key]) -> int:
+    def begin(self, keys: Sequence[CounterKey]) -> int:
         now = time()
         known = [self._seen.get(key.name, (0, 0.0)) for key in keys]
         wait = max(ceil(free_at - now) for _, free_at in known)
         if wait > 0:
             return wait
         for key, (number, free_at) in zip(keys, known, strict=True):
-            number = number + 1 if now - free_at < FORGOTTEN else 1  # noqa: PLW2901  # the next one
+            number = number + 1 if now - free_at < ATTEMPT_TTL else 1  # noqa: PLW2901  # the next one
             self._seen.pop(key.name, None)
-            self._seen[key.name] = (number, now + key.allowance.delay(number))
-            if len(self._seen) > self._most:
+            self._seen[key.name] = (number, now + key.backoff.delay(number))
+            if len(self._seen) > self._max_keys:
                 del self._seen[next(iter(self._seen))]
         return 0
 
-    def give_back(self, keys: Sequence[Key]) -> None:
+    def refund(self, keys: Sequence[CounterKey]) -> None:
         for key in keys:
             number, _ = self._seen.pop(key.name, (0, 0.0))
             if number > 1:
                 self._seen[key.name] = (number - 1, time())
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: CounterKey) -> None:
         self._seen.pop(key.name, None)

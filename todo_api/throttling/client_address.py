@@ -1,4 +1,4 @@
-"""The address that a request comes from, as limits count it: behind proxies, the one that the last trusted of them saw."""
+"""Client address of a request for rate limits. Behind proxies, the last trusted one reports it."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -8,39 +8,39 @@ from starlette.types import Scope
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-MOST_HOPS = 32
-"""How many entries of X-Forwarded-For are looked at, from the right."""
+MAX_HOPS = 32
+"""Maximum number of entries of X-Forwarded-For that are read, from the right."""
 
 UNKNOWN = "unknown"
 _HOST_BITS = 64
 
 
-class Addresses:
-    """Finds the addresses of clients. `trusted` are the networks of the proxies whose X-Forwarded-For is believed; of nobody else is it."""
+class ClientAddresses:
+    """Determines client addresses. X-Forwarded-For counts only if a `trusted` proxy sends it."""
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
         self._trusted = tuple(trusted)
 
-    def of(self, scope: Scope) -> str:
-        """The address of the client: of IPv6 the /64 that one subscriber has (RFC 6177), `unknown` where there is none.
+    def client(self, scope: Scope) -> str:
+        """Return the client's address, the /64 of IPv6 (RFC 6177), `unknown` if there is none.
 
-        X-Forwarded-For is read from the right, where proxies append what they saw: the first address that is no trusted proxy's is the
-        client's. What stands further left is the client's own word, and counts for nothing.
+        X-Forwarded-For is read from the right, where proxies append. The first address that is not
+        of a trusted proxy is the client's. Entries to its left may be forged and are ignored.
         """
         client = scope.get("client")
-        address = _parsed(client[0]) if client else None
+        address = _parse(client[0]) if client else None
         if address is None:
             return UNKNOWN
         if self._trusted and self._is_trusted(address):
             address = self._forwarded(scope, address)
-        return _counted(address)
+        return _truncate(address)
 
-    def of_peer(self, host: str) -> str | None:
-        """What the other end of a connection counts as; None for a trusted proxy, behind which there are many."""
-        address = _parsed(host)
+    def peer(self, host: str) -> str | None:
+        """Return the address of a connection's other end, None for a trusted proxy."""
+        address = _parse(host)
         if address is None:
             return UNKNOWN
-        return None if self._is_trusted(address) else _counted(address)
+        return None if self._is_trusted(address) else _truncate(address)
 
     def _is_trusted(self, address: _Address) -> bool:
         return any(address in network for network in self._trusted)
@@ -48,19 +48,21 @@ class Addresses:
     def _forwarded(self, scope: Scope, peer: _Address) -> _Address:
         values = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         last = peer
-        hops = b",".join(values).decode("latin-1").rsplit(",", MOST_HOPS)[-MOST_HOPS:]
-        for hop in filter(None, map(str.strip, reversed(hops))):  # an empty element is none (RFC 9110, 5.6.1.2)
-            address = _parsed(hop)
+        hops = b",".join(values).decode("latin-1").rsplit(",", MAX_HOPS)[-MAX_HOPS:]
+        for hop in filter(
+            None, map(str.strip, reversed(hops))
+        ):  # empty elements are ignored (RFC 9110, section 5.6.1.2)
+            address = _parse(hop)
             if address is None:
-                return last  # who wrote this is known, and not whom they meant
+                return last  # the proxy wrote this, but it is no address
             if not self._is_trusted(address):
                 return address
             last = address
         return last
 
 
-def _parsed(text: str) -> _Address | None:
-    """An address, also with its port, as some proxies write it."""
+def _parse(text: str) -> _Address | None:
+    """Return an address, also if a port follows, as some proxies write it."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
@@ -72,7 +74,7 @@ def _parsed(text: str) -> _Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _counted(address: _Address) -> str:
+def _truncate(address: _Address) -> str:
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     return f"{ipaddress.IPv6Address(int(address) >> _HOST_BITS << _HOST_BITS)}/64"

@@ -1,53 +1,57 @@
-"""Counts per key and window of time in this process. `shared_counters.py` counts in Redis, for all workers together.
+"""Counters per key and time window, in this process. `redis` counts for all workers.
 
-The `limits` library counts in Redis. In memory it does not: with each count its store goes through all keys, 7 ms for 50,000 of
-them, which whoever sends from many addresses would turn against the service.
+The `limits` library counts in Redis, but not in memory: its memory store goes through all keys on
+each count, 7 ms for 50,000. A client with many addresses could exploit that.
 """
 
 from time import time
 from typing import NamedTuple
 from zlib import crc32
 
-MOST_KEYS = 100_000
-"""How many keys one process remembers for sure; twice as many at most."""
+MAX_KEYS = 100_000
+"""Number of keys that a process surely remembers. It remembers at most twice as many."""
 
 
 class Count(NamedTuple):
-    """How often a key was counted in its present window, and how many seconds are left of that."""
+    """Number of counts of a key in its current window, and the seconds left of the window."""
 
     number: int
     left: int
 
 
 class Window(NamedTuple):
-    """Which window of a key a moment is in, and how many seconds are left of it."""
+    """Number of the window of a key, and the seconds left of it."""
 
     number: int
     left: int
 
 
 def window(key: str, seconds: int, now: float) -> Window:
-    """The window of a key. Every key has borders of its own, the same in all workers, so that not all clients come back at one moment."""
+    """Return the current window of a key.
+
+    Each key's windows start at other times, the same in all workers, so clients do not all return
+    at once.
+    """
     number, passed = divmod(int(now) + crc32(key.encode()), seconds)
     return Window(number, seconds - passed)
 
 
-class Memory:
-    """Counts in this process. What it costs does not grow with the keys, and neither does its memory beyond `2 * most`."""
+class LocalCounters:
+    """Counters in this process, with constant time per count and at most `2 * max_keys` keys."""
 
-    def __init__(self, most: int = MOST_KEYS) -> None:
-        self._most = most
-        self._young: dict[str, tuple[int, int]] = {}
+    def __init__(self, max_keys: int = MAX_KEYS) -> None:
+        self._max_keys = max_keys
+        self._recent: dict[str, tuple[int, int]] = {}
         self._old: dict[str, tuple[int, int]] = {}
 
-    def hit(self, key: str, seconds: int, now: float | None = None) -> Count:
-        """Counts the key once."""
+    def increment(self, key: str, seconds: int, now: float | None = None) -> Count:
+        """Count the key once."""
         number, left = window(key, seconds, time() if now is None else now)
-        known = self._young.get(key)
+        known = self._recent.get(key)
         if known is None:
             known = self._old.get(key)
-            if len(self._young) >= self._most:  # those not met since the last time are forgotten
-                self._old, self._young = self._young, {}
+            if len(self._recent) >= self._max_keys:  # forget keys not counted since the last swap
+                self._old, self._recent = self._recent, {}
         count = known[1] + 1 if known is not None and known[0] == number else 1
-        self._young[key] = (number, count)
+        self._recent[key] = (number, count)
         return Count(count, left)

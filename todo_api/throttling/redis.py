@@ -1,4 +1,4 @@
-"""Counts in Redis, for all workers together. Imported only where there is one: its two libraries take a third of a second."""
+"""Counters in Redis, for all workers. Imported only if configured: it takes a third of a second."""
 
 import asyncio
 import logging
@@ -13,28 +13,28 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from todo_api.throttling.counters import Count, Memory, window
+from todo_api.throttling.counters import Count, LocalCounters, window
 
 TIMEOUT = 0.1
-"""Seconds that a request waits for Redis."""
+"""Seconds for which a request waits for Redis."""
 
-PAUSE = 1.0
-"""Seconds between looks whether Redis is back."""
+PROBE_INTERVAL = 1.0
+"""Seconds between checks whether Redis is back."""
 
 CONNECTIONS = 16
-"""To Redis, of each worker."""
+"""Maximum number of connections of a worker to Redis."""
 
 Answer = TypeVar("Answer")
 
 _log = logging.getLogger(__name__)
 
 
-class Shared:
-    """Counts in Redis. While that is away it counts in this process; it says so once, and when it is back."""
+class RedisCounters:
+    """Counters in Redis. While it cannot be reached, they count in this process."""
 
     def __init__(self, url: str, secret: bytes) -> None:
-        """`secret` keeps users and addresses from those who can read Redis: its keys are digests under it."""
-        self._memory = Memory()
+        """Connect. Keys in Redis are digests with `secret`, which hides users and addresses."""
+        self._local = LocalCounters()
         self._secret = blake2b(secret, digest_size=32).digest()
         self._pool = BlockingConnectionPool.from_url(
             url,
@@ -42,7 +42,7 @@ class Shared:
             timeout=TIMEOUT,
             socket_timeout=TIMEOUT,
             socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 0),  # a request does not wait for a second try
+            retry=Retry(NoBackoff(), 0),  # a request does not wait for a retry
         )
         self._storage = RedisStorage(
             url,
@@ -51,63 +51,64 @@ class Shared:
             connection_pool=self._pool,  # type: ignore[arg-type]  # documented, and left out of the annotation
         )
         self.client = Redis(connection_pool=self._pool)
-        """For what the library does not do."""
-        self._looking: asyncio.Task[None] | None = None
+        """For what the `limits` library does not do."""
+        self._probe: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Says so where Redis is away from the start."""
+        """Log if Redis cannot be reached."""
         try:
             async with asyncio.timeout(TIMEOUT):
                 await self._storage.get("")
         except (RedisError, OSError, TimeoutError) as error:
-            self._lost(error)
+            self._on_failure(error)
 
-    async def hit(self, key: str, seconds: int) -> Count:
-        """Counts the key once."""
+    async def increment(self, key: str, seconds: int) -> Count:
+        """Count the key once."""
         number, left = window(key, seconds, time())
         name = self.digest(f"{key}/{seconds}/{number}")
 
         async def count() -> Count:
             return Count(await self._storage.incr(name, seconds), left)
 
-        return await self.ask(count, lambda: self._memory.hit(key, seconds))
+        return await self.call_or_fallback(count, lambda: self._local.increment(key, seconds))
 
-    async def ask(self, question: Callable[[], Awaitable[Answer]], otherwise: Callable[[], Answer]) -> Answer:
-        """What Redis answers; where it is away, what `otherwise` does."""
-        if self._looking is None:
+    async def call_or_fallback(self, call: Callable[[], Awaitable[Answer]], fallback: Callable[[], Answer]) -> Answer:
+        """Return the result of `call`, or of `fallback` if Redis cannot be reached."""
+        if self._probe is None:
             try:
                 async with asyncio.timeout(TIMEOUT):
-                    return await question()
+                    return await call()
             except (RedisError, OSError, TimeoutError) as error:
-                self._lost(error)
-        return otherwise()
+                self._on_failure(error)
+        return fallback()
 
     def digest(self, name: str) -> str:
-        """The name of a key, for those who can read Redis to make nothing of."""
+        """Return the name of a key, which does not reveal the key."""
         return blake2b(name.encode(), key=self._secret, digest_size=16).hexdigest()
 
     async def close(self) -> None:
-        """Ends its connections."""
-        if self._looking is not None:
-            self._looking.cancel()
+        """Close the connections."""
+        if self._probe is not None:
+            self._probe.cancel()
         await self._pool.disconnect()
 
-    def _lost(self, error: Exception) -> None:
-        if self._looking is None:
+    def _on_failure(self, error: Exception) -> None:
+        if self._probe is None:
             _log.warning(
-                "Redis is away (%s): each worker counts for itself, so limits hold per worker", type(error).__name__
+                "Redis cannot be reached (%s). Each worker counts alone, so limits apply per worker.",
+                type(error).__name__,
             )
-            self._looking = asyncio.get_running_loop().create_task(self._look())
+            self._probe = asyncio.get_running_loop().create_task(self._probe_until_back())
 
-    async def _look(self) -> None:
+    async def _probe_until_back(self) -> None:
         while True:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(PROBE_INTERVAL)
             try:
                 async with asyncio.timeout(TIMEOUT):
-                    await self._pool.disconnect(inuse_connections=False)  # those from before are of no use
+                    await self._pool.disconnect(inuse_connections=False)  # earlier connections are broken
                     await self._storage.get("")
             except (RedisError, OSError, TimeoutError):
                 continue
-            self._looking = None
-            _log.warning("Redis is back: all workers count together again")
+            self._probe = None
+            _log.warning("Redis can be reached again. All workers count together.")
             return

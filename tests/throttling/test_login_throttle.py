@@ -11,13 +11,20 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET
-from tests.support.guessing import HOME, REGISTER, TOKEN, WRONG, anywhere, most_hashed, register, sign_in
 from tests.support.live import Live
+from tests.support.logins import HOME, REGISTER, TOKEN, WRONG, anywhere, most_hashed, register, sign_in
 from todo_api.config import Config
 from todo_api.errors import Unavailable
-from todo_api.throttling import login_throttle as guesses
-from todo_api.throttling.attempts import Allowance, Attempts, FamiliarPairs, Key, _Local
-from todo_api.throttling.login_throttle import AT_ONCE, OF_ACCOUNT, OF_ADDRESS, PATIENCE, WAITING, Turns
+from todo_api.throttling import login_throttle
+from todo_api.throttling.attempts import AttemptCounters, Backoff, CounterKey, KnownLogins, _LocalAttempts
+from todo_api.throttling.login_throttle import (
+    ACCOUNT_BACKOFF,
+    ADDRESS_BACKOFF,
+    MAX_CONCURRENT,
+    MAX_WAITING,
+    WAIT_TIMEOUT,
+    ConcurrencyLimit,
+)
 
 TASKS = "/api/v1/me/tasks"
 MANY = 1000
@@ -42,7 +49,7 @@ def test_issue_token_of_one_account_attacked_from_everywhere_is_held_off_and_the
             assert owner.status == 200
             assert service.signed_in(owner.json()["access_token"]).get(TASKS).status == 200
     assert statuses.keys() == {401, 429}
-    assert OF_ACCOUNT.free <= statuses[401] <= most_hashed(OF_ACCOUNT.free, time.monotonic() - began)
+    assert ACCOUNT_BACKOFF.free <= statuses[401] <= most_hashed(ACCOUNT_BACKOFF.free, time.monotonic() - began)
 
 
 def test_issue_token_of_many_accounts_attacked_from_one_address_is_held_off_and_others_get_in(service: Client) -> None:
@@ -52,7 +59,7 @@ def test_issue_token_of_many_accounts_attacked_from_one_address_is_held_off_and_
     attacker = anywhere()
     statuses = Counter(sign_in(service, f"victim-{number}@example.com", attacker).status for number in range(MANY))
     assert statuses.keys() == {401, 429}
-    free = OF_ADDRESS["sign-in"].free
+    free = ADDRESS_BACKOFF["sign-in"].free
     assert free <= statuses[401] <= most_hashed(free, time.monotonic() - began)
     assert sign_in(service, email, anywhere(), PASSWORD).status == 200
     assert sign_in(service, email, HOME, PASSWORD).status == 200
@@ -108,7 +115,7 @@ def test_issue_token_that_breaks_the_contract_is_no_attempt(service: Client) -> 
 
 
 def test_register_account_too_often_from_one_address_is_held_off(service: Client) -> None:
-    here, free = anywhere(), OF_ADDRESS["register"].free
+    here, free = anywhere(), ADDRESS_BACKOFF["register"].free
     for number in range(free):
         assert register(service, f"many-{number // 2}@example.com", here).status == (409 if number % 2 else 201)
     reply = register(service, "one-more@example.com", here)
@@ -118,7 +125,7 @@ def test_register_account_too_often_from_one_address_is_held_off(service: Client
 
 def test_issue_token_with_the_right_password_is_no_guess_of_its_address(service: Client) -> None:
     """Many people may share one, and each signs in there for the first time."""
-    shared, free = anywhere(), OF_ADDRESS["sign-in"].free
+    shared, free = anywhere(), ADDRESS_BACKOFF["sign-in"].free
     emails = [f"colleague-{number}@example.com" for number in range(free + 2)]
     assert [register(service, email, anywhere()).status for email in emails] == [201] * len(emails)
     assert [sign_in(service, email, shared, PASSWORD).status for email in emails] == [200] * len(emails)
@@ -127,20 +134,22 @@ def test_issue_token_with_the_right_password_is_no_guess_of_its_address(service:
 
 def test_register_account_sent_again_with_its_key_is_no_attempt_and_makes_nobody_familiar(service: Client) -> None:
     email, here = "again@example.com", anywhere()
-    fields = {"X-Forwarded-For": here, "Idempotency-Key": '"registers-once"'}
+    fields = {"X-Forwarded-For": here, "Idempotency-CounterKey": '"registers-once"'}
     body = {"email": email, "password": PASSWORD}
-    replies = [service.post(REGISTER, body, headers=fields) for _ in range(OF_ACCOUNT.free + 3)]
+    replies = [service.post(REGISTER, body, headers=fields) for _ in range(ACCOUNT_BACKOFF.free + 3)]
     assert {(reply.status, reply.json()["id"]) for reply in replies} == {(201, replies[0].json()["id"])}
     elsewhere = anywhere()
     assert service.post(REGISTER, body, headers=fields | {"X-Forwarded-For": elsewhere}).status == 201
-    assert [sign_in(service, email, anywhere()).status for _ in range(OF_ACCOUNT.free)] == [401] * OF_ACCOUNT.free
+    assert [sign_in(service, email, anywhere()).status for _ in range(ACCOUNT_BACKOFF.free)] == [
+        401
+    ] * ACCOUNT_BACKOFF.free
     assert [sign_in(service, email, address, PASSWORD).status for address in (elsewhere, here)] == [429, 200]
 
 
 def test_register_account_that_the_contract_or_a_rule_refuses_is_no_attempt(service: Client) -> None:
     common = {"email": "no-attempt@example.com", "password": "1q2w3e4r5t6y"}
     here = {"X-Forwarded-For": anywhere()}
-    replies = [service.post(REGISTER, common, headers=here) for _ in range(OF_ACCOUNT.free + 3)]
+    replies = [service.post(REGISTER, common, headers=here) for _ in range(ACCOUNT_BACKOFF.free + 3)]
     assert {reply.status for reply in replies} == {400}
     assert register(service, common["email"], here["X-Forwarded-For"]).status == 201
 
@@ -168,12 +177,12 @@ def test_serve_with_two_workers_lets_the_owner_in_wherever_they_signed_in(tmp_pa
 
 
 def test_allowance_delay_doubles_up_to_the_longest() -> None:
-    allowance = Allowance(free=3, longest=10)
-    assert [allowance.delay(number) for number in (1, 2, 3, 4, 5, 6, 7, 10_000)] == [0, 0, 1, 2, 4, 8, 10, 10]
+    backoff = Backoff(free=3, longest=10)
+    assert [backoff.delay(number) for number in (1, 2, 3, 4, 5, 6, 7, 10_000)] == [0, 0, 1, 2, 4, 8, 10, 10]
 
 
 def test_familiar_pairs_are_known_and_others_are_not_however_many() -> None:
-    pairs = FamiliarPairs(size=1024)
+    pairs = KnownLogins(size=1024)
     for number in range(5000):
         pairs.add(f"pair {number}")
         assert f"pair {number}" in pairs
@@ -181,40 +190,40 @@ def test_familiar_pairs_are_known_and_others_are_not_however_many() -> None:
 
 
 def test_attempts_are_remembered_of_so_many_keys_and_the_one_longest_ago_is_forgotten() -> None:
-    allowance = Allowance(free=1, longest=60)
-    local = _Local(most=100)
+    backoff = Backoff(free=1, longest=60)
+    local = _LocalAttempts(max_keys=100)
     for number in range(1000):
-        assert local.begin([Key(f"key {number}", allowance)]) == 0
+        assert local.begin([CounterKey(f"key {number}", backoff)]) == 0
         assert len(local._seen) <= 100
-    waits = [local.begin([Key(f"key {number}", allowance)]) > 0 for number in (999, 900, 899, 0)]
+    waits = [local.begin([CounterKey(f"key {number}", backoff)]) > 0 for number in (999, 900, 899, 0)]
     assert waits == [True, True, False, False]
 
 
 def test_attempts_of_a_key_that_goes_on_are_remembered_however_many_others_there_are() -> None:
-    attacked = Key("attacked", Allowance(free=10_000, longest=60))
-    local = _Local(most=10)
+    attacked = CounterKey("attacked", Backoff(free=10_000, longest=60))
+    local = _LocalAttempts(max_keys=10)
     for number in range(100):
-        assert local.begin([attacked]) == local.begin([Key(f"key {number}", attacked.allowance)]) == 0
+        assert local.begin([attacked]) == local.begin([CounterKey(f"key {number}", attacked.backoff)]) == 0
     assert local._seen["attacked"][0] == 100
 
 
 def test_attempts_given_back_do_not_grow_what_is_remembered() -> None:
-    local = _Local(most=100)
+    local = _LocalAttempts(max_keys=100)
     for number in range(1000):
-        key = Key(f"key {number}", Allowance(free=1, longest=60))
+        key = CounterKey(f"key {number}", Backoff(free=1, longest=60))
         local.begin([key])
-        local.give_back([key])
+        local.refund([key])
         local.forget(key)
     assert local._seen == {}
 
 
 def test_attempts_given_back_are_none() -> None:
     async def run() -> list[int]:
-        attempts, key = Attempts(FamiliarPairs(64)), Key("a", Allowance(free=2, longest=60))
+        attempts, key = AttemptCounters(KnownLogins(64)), CounterKey("a", Backoff(free=2, longest=60))
         waits = []
         for _ in range(5):
             waits.append(await attempts.begin([key]))
-            await attempts.give_back([key])
+            await attempts.refund([key])
         waits += [await attempts.begin([key]) for _ in range(3)]
         return waits
 
@@ -225,39 +234,39 @@ def test_wait_for_a_turn_ends_after_two_seconds_and_leaves_the_turns_as_they_wer
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A second stands for a tenth of one."""
-    assert PATIENCE == 2
-    monkeypatch.setattr(guesses, "PATIENCE", 0.2)
+    assert WAIT_TIMEOUT == 2
+    monkeypatch.setattr(login_throttle, "WAIT_TIMEOUT", 0.2)
 
     async def run() -> list[str]:
-        turns, hold, said = Turns(), asyncio.Event(), []
+        turns, hold, said = ConcurrencyLimit(), asyncio.Event(), []
 
         async def work() -> str:
             try:
-                async with turns.one():
+                async with turns.slot():
                     await hold.wait()
             except Unavailable:
                 return "sent away"
             return "served"
 
-        holding = [asyncio.create_task(work()) for _ in range(AT_ONCE)]
+        holding = [asyncio.create_task(work()) for _ in range(MAX_CONCURRENT)]
         await asyncio.sleep(0)
-        said += await asyncio.wait_for(asyncio.gather(*(work() for _ in range(WAITING))), 5)
+        said += await asyncio.wait_for(asyncio.gather(*(work() for _ in range(MAX_WAITING))), 5)
         hold.set()
         said += await asyncio.gather(*holding)
-        said += await asyncio.wait_for(asyncio.gather(*(work() for _ in range(WAITING))), 5)
+        said += await asyncio.wait_for(asyncio.gather(*(work() for _ in range(MAX_WAITING))), 5)
         return said
 
-    assert asyncio.run(run()) == ["sent away"] * WAITING + ["served"] * (AT_ONCE + WAITING)
+    assert asyncio.run(run()) == ["sent away"] * MAX_WAITING + ["served"] * (MAX_CONCURRENT + MAX_WAITING)
 
 
 def test_turns_are_taken_by_few_at_once_and_a_long_line_is_sent_away() -> None:
     async def run() -> tuple[int, int, int]:
-        turns, running, most, sent_away = Turns(), 0, 0, 0
+        turns, running, most, sent_away = ConcurrencyLimit(), 0, 0, 0
 
         async def work() -> None:
             nonlocal running, most, sent_away
             try:
-                async with turns.one():
+                async with turns.slot():
                     running += 1
                     most = max(most, running)
                     await asyncio.sleep(0.01)
@@ -265,7 +274,7 @@ def test_turns_are_taken_by_few_at_once_and_a_long_line_is_sent_away() -> None:
             except Unavailable:
                 sent_away += 1
 
-        await asyncio.gather(*(work() for _ in range(WAITING + 10)))
+        await asyncio.gather(*(work() for _ in range(MAX_WAITING + 10)))
         return most, sent_away, running
 
-    assert asyncio.run(run()) == (AT_ONCE, 10 - AT_ONCE, 0)
+    assert asyncio.run(run()) == (MAX_CONCURRENT, 10 - MAX_CONCURRENT, 0)

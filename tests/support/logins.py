@@ -1,4 +1,4 @@
-"""Attempts to sign in, from wherever a test says."""
+"""AttemptCounters to sign in, from wherever a test says."""
 
 import itertools
 
