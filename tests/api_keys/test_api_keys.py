@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zlib import crc32
 
 import psycopg2
 import pytest
@@ -43,6 +45,11 @@ def create(client: Client, **changes: Any) -> dict[str, Any]:
 
 def user_of(client: Client) -> str:
     return str(client.get("/api/v1/me/account").json()["id"])
+
+
+def with_checksum(secret: str) -> str:
+    """A secret, of whatever form, and the checksum that a key has of it."""
+    return secret + urlsafe_b64encode(crc32(secret.encode()).to_bytes(4, "big")).decode().rstrip("=")
 
 
 def refusal(reply: Reply) -> tuple[int, str, str]:
@@ -179,6 +186,16 @@ def test_key_changed_in_any_character_or_cut_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    "secret", ["tdk_" + "A" * 42, "tdk_" + "A" * 44, "tdr_" + "A" * 43, "tdk_" + "+" * 43, "tdk_" + "A" * 42 + "=", ""]
+)
+def test_key_of_another_form_with_the_right_checksum_is_refused(secret: str) -> None:
+    assert digest(with_checksum(make()[:47]))  # that of a right one
+    with pytest.raises(Unauthorized) as refused:
+        digest(with_checksum(secret))
+    assert refused.value.cause == "key_malformed"
+
+
+@pytest.mark.parametrize(
     "sent", ["tdk_", "tdk_undefined", f"tdk_{'A' * 49}", f"tdk_{'A' * 5000}", "tdk_\xe9", "tdk_x.y.z", "tdk_' OR true"]
 )
 def test_list_tasks_with_what_is_no_key_is_refused(anonymous: Client, sent: str) -> None:
@@ -245,6 +262,17 @@ def test_key_used_tells_when_to_the_minute(ada: Client, url: str) -> None:
     rows(url, f"UPDATE api_keys SET last_used_at = now() - interval '61 seconds' WHERE id = '{key['id']}'")
     assert used.get(TASKS).status == 200
     assert last_use() > first
+
+
+def test_key_used_notes_the_use_of_no_other(ada: Client) -> None:
+    keys = [create(ada, name=f"Key {number}") for number in range(3)]
+    assert ada.signed_in(keys[1]["key"]).get(TASKS).status == 200
+    listed = {key["name"]: key["last_used_at"] is not None for key in ada.get(KEYS).json()["items"]}
+    assert {name: listed[name] for name in ("Key 0", "Key 1", "Key 2")} == {
+        "Key 0": False,
+        "Key 1": True,
+        "Key 2": False,
+    }
 
 
 def fill(url: str, user_id: str, count: int) -> None:

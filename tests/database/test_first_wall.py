@@ -16,7 +16,7 @@ import pytest
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
-from tests.support.look_alikes import FURTHER, THEIR_TASK, Outcome, Sent, World
+from tests.support.look_alikes import FURTHER, LATER, NOBODYS, THEIR_TASK, TWIN, Outcome, Sent, World
 from tests.support.on_loop import on_loop
 from tests.support.wall_cases import CASES, FIELDS, PREPARED, SORTS, Mine, powerset, seed
 from todo_api import contract
@@ -42,7 +42,7 @@ PAST = {
 
 def age(world: World) -> None:
     """Some of what the users of the cases have, and nobody else, is too old."""
-    mine, nobodys = "user_id !~ '^(twin|later)-'", "request !~ '^(0|1){60}'"
+    mine, nobodys = f"user_id !~ '^({TWIN}|{LATER})'", f"request !~ '^({'|'.join(NOBODYS.values())})'"
     older = "SET created_at = created_at - interval '25 hours'"
     world.rows(
         f"UPDATE idempotent_replies {older} WHERE {mine} AND (user_id, created_at) IN"

@@ -264,6 +264,14 @@ def test_what_is_kept_holds_nothing_of_request_key_or_reply(url: str, new_client
 
 
 @on_loop
+def test_what_is_kept_is_sealed_with_a_nonce_and_a_tag_of_its_own_of_full_length(replies: IdempotencyStore) -> None:
+    """96 and 128 bits (RFC 5116, section 5.1)."""
+    sealed = [replies._sealed(b"a reply", b"key\0request", b"digest") for _ in range(2)]
+    assert [len(each) for each in sealed] == [12 + len(b"a reply") + 16] * 2
+    assert sealed[0][:12] != sealed[1][:12]
+
+
+@on_loop
 def test_what_is_kept_opens_under_the_very_secret_key_and_request_alone(
     database: Database, replies: IdempotencyStore
 ) -> None:

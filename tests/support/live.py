@@ -24,9 +24,13 @@ SLACK = 60
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
-    """What a command finds around it: nothing of ours but the settings, and what measures its coverage if it is measured."""
-    coverage = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-    return {"PATH": os.defpath, "HOME": str(folder), "LC_ALL": "C.UTF-8", **coverage, **settings}
+    """What a command finds around it: nothing of ours but the settings, where its code is, and what measures its coverage."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("COVERAGE_") or name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    }
+    return {"PATH": os.defpath, "HOME": str(folder), "LC_ALL": "C.UTF-8", **ours, **settings}
 
 
 def run(*arguments: str, cwd: Path, command: Path = COMMAND, **settings: str) -> "subprocess.CompletedProcess[str]":

@@ -14,11 +14,17 @@ from sqlalchemy.engine import make_url
 
 from tests.support.client import Reply
 
-TWIN = "twin-"
-"""What the id of a user begins with who has exactly the same."""
+TWIN = "!twin-"
+"""What the id of a user begins with who has exactly the same. It is less than any user's id."""
 
-LATER = "later-"
-"""What the id of a user begins with whose numbers are higher, and whose pending tasks are in progress and the other way round."""
+LATER = "~later-"
+"""What the id of a user begins with whose numbers are higher, and whose pending tasks are in progress and the other way round.
+
+It is greater than any user's id.
+"""
+
+NOBODYS = {TWIN: "0" * 60, LATER: "f" * 60}
+"""What the requests begin with that are nobody's, of the same two."""
 
 FURTHER = 1000
 """How much higher."""
@@ -91,7 +97,8 @@ class World:
         return "id" if table == "users" else "user_id" if "user_id" in self.tables[table] else "request"
 
     def _of_others(self, table: str) -> str:
-        return f"r.{self.owner(table)} ~ '^({TWIN}|{LATER}|0{{60}}|1{{60}})'"
+        begins = "|".join((TWIN, LATER, *NOBODYS.values()))
+        return f"r.{self.owner(table)} ~ '^({begins})'"
 
     def lower_the_second_wall(self) -> None:
         """Row-level security shows everybody everything."""
@@ -109,9 +116,9 @@ class World:
 
     def copy_users(self) -> None:
         """For each user two others with the same, and with what nobody else has."""
-        for digit, prefix in enumerate((TWIN, LATER)):
+        for prefix in (TWIN, LATER):
             for table in sorted(self.tables, key="users".__ne__):
-                self.copy(table, f"NOT {self._of_others(table)}", self.changes(table, prefix, str(digit)))
+                self.copy(table, f"NOT {self._of_others(table)}", self.changes(table, prefix))
         for table, id_ in (("tasks", THEIR_TASK), ("api_keys", THEIR_KEY)):
             one = f"({self.owner(table)}, id) IN (SELECT {self.owner(table)}, min(id::text)::uuid FROM {table} GROUP BY 1)"
             changes = {"id": f"'{id_}'"}
@@ -119,11 +126,11 @@ class World:
                 changes["digest"] = _ELSEWHERE["digest"].format(prefix="another-")
             self.copy(table, f"{self._of_others(table)} AND {one}", changes)
 
-    def changes(self, table: str, prefix: str, digit: str) -> dict[str, str]:
+    def changes(self, table: str, prefix: str) -> dict[str, str]:
         """What is different in a copy of a user's rows; where there is no user, the copy begins with a digit many times."""
         columns = self.tables[table]
         if self.owner(table) == "request":
-            return {"request": f"repeat('{digit}', 60) || right(r.request, 4)"}
+            return {"request": f"'{NOBODYS[prefix]}' || right(r.request, 4)"}
         changes = {self.owner(table): f"'{prefix}' || r.{self.owner(table)}"}
         changes |= {name: sql.format(prefix=prefix) for name, sql in _ELSEWHERE.items() if name in columns}
         if prefix == LATER:

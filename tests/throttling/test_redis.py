@@ -131,6 +131,18 @@ def test_hit_while_redis_is_away_looks_for_it_no_more_often_than_once_a_pause(
     assert looks == 0
 
 
+def test_close_while_redis_is_away_ends_the_looks_for_it(redis: RedisServer) -> None:
+    async def run() -> None:
+        shared = Shared(redis.url, b"secret")
+        await shared.start()
+        assert len(asyncio.all_tasks()) == 2
+        await shared.close()
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(run())
+
+
 def test_redis_is_back_when_it_answers_and_not_before(
     redis: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
