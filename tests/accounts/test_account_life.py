@@ -212,7 +212,9 @@ def test_stolen_access_token_after_its_session_has_ended_touches_no_credentials_
         body = {"current_password": PASSWORD, "new_password": OTHER, "revoke_keys": True}
         assert user.client.post(f"{ACCOUNT}/password", body).status == 200
     elif end == "expiry":  # its row is there until the next purge
-        past = ", ".join(f"{name} = {name} - interval '1 year'" for name in ("created_at", "refreshed_at", "expires_at"))
+        past = ", ".join(
+            f"{name} = {name} - interval '1 year'" for name in ("created_at", "refreshed_at", "expires_at")
+        )
         rows(url, f"UPDATE sessions SET {past} WHERE user_id = '{user.id}'")
     else:
         body = {"refresh_token": user.tokens["refresh_token"], "everywhere": True}

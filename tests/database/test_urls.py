@@ -13,6 +13,7 @@ from tests.support.credentials import SECRET, token
 from tests.support.live import refusal
 from tests.support.proxy import Proxy
 from todo_api.config import Config
+from todo_api.database.connection import options
 from todo_api.database.url import UrlError, each_host, parameters
 from todo_api.provisioning import migrations
 
@@ -74,6 +75,21 @@ def test_service_with_a_first_host_that_never_answers_takes_the_next(
 def test_hosts_of_a_url_are_tried_one_after_another(url: str, hosts: list[tuple[str | None, str | None]]) -> None:
     found = [parse_dsn(dsn) for dsn in each_host(url)]
     assert [(one.get("host"), one.get("port")) for one in found] == hosts
+
+
+@pytest.mark.parametrize(
+    ("rest", "target"),
+    [
+        ("//ada@one/tasks", "any"),
+        ("//ada@one,two/tasks", "primary"),
+        ("//ada@/tasks?host=one,two", "primary"),
+        ("//ada@/tasks?hostaddr=192.0.2.1,192.0.2.2", "primary"),
+        ("//ada@one,two/tasks?target_session_attrs=read-write", "read-write"),
+        ("//ada@one/tasks?target_session_attrs=standby", "standby"),
+    ],
+)
+def test_url_of_several_hosts_leads_to_the_primary_unless_it_says_otherwise(rest: str, target: str) -> None:
+    assert options(f"postgresql:{rest}")["target_session_attrs"] == target
 
 
 @pytest.mark.parametrize("password", ["p/w", "50%off", "a#b", "[x]", "a:b", "Käse", "%C3%A4"])
