@@ -196,7 +196,7 @@ def test_read_set_takes_as_many_keys_as_there_may_be() -> None:
 def test_read_set_leaves_out_a_key_that_is_longer_than_any_needs_to_be(zeros: int, taken: int) -> None:
     """Zeros before a number are nothing to it: without a bound they are work for whoever reads the set."""
     key = Signer("RS256", "rsa").jwk()
-    assert len(read_set({"keys": [key | {"n": "A" * zeros + key["n"]}]}, ("RS256",), {})) == taken
+    assert len(parse_jwks({"keys": [key | {"n": "A" * zeros + key["n"]}]}, ("RS256",), {})) == taken
 
 
 def test_read_set_takes_the_first_of_two_keys_of_one_id() -> None:
