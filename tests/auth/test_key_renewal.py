@@ -153,6 +153,20 @@ def test_fetch_puts_the_next_renewal_off_and_close_ends_it(server: KeyServer, mo
     run(test)
 
 
+def test_renew_while_another_waits_for_the_cooldown_returns_at_once(server: KeyServer) -> None:
+    async def test() -> None:
+        async with jwks_cache(server, SLOW._replace(cooldown=3600)) as keys:
+            assert await outcome(keys, "old") == "found"
+            waiting = asyncio.create_task(outcome(keys, "new"))
+            await asyncio.sleep(0)
+            await asyncio.wait_for(keys.refresh(), issuers.SLACK)
+            assert not waiting.done()
+            waiting.cancel()
+
+    run(test)
+    assert len(server.paths) == 1
+
+
 def test_outage_is_told_once_and_its_end_once(server: KeyServer, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with jwks_cache(server) as keys:

@@ -264,20 +264,6 @@ def test_renew_fetches_once_each_cooldown_and_does_not_wait_for_the_next(server:
     assert len(server.paths) == 1
 
 
-def test_renew_while_another_waits_for_the_cooldown_returns_at_once(server: KeyServer) -> None:
-    async def test() -> None:
-        async with jwks_cache(server, PACE._replace(cooldown=3600)) as keys:
-            assert await outcome(keys, "old") == "found"
-            waiting = asyncio.create_task(outcome(keys, "new"))
-            await asyncio.sleep(0)
-            await asyncio.wait_for(keys.refresh(), issuers.SLACK)
-            assert not waiting.done()
-            waiting.cancel()
-
-    run(test)
-    assert len(server.paths) == 1
-
-
 def test_renew_after_the_cooldown_fetches_anew(server: KeyServer) -> None:
     async def test() -> None:
         async with jwks_cache(server) as keys:
