@@ -43,8 +43,8 @@ def test_hit_begins_anew_at_the_border_of_the_window_and_says_when_that_is() -> 
 
 
 def test_hit_by_a_clock_that_was_set_back_begins_anew() -> None:
-    memory = Memory()
-    assert [memory.hit("a", 60, now).number for now in (1060, 1060, 1000, 1000)] == [1, 2, 1, 2]
+    memory = LocalCounters()
+    assert [memory.increment("a", 60, now).number for now in (1060, 1060, 1000, 1000)] == [1, 2, 1, 2]
 
 
 def test_windows_of_keys_do_not_all_end_at_one_moment() -> None:
@@ -89,9 +89,9 @@ def test_addresses_over_their_limit_are_remembered_by_no_more_than_so_many_and_a
 
 
 def test_users_over_their_limit_make_no_address_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit, "MOST_KEYS", 3)
-    monkeypatch.setattr(rate_limit, "PAUSE", 0)
-    limit = Limit(Rate(1, 86400), Addresses())
+    monkeypatch.setattr(rate_limit, "MAX_KEYS", 3)
+    monkeypatch.setattr(rate_limit, "REFUSAL_DELAY", 0)
+    limit = RateLimiter(Rate(1, 86400), ClientAddresses())
 
     async def run() -> None:
         assert not await is_refused(limit.count, "192.0.2.1")

@@ -133,7 +133,7 @@ def test_hit_while_redis_is_away_looks_for_it_no_more_often_than_once_a_pause(
 
 def test_close_while_redis_is_away_ends_the_looks_for_it(redis: RedisServer) -> None:
     async def run() -> None:
-        shared = Shared(redis.url, b"secret")
+        shared = RedisCounters(redis.url, b"secret")
         await shared.start()
         assert len(asyncio.all_tasks()) == 2
         await shared.close()
