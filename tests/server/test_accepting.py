@@ -12,13 +12,13 @@ import uvloop
 
 from tests.support.live import SLACK
 from todo_api.server.connections import Connections
-from todo_api.server.limits import Limits
-from todo_api.server.protocol import Protocol
-from todo_api.server.worker import ACCEPTED, WorkerServer
+from todo_api.server.limits import ConnectionLimits
+from todo_api.server.protocol import HttpProtocol
+from todo_api.server.worker import MAX_ACCEPTS, WorkerServer
 
 OPEN, NEW = 400, 300
 TURNS = 10
-"""Turns in which `NEW` are taken beside `OPEN`: `ACCEPTED` in each of them, and a few until the last is handed over."""
+"""Turns in which `NEW` are taken beside `OPEN`: `MAX_ACCEPTS` in each of them, and a few until the last is handed over."""
 
 Serve = Callable[[socket.socket], AbstractAsyncContextManager[Callable[[], int]]]
 """Takes connections of a listener. What it gives says how many there are."""
@@ -31,14 +31,14 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 @asynccontextmanager
 async def ours(listener: socket.socket) -> AsyncIterator[Callable[[], int]]:
     """The worker's own server."""
-    config = uvicorn.Config(application, http=Protocol, lifespan="off", ws="none", log_config=None)
+    config = uvicorn.Config(application, http=HttpProtocol, lifespan="off", ws="none", log_config=None)
     config.load()
     server = WorkerServer(config)
     server.lifespan = config.lifespan_class(config)
-    Protocol.table = Connections(Limits(60, 60, 60, connections=2 * (OPEN + NEW)))
+    HttpProtocol.table = Connections(ConnectionLimits(60, 60, 60, connections=2 * (OPEN + NEW)))
     await server.startup([listener])
     yield lambda: len(server.server_state.connections)
-    server.cut()
+    server.abort()
     await server.shutdown([listener])
 
 
@@ -93,7 +93,7 @@ def test_any_connection_beside_four_hundred_is_taken_in_a_few_turns() -> None:
 
 def test_any_connection_that_is_open_has_its_turn_among_new_ones() -> None:
     turns = taken(ours)
-    assert max(later - sooner for sooner, later in pairwise(turns)) <= ACCEPTED
+    assert max(later - sooner for sooner, later in pairwise(turns)) <= MAX_ACCEPTS
 
 
 def test_any_connection_taken_by_uvloop_itself_costs_a_turn() -> None:

@@ -1,4 +1,4 @@
-"""Limits on what clients may use, over real sockets: time, connections, and turns."""
+"""ConnectionLimits on what clients may use, over real sockets: time, connections, and turns."""
 
 import json
 import time

@@ -107,7 +107,7 @@ def test_private_names_that_the_server_touches_are_its_own() -> None:
 def test_every_name_of_a_base_that_the_server_overrides_is_listed() -> None:
     overridden = {
         (base, node.name)
-        for base, kind in ((Protocol, "Protocol"), (Cycle, "Cycle"), (uvicorn.Server, "WorkerServer"))
+        for base, kind in ((Protocol, "HttpProtocol"), (Cycle, "Cycle"), (uvicorn.Server, "WorkerServer"))
         for node in methods_of(kind)
         if hasattr(base, node.name) and not node.name.startswith("__")
     }

@@ -1,7 +1,7 @@
 """gunicorn with uvicorn's worker, and the little that is ours.
 
-`master` starts and stops workers; `worker` runs the application; `protocol`, `head` and `cycle` speak HTTP/1.1.
-`connections` and `limits` bound what clients can hold: places, bytes and time.
+`master` starts and stops workers; `worker` runs the application; `protocol`, `head` and `cycle`
+speak HTTP/1.1. `connections` and `limits` bound connections, bytes and time of clients.
 """
 
 from todo_api.server.master import Server, serve

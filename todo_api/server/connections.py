@@ -1,4 +1,4 @@
-"""The open connections of one worker: who makes room for whom, and how many bytes they hold."""
+"""Table of a worker's open connections: their number, and the bytes they hold."""
 
 import asyncio
 import ctypes
@@ -9,89 +9,92 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from todo_api.observability import Observer
-from todo_api.server.limits import HELD_BYTES, RESERVE, STALLED_SECONDS, SWEEP_SECONDS, Limits
+from todo_api.server.limits import HELD_BYTES, RESERVE, STALLED_SECONDS, SWEEP_SECONDS, ConnectionLimits
 
 _TRIMMED_BYTES = HELD_BYTES // 8
 
 
 def has_unread(transport: asyncio.BaseTransport) -> bool:
-    """Whether bytes have arrived that nobody has read."""
+    """Return whether bytes have arrived that were not read."""
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
     return bool(poll.poll(0))
 
 
 class Connection(Protocol):
-    """What the table asks of a connection."""
+    """Interface of a connection in the table."""
 
     address: str | None
     since: float
     held: int
 
     def check(self, now: float) -> None:
-        """Ends what has taken too long."""
+        """Close the connection if it is over a time limit."""
 
     def drop(self) -> None:
-        """Closes the connection at once."""
+        """Abort the connection."""
 
 
 class Connections:
-    """The table of one worker's connections. Those that wait for their client stand in order of their last progress."""
+    """Table of a worker's connections. Waiting ones are ordered by their last progress."""
 
     def __init__(
         self,
-        limits: Limits,
+        limits: ConnectionLimits,
         observers: tuple[Observer, ...] = (),
         address_of: Callable[[str], str | None] = str,
     ) -> None:
-        """`observers` are told of refusals. `address_of` gives what one client's address counts as; None for a trusted proxy."""
+        """Call `observers` for refusals. `address_of` returns the address that a client counts for.
+
+        It returns None for a trusted proxy.
+        """
         self.limits = limits
         self.observers = observers
         self.address_of = address_of
         self.waiting: dict[Connection, None] = {}
-        """Those that wait for their client, whatever for; the longest without progress first."""
+        """Connections that wait for their client; the longest without progress first."""
         self.held = 0
         self.stopping_since: float | None = None
         self._members: dict[Connection, None] = {}
         self._refused: dict[Connection, None] = {}
-        self._of_address: Counter[str] = Counter()
+        self._per_address: Counter[str] = Counter()
         self._peak = 0
 
     def __iter__(self) -> Any:
         return iter([*self._members, *self._refused])
 
-    def enter(self, newcomer: Connection) -> bool:
-        """Counts a new connection. False if it is one too many, and none that waits could make room for it.
+    def add(self, newcomer: Connection) -> bool:
+        """Add a connection. Return False if it is over the limit and no waiting one can be evicted.
 
-        Those are not counted with the others, and the oldest of them makes room for the newest.
+        Such connections are counted apart, and the newest evicts the oldest of them.
         """
         address = newcomer.address
-        if address is not None and self._of_address[address] >= self.limits.of_one_address:
-            fits = self._make_room(address)
+        if address is not None and self._per_address[address] >= self.limits.per_address:
+            fits = self._evict(address)
         else:
-            fits = len(self._members) < self.limits.connections or self._make_room(None)
+            fits = len(self._members) < self.limits.connections or self._evict(None)
         if fits:
             self._members[newcomer] = None
             if address is not None:
-                self._of_address[address] += 1
+                self._per_address[address] += 1
             return True
         if len(self._refused) >= RESERVE:
             next(iter(self._refused)).drop()
         self._refused[newcomer] = None
         return False
 
-    def leave(self, connection: Connection) -> None:
-        """Forgets a connection."""
+    def remove(self, connection: Connection) -> None:
+        """Remove a connection."""
         self.waiting.pop(connection, None)
         self.hold(connection, 0)
         self._refused.pop(connection, None)
         if self._members.pop(connection, self) is None and connection.address is not None:
-            self._of_address[connection.address] -= 1
-            if not self._of_address[connection.address]:
-                del self._of_address[connection.address]
+            self._per_address[connection.address] -= 1
+            if not self._per_address[connection.address]:
+                del self._per_address[connection.address]
 
-    def _make_room(self, address: str | None) -> bool:
-        """Drops whoever has waited longest without progress, of that address if there is one."""
+    def _evict(self, address: str | None) -> bool:
+        """Drop the waiting connection with the oldest progress, of the address if one is given."""
         for connection in self.waiting:
             if connection in self._members and address in (None, connection.address):
                 connection.drop()
@@ -99,15 +102,15 @@ class Connections:
         return False
 
     def hold(self, connection: Connection, size: int) -> None:
-        """Notes how many bytes the connection holds: none once it has left, whatever its application still writes."""
+        """Record how many bytes the connection holds, none once it was removed."""
         if connection not in self._members and connection not in self._refused:
             size = 0
         self.held += size - connection.held
         connection.held = size
         self._peak = max(self._peak, self.held)
 
-    def has_room_for(self, size: int, now: float) -> bool:
-        """Whether so many more bytes may be held; drops those that hold bytes and have made no progress for a while."""
+    def has_capacity(self, size: int, now: float) -> bool:
+        """Return whether `size` more bytes may be held, after dropping stalled connections."""
         if self.held + size <= HELD_BYTES:
             return True
         for connection in list(self.waiting):
@@ -118,7 +121,7 @@ class Connections:
         return self.held + size <= HELD_BYTES
 
     def sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Looks at all that wait, now and every `SWEEP_SECONDS`."""
+        """Check all waiting connections, now and every `SWEEP_SECONDS`."""
         now = loop.time()
         for connection in list(self.waiting):
             connection.check(now)
@@ -129,7 +132,7 @@ class Connections:
 
 
 def _return_memory() -> None:
-    """Gives the system back what the C library keeps of freed memory, where that is glibc."""
+    """Return freed memory to the system, if the C library is glibc."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

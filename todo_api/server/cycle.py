@@ -1,4 +1,4 @@
-"""One request and its reply over uvicorn's cycle: large bodies go out in pieces, and there is one reply, whatever fails."""
+"""A request and its reply over uvicorn's cycle: large bodies in chunks, always one reply."""
 
 import asyncio
 import sys
@@ -13,20 +13,20 @@ from todo_api.observability import RequestRecord
 from todo_api.server.head import Headers
 
 if TYPE_CHECKING:
-    from todo_api.server.protocol import Protocol
+    from todo_api.server.protocol import HttpProtocol
 
 HIGH_WATER = 16 * 1024
-"""Bytes of replies that may wait in a connection's transport before its application waits as well; smaller bodies are not counted."""
+"""Bytes in a transport above which its application waits. Smaller bodies do not count."""
 
 PIECE_BYTES = 256 * 1024
-"""Bytes of a body that are handed to the transport at once."""
+"""Maximum bytes of a body that are passed to the transport at once."""
 
 BODILESS = frozenset({204, 304})
-"""Statuses whose replies end with their head (RFC 9110, sections 15.3.5 and 15.4.5)."""
+"""Statuses of replies without a body (RFC 9110, sections 15.3.5 and 15.4.5)."""
 
 
 def refusal(error: Exception, record: RequestRecord, headers: Headers, *, with_body: bool) -> bytes:
-    """The reply to what no application sees, or sees no more; `record` ends with it."""
+    """Return the reply to a request that no application answers, and end its record."""
     status, fields, body = render_problem(error, record.request_id)
     record.status, record.code, record.client_disconnected = (
         status,
@@ -34,14 +34,14 @@ def refusal(error: Exception, record: RequestRecord, headers: Headers, *, with_b
         True,
     )
     record.end()
-    record.observers = ()  # who are told once
+    record.observers = ()  # they are called once
     fields = [*headers, *fields, (b"x-request-id", record.request_id.encode()), SAFE_TYPE, (b"connection", b"close")]
     head = b"".join([b"%b: %b\r\n" % field for field in fields])
     return b"%b%b\r\n%b" % (STATUS_LINE[status], head, body if with_body else b"")
 
 
 class _HeadWithBody:
-    """A transport that writes a reply's head together with what follows it: each write is a system call."""
+    """A transport that writes a head with its first body bytes, in one system call."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -60,15 +60,15 @@ class _HeadWithBody:
 
 
 class Cycle(RequestResponseCycle):
-    """One request and its reply."""
+    """A request and its reply."""
 
-    connection: "Protocol"
+    connection: "HttpProtocol"
     task: "asyncio.Task[None]"
     failure: Exception | None = None
-    """What the application is told instead of the rest of the body."""
+    """What `receive` raises instead of the rest of the body."""
 
     closes = False
-    """Whether the connection ends with this reply."""
+    """Whether the reply closes the connection."""
 
     size = 0
     """Bytes that the reply holds until it is read."""
@@ -76,7 +76,7 @@ class Cycle(RequestResponseCycle):
     _is_refused = False
 
     async def run_asgi(self, app: Any) -> None:
-        """Runs the application. It may be cancelled when the client has left."""
+        """Run the application. It may be cancelled when the client has disconnected."""
 
         async def run(scope: Any, receive: Any, send: Any) -> None:
             with suppress(asyncio.CancelledError):
@@ -84,10 +84,10 @@ class Cycle(RequestResponseCycle):
 
         await super().run_asgi(run)
         if not (self.response_complete or self.disconnected):
-            self.connection.drop()  # half a reply: what is left in the transport is worth nothing
+            self.connection.drop()  # the reply is incomplete
 
     async def receive(self) -> Any:
-        """The next piece of the body. Raises what ended it before it was whole."""
+        """Return the next chunk of the body. Raise what ended it early."""
         if self.failure is None:
             message = await super().receive()
         if self.failure is not None:
@@ -95,7 +95,7 @@ class Cycle(RequestResponseCycle):
         return message
 
     async def send(self, message: Any) -> None:
-        """Takes one message of the application."""
+        """Send a message of the application."""
         if self._is_refused:
             return
         if message["type"] == "http.response.start":
@@ -124,7 +124,7 @@ class Cycle(RequestResponseCycle):
             await self.flow.drain()
 
     async def _begin(self, message: Message) -> None:
-        """Writes the head, and settles whether the connection goes on after it (RFC 9110, section 10.1.1, for who waits for a 100)."""
+        """Write the head, and decide whether to keep the connection (RFC 9110, section 10.1.1)."""
         status, headers = message["status"], message.get("headers", ())
         length = next((int(value) for name, value in headers if name == b"content-length"), None)
         if status in BODILESS and length is not None:
@@ -132,7 +132,7 @@ class Cycle(RequestResponseCycle):
         elif status not in BODILESS and self.scope["method"] != "HEAD":
             held = PIECE_BYTES * 2 if length is None else length
             if held > HIGH_WATER and not self.scope["state"].get("shared"):
-                if not self.connection.has_room_for(held):
+                if not self.connection.has_capacity(held):
                     await self._refuse()
                     return
                 self.size = held
@@ -147,14 +147,14 @@ class Cycle(RequestResponseCycle):
         self.closes, self.keep_alive = not self.keep_alive, True  # the end is the connection's
 
     async def _refuse(self) -> None:
-        """Answers 503 in the place of a reply there is no room for."""
+        """Answer 503 instead of a reply that exceeds the capacity."""
         record = self.scope["state"]["record"]
         record.status, record.code = PROBLEM_TYPES[Overloaded].status, PROBLEM_TYPES[Overloaded].code
         await self._send_problem(Overloaded())
         self._is_refused = True
 
     async def send_500_response(self) -> None:
-        """Answers what no other part has answered."""
+        """Answer a request that failed without a reply."""
         await self._send_problem(RuntimeError())
 
     async def _send_problem(self, error: Exception) -> None:

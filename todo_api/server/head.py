@@ -1,4 +1,4 @@
-"""What the head of a request says, as RFC 9110 and 9112 have it, where the parser asks for less."""
+"""Parsing of a request's head by RFC 9110 and 9112, where the parser is more lenient."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from todo_api.http import BadRequest, NotImplementedByServer
 Headers = list[tuple[bytes, bytes]]
 
 PARSED_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE"})
-"""Methods that the parser knows. It refuses most others, though any token is a method (RFC 9110, section 9.1)."""
+"""Methods that the parser accepts. RFC 9110, section 9.1, allows any token."""
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 REQUEST_LINE = re.compile(rb"(%b{1,32}) ([!-~]+) HTTP/1\.[01]\r\n" % _TOKEN)
@@ -23,7 +23,7 @@ _COMPRESSIONS = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-comp
 
 
 class Framing(NamedTuple):
-    """What the fields say of the rest of the request."""
+    """What the header fields say of the rest of the request."""
 
     length: int | None
     expects_continue: bool
@@ -31,9 +31,9 @@ class Framing(NamedTuple):
 
 
 def origin_form(method: bytes, target: bytes, headers: Headers) -> bytes:
-    """The path and the query of a target. One in absolute form names the host as well (RFC 9112, section 3.2.2).
+    """Return path and query of a target, also from its absolute form (RFC 9112, section 3.2.2).
 
-    Raises BadRequest and NotImplementedByServer.
+    An absolute form sets the host. Raise BadRequest or NotImplementedByServer.
     """
     if b"#" in target:
         raise BadRequest
@@ -51,10 +51,10 @@ def origin_form(method: bytes, target: bytes, headers: Headers) -> bytes:
 
 
 def framing(headers: Headers, version: str) -> Framing:
-    """Refuses what the parser lets through: hosts that are none, and codings that are not `chunked` alone.
+    """Return the framing. Refuse invalid hosts and codings other than `chunked`.
 
-    It takes `Upgrade` out of the headers, since a server may ignore it (RFC 9110, section 7.8).
-    Raises BadRequest and NotImplementedByServer.
+    Remove `Upgrade` from the headers, since a server may ignore it (RFC 9110, section 7.8). Raise
+    BadRequest or NotImplementedByServer.
     """
     hosts: list[bytes] = []
     codings: list[bytes] = []
@@ -80,7 +80,7 @@ def framing(headers: Headers, version: str) -> Framing:
 
 
 def _refuse_codings(codings: list[bytes], version: str) -> None:
-    """RFC 9112, section 6.1."""
+    """Raise an error for transfer codings (RFC 9112, section 6.1)."""
     *others, last = (coding.strip(b" \t") for coding in b",".join(codings).split(b","))
     if last == b"chunked" and others and _COMPRESSIONS.issuperset(others) and version == "1.1":
         raise NotImplementedByServer
@@ -95,7 +95,10 @@ class _Callbacks(NamedTuple):
 def body_parser(
     on_body: Callable[[bytes], None], on_message_complete: Callable[[], None], length: int | None
 ) -> httptools.HttpRequestParser:
-    """A parser of one body, chunked if it has no length, for where the parser of the head takes none to be there."""
+    """Return a parser of a body, chunked if `length` is None.
+
+    The head's parser expects none there.
+    """
     parser = httptools.HttpRequestParser(_Callbacks(on_body, on_message_complete))
     framed = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
     parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framed)
@@ -103,17 +106,17 @@ def body_parser(
 
 
 class Pieces:
-    """Where in the bytes of one request it may end. Nobody has to parse beyond that to find out."""
+    """Positions in a request's bytes where it may end. Parsing must stop there to find out."""
 
     __slots__ = ("_seen", "body_left")
 
     def __init__(self) -> None:
         self.body_left: int | None = None
-        """Bytes of the body that are still due, if `Content-Length` tells."""
+        """Bytes of the body that are still due, None without `Content-Length`."""
         self._seen = b""
 
     def end(self, data: bytes, start: int) -> int:
-        """The end of the piece that starts there: of the body, or of what looks like a head or the last chunk."""
+        """Return the end of the piece at `start`: of the body, or a possible head or last chunk."""
         if self.body_left is not None:
             end = min(len(data), start + self.body_left)
             self.body_left -= end - start

@@ -1,49 +1,50 @@
-"""What clients may use of a worker: bytes, seconds, and connections."""
+"""Limits for clients of one worker: bytes, seconds and connections."""
 
 from typing import NamedTuple
 
 LINE_BYTES = 8192
-"""Bytes of a request line: RFC 9112, section 3, recommends 8,000 at least."""
+"""Maximum size of a request line. RFC 9112, section 3, recommends at least 8,000."""
 
 FIELD_BYTES = 17 * 1024
-"""Bytes of one header field: the longest token, and the rest of its field."""
+"""Maximum size of a header field: the longest token, and the rest of its field."""
 
 FIELDS = 64
 HEAD_BYTES = 64 * 1024
-"""Bytes of a head, its request line and last blank line included; and of what chunks have beside a body, without a byte of it."""
+"""Maximum size of a head, and of chunk framing and trailers without any byte of a body."""
 
 RATE_BYTES, RATE_SECONDS = 1024, 10
-"""A body arrives at this rate at least."""
+"""Minimum rate of a body."""
 
 DISCARDED_BYTES, DISCARDED_SECONDS = 16 * 1024 * 1024, 10
-"""How much of a body that nobody wants is read and thrown away after the reply, so that its sender gets to read that."""
+"""How much of an unwanted body is discarded after the reply, so that its sender can read it."""
 
 LINGER = 1
-"""Seconds that a connection stays after its last reply, for the same reason: closing it at once would reset it."""
+"""Seconds between the last reply and the close: an earlier close could lose the reply."""
 
 QUIET = 1.5
-"""Seconds that a stopping worker waits for one more request on a connection that is kept open.
+"""Seconds that a stopping worker waits for a further request on an idle connection.
 
-Only a reply can tell the client to send no more on it (RFC 9112, section 9.6). On a connection in use, one is due within that time.
+Only a reply can ask the client to send no more (RFC 9112, section 9.6). A connection in use has one
+within that time.
 """
 
 LIVENESS = b"/health/live"
 
 SWEEP_SECONDS = 0.25
-"""Seconds between two looks at the connections that wait for their client."""
+"""Seconds between checks of the connections that wait for their client."""
 
 HELD_BYTES = 64 * 1024 * 1024
-"""Bytes of replies that nobody has read yet, and of requests that wait their turn, that a worker keeps at most."""
+"""Maximum size of unread replies and queued requests of a worker."""
 
 STALLED_SECONDS = 1.0
-"""Seconds without progress after which a client that holds bytes makes room for the bytes of another."""
+"""Seconds without progress after which a client that holds bytes may be dropped for another."""
 
 RESERVE = 128
-"""Connections beyond the limit that are read, so that `/health/live` is answered and the others are told 503."""
+"""Connections over the limit that are read, for `/health/live` and to refuse others with 503."""
 
 
-class Limits(NamedTuple):
-    """What clients may use: seconds for a head, for a body, and without progress; and connections of one worker."""
+class ConnectionLimits(NamedTuple):
+    """Seconds for a head, for a body and idle, and the maximum of connections of a worker."""
 
     head_seconds: float
     body_seconds: float
@@ -51,6 +52,6 @@ class Limits(NamedTuple):
     connections: int
 
     @property
-    def of_one_address(self) -> int:
-        """Connections that one address may have: half of all."""
+    def per_address(self) -> int:
+        """Return the maximum number of connections of one address, half of all."""
         return max(1, self.connections // 2)

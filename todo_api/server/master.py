@@ -1,4 +1,4 @@
-"""Serving: gunicorn's master with uvicorn's worker, told by our configuration."""
+"""gunicorn's master with uvicorn's worker, set up by our configuration."""
 # gunicorn's methods have no annotations:
 # mypy: disable-error-code="no-untyped-call"
 
@@ -20,17 +20,20 @@ from todo_api.app import Observers, create_app, new_counters
 from todo_api.config import Config, cursor_secret
 from todo_api.observability import LogConfig, MetricsRecorder, RequestLog
 from todo_api.server.connections import Connections
-from todo_api.server.limits import RESERVE, Limits
-from todo_api.server.protocol import Protocol
+from todo_api.server.limits import RESERVE, ConnectionLimits
+from todo_api.server.protocol import HttpProtocol
 from todo_api.server.worker import STOP_SECONDS, Worker
 from todo_api.throttling import ClientAddresses, KnownLogins
 
-GARBAGE = 20_000
-"""New objects after which the youngest are looked through for garbage. Python's 700 are those of a few requests: where hundreds wait,
-each look goes through all of them, and twice as many requests were answered in an overload without."""
+GC_THRESHOLD = 20_000
+"""New objects per collection of the youngest generation.
 
-OWN_FILES = 128 + RESERVE
-"""Files of a process that a worker keeps for itself: database connections, logs, key servers, and clients that are refused."""
+Python's 700 are those of a few requests. If hundreds wait, each collection visits them all: with
+it, an overloaded service answered half as many.
+"""
+
+RESERVED_FILES = 128 + RESERVE
+"""Files that a worker needs besides client connections: database, logs, key servers, refusals."""
 
 if TYPE_CHECKING:  # an extra, which need not be there
     from todo_api.observability import Traces
@@ -39,10 +42,10 @@ _log = logging.getLogger(__name__)
 
 
 class ServerLog(glogging.Logger):
-    """gunicorn's own lines, handed on to where all others go."""
+    """Passes gunicorn's log lines to our log."""
 
     def setup(self, cfg: Any) -> None:
-        """As gunicorn's, without its handlers and with the level that holds for libraries."""
+        """Set up as gunicorn does, but without its handlers, and with the level of libraries."""
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
@@ -50,52 +53,55 @@ class ServerLog(glogging.Logger):
 
 
 class Master(Arbiter):
-    """gunicorn's master, except that no worker is told to stop before others serve in its place."""
+    """gunicorn's master, but it stops no worker before its replacement is ready."""
 
-    def __init__(self, app: "Server", keep: Callable[[], None]) -> None:
-        """`keep` is called every second or so, and must not wait for anything."""
-        self._keep = keep
-        self._took_over = False
+    def __init__(self, app: "Server", on_tick: Callable[[], None]) -> None:
+        """Call `on_tick` about once a second; it must not block."""
+        self._on_tick = on_tick
+        self._has_taken_over = False
         super().__init__(app)
 
     def reload(self) -> None:
-        """SIGHUP: other workers take the place of all, with the same release and configuration."""
-        if any(worker.retires for worker in self.WORKERS.values()):
+        """Replace all workers on SIGHUP, with the same release and configuration."""
+        if any(worker.retiring for worker in self.WORKERS.values()):
             _log.info("workers are being replaced already")
             return
         for worker in self.WORKERS.values():
-            worker.retires = True
+            worker.retiring = True
 
     def manage_workers(self) -> None:
-        """Makes workers where some are missing, and tells those to stop whose place is taken."""
-        self._keep()
-        staying = sorted((worker for worker in self.WORKERS.values() if not worker.retires), key=attrgetter("age"))
+        """Start missing workers, and stop those that are replaced."""
+        self._on_tick()
+        staying = sorted((worker for worker in self.WORKERS.values() if not worker.retiring), key=attrgetter("age"))
         for worker in staying[: max(0, len(staying) - self.num_workers)]:
-            worker.retires = True
+            worker.retiring = True
         for _ in range(self.num_workers - len(staying)):
             self.spawn_worker()
-        if all(worker.serves for worker in self.WORKERS.values() if not worker.retires):
-            self._dismiss()
+        if all(worker.ready for worker in self.WORKERS.values() if not worker.retiring):
+            self._stop_retired()
 
-    def _dismiss(self) -> None:
+    def _stop_retired(self) -> None:
         for number, worker in list(self.WORKERS.items()):
-            if worker.retires and not worker.told:
-                worker.told = True
+            if worker.retiring and not worker.notified:
+                worker.notified = True
                 self.kill_worker(number, signal.SIGTERM)
-        if self.master_pid and not self._took_over:  # after SIGUSR2: the one whose sockets these are
-            self._took_over = True
-            _log.info("serving in the place of process %d, which is told to stop", self.master_pid)
+        if self.master_pid and not self._has_taken_over:  # after SIGUSR2: the old master
+            self._has_taken_over = True
+            _log.info("taking over from process %d, which is stopped now", self.master_pid)
             os.kill(self.master_pid, signal.SIGTERM)
 
 
 class Server(BaseApplication):
-    """gunicorn, told by our configuration and by nothing else. Each worker makes its own application, and so its own pool."""
+    """gunicorn, set up by our configuration only.
+
+    Each worker makes its own application and pool.
+    """
 
     def __init__(
-        self, config: Config, *, log: LogConfig, ready: Callable[[], None], keep: Callable[[], None] = lambda: None
+        self, config: Config, *, log: LogConfig, ready: Callable[[], None], on_tick: Callable[[], None] = lambda: None
     ) -> None:
         self._config = config
-        self._keep = keep
+        self._on_tick = on_tick
         self._log = log
         self._ready = ready
         self._counters = new_counters(max(16, 4 * config.workers))
@@ -104,7 +110,7 @@ class Server(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        """Sets gunicorn's settings."""
+        """Set gunicorn's settings."""
         host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
         settings = {
             "bind": [f"{host}:{self._config.port}"],
@@ -117,53 +123,53 @@ class Server(BaseApplication):
             "proc_name": "todo-api",
             "control_socket_disable": True,
             "when_ready": lambda _: self._ready(),
-            "pre_fork": self._give_slot,
-            "child_exit": self._take_slot,
+            "pre_fork": self._acquire_slot,
+            "child_exit": self._release_slot,
         }
         for name, value in settings.items():
             self.cfg.set(name, value)  # type: ignore[union-attr]  # set by the base class before this is called
 
     def load(self) -> Any:
-        """The application of one worker."""
+        """Return the application of one worker."""
         requests = RequestLog(self._log, cursor_secret(self._config))
         recorder = MetricsRecorder(self._counters, self._slot, self._log.writer.dropped)
         observers = Observers(self._counters, recorder, requests, _traces(self._config))
         config = self._config
-        connections = _connections(config.client_connections)
-        limits = Limits(config.head_timeout, config.body_timeout, config.idle_timeout, connections)
+        connections = _connection_limit(config.client_connections)
+        limits = ConnectionLimits(config.head_timeout, config.body_timeout, config.idle_timeout, connections)
         addresses = ClientAddresses(map(ipaddress.ip_network, config.trusted_proxies))
-        Protocol.table = Connections(limits, observers.active, addresses.peer)
+        HttpProtocol.table = Connections(limits, observers.active, addresses.peer)
         app = create_app(config, observers, self._known_logins)
-        _keep_for_good()
+        _freeze_memory()
         return app
 
     def run(self) -> None:
-        """Serves until told to stop, and raises SystemExit then."""
-        _keep_for_good()
-        Master(self, self._keep).run()
+        """Serve until stopped, then raise SystemExit."""
+        _freeze_memory()
+        Master(self, self._on_tick).run()
 
-    def _give_slot(self, _: Any, worker: Any) -> None:
-        """In the master, before it forks: the worker finds its slot where it was."""
+    def _acquire_slot(self, _: Any, worker: Any) -> None:
+        """Acquire a metrics slot in the master, before the fork, so the worker has it too."""
         self._slot = worker.slot = self._counters.acquire_slot()
 
-    def _take_slot(self, _: Any, worker: Any) -> None:
+    def _release_slot(self, _: Any, worker: Any) -> None:
         self._counters.release_slot(worker.slot)
 
 
-def _keep_for_good() -> None:
-    """What is there stays: no look for garbage goes through it, nor writes into the memory that workers share for it."""
+def _freeze_memory() -> None:
+    """Exempt existing objects from collections, which would copy memory shared with the workers."""
     gc.freeze()
     gc.enable()
-    gc.set_threshold(GARBAGE)
+    gc.set_threshold(GC_THRESHOLD)
 
 
-def _connections(wanted: int) -> int:
-    """How many of so many connections this process may hold: it asks the system for the files that they need."""
+def _connection_limit(requested: int) -> int:
+    """Return how many connections this process may hold, and raise its limit of open files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = wanted + OWN_FILES if hard == resource.RLIM_INFINITY else min(wanted + OWN_FILES, hard)
+    files = requested + RESERVED_FILES if hard == resource.RLIM_INFINITY else min(requested + RESERVED_FILES, hard)
     if resource.RLIM_INFINITY != soft < files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
-    return max(1, files - OWN_FILES)
+    return max(1, files - RESERVED_FILES)
 
 
 def _traces(config: Config) -> "Traces | None":
@@ -174,9 +180,12 @@ def _traces(config: Config) -> "Traces | None":
     return Traces(config.otel_exporter_otlp_endpoint)
 
 
-def serve(config: Config, log: LogConfig, ready: Callable[[], None], keep: Callable[[], None] = lambda: None) -> None:
-    """Serves until the process is told to stop.
+def serve(
+    config: Config, log: LogConfig, ready: Callable[[], None], on_tick: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until the process is stopped.
 
-    `ready` is called once, when connections are taken; `keep` every second or so, to see to what the service needs, without waiting for it.
+    `ready` is called once, when connections are accepted; `on_tick` about once a second, and must
+    not block.
     """
-    Server(config, log=log, ready=ready, keep=keep).run()
+    Server(config, log=log, ready=ready, on_tick=on_tick).run()

@@ -1,6 +1,6 @@
-"""HTTP/1.1 over uvicorn's protocol: how it refuses, how long it waits, how it ends a connection.
+"""HTTP/1.1 over uvicorn's protocol: refusals, time limits and the end of a connection.
 
-Every name of uvicorn's that is used here stands in `tests/server/test_private_surface.py`.
+`tests/server/test_private_surface.py` lists every name of uvicorn that is used here.
 """
 
 import asyncio
@@ -26,67 +26,67 @@ from todo_api.server.cycle import HIGH_WATER, Cycle, refusal
 from todo_api.server.head import FIRST_BYTE, PARSED_METHODS, REQUEST_LINE, Pieces, body_parser, framing, origin_form
 
 
-class Protocol(HttpToolsProtocol):
-    """One connection. It has one request at a time: what is sent beyond it waits, unparsed, until its reply is out."""
+class HttpProtocol(HttpToolsProtocol):
+    """A connection. It parses one request at a time and keeps further bytes for later."""
 
     table: ClassVar[Connections]
     """The connections of this worker."""
 
     address: str | None = None
     since = 0.0
-    """When the client has last made progress."""
+    """When the client last made progress."""
     held = 0
     cycle: Cycle | None  # type: ignore[assignment]  # never uvicorn's own
-    _crowded = False
-    """Whether the connection is one too many: it gets 503, or its health check answered."""
+    _is_over_limit = False
+    """Whether the connection is over the limit: only its health check is answered."""
     _rest = b""
-    """What has arrived and is not parsed yet."""
+    """Bytes that have arrived and are not parsed yet."""
     _pieces: Pieces
     _skips_body = False
     _body_parser: httptools.HttpRequestParser | None = None
     _method = b""
-    _between = True
-    """Whether the next byte begins a request."""
+    _between_requests = True
+    """Whether the next byte starts a request."""
     _in_head = False
     _began_at = 0.0
-    """When the first byte of the request has come; of the body, when the head was complete; of what is thrown away, when the reply was."""
+    """When the current phase began: head, body, or the discarding of a body after the reply."""
     _silent = _steps = _body_bytes = 0
-    """Bytes since the last of a body, since the last progress, and of the body."""
+    """Bytes since the last byte of a body, bytes since the last progress, bytes of the body."""
     _first = True
     _at_end = False
-    """Whether the client has ended its side."""
+    """Whether the client has closed its side."""
     _ending = False
-    """Whether nothing more is read, and the connection ends once its last reply is out."""
+    """Whether nothing more is read, and the connection closes after its last reply."""
     _refusal: Exception | None = None
     _unread = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins. If there are too many connections, one that has waited longest makes room; else this one is refused."""
+        """Start. If over the limit, evict a waiting connection or refuse this one."""
         super().connection_made(transport)  # type: ignore[arg-type]  # of a stream, always
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
         self.address = self.table.address_of(self.client[0]) if self.client else None
-        self._crowded = not self.table.enter(self)
+        self._is_over_limit = not self.table.add(self)
         self.since = self._began_at = self.loop.time()
         self.loop.call_soon(self._wait_first)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends, and says so to the request that is being answered."""
-        self.table.leave(self)
+        """End, and mark the running request as disconnected."""
+        self.table.remove(self)
         self._rest = b""
-        self._tell_left()
+        self._mark_disconnected()
         super().connection_lost(exc)
 
-    def _tell_left(self) -> None:
+    def _mark_disconnected(self) -> None:
         if self.cycle is not None and "record" in self.scope["state"]:
             self.scope["state"]["record"].client_disconnected = True
 
     def _wait_first(self) -> None:
-        """Waits for the client from the next turn of the event loop: those of one turn make no room for each other."""
-        if self._first and self._between and not self._ending and not self._is_answering:
+        """Wait for the client from the next turn on, so new connections do not evict each other."""
+        if self._first and self._between_requests and not self._ending and not self._is_answering:
             self._wait()
 
     def _wait(self) -> float:
-        """Waits for the client, who has just made progress."""
+        """Wait for the client, which has just made progress. Return the time."""
         self.table.waiting.pop(self, None)
         self.table.waiting[self] = None
         self.since = self.loop.time()
@@ -98,24 +98,26 @@ class Protocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def data_received(self, data: bytes) -> None:
-        """Takes what arrives; after the end, throws it away."""
+        """Parse what arrives; after the end, discard it."""
         if not self._ending:
             self._feed(self._rest + data if self._rest else data)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own says bool or None
-        """Whether the connection stays for the replies to what has arrived whole (RFC 9112, section 9.6)."""
-        self._at_end = bool(self._between and not self._ending and (self._is_answering or self.flow.write_paused))
+        """Return whether to keep the connection for the replies (RFC 9112, section 9.6)."""
+        self._at_end = bool(
+            self._between_requests and not self._ending and (self._is_answering or self.flow.write_paused)
+        )
         return self._at_end
 
     def _feed(self, data: bytes) -> None:
-        """Parses piece by piece, none of which goes beyond the end of a request."""
+        """Parse piece by piece. No piece goes beyond the end of a request."""
         self._rest = b""
         start = 0
         try:
             while start < len(data) and not self._ending:
-                if self._between:
+                if self._between_requests:
                     start = self._begin(data, start)
-                    if self._between:
+                    if self._between_requests:
                         break
                 start = self._parse(data, start)
         except httptools.HttpParserCallbackError as error:
@@ -128,7 +130,7 @@ class Protocol(HttpToolsProtocol):
             self._refuse(error)
 
     def _begin(self, data: bytes, start: int) -> int:
-        """Looks at the request line once it is there; holds the data until then, or until the last reply is out."""
+        """Check the request line. Keep it until it is whole and the last reply is out."""
         if self._is_answering or self.flow.write_paused:
             self._keep(data[start:])
             self.flow.pause_reading()
@@ -151,24 +153,24 @@ class Protocol(HttpToolsProtocol):
         line = REQUEST_LINE.fullmatch(data, start, end)
         if line is None:
             raise BadRequest
-        self._between, self._method = False, line[1]
+        self._between_requests, self._method = False, line[1]
         self._silent, self._body_bytes, self._pieces, self._body_parser = 0, 0, Pieces(), None
-        if line[1] not in PARSED_METHODS:  # which would be refused; any other name will do
+        if line[1] not in PARSED_METHODS:  # the parser would refuse it, and needs only any method
             self.parser.feed_data(b"POST")
             self._silent = len(line[1])
             start += len(line[1])
         return start
 
     def _keep(self, data: bytes) -> None:
-        """Holds what is not parsed yet."""
-        if not self.has_room_for(len(data)):
+        """Keep bytes that are not parsed yet."""
+        if not self.has_capacity(len(data)):
             self.drop()
             return
         self._rest = data
         self.account()
 
     def _parse(self, data: bytes, start: int) -> int:
-        """Parses to the next place where a request may end, and says where that is."""
+        """Parse to the next position where a request may end, and return it."""
         end = self._pieces.end(data, start)
         piece = data[start:end]
         self._silent += len(piece)
@@ -178,14 +180,14 @@ class Protocol(HttpToolsProtocol):
         try:
             (self._body_parser or self.parser).feed_data(piece)
         except httptools.HttpParserUpgrade:
-            # There is nothing to upgrade to, and a server may ignore the field (RFC 9110, section 7.8). The parser skips the body.
+            # A server may ignore an upgrade (RFC 9110, section 7.8), but the parser skips the body.
             self.parser = httptools.HttpRequestParser(self)
             if self._skips_body:
                 self._skips_body = False
                 self._body_parser = body_parser(self.on_body, self.on_message_complete, self._pieces.body_left)
-        if self._silent > limits.HEAD_BYTES and not self._between:
+        if self._silent > limits.HEAD_BYTES and not self._between_requests:
             self._reject(HeaderFieldsTooLarge())
-        if not self._in_head and not self._between:
+        if not self._in_head and not self._between_requests:
             if self._steps >= limits.RATE_BYTES:
                 self._wait()
             if self._body_bytes > limits.DISCARDED_BYTES:
@@ -197,7 +199,7 @@ class Protocol(HttpToolsProtocol):
         raise httptools.HttpParserError
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head. Trailers are thrown away (RFC 9110, section 6.5.1)."""
+        """Add a header field. Discard trailers (RFC 9110, section 6.5.1)."""
         if not self._in_head:
             return
         if len(name) + len(value) > limits.FIELD_BYTES or len(self.headers) >= limits.FIELDS:
@@ -205,7 +207,7 @@ class Protocol(HttpToolsProtocol):
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """A whole head: it is checked, and its application begins."""
+        """Check the head and start the application."""
         self._in_head, self._silent = False, 0
         version = self.parser.get_http_version()
         try:
@@ -214,7 +216,7 @@ class Protocol(HttpToolsProtocol):
         except (BadRequest, NotImplementedByServer) as error:
             self._reject(error)
         path, _, query = target.partition(b"?")
-        if self._crowded and path != limits.LIVENESS:
+        if self._is_over_limit and path != limits.LIVENESS:
             self._reject(Overloaded())
         text = path.decode("ascii")
         scope = self.scope
@@ -231,7 +233,7 @@ class Protocol(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=expects_continue,
-            keep_alive=version == "1.1" and not self._crowded and self.parser.should_keep_alive(),
+            keep_alive=version == "1.1" and not self._is_over_limit and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
         self.cycle.connection = self
@@ -242,22 +244,22 @@ class Protocol(HttpToolsProtocol):
         self._skips_body = has_body and self.parser.should_upgrade()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """Take a piece of the body."""
         self._silent = 0
         self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole: from now on it waits for us."""
+        """Note that the request is whole: the client now waits for the reply."""
         if self._skips_body:
             return
-        self._between = True
+        self._between_requests = True
         super().on_message_complete()
         if self._is_answering:
             self.table.waiting.pop(self, None)
 
     def on_response_complete(self) -> None:
-        """The reply is written. The next request, which may be here already, is taken up."""
+        """Continue with the next request, which may have arrived already."""
         cycle = self.cycle
         self.server_state.total_requests += 1
         self._first = False
@@ -280,15 +282,15 @@ class Protocol(HttpToolsProtocol):
             self._end()
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as it is sent to."""
+        """Note that the client reads more slowly than the reply is sent."""
         super().pause_writing()
         self._unread = self.transport.get_write_buffer_size()
         self._wait()
 
     def resume_writing(self) -> None:
-        """The client has read."""
+        """Note that the client has read."""
         super().resume_writing()
-        if self._between and self._is_answering:
+        if self._between_requests and self._is_answering:
             self.table.waiting.pop(self, None)
         else:
             self._wait()
@@ -296,7 +298,7 @@ class Protocol(HttpToolsProtocol):
         self._go_on()
 
     def account(self) -> None:
-        """Notes how many bytes the connection holds."""
+        """Record how many bytes the connection holds."""
         held = len(self._rest)
         if self.cycle is not None and not self.cycle.response_complete:
             held += self.cycle.size
@@ -305,17 +307,17 @@ class Protocol(HttpToolsProtocol):
         if held != self.held:
             self.table.hold(self, held)
 
-    def has_room_for(self, size: int) -> bool:
-        """Whether so many more bytes may be held for it."""
-        return self.table.has_room_for(size, self.loop.time())
+    def has_capacity(self, size: int) -> bool:
+        """Return whether the connection may hold `size` more bytes."""
+        return self.table.has_capacity(size, self.loop.time())
 
     @property
     def is_last(self) -> bool:
-        """Whether the connection ends with the reply that begins now."""
+        """Return whether the connection closes after the reply that starts now."""
         return self.table.stopping_since is not None or (self._at_end and not self._rest) or self._refusal is not None
 
     def check(self, now: float) -> None:
-        """Ends what has taken too long. Called while the connection waits for its client."""
+        """Enforce the time limits while the connection waits for its client."""
         unread = self.transport.get_write_buffer_size()
         if unread and (self._ending or self.flow.write_paused):
             if unread < self._unread:
@@ -329,7 +331,7 @@ class Protocol(HttpToolsProtocol):
         elif self._in_head:
             if now - self._began_at > self.table.limits.head_seconds:
                 self._refuse(RequestTimeout())
-        elif not self._between:
+        elif not self._between_requests:
             self._check_body(now)
         else:
             self._check_idle(now)
@@ -352,12 +354,12 @@ class Protocol(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def _refuse(self, error: Exception) -> None:
-        """Answers with a problem document, unless a reply to the request has begun, and ends the connection."""
+        """Answer with a problem document unless the reply has started, and close."""
         self._refusal = error
         cycle, state = self.cycle, {}
         if cycle is not None:
             if cycle.response_started:
-                self._ending = True  # and the end comes with that of the reply
+                self._ending = True  # close after the reply
                 if cycle.response_complete:
                     self._end()
                 return
@@ -368,14 +370,14 @@ class Protocol(HttpToolsProtocol):
         if record is None:
             record = RequestRecord(OTHER, uuid4().hex, None, self.table.observers)
             if cycle is not None:
-                cycle.task.cancel()  # it has not begun, and is not to
+                cycle.task.cancel()  # it has not started
         self.transport.write(
             refusal(error, record, self.server_state.default_headers, with_body=self._method != b"HEAD")
         )
         self._end()
 
     def _end(self) -> None:
-        """Ends our side once all is written, and the rest when the client had the time to read."""
+        """Close our side after all is written, and the rest when the client could read it."""
         self._ending, self._rest = True, b""
         self.account()
         if self.transport.is_closing():
@@ -388,10 +390,10 @@ class Protocol(HttpToolsProtocol):
             self.transport.write_eof()
 
     def drop(self) -> None:
-        """Closes the connection at once, without a word."""
+        """Abort the connection."""
         self._ending = True
-        self.table.leave(self)
+        self.table.remove(self)
         self.transport.abort()
 
     def shutdown(self) -> None:
-        """Does nothing: the table tells connections that the worker stops, and they end by themselves."""
+        """Do nothing: the table tells connections that the worker stops."""

@@ -1,4 +1,4 @@
-"""The worker process: uvicorn's, and how it takes connections, tells that it serves, and stops."""
+"""The worker process: uvicorn's, with its own accepting, notification and shutdown."""
 
 import asyncio
 import mmap
@@ -17,19 +17,20 @@ from uvicorn import Server
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn_worker import UvicornWorker
 
-from todo_api.server.protocol import Protocol
+from todo_api.server.protocol import HttpProtocol
 
 STOP_SECONDS = 8
-"""From SIGTERM to the end: requests that run are finished meanwhile, and what is not answered then never is.
+"""Seconds from SIGTERM to the end of the worker. It finishes running requests meanwhile.
 
-Longer than a request takes (five seconds of a statement, two of waiting for a connection), shorter than the ten that containers get.
+Longer than a request takes (five seconds of a statement, two of waiting for a connection), and
+shorter than the ten that containers get.
 """
 
-CUT = 1
-"""Seconds before a stopping worker's time is over in which it ends in order: what is still not answered then has its connection cut."""
+ABORT_SECONDS = 1
+"""Seconds before the end in which a stopping worker aborts the remaining connections."""
 
-ACCEPTED = 100
-"""Connections that are accepted in one turn of the event loop at most."""
+MAX_ACCEPTS = 100
+"""Maximum number of connections accepted per turn of the event loop."""
 
 _log = getLogger(__name__)
 
@@ -38,17 +39,17 @@ class WorkerServer(Server):
     """uvicorn's server on the listening sockets of gunicorn's master."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts the application, and takes connections once it has started."""
+        """Start the application, then accept connections."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
         self._loop = asyncio.get_running_loop()
-        self._handing_over: set[asyncio.Task[None]] = set()
+        self._handovers: set[asyncio.Task[None]] = set()
         self.servers = []
         for listener in sockets or ():
             listener.setblocking(False)
             self._listen(listener)
-        Protocol.table.sweep(self._loop)
+        HttpProtocol.table.sweep(self._loop)
         self.started = True
 
     def _listen(self, listener: socket.socket) -> None:
@@ -56,74 +57,78 @@ class WorkerServer(Server):
             self._loop.add_reader(listener.fileno(), self._accept, listener)
 
     def _accept(self, listener: socket.socket) -> None:
-        """Accepts new connections: uvloop would take one a turn, and the busier the loop, the longer a turn.
+        """Accept several connections per turn; uvloop accepts one, and turns get longer under load.
 
-        It takes as many as fit what it has, so that an idle worker leaves some to the others.
+        The number grows with the connections it has, so an idle worker leaves some to the others.
         """
-        for _ in range(min(ACCEPTED, 1 + len(self.server_state.connections) // 4)):
+        for _ in range(min(MAX_ACCEPTS, 1 + len(self.server_state.connections) // 4)):
             try:
                 connection, _ = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError:
-                _log.exception("a connection cannot be accepted")  # as when there are no more files: not at once again
+                _log.exception("a connection cannot be accepted")  # such as no free file: retry later
                 self._loop.remove_reader(listener.fileno())
                 self._loop.call_later(1, self._listen, listener)
                 return
             connection.setblocking(False)
             task = self._loop.create_task(self._hand_over(connection))
-            self._handing_over.add(task)
-            task.add_done_callback(self._handing_over.discard)
+            self._handovers.add(task)
+            task.add_done_callback(self._handovers.discard)
 
     async def _hand_over(self, connection: socket.socket) -> None:
-        make = partial(Protocol, self.config, self.server_state, self.lifespan.state, self._loop)
-        with suppress(OSError):  # it may be gone already
+        make = partial(HttpProtocol, self.config, self.server_state, self.lifespan.state, self._loop)
+        with suppress(OSError):  # the client may have disconnected
             await self._loop.connect_accepted_socket(make, connection)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Takes no more connections, and finishes those there are.
+        """Stop accepting connections, and finish the open ones.
 
-        Each reply from now on ends its connection and says so; one on which no request comes is ended after a while.
+        Each reply from now on closes its connection and says so. An idle connection is closed after
+        a while.
         """
         for listener in sockets or ():
             self._loop.remove_reader(listener.fileno())
-        Protocol.table.stopping_since = self._loop.time()
-        self._loop.call_later(STOP_SECONDS - CUT, self.cut)
+        HttpProtocol.table.stopping_since = self._loop.time()
+        self._loop.call_later(STOP_SECONDS - ABORT_SECONDS, self.abort)
         await super().shutdown(sockets)
 
-    def cut(self) -> None:
-        """Ends all connections and requests."""
-        for connection in Protocol.table:
+    def abort(self) -> None:
+        """Abort all connections and requests."""
+        for connection in HttpProtocol.table:
             connection.drop()
         for task in self.server_state.tasks:
             task.cancel()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGTERM finishes what runs; SIGINT and SIGQUIT do not. uvicorn would end by the signal, and not in order."""
+        """Finish requests on SIGTERM; abort them on SIGINT and SIGQUIT.
+
+        Uvicorn would raise the signal.
+        """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         for number in (signal.SIGINT, signal.SIGQUIT):
             loop.add_signal_handler(number, self.stop, True)
         yield
 
-    def stop(self, at_once: bool = False) -> None:
-        """Begins to stop."""
+    def stop(self, immediately: bool = False) -> None:
+        """Start to stop."""
         self.should_exit = True
-        if at_once:
-            self.cut()
+        if immediately:
+            self.abort()
 
 
 class Worker(UvicornWorker):
-    """One worker process. Made in the master, which keeps its own copy when the process begins."""
+    """A worker process. The master makes it and keeps its own copy after the fork."""
 
     CONFIG_KWARGS = {  # noqa: RUF012  # as uvicorn's worker has it
-        "http": Protocol,
+        "http": HttpProtocol,
         "loop": "uvloop",
         "ws": "none",
-        "lifespan": "on",  # so that a contract that does not fit its handlers fails at start
+        "lifespan": "on",  # a failure of the application ends the start
         "interface": "asgi3",
-        "proxy_headers": False,  # the application looks at them itself, and knows whom to believe
+        "proxy_headers": False,  # the application reads them, and knows the trusted proxies
         "server_header": False,
         "access_log": False,
         "timeout_notify": 1,
@@ -136,22 +141,22 @@ class Worker(UvicornWorker):
         logger.setLevel(max(WARNING, logger.level))
         self._serving = mmap.mmap(-1, 1)  # shared with the master
         self._server: Server | None = None
-        self.retires = False
-        """For the master: whether it is to stop once its place is taken, and whether it was told."""
-        self.told = False
+        self.retiring = False
+        """For the master: whether the worker is being replaced, and whether it was told to stop."""
+        self.notified = False
 
     @property
-    def serves(self) -> bool:
-        """For the master: whether the worker takes connections, or did so before it stopped."""
+    def ready(self) -> bool:
+        """Return whether the worker has accepted connections. For the master."""
         return self._serving[0] == 1
 
     def run(self) -> None:
-        """Serves until told to stop."""
+        """Serve until stopped."""
         with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
             runner.run(self.serve())
 
     async def serve(self) -> None:
-        """As uvicorn's worker, with a server of ours."""
+        """Serve as uvicorn's worker does, with our server."""
         self.config.app = self.wsgi
         self._server = WorkerServer(self.config)
         await self._server.serve(sockets=self.sockets)
@@ -159,7 +164,7 @@ class Worker(UvicornWorker):
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def notify(self) -> None:
-        """Tells the master that all is well, once a second from the moment when connections are taken. Stops when it is gone."""
+        """Notify the master once a second while serving. Stop if the master has died."""
         self._serving[0] = 1
         super().notify()  # type: ignore[no-untyped-call]  # gunicorn's
         if self._server is not None and os.getppid() != self.ppid:
