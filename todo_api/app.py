@@ -10,13 +10,13 @@ from connexion.middleware.security import SecurityMiddleware
 
 from todo_api import api_keys, contract, services
 from todo_api.accounts import Account, Passwords, dump_account, sessions
+from todo_api.admission import AdmissionControl
 from todo_api.auth import ExternalTokenVerifier, TokenIssuer, TokenVerifier, VerifiedTokenCache, external_token_verifier
 from todo_api.config import Config, ConfigurationError, cursor_secret
 from todo_api.database import Database, Purging
 from todo_api.http import (
     INTERNAL_ERROR,
     PROBLEM_TYPES,
-    AdmissionControl,
     BearerHandler,
     Compression,
     ContractApp,
@@ -141,6 +141,7 @@ def create_app(
         security_map={"bearer": lambda: bearer},
     )
     services.install(app.app, parts)
+    app.admission, app.known_subject = admission, (external or own).known_subject
     app.add_contract(contract.load(contract.TASK_API))
     app.add_contract(contract.load(contract.OPS_API))
     return app

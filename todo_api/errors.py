@@ -155,6 +155,13 @@ class IdempotencyInProgress(TaskApiError):
     retry_after = 1
 
 
+class Overloaded(TaskApiError):
+    """The service has too much to do and did nothing for the request. `retry_after`: seconds."""
+
+    detail = "The service has too much to do. Nothing was done. Try again later."
+    retry_after = 1
+
+
 class Unavailable(TaskApiError):
     """The database, or an issuer's keys, are out of reach. Nothing is wrong with the request; `retry_after` is in seconds."""
 

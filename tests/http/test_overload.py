@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import re
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import psycopg2
@@ -132,6 +135,99 @@ def test_create_task_refused_leaves_its_connection_to_the_next_request(live: Liv
         assert stuck.result().status == 201
         wire.send(asked)
         assert wire.reply("POST").status == 201
+
+
+@contextmanager
+def full(live: Live, url: str) -> Iterator[None]:
+    """Both slots are taken, by two users who wait for the database."""
+    for user in ("one", "two"):
+        create(live, user, "before")
+    with locked(url, "one") as unlock_one, locked(url, "two") as unlock_two, ThreadPoolExecutor(2) as threads:
+        stuck = [threads.submit(create, live, user, "stuck") for user in ("one", "two")]
+        until(lambda: running(url, "one") and running(url, "two"))
+        yield
+        unlock_one()
+        unlock_two()
+        assert [each.result().status for each in stuck] == [201, 201]
+
+
+def test_list_tasks_that_is_refused_gets_the_fields_of_every_problem(
+    live: Live, url: str, check: ContractCheck
+) -> None:
+    unknown = live.request("GET", f"{TASKS}/none", token=token("refused"))
+    with full(live, url):
+        refused = live.request("GET", TASKS, b"", "X-Request-ID: kept", token=token("refused"))
+    check.reply("GET", TASKS, refused)
+    assert {name for name, _ in refused.header_list} == {name for name, _ in unknown.header_list} | {"retry-after"}
+    named = ("date", "cache-control", "content-type", "vary", "x-content-type-options")
+    assert {name: refused.headers[name] for name in named[1:]} == {name: unknown.headers[name] for name in named[1:]}
+    assert (refused.headers["x-request-id"], refused.json()["request_id"]) == ("kept", "kept")
+
+
+def test_list_tasks_that_is_refused_says_how_its_connection_goes_on(live: Live, url: str) -> None:
+    fields = f"Host: localhost\r\nAuthorization: Bearer {token('refused')}\r\n"
+    with full(live, url), live.wire() as wire, live.wire() as half_closed:
+        half_closed.send(f"GET {TASKS} HTTP/1.1\r\n{fields}\r\n".encode())
+        half_closed.socket.shutdown(socket.SHUT_WR)
+        head = f"HEAD {TASKS} HTTP/1.1\r\n{fields}\r\n".encode()
+        wire.send(head + f"GET {TASKS} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n".encode())
+        first, second = wire.reply("HEAD"), wire.reply()
+        assert (first.status, second.status, half_closed.reply().status) == (503, 503, 503)
+        assert int(first.headers["content-length"]) == len(second.body)
+        assert ("connection" in first.headers, second.headers["connection"]) == (False, "close")
+        assert wire.is_closed()
+        assert half_closed.is_closed()
+
+
+def test_health_metrics_and_pages_are_answered_however_many_wait(live: Live, url: str) -> None:
+    with full(live, url), ExitStack() as stack:
+        for number in range(20):
+            wire = stack.enter_context(live.wire())
+            wire.send(
+                f"GET {TASKS} HTTP/1.1\r\nHost: localhost\r\n"
+                f"Authorization: Bearer {token(f'waiting{number}')}\r\n\r\n".encode()
+            )
+        for path in ("/health/live", "/health/ready", "/metrics", "/api/v1/openapi.yaml"):
+            assert live.request("GET", path).status == 200, path
+        assert live.request("GET", "/api/v1/nothing").status == 404
+
+
+def test_list_tasks_that_is_refused_is_counted(live: Live, url: str) -> None:
+    name = 'todo_api_request_duration_seconds_count{operation="listTasks",status="503"}'
+    codes = 'todo_api_rejections_total{code="overloaded"}'
+
+    def counted() -> list[float]:
+        text = live.request("GET", "/metrics").body.decode()
+        return [
+            float((re.findall(rf"^{re.escape(each)} (\S+)$", text, re.MULTILINE) or [0])[0]) for each in (name, codes)
+        ]
+
+    before = counted()
+    with full(live, url):
+        for _ in range(3):
+            assert live.request("GET", TASKS, token=token("counted")).status == 503
+    until(lambda: counted() == [number + 3 for number in before])
+
+
+def test_list_tasks_whose_client_leaves_while_it_waits_is_told_as_499(url: str, tmp_path: Any) -> None:
+    settings = {"THREADS": "2", "QUEUE_LIMIT": "60000", "LOG_FORMAT": "json"}
+    with Live(tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET, **settings) as live, full(live.ready(), url):
+        with live.wire() as wire:
+            wire.send(f"GET {TASKS} HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: left\r\n\r\n".encode())
+            assert live.request("GET", "/health/live").status == 200  # it has been read by now
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        until(lambda: lines(live, "left"))
+        (line,) = lines(live, "left")
+    assert (line["status"], line["operation"], line["statements"]) == (499, "listTasks", 0)
+
+
+def test_list_tasks_of_a_browser_that_is_refused_may_be_read_by_its_page(url: str, tmp_path: Any) -> None:
+    origin = "https://app.example.com"
+    settings = {"THREADS": "2", "QUEUE_LIMIT": "100", "CORS_ORIGINS": origin}
+    with Live(tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET, **settings) as live, full(live.ready(), url):
+        refused = live.request("GET", TASKS, b"", f"Origin: {origin}", token=token("browser"))
+    assert (refused.status, refused.code) == (503, "overloaded")
+    assert refused.headers["access-control-allow-origin"] == origin
 
 
 def test_get_task_with_an_api_key_waits_for_its_look_up_as_all_others_do(

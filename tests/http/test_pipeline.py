@@ -13,9 +13,9 @@ from connexion.middleware.security import SecurityMiddleware
 
 import todo_api
 from tests.support.client import Client, Reply, event_loop
+from todo_api.admission import AdmissionControl
 from todo_api.contract.rules import json_schema
 from todo_api.errors import Unauthorized
-from todo_api.http.admission import AdmissionControl
 from todo_api.http.authentication import BearerHandler, TokenLookup
 from todo_api.http.connexion_app import TagResolver
 from todo_api.http.dispatch import HandlerDispatch

@@ -72,6 +72,10 @@ class ExternalTokenVerifier:
             self._verified.clear()
         return self._verified.verify(token)
 
+    def known_subject(self, token: str) -> str | None:
+        """Return the subject of a token that was verified before, valid or expired."""
+        return self._verified.known_subject(token)
+
     async def _verify_after_fetch(self, token: str, not_found: KeyNotFound) -> Identity:
         if not_found.key is None:
             await self._keys.fetch_for(not_found.parsed.key_id, not_found.parsed.algorithm)

@@ -121,6 +121,11 @@ class VerifiedTokenCache:
             self._identities[digest] = identity
         return identity
 
+    def known_subject(self, token: str) -> str | None:
+        """Return the subject of a token that was verified before, valid or expired."""
+        identity = self._identities.get(sha256(token.encode()).digest())
+        return identity.subject if identity else None
+
     def clear(self) -> None:
         """Forget all tokens, since a key was withdrawn."""
         self._identities.clear()

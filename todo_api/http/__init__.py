@@ -2,13 +2,11 @@
 
 Middlewares, outermost first: `request_id`, `compression`, `cors`, `problems`, `routing`,
 `authentication`, `validation`, `dispatch`.
-Validation applies `authorization`, the parameters and the `body`.
-`admission` limits concurrent requests. `errors` has the errors of HTTP; `problems` renders them.
+Validation applies `authorization`, the parameters and the `body`. `problems` renders `errors`.
 `connexion_app` loads a contract; `contract_check` refuses one that its handlers do not fit.
 """
 
-from todo_api.http.admission import AdmissionControl
-from todo_api.http.authentication import BearerHandler, TokenLookup
+from todo_api.http.authentication import BearerHandler, TokenLookup, bearer_token
 from todo_api.http.compression import Compression
 from todo_api.http.connexion_app import ContractApp, TagResolver
 from todo_api.http.contract_check import check_contract
@@ -19,24 +17,24 @@ from todo_api.http.errors import (
     HeaderFieldsTooLarge,
     MethodNotAllowed,
     NotImplementedByServer,
-    Overloaded,
     RateLimited,
     RequestTimeout,
+    RouteNotFound,
     UriTooLong,
 )
 from todo_api.http.paths import normalize_path
 from todo_api.http.problems import INTERNAL_ERROR, PROBLEM_TYPES, Problems, ProblemType, render_problem
-from todo_api.http.request_id import SAFE_TYPE, RequestIdMiddleware
-from todo_api.http.routing import METHODS, Routing
+from todo_api.http.request_id import BY_TOKEN, SAFE_TYPE, RequestIdMiddleware, read_headers
+from todo_api.http.routing import METHODS, Routes, Routing
 from todo_api.http.validation import ARGUMENTS, Validation
 
 __all__ = [
     "ARGUMENTS",
+    "BY_TOKEN",
     "INTERNAL_ERROR",
     "METHODS",
     "PROBLEM_TYPES",
     "SAFE_TYPE",
-    "AdmissionControl",
     "BadRequest",
     "BearerHandler",
     "Compression",
@@ -46,19 +44,22 @@ __all__ = [
     "HeaderFieldsTooLarge",
     "MethodNotAllowed",
     "NotImplementedByServer",
-    "Overloaded",
     "ProblemType",
     "Problems",
     "RateLimited",
     "Reply",
     "RequestIdMiddleware",
     "RequestTimeout",
+    "RouteNotFound",
+    "Routes",
     "Routing",
     "TagResolver",
     "TokenLookup",
     "UriTooLong",
     "Validation",
+    "bearer_token",
     "check_contract",
     "normalize_path",
+    "read_headers",
     "render_problem",
 ]

@@ -1,14 +1,15 @@
 """Bearer authentication (RFC 6750), by Connexion's security map."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from connexion.lifecycle import ConnexionRequest
 from connexion.security import AbstractSecurityHandler
 
+from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
 from todo_api.database import spawn
 from todo_api.errors import Unauthorized
-from todo_api.http.admission import ANONYMOUS, AdmissionControl
 from todo_api.observability import RequestRecord, UsageReader
 
 IDENTITY = "identity"
@@ -57,20 +58,31 @@ class TokenLookup:
         """Return whether the token has the prefix."""
         return token.startswith(self._prefix)
 
-    async def authenticate(self, token: str, record: RequestRecord) -> TokenIdentity:
-        """Return the identity of the token and add the look-up's time to the record."""
-        key = self._read(token)
-        await self._admission.acquire(ANONYMOUS, record.ready_at)
+    async def authenticate(self, token: str, state: dict[str, Any]) -> TokenIdentity:
+        """Return the identity of the token and add the look-up's time to the record in `state`.
+
+        The request keeps the slot of the look-up if it claims it at once.
+        """
+        key, record = self._read(token), state["record"]
+        await self._admission.acquire(ANONYMOUS, record.ready_at, state.get("reservation"))
+        reservation = state["reservation"] = Reservation(self._admission, ANONYMOUS)
         try:
             return await spawn(self._look_up, key, record)
         finally:
-            self._admission.release(ANONYMOUS)
+            asyncio.get_running_loop().call_soon(reservation.cancel)
 
     def _look_up(self, key: str, record: RequestRecord) -> TokenIdentity:
         try:
             return self._find(key)
         finally:
             record.add_db_time(self._read_usage())
+
+
+def bearer_token(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """Return the token of the only Authorization field, None if there is no such token."""
+    fields = [value for name, value in headers if name == b"authorization"]
+    scheme, _, token = (fields[0] if len(fields) == 1 else b"").decode("latin-1").partition(" ")
+    return token.strip(" ") if scheme.lower() == "bearer" else None
 
 
 class BearerHandler(AbstractSecurityHandler):
@@ -96,7 +108,7 @@ class BearerHandler(AbstractSecurityHandler):
             raise Unauthorized("Send one Authorization field: Bearer, a space, the token.", token_sent=is_bearer)
         token = token.strip(" ")
         if self._lookups is not None and self._lookups.accepts(token):
-            return _token_info_later(request, self._lookups.authenticate(token, request.scope["state"]["record"]))
+            return _token_info_later(request, self._lookups.authenticate(token, request.scope["state"]))
         identity = self._verify(token)
         return (
             _token_info_later(request, identity) if isinstance(identity, Coroutine) else _token_info(request, identity)

@@ -1,5 +1,6 @@
 """Connexion's application: validation of the contract, and the handler of each operation."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jsonschema_rs
@@ -8,9 +9,10 @@ from connexion.exceptions import InvalidSpecification, ResolverError
 from connexion.middleware.main import API
 from connexion.operations import AbstractOperation
 from connexion.resolver import Resolution, Resolver
-from connexion.spec import OpenAPISpecification
+from connexion.spec import OpenAPISpecification, Specification
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
+from todo_api.admission import AdmissionControl
 from todo_api.contract import snake_case
 
 _OPENAPI = jsonschema_rs.Draft4Validator(OpenAPISpecification.openapi_schema)
@@ -65,6 +67,15 @@ def _innermost(error: ValidationError) -> ValidationError:
 
 class ContractApp(FlaskApp):
     """Connexion's application, with the compiled validator for contracts."""
+
+    admission: AdmissionControl
+    known_subject: Callable[[str], str | None]
+    """Returns the subject of a token that was verified before."""
+
+    @property
+    def specifications(self) -> list[Specification]:
+        """The contracts."""
+        return [api.specification for api in self.middleware.apis]
 
     def add_contract(self, document: dict[str, Any]) -> None:
         """Add a contract. `add_api` takes no specification object. Raise InvalidSpecification."""

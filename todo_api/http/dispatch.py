@@ -19,8 +19,8 @@ from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import Receive, Scope, Send
 
+from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
 from todo_api.database import spawn
-from todo_api.http.admission import ANONYMOUS, AdmissionControl
 from todo_api.http.authentication import IDENTITY
 from todo_api.http.validation import ARGUMENTS
 from todo_api.observability import RequestRecord, UsageReader
@@ -33,7 +33,7 @@ None is an empty body. Bytes, or an iterator of bytes, are sent as they are with
 """
 
 _EncodedReply = tuple[int, list[tuple[bytes, bytes]], bytes | Iterator[bytes]]
-_Call = tuple[Callable[..., Reply], dict[str, Any], RequestRecord]
+_Call = tuple[Callable[..., Reply], dict[str, Any], RequestRecord, Reservation | None]
 _Run = Callable[[_Call], Awaitable[_EncodedReply]]
 
 
@@ -52,8 +52,9 @@ class DispatchedOperation:
         arguments = extensions[ARGUMENTS]
         if self._wants_identity:
             arguments[IDENTITY] = extensions["connexion_context"]["token_info"][IDENTITY]
-        record = scope["state"]["record"]
-        status, headers, body = await self._run((self._handler, arguments, record))
+        state = scope["state"]
+        record = state["record"]
+        status, headers, body = await self._run((self._handler, arguments, record, state.get("reservation")))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if isinstance(body, Iterator):
             if scope["method"] != "HEAD":
@@ -67,7 +68,7 @@ class DispatchedOperation:
         disconnected = asyncio.ensure_future(_disconnected(receive))
         try:
             while not disconnected.done():
-                _, _, chunk = await self._run((_next_chunk, {"chunks": chunks}, record))
+                _, _, chunk = await self._run((_next_chunk, {"chunks": chunks}, record, None))
                 if not chunk:
                     break
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -117,10 +118,10 @@ class HandlerDispatch(RoutedMiddleware[DispatchAPI]):
         return await spawn(self._run, call)
 
     async def _run_admitted(self, call: _Call) -> _EncodedReply:
-        handler, _, record = call
+        handler, _, record, reservation = call
         since = inf if handler is _next_chunk else record.ready_at  # a reply that has begun is completed
         user = record.subject or ANONYMOUS
-        await self._admission.acquire(user, since)
+        await self._admission.acquire(user, since, reservation)
         try:
             if record.client_disconnected:
                 raise asyncio.CancelledError  # the client disconnected while the request waited
@@ -129,7 +130,7 @@ class HandlerDispatch(RoutedMiddleware[DispatchAPI]):
             self._admission.release(user)
 
     def _run(self, call: _Call) -> _EncodedReply:
-        handler, arguments, record = call
+        handler, arguments, record, _ = call
         try:
             with self._flask.app_context():
                 return _encode(*handler(**arguments))

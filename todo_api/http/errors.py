@@ -66,13 +66,6 @@ class RequestTimeout(TaskApiError):
     detail = "The request did not arrive in time."
 
 
-class Overloaded(TaskApiError):
-    """The service has too much to do and did nothing for the request. `retry_after`: seconds."""
-
-    detail = "The service has too much to do. Nothing was done. Try again later."
-    retry_after = 1
-
-
 class HeaderFieldsTooLarge(TaskApiError):
     """The header section exceeds the size limit."""
 

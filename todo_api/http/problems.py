@@ -63,7 +63,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     http_errors.RateLimited: _problem_type("rate_limited"),
     http_errors.HeaderFieldsTooLarge: _problem_type("header_fields_too_large"),
     http_errors.NotImplementedByServer: _problem_type("not_implemented"),
-    http_errors.Overloaded: _problem_type("overloaded"),
+    errors.Overloaded: _problem_type("overloaded"),
     errors.Unavailable: _problem_type("unavailable"),
     errors.NotReady: _problem_type("unavailable"),
 }
@@ -122,9 +122,7 @@ def _headers(error: Exception) -> dict[str, str]:
             return {"allow": error.allowed}
         case http_errors.UnsupportedMediaType() | http_errors.UnsupportedContentCoding():
             return error.headers
-        case (
-            errors.Unavailable() | errors.IdempotencyInProgress() | http_errors.RateLimited() | http_errors.Overloaded()
-        ):
+        case errors.Unavailable() | errors.IdempotencyInProgress() | http_errors.RateLimited() | errors.Overloaded():
             return {"retry-after": str(error.retry_after)}
     return {}
 

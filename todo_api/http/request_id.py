@@ -26,10 +26,11 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, traceparent, has_token = _read_headers(scope["headers"])
-        record = RequestRecord(scope["method"], request_id, traceparent, self._watchers)
+        request_id, traceparent, has_token = read_headers(scope["headers"])
+        state = scope.setdefault("state", {})
+        record = RequestRecord(scope["method"], request_id, traceparent, self._watchers, state.get("read_at"))
         headers = [(b"x-request-id", request_id.encode()), SAFE_TYPE, *([BY_TOKEN] if has_token else ())]
-        scope.setdefault("state", {}).update(request_id=request_id, headers=headers, record=record)
+        state.update(request_id=request_id, headers=headers, record=record)
         is_head = scope["method"] == "HEAD"
 
         async def finish(message: Message) -> None:
@@ -49,7 +50,7 @@ class RequestIdMiddleware:
             record.end()
 
 
-def _read_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes | None, bool]:
+def read_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes | None, bool]:
     """Return the request's id, sent or new, its only `traceparent`, and whether it has a token."""
     ids: list[bytes] = []
     traces: list[bytes] = []

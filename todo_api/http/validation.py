@@ -41,7 +41,8 @@ class ValidatedOperation:
         self._parameters.read(scope, arguments, violations)
         if self._body is not None:
             arguments["body"] = await self._body.read(scope, receive, violations)
-            scope["state"]["record"].ready_at = perf_counter()  # the body's arrival is not waiting time
+            if "read_at" not in scope["state"]:  # the body has arrived after the head
+                scope["state"]["record"].ready_at = perf_counter()  # the body's arrival is not waiting time
         if violations:
             raise ValidationFailed(violations)
         scope["extensions"][ARGUMENTS] = arguments

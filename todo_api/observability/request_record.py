@@ -52,10 +52,15 @@ class RequestRecord:
     )
 
     def __init__(
-        self, method: str, request_id: str, traceparent: bytes | None, observers: "tuple[Observer, ...]"
+        self,
+        method: str,
+        request_id: str,
+        traceparent: bytes | None,
+        observers: "tuple[Observer, ...]",
+        started_at: float | None = None,
     ) -> None:
-        self.started_at = self.ready_at = perf_counter()
-        """When the head was read, and when the request was ready to run and began to queue."""
+        self.started_at = self.ready_at = perf_counter() if started_at is None else started_at
+        """When the request was read, and when it was ready to run and began to queue."""
         self.method = method if method in METHODS else OTHER
         self.request_id = request_id
         self.trace_id: str | None = None

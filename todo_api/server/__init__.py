@@ -1,7 +1,8 @@
 """gunicorn with uvicorn's worker, and the little that is ours.
 
 `master` starts and stops workers; `worker` runs the application; `protocol`, `head` and `cycle`
-speak HTTP/1.1. `connections` and `limits` bound connections, bytes and time of clients.
+speak HTTP/1.1. Requests wait at the `gate` for a slot. `connections` and `limits` bound
+connections, bytes and time of clients.
 """
 
 from todo_api.server.master import Server, serve

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from todo_api.http import INTERNAL_ERROR, PROBLEM_TYPES, SAFE_TYPE, Overloaded, render_problem
+from todo_api.errors import Overloaded
+from todo_api.http import INTERNAL_ERROR, PROBLEM_TYPES, SAFE_TYPE, render_problem
 from todo_api.observability import RequestRecord
+from todo_api.server.gate import QueuedRequest
 from todo_api.server.head import Headers
 
 if TYPE_CHECKING:
@@ -62,8 +64,12 @@ class _HeadWithBody:
 class Cycle(RequestResponseCycle):
     """A request and its reply."""
 
+    scope: Any
     connection: "HttpProtocol"
-    task: "asyncio.Task[None]"
+    task: "asyncio.Task[None] | None" = None
+    queued: QueuedRequest | None = None
+    """The request at the gate, if it waits or has waited there."""
+
     failure: Exception | None = None
     """What `receive` raises instead of the rest of the body."""
 
@@ -74,6 +80,36 @@ class Cycle(RequestResponseCycle):
     """Bytes that the reply holds until it is read."""
 
     _is_refused = False
+
+    def enter(self) -> None:
+        """Take the whole request to the gate, unless it was started before its body was there."""
+        if self.task is None:
+            self.queued = self.connection.gate.enter(self)
+
+    def leave(self) -> None:
+        """Note that the client has disconnected."""
+        if "record" in self.scope["state"]:
+            self.scope["state"]["record"].client_disconnected = True
+        elif self.queued and self.task is None and not self.response_complete:
+            self.connection.gate.leave(self.queued)
+
+    def start(self) -> None:
+        """Start the application."""
+        tasks = self.connection.tasks
+        self.task = self.connection.loop.create_task(self.run_asgi(self.connection.app))
+        tasks.add(self.task)
+        self.task.add_done_callback(tasks.discard)
+
+    def reply(self, status: int, head: bytes, body: bytes) -> None:
+        """Send a reply in place of the application, which was not started."""
+        self.response_started = self.response_complete = True
+        if self.transport.is_closing():
+            return
+        self.closes = self.connection.is_last or not self.keep_alive
+        fields = [*self.default_headers, *([(b"connection", b"close")] if self.closes else [])]
+        parts = [STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in fields), head, b"\r\n"]
+        self.transport.write(b"".join(parts if self.scope["method"] == "HEAD" else [*parts, body]))
+        self.on_response()
 
     async def run_asgi(self, app: Any) -> None:
         """Run the application. It may be cancelled when the client has disconnected."""

@@ -20,6 +20,7 @@ from todo_api.app import Observers, create_app, new_counters
 from todo_api.config import Config, cursor_secret
 from todo_api.observability import LogConfig, MetricsRecorder, RequestLog
 from todo_api.server.connections import Connections
+from todo_api.server.gate import AdmissionGate
 from todo_api.server.limits import RESERVE, ConnectionLimits
 from todo_api.server.protocol import HttpProtocol
 from todo_api.server.worker import STOP_SECONDS, Worker
@@ -140,6 +141,11 @@ class Server(BaseApplication):
         addresses = ClientAddresses(map(ipaddress.ip_network, config.trusted_proxies))
         HttpProtocol.table = Connections(limits, observers.active, addresses.peer)
         app = create_app(config, observers, self._known_logins)
+        HttpProtocol.gate = AdmissionGate(
+            app.admission, app.known_subject, observers.active, has_cors=bool(config.cors_origins)
+        )
+        for specification in app.specifications:
+            HttpProtocol.gate.add_api(specification)
         _freeze_memory()
         return app
 

@@ -11,11 +11,11 @@ from uuid import uuid4
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from todo_api.errors import Overloaded
 from todo_api.http import (
     BadRequest,
     HeaderFieldsTooLarge,
     NotImplementedByServer,
-    Overloaded,
     RequestTimeout,
     UriTooLong,
 )
@@ -23,6 +23,7 @@ from todo_api.observability import OTHER, RequestRecord
 from todo_api.server import limits
 from todo_api.server.connections import Connections, has_unread
 from todo_api.server.cycle import HIGH_WATER, Cycle, refusal
+from todo_api.server.gate import AdmissionGate
 from todo_api.server.head import FIRST_BYTE, PARSED_METHODS, REQUEST_LINE, Pieces, body_parser, framing, origin_form
 
 
@@ -31,6 +32,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     table: ClassVar[Connections]
     """The connections of this worker."""
+    gate: ClassVar[AdmissionGate]
 
     address: str | None = None
     since = 0.0
@@ -73,12 +75,9 @@ class HttpProtocol(HttpToolsProtocol):
         """End, and mark the running request as disconnected."""
         self.table.remove(self)
         self._rest = b""
-        self._mark_disconnected()
+        if self.cycle is not None:
+            self.cycle.leave()
         super().connection_lost(exc)
-
-    def _mark_disconnected(self) -> None:
-        if self.cycle is not None and "record" in self.scope["state"]:
-            self.scope["state"]["record"].client_disconnected = True
 
     def _wait_first(self) -> None:
         """Wait for the client from the next turn on, so new connections do not evict each other."""
@@ -120,6 +119,8 @@ class HttpProtocol(HttpToolsProtocol):
                     if self._between_requests:
                         break
                 start = self._parse(data, start)
+            if self.cycle is not None and not (self._between_requests or self._in_head or self.cycle.task):
+                self.cycle.start()  # its body is still to come
         except httptools.HttpParserCallbackError as error:
             if self._refusal is None:
                 self.logger.error("the protocol has failed", exc_info=error.__context__)
@@ -237,9 +238,6 @@ class HttpProtocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         self.cycle.connection = self
-        self.cycle.task = self.loop.create_task(self.cycle.run_asgi(self.app))
-        self.tasks.add(self.cycle.task)
-        self.cycle.task.add_done_callback(self.tasks.discard)
         self._began_at = self._wait()
         self._skips_body = has_body and self.parser.should_upgrade()
 
@@ -255,8 +253,9 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._between_requests = True
         super().on_message_complete()
-        if self._is_answering:
+        if self.cycle is not None and not self.cycle.response_complete:
             self.table.waiting.pop(self, None)
+            self.cycle.enter()
 
     def on_response_complete(self) -> None:
         """Continue with the next request, which may have arrived already."""
@@ -369,7 +368,7 @@ class HttpProtocol(HttpToolsProtocol):
         record = state.get("record")
         if record is None:
             record = RequestRecord(OTHER, uuid4().hex, None, self.table.observers)
-            if cycle is not None:
+            if cycle is not None and cycle.task:
                 cycle.task.cancel()  # it has not started
         self.transport.write(
             refusal(error, record, self.server_state.default_headers, with_body=self._method != b"HEAD")

@@ -8,8 +8,8 @@ from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from todo_api.errors import TaskApiError, Unavailable
-from todo_api.http import Overloaded, RateLimited
+from todo_api.errors import Overloaded, TaskApiError, Unavailable
+from todo_api.http import RateLimited
 from todo_api.observability import RequestRecord
 from todo_api.throttling.client_address import ClientAddresses
 from todo_api.throttling.counters import MAX_KEYS, LocalCounters

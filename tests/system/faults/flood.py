@@ -1,8 +1,9 @@
 """Requests to the service, as many as a plan says: `python -m tests.system.faults.flood PLAN`. Prints what came back, as JSON.
 
-The plan: `port`, `texts` (the requests, sent in turn), and either `stages`, each a number of seconds and of requests a second, sent
-whatever becomes of earlier ones, or `connections` and `seconds`: each connection sends again at once when it has its reply.
-Latencies count from when a request was due.
+The plan: `port`, `texts` (the requests, sent in turn), `addresses` (of the loopback that it sends from, one by default), and either
+`stages`, each a number of seconds and of requests a second, sent whatever becomes of earlier ones, or `connections` and
+`seconds`: each connection sends again at once when it has its reply.
+Latencies count from when a request was sent, or began to connect. How late that was is told apart: it is this program's delay.
 """
 
 import asyncio
@@ -86,6 +87,7 @@ class Stage:
         self.accepted: list[float] = []
         self.refused: list[float] = []
         self.each: list[tuple[float, float, str]] = []
+        self.delays: list[float] = []
 
     def count(self, outcome: int | str, due: float, seconds: float) -> None:
         self.outcomes[str(outcome)] += 1
@@ -100,6 +102,7 @@ class Stage:
             "outcomes": dict(self.outcomes),
             "accepted": _percentiles(self.accepted),
             "refused": _percentiles(self.refused),
+            "delays": _percentiles(self.delays),
             "each": sorted(self.each) if len(self.each) <= LISTED else [],
         }
 
@@ -117,6 +120,7 @@ class Flood:
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._port: int = plan["port"]
+        self._addresses = cycle([f"127.0.0.{number + 1}" for number in range(plan.get("addresses", 1))])
         self._texts = cycle([text.encode() for text in plan["texts"]])
         self._free: deque[Caller] = deque()
         self._stages: dict[Caller, Stage] = {}
@@ -138,11 +142,15 @@ class Flood:
             self._open -= 1
         return None
 
+    async def _begin(self, done: Done) -> Caller:
+        """A new connection, from the next of the addresses."""
+        loop, address = asyncio.get_running_loop(), (next(self._addresses), 0)
+        return (await loop.create_connection(lambda: Caller(done), "127.0.0.1", self._port, local_addr=address))[1]
+
     async def _connect(self) -> Caller:
         self._open += 1
         try:
-            loop = asyncio.get_running_loop()
-            return (await loop.create_connection(lambda: Caller(self._done), "127.0.0.1", self._port))[1]
+            return await self._begin(self._done)
         except OSError:
             self._open -= 1
             raise
@@ -171,11 +179,12 @@ class Flood:
             told.append(stage)
             while (now := time.perf_counter() - began) < seconds:
                 while sent < now * rate:
-                    due, caller = began + sent / rate, self._ready()
+                    sent_at, caller = time.perf_counter(), self._ready()
+                    stage.delays.append(sent_at - began - sent / rate)
                     if caller:
-                        self._send(caller, stage, due)
+                        self._send(caller, stage, sent_at)
                     else:
-                        task = asyncio.ensure_future(self._on_another(stage, due))
+                        task = asyncio.ensure_future(self._on_another(stage, sent_at))
                         tasks.add(task)
                         task.add_done_callback(tasks.discard)
                     sent += 1
@@ -207,7 +216,7 @@ class Flood:
 
         async def begin() -> None:
             with suppress(OSError):
-                _, caller = await loop.create_connection(lambda: Caller(again), "127.0.0.1", self._port)
+                caller = await self._begin(again)
                 caller.send(next(self._texts), time.perf_counter())
 
         await asyncio.gather(*(begin() for _ in range(connections)))

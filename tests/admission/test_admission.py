@@ -4,26 +4,16 @@ import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
-from selectors import SelectSelector
 from typing import Any
 
 import pytest
 
-from todo_api.http.admission import ANONYMOUS, AdmissionControl
-from todo_api.http.errors import Overloaded
+from tests.support.clock import Clock
+from todo_api.admission import ANONYMOUS, AdmissionControl
+from todo_api.errors import Overloaded
 
 LIMIT = 0.2
 ADA, BOB, EVE = "ada", "bob", "eve"
-
-
-class Clock(SelectSelector):
-    """A selector that lets time pass in place of waiting."""
-
-    now = 1000.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        self.now += timeout or 0.0
-        return super().select(0)
 
 
 class Requests:
@@ -31,9 +21,7 @@ class Requests:
 
     def __init__(self, slots: int) -> None:
         self.clock = Clock()
-        self.loop = asyncio.SelectorEventLoop(self.clock)
-        self.loop.time = lambda: self.clock.now  # type: ignore[method-assign]  # the time is the clock's
-        self.loop._clock_resolution = 1e-9  # type: ignore[attr-defined]  # else it takes what is due soon for due
+        self.loop = self.clock.new_loop()
         self.admission = AdmissionControl(slots, LIMIT, lambda: self.clock.now)
         self.begun: list[str] = []
         self.refused: dict[str, float] = {}
@@ -130,6 +118,22 @@ def test_wait_is_refused_at_the_limit_and_not_before() -> None:
         sent.pass_time(LIMIT)
         assert sent.refused == {"bob 1": began + LIMIT, "eve 1": began + 1.5 * LIMIT}
         assert sent.begun == ["ada 1"]
+
+
+def test_timer_that_is_early_refuses_nobody_early() -> None:
+    with requests(1) as sent:
+        began, call_later = sent.clock.now, sent.loop.call_later
+
+        def early(delay: float, *call: Any) -> asyncio.TimerHandle:
+            return call_later(0.99 * delay, *call)
+
+        sent.loop.call_later = early  # type: ignore[assignment, method-assign]  # uvloop's are early, too
+        sent.send("ada 1", "bob 1")
+        sent.loop.call_later = call_later  # type: ignore[method-assign]  # the time passes as it does
+        sent.pass_time(0.995 * LIMIT)
+        assert sent.refused == {}
+        sent.pass_time(LIMIT)
+        assert sent.refused["bob 1"] == pytest.approx(began + LIMIT, abs=0.001)
 
 
 def test_wait_counts_from_when_the_request_was_read() -> None:

@@ -1,0 +1,179 @@
+"""Admission control: a queue with a deadline in front of the database.
+
+A request takes a slot, or waits for one, in order, and is refused once it has waited for the queue limit.
+It is never refused earlier: the wait is what paces clients that retry at once.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from time import perf_counter
+
+from todo_api.errors import Overloaded
+
+ANONYMOUS = ""
+"""The user of requests without a user. They share its slots, so strangers cannot take them all."""
+
+EARLY = 0.0001
+"""Seconds by which a refusal may be early at most."""
+
+
+class Waiter:
+    """A request in the queue. Either `grant` or `refuse` is called, once."""
+
+    timer: asyncio.TimerHandle
+    deadline = 0.0
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+
+    def is_cancelled(self) -> bool:
+        """Return whether nobody waits any more."""
+        return False
+
+    def grant(self) -> None:
+        """Continue with a slot, which is taken for the user."""
+        raise NotImplementedError
+
+    def refuse(self) -> None:
+        """Continue without a slot: the deadline has passed."""
+        raise NotImplementedError
+
+
+class AdmissionControl:
+    """Slots of one event loop. No user holds all of them, nor more than half while others wait."""
+
+    def __init__(self, slots: int = 8, queue_limit: float = 0.15, clock: Callable[[], float] = perf_counter) -> None:
+        """`queue_limit` and `clock` are in seconds."""
+        self._slots = self._free = slots
+        self._share = max(1, slots // 2)
+        self._queue_limit, self.clock = queue_limit, clock
+        self._held: Counter[str] = Counter()
+        self._waiting: dict[Waiter, None] = {}
+
+    async def acquire(self, user: str, since: float, reservation: "Reservation | None" = None) -> None:
+        """Take a slot. Raise Overloaded at the queue limit after `since`, when it was read."""
+        if (reservation and reservation.claim(user)) or self.try_take(user):
+            return
+        waiter = _WaitingTask(user)
+        self.enqueue(waiter, since)
+        try:
+            if not await waiter.granted:  # a result: throwing an exception into a deep coroutine costs more
+                raise Overloaded
+        except asyncio.CancelledError:
+            if not waiter.granted.cancelled() and waiter.granted.result():
+                self.release(user)  # the slot was granted just before the cancellation
+            raise
+        finally:
+            self.withdraw(waiter)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits and more than the last slot is free."""
+        return self._free > 1 and not self._waiting
+
+    def try_take(self, user: str) -> bool:
+        """Take a slot if one is free. A user with half of the slots does not get the last one."""
+        is_free = self._free > 1 or (self._free == 1 and self._held[user] < self._share)
+        if is_free:
+            self._take(user)
+        return is_free
+
+    def enqueue(self, waiter: Waiter, since: float) -> None:
+        """Add a request to the queue. It is refused at the queue limit after `since`."""
+        waiter.deadline = since + self._queue_limit
+        self._waiting[waiter] = None
+        self._set_timer(waiter)
+
+    def withdraw(self, waiter: Waiter) -> None:
+        """Remove a request from the queue, if it is there."""
+        if waiter in self._waiting:
+            del self._waiting[waiter]
+            waiter.timer.cancel()
+
+    def _set_timer(self, waiter: Waiter) -> None:
+        delay = waiter.deadline - self.clock()
+        waiter.timer = asyncio.get_running_loop().call_later(delay, self._expire, waiter)
+
+    def _expire(self, waiter: Waiter) -> None:
+        if waiter.deadline - self.clock() > EARLY:
+            self._set_timer(waiter)  # uvloop's timers are up to a millisecond and a half early
+        else:
+            del self._waiting[waiter]
+            waiter.refuse()
+
+    def transfer(self, holder: str, user: str) -> bool:
+        """Make a slot of `holder` one of `user`, unless that user has half of the slots."""
+        fits = self._held[user] < self._share
+        if fits:
+            self._drop(holder)
+            self._take(user)
+        return fits
+
+    def release(self, user: str) -> None:
+        """Hand the slot to a waiter: the first with less than half, else the first of all.
+
+        The last free slot goes to a waiter with less than half only.
+        """
+        self._drop(user)
+        chosen = self._first(self._share) or (self._first(self._slots) if self._free > 1 else None)
+        if chosen:
+            self._take(chosen.user)
+            self.withdraw(chosen)
+            chosen.grant()
+
+    def _take(self, user: str) -> None:
+        self._free -= 1
+        self._held[user] += 1
+
+    def _drop(self, user: str) -> None:
+        self._free += 1
+        self._held[user] -= 1
+        if not self._held[user]:
+            del self._held[user]  # users come and go
+
+    def _first(self, most: int) -> Waiter | None:
+        """Return the longest waiter whose user holds fewer slots than `most`."""
+        return next((each for each in self._waiting if self._held[each.user] < most and not each.is_cancelled()), None)
+
+
+class _WaitingTask(Waiter):
+    """A task in the queue."""
+
+    def __init__(self, user: str) -> None:
+        super().__init__(user)
+        self.granted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def is_cancelled(self) -> bool:
+        return self.granted.done()
+
+    def grant(self) -> None:
+        self.granted.set_result(True)
+
+    def refuse(self) -> None:
+        if not self.granted.done():
+            self.granted.set_result(False)
+
+
+class Reservation:
+    """A slot taken for a request before it is known whether it needs one, and whose it is."""
+
+    def __init__(self, admission: AdmissionControl, user: str) -> None:
+        self._admission = admission
+        self._user: str | None = user
+
+    def claim(self, user: str) -> bool:
+        """Make the slot the user's. Return whether that could be: it is released otherwise."""
+        if self._user is None:
+            return False
+        holder, self._user = self._user, None
+        if holder == user or self._admission.transfer(holder, user):
+            return True
+        self._admission.release(holder)
+        return False
+
+    def cancel(self) -> None:
+        """Release the slot, unless it was claimed."""
+        if self._user is not None:
+            holder, self._user = self._user, None
+            self._admission.release(holder)
