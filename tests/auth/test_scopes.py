@@ -1,19 +1,18 @@
-"""Scopes: what the contract, the README and the service say of each operation is the same. `test_isolation.py` tries what each opens."""
+"""Scopes: the contract, the documentation and the service say the same of each operation. `test_isolation.py` tries what each opens."""
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.client import Client
+from tests.support.pages import read
 from tests.support.users import User
 from todo_api import contract
 from todo_api.models import KEY_SCOPES
 
 ACCOUNT = "/api/v1/me/account"
-README = Path(__file__).parents[2] / "README.md"
 CREDENTIALS = "credentials"
 READS = {"tasks:read", "account"}
 
@@ -39,8 +38,10 @@ def with_key(user: User) -> Callable[..., Client]:
     return make
 
 
-def test_readme_names_every_operation_beside_the_scopes_it_needs() -> None:
-    table = re.findall(r"^\| (`[a-z`:, ]+?)(?:, which no key has)? \| (`\w+`.*?) \|$", README.read_text(), re.MULTILINE)
+def test_api_keys_page_names_every_operation_beside_the_scopes_it_needs() -> None:
+    table = re.findall(
+        r"^\| (`[a-z`:, ]+?)(?:, which no key has)? \| (`\w+`.*?) \|$", read("docs/api-keys.md"), re.MULTILINE
+    )
     told = {
         operation: " ".join(re.findall(r"`([a-z:]+)`", scopes))
         for scopes, opened in table

@@ -160,7 +160,7 @@ def test_backup_into_no_folder_says_so(source: EmbeddedServer, folder: Path) -> 
         backed_up(source, folder)
 
 
-def test_readme_is_right_that_the_owner_cannot_dump(source: EmbeddedServer) -> None:
+def test_documentation_is_right_that_the_owner_cannot_dump(source: EmbeddedServer) -> None:
     command = [source._programs / "pg_dump", "--format=custom", "--file=/dev/null", source.url]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1

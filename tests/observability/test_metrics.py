@@ -213,8 +213,8 @@ def test_alerts_and_dashboard_name_metrics_that_exist(live: Live) -> None:
     assert named - known == set()
 
 
-def test_operations_page_names_every_metric_that_exists(live: Live) -> None:
+def test_observability_page_names_every_metric_that_exists(live: Live) -> None:
     text = live.request("GET", "/metrics").body.decode()
-    page = (DOCS / "operations.md").read_text(encoding="utf-8")
+    page = (DOCS / "observability.md").read_text(encoding="utf-8")
     families = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE todo_api_")}
     assert [name for name in families if f"`{name}`" not in page] == []

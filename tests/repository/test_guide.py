@@ -1,4 +1,4 @@
-"""The guide does what it says: its examples are run in its own order, and print what stands under them."""
+"""The guide and the pages that go on from it do what they say: each example prints what stands under it."""
 
 import asyncio
 import io
@@ -18,11 +18,12 @@ import pytest
 
 from tests.support.credentials import SECRET
 from tests.support.live import COMMAND, Live
+from tests.support.pages import BLOCK, read
 from todo_api import contract
 
-DOCS = Path(__file__).parents[2] / "docs"
-GUIDE = (DOCS / "guide.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+GUIDE = "\n".join(read(f"docs/{name}.md") for name in ("guide", "accounts", "api-keys", "retries", "agents"))
+"""The pages as one, in the order in which they use what the ones before left behind."""
+
 ADDRESS = "http://localhost:8000"
 END = "-- end of the example --\n"
 
@@ -48,11 +49,11 @@ EXAMPLES = _examples()
 
 
 class Shell:
-    """One bash, which stops at the first command that fails, and in any case after a minute."""
+    """One bash, which stops at the first command that fails, and in any case after ten minutes."""
 
     def __init__(self, folder: Path) -> None:
         self._process = subprocess.Popen(
-            ["timeout", "60", "bash", "-euo", "pipefail"],
+            ["timeout", "600", "bash", "-euo", "pipefail"],
             cwd=folder,
             env={"PATH": os.environ["PATH"]},
             stdin=subprocess.PIPE,
@@ -67,8 +68,12 @@ class Shell:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{code}\necho '{END.strip()}'\n")
-        lines = list(iter(self._process.stdout.readline, END))
-        return "".join(lines)
+        lines = []
+        for line in self._process.stdout:
+            if line == END:
+                return "".join(lines)
+            lines.append(line)
+        pytest.fail(f"The shell ended in the midst of an example:\n{code}\n{''.join(lines)}")
 
     def close(self) -> None:
         self._process.communicate(timeout=10)
@@ -109,7 +114,7 @@ def run(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 def _runnable() -> Iterator[Any]:
-    headings = [(match.start(), match[1]) for match in re.finditer(r"^## (.*)$", GUIDE, re.MULTILINE)]
+    headings = [(match.start(), match[1]) for match in re.finditer(r"^##? (.*)$", GUIDE, re.MULTILINE)]
     for example in EXAMPLES:
         if example.language in ("bash", "python"):
             under = [title for start, title in headings if start < GUIDE.index(example.code)][-1]
@@ -180,23 +185,3 @@ def test_retry_table_has_every_operation_on_tasks_and_accounts_that_may_be_sent_
     rows = re.findall(r"^\| (`.*?) \|", GUIDE, re.MULTILINE)
     methods = {method.upper() for item in contract.load(contract.TASK_API)["paths"].values() for method in item}
     assert set(re.findall(r"[A-Z]{3,}", " ".join(rows))) == methods - {"PARAMETERS"}
-
-
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
-def test_links_of_the_documentation_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    broken = []
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        name, _, heading = target.partition("#")
-        if "://" in name:
-            continue
-        file = page.parent / name if name else page
-        if not file.exists() or (heading and heading not in _headings(file)):
-            broken.append(target)
-    assert broken == []
-
-
-def _headings(file: Path) -> set[str]:
-    """The anchors of a page, as GitHub makes them."""
-    titles = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

@@ -20,7 +20,7 @@ from todo_api.embedded import EmbeddedServer
 from todo_api.embedded import backup as backups
 from todo_api.provisioning import epochs, migrations
 
-README = Path(__file__).parents[2] / "README.md"
+BACKUPS = Path(__file__).parents[2] / "docs" / "backups.md"
 TASKS = "/api/v1/me/tasks"
 ACCOUNT = f'{{"email": "ada@example.com", "password": "{PASSWORD}"}}'.encode()
 
@@ -171,11 +171,11 @@ def test_restore_that_fails_leaves_the_data_as_they_were(source: EmbeddedServer,
         assert execute(server.url, "SELECT count(*) FROM pg_database WHERE datname LIKE 'todo_%'") == [(0,)]
 
 
-def test_readme_commands_for_your_own_postgresql_keep_everything(
+def test_documented_commands_for_your_own_postgresql_keep_everything(
     source: EmbeddedServer, server: EmbeddedServer, folder: Path
 ) -> None:
-    """Two servers: rows, schema and rights of the one are in the other, and the dump's role is as the README makes it."""
-    text = README.read_text(encoding="utf-8").partition("## Backups\n")[2].partition("\n## ")[0]
+    """Two servers: rows, schema and rights of the one are in the other, and the dump's role is as the page makes it."""
+    text = BACKUPS.read_text(encoding="utf-8")
     (role,) = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
     own, moved = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
     role = role.replace("tasks_backup", f"tasks_backup_{os.getpid()}")

@@ -15,13 +15,13 @@ from todo_api.tasks import statements
 from todo_api.tasks.service import TaskService
 
 SCRATCH = {
-    "due_on": (Date, "date", "2026-11-28"),
-    "flagged": (Boolean, "boolean", True),
-    "rank": (Integer, "integer", 3),
-    "due_at": (lambda: DateTime(timezone=True), "timestamptz", "2026-11-28T10:00:00Z"),
-    "parent": (Uuid, "uuid", "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"),
+    "probe_date": (Date, "date", "2026-11-28"),
+    "probe_flag": (Boolean, "boolean", True),
+    "probe_number": (Integer, "integer", 3),
+    "probe_time": (lambda: DateTime(timezone=True), "timestamptz", "2026-11-28T10:00:00Z"),
+    "probe_id": (Uuid, "uuid", "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"),
 }
-"""Columns that a task might get: their types, and what JSON has for a value."""
+"""Columns of every kind that a task might get, by names that no feature takes: type and JSON value."""
 
 
 @pytest.fixture

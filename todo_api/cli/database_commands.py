@@ -36,7 +36,7 @@ def _told() -> Iterator[None]:
     except Unavailable as error:
         if missing := re.search('database "([^"]+)" does not exist', str(error)):
             raise CommandError(
-                f"the database {missing[1]} does not exist: CREATE DATABASE {missing[1]}, with an owner, as the README says."
+                f"the database {missing[1]} does not exist: CREATE DATABASE {missing[1]}, with an owner, as docs/database.md says."
             ) from error
         raise CommandError(f"the database does not answer ({error}). Check DATABASE_URL.") from error
     except (psycopg2.Error, DBAPIError) as error:
@@ -138,7 +138,9 @@ def _embedded_folder(way: str) -> Path:
     config = loaded()
     warn_of_unknown_settings()
     if config.database_url:
-        raise CommandError(f"DATABASE_URL is set, and this is for the embedded database: {way}, as the README says.")
+        raise CommandError(
+            f"DATABASE_URL is set, and this is for the embedded database: {way}, as docs/backups.md says."
+        )
     return config.data_dir / "postgresql"
 
 

@@ -14,7 +14,9 @@ from todo_api.cli import commands
 from todo_api.config import ConfigurationError
 from todo_api.contract import ContractError
 
-SETTINGS = "Settings come from the environment and from a .env file in the working folder; the README lists them."
+SETTINGS = (
+    "Settings come from the environment and from a .env file in the working folder; docs/configuration.md lists them."
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """Generates three clients from the contract, type-checks two, and uses all of them against the running service: `make clients`.
 
-What the README shows of each is taken from the README and run, with nothing changed but the address. Everything is made in
+What docs/clients.md shows of each is taken from there and run, with nothing changed but the address. Everything is made in
 `build/clients`, in environments of its own.
 """
 
@@ -24,9 +24,9 @@ HERE = Path(__file__).parent
 BUILD = ROOT / "build" / "clients"
 CONTRACT = BUILD / "task-api.yaml"
 NODE = ROOT / "node_modules" / ".bin"
-README_ADDRESS = "http://localhost:8000"
-README_BLOCK = re.compile(r"^```(python|typescript)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-README_LINES = 10
+DOCUMENTED_ADDRESS = "http://localhost:8000"
+DOCUMENTED_BLOCK = re.compile(r"^```(python|typescript)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCUMENTED_LINES = 10
 ADA = {"email": "ada@example.com", "password": "correct horse battery staple"}
 
 
@@ -58,18 +58,20 @@ def environment(name: str) -> Path:
     return folder / "bin"
 
 
-def readme_programs() -> dict[str, str]:
-    """The programs of the README by what they import, ten lines each at most."""
-    blocks = [code for _, code in README_BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))]
+def documented_programs() -> dict[str, str]:
+    """The programs of docs/clients.md by what they import, ten lines each at most."""
+    blocks = [code for _, code in DOCUMENTED_BLOCK.findall((ROOT / "docs" / "clients.md").read_text(encoding="utf-8"))]
     found = {}
     for package in ("task_api_client", "openapi-fetch", "task_api"):
         (found[package],) = (code for code in blocks if re.search(rf"from [\"']?{package}[\"']?[ .;]", code))
-        if len(found[package].splitlines()) > README_LINES or README_ADDRESS not in found[package]:
-            sys.exit(f"The README's program for {package} has more than {README_LINES} lines, or no {README_ADDRESS}.")
+        if len(found[package].splitlines()) > DOCUMENTED_LINES or DOCUMENTED_ADDRESS not in found[package]:
+            sys.exit(
+                f"The documented program for {package} has more than {DOCUMENTED_LINES} lines, or no {DOCUMENTED_ADDRESS}."
+            )
     return found
 
 
-def python_client(readme: str) -> None:
+def python_client(documented: str) -> None:
     """openapi-python-client: generated without a warning, and the programs with it strictly typed."""
     tools, folder = environment("python"), BUILD / "python"
     folder.mkdir(exist_ok=True)
@@ -78,12 +80,12 @@ def python_client(readme: str) -> None:
         *("--output-path", folder / "task_api_client", "--fail-on-warning"),
         PATH=f"{tools}{os.pathsep}{os.environ['PATH']}",
     )
-    (folder / "readme.py").write_text(readme, encoding="utf-8")
+    (folder / "documented.py").write_text(documented, encoding="utf-8")
     shutil.copy(HERE / "lifecycle.py", folder)
-    run(tools / "mypy", "--strict", "--cache-dir", "cache", "readme.py", "lifecycle.py", cwd=folder)
+    run(tools / "mypy", "--strict", "--cache-dir", "cache", "documented.py", "lifecycle.py", cwd=folder)
 
 
-def typescript_client(readme: str) -> None:
+def typescript_client(documented: str) -> None:
     """openapi-typescript with openapi-fetch: the programs compiled with --strict."""
     folder = BUILD / "typescript"
     folder.mkdir(exist_ok=True)
@@ -91,13 +93,13 @@ def typescript_client(readme: str) -> None:
     (folder / "redocly.yaml").write_text("extends: [minimal]\n", encoding="utf-8")
     (folder / "package.json").write_text('{"type": "module"}\n', encoding="utf-8")
     run(NODE / "openapi-typescript", CONTRACT, "-o", folder / "task-api.d.ts", "--redocly", folder / "redocly.yaml")
-    (folder / "readme.ts").write_text(readme, encoding="utf-8")
+    (folder / "documented.ts").write_text(documented, encoding="utf-8")
     for name in ("lifecycle.ts", "tsconfig.json"):
         shutil.copy(HERE / name, folder)
     run(NODE / "tsc", "--project", folder)
 
 
-def generator_client(readme: str) -> None:
+def generator_client(documented: str) -> None:
     """OpenAPI Generator, for Python."""
     tools, folder = environment("generator"), BUILD / "generator"
     (jar,) = tools.parent.glob("lib/python*/site-packages/openapi_generator_cli/openapi-generator.jar")
@@ -105,7 +107,7 @@ def generator_client(readme: str) -> None:
         *("java", "-jar", jar, "generate", "--input-spec", CONTRACT, "--generator-name", "python"),
         *("--package-name", "task_api", "--output", folder),
     )
-    (folder / "readme.py").write_text(readme, encoding="utf-8")
+    (folder / "documented.py").write_text(documented, encoding="utf-8")
     shutil.copy(HERE / "keys.py", folder)
 
 
@@ -116,13 +118,13 @@ def use(url: str) -> None:
         ("typescript", ["node"], "out/lifecycle.js"),
         ("generator", [BUILD / "venv-generator" / "bin" / "python"], "keys.py"),
     ):
-        readme = "out/readme.js" if name == "typescript" else "readme.py"
-        path = BUILD / name / readme
-        path.write_text(path.read_text(encoding="utf-8").replace(README_ADDRESS, url), encoding="utf-8")
+        documented = "out/documented.js" if name == "typescript" else "documented.py"
+        path = BUILD / name / documented
+        path.write_text(path.read_text(encoding="utf-8").replace(DOCUMENTED_ADDRESS, url), encoding="utf-8")
         before = titles(url)
-        run(*program, readme, cwd=BUILD / name)
+        run(*program, documented, cwd=BUILD / name)
         if titles(url) != ["Buy milk", *before]:
-            sys.exit(f"The README's program for {name} created no task: {titles(url)}")
+            sys.exit(f"The documented program for {name} created no task: {titles(url)}")
         run(*program, lifecycle, f"{url}/api/v1", cwd=BUILD / name)
 
 
@@ -138,12 +140,12 @@ def main() -> None:
     began = time.monotonic()
     BUILD.mkdir(parents=True, exist_ok=True)
     CONTRACT.write_bytes(contract.as_yaml(contract.TASK_API))
-    readme = readme_programs()
+    documented = documented_programs()
     with ThreadPoolExecutor(3) as pool:
         made = [
-            pool.submit(python_client, readme["task_api_client"]),
-            pool.submit(typescript_client, readme["openapi-fetch"]),
-            pool.submit(generator_client, readme["task_api"]),
+            pool.submit(python_client, documented["task_api_client"]),
+            pool.submit(typescript_client, documented["openapi-fetch"]),
+            pool.submit(generator_client, documented["task_api"]),
         ]
         for client in made:
             client.result()
@@ -151,9 +153,9 @@ def main() -> None:
         live.ready()
         requests.post(f"{live.origin}/api/v1/auth/register", json=ADA, timeout=20).raise_for_status()
         use(live.origin)
-    print("openapi-python-client: types are strict, the README's program, keys with an end and a life of tasks ran.")
-    print("openapi-typescript, openapi-fetch: types are strict, the README's program, keys and a life of tasks ran.")
-    print("openapi-generator: the README's program and keys with an end ran.")
+    print("openapi-python-client: types are strict, the documented program, keys with an end and a life of tasks ran.")
+    print("openapi-typescript, openapi-fetch: types are strict, the documented program, keys and a life of tasks ran.")
+    print("openapi-generator: the documented program and keys with an end ran.")
     print(f"Three clients in {time.monotonic() - began:.0f} s.")
 
 

@@ -1,4 +1,4 @@
-"""Every seeded edit is judged right, and docs/contract.md says so: `make contract-diff` runs this; no part of the plain test run,
+"""Every seeded edit is judged right, and docs/contract-checks.md says so: `make contract-diff` runs this; no part of the plain test run,
 since it needs Node. `python -m tests.contract.tools.check_edits` writes the table anew."""
 
 import copy
@@ -12,7 +12,7 @@ from tests.contract.tools.edits import EDITS, Edit
 from tests.contract.tools.impact import ROOT, Change, Document, Impact, changes, impact
 from todo_api import contract as contracts
 
-POLICY = ROOT / "docs" / "contract.md"
+POLICY = ROOT / "docs" / "contract-checks.md"
 START, END = "<!-- The seeded edits, from the run -->\n", "<!-- End of the seeded edits -->\n"
 BASE = Version(1, 0, 0)
 

@@ -1,4 +1,4 @@
-"""Edits of the contract, each with what it asks of clients. `check_edits.py` has each of them judged; docs/contract.md has the result."""
+"""Edits of the contract, each with what it asks of clients. `check_edits.py` has each judged; docs/contract-checks.md has the result."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
