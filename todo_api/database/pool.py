@@ -22,7 +22,7 @@ from todo_api.database.connection import (
     IN_USE,
     POOL_TIMEOUT,
     TAKE_SETTINGS,
-    UUID_TEXT,
+    TYPES,
     ConnectBackoff,
     DatabaseTimeout,
     options,
@@ -81,7 +81,8 @@ class Connection:
                 cursor.execute(TAKE_SETTINGS, {"session": raw.info.backend_pid})
                 await self._poll(raw)
                 self.has_settings = cursor.fetchone()[0]
-                psycopg2.extensions.register_type(UUID_TEXT, raw)
+                for kind in TYPES:
+                    psycopg2.extensions.register_type(kind, raw)
             except BaseException:
                 raw.close()
                 raise
