@@ -204,7 +204,7 @@ def _middlewares(
         Routing,
         SecurityMiddleware,
         *throttling.user_middlewares,
-        partial(Validation, body_timeout=config.body_timeout),
+        Validation,
         *throttling.login_middlewares,
         partial(HandlerDispatch, admission=admission, read_usage=database.spent),
     ]

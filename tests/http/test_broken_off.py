@@ -1,40 +1,18 @@
-"""Requests and replies that break off: a body whose time is over, and an error after the reply has begun."""
+"""Replies that break off: an error after the reply has begun."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from todo_api.errors import NotFound, Violation
-from todo_api.http.body import Body
-from todo_api.http.errors import RequestTimeout
+from todo_api.errors import NotFound
 from todo_api.http.problems import Problems
 
-BODY = {"content": {"application/json": {"schema": {"type": "object"}}}}
 SCOPE = {"type": "http", "headers": [(b"content-type", b"application/json")], "state": {"request_id": "1"}}
 
 
 class SomethingElse(Exception):
     """A fault of ours."""
-
-
-def test_body_whose_last_piece_comes_as_its_time_ends_is_late() -> None:
-    """Both are there in one turn of the event loop, and the time was over first."""
-
-    async def read() -> Any:
-        loop = asyncio.get_running_loop()
-        piece: asyncio.Future[Message] = loop.create_future()
-
-        async def receive() -> Message:
-            loop.call_soon(piece.set_result, {"type": "http.request", "body": b"{}"})
-            return await piece
-
-        violations: list[Violation] = []
-        return await Body(BODY, [], 0, is_patch=False).read(SCOPE, receive, violations)
-
-    with pytest.raises(RequestTimeout):
-        asyncio.run(read())
 
 
 @pytest.mark.parametrize("error", [NotFound(), SomethingElse()], ids=["known", "unknown"])

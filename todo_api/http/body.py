@@ -1,6 +1,5 @@
 """JSON request bodies: size limit, strict parsing, validation by the contract."""
 
-import asyncio
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +12,6 @@ from todo_api.errors import Violation
 from todo_api.http.errors import (
     MalformedJson,
     PayloadTooLarge,
-    RequestTimeout,
     UnsupportedContentCoding,
     UnsupportedMediaType,
 )
@@ -28,20 +26,19 @@ MAX_DEPTH = 100
 class Body:
     """The JSON body of one operation."""
 
-    def __init__(self, definition: dict[str, Any], also: list[str], seconds: float, *, is_patch: bool) -> None:
+    def __init__(self, definition: dict[str, Any], also: list[str], *, is_patch: bool) -> None:
         """`definition` is the contract's `requestBody`, `also` are further accepted media types."""
         ((media_type, content),) = definition["content"].items()
         self._media_types = MediaTypes(tuple(dict.fromkeys([media_type, *also])))
         self._is_patch = is_patch
         self._required = definition.get("required", False)
         self._rules = Rules(content["schema"])
-        self._seconds = seconds
 
     async def read(self, scope: Scope, receive: Receive, violations: list[Violation]) -> Any:
         """Return the parsed body, None if there is none. Append its violations to `violations`.
 
-        Raise UnsupportedMediaType, UnsupportedContentCoding, PayloadTooLarge, MalformedJson or
-        RequestTimeout.
+        Raise UnsupportedMediaType, UnsupportedContentCoding, PayloadTooLarge, MalformedJson, and
+        RequestTimeout, by the server.
         """
         lengths, types, codings = [], [], []
         for name, value in scope["headers"]:
@@ -51,11 +48,7 @@ class Body:
                 lengths.append(value)
             elif name == b"content-encoding":
                 codings.append(value)
-        try:
-            async with asyncio.timeout(self._seconds):
-                content = await _receive(receive, lengths)
-        except TimeoutError as error:
-            raise RequestTimeout from error
+        content = await _receive(receive, lengths)
         if not content and not types:
             self._check_absent(violations)
             return None

@@ -38,7 +38,7 @@ def check_contract(root: Path) -> None:
 def _compile(specification: CompiledSpecification, path: str, method: str) -> str:
     """Compile an operation and return its operationId."""
     operation = OpenAPIOperation.from_spec(specification, path=path, method=method, resolver=TagResolver())
-    announce_deprecation(ValidatedOperation(_no_app, operation, 0), operation._operation)
+    announce_deprecation(ValidatedOperation(_no_app, operation), operation._operation)
     unknown = {name for requirement in operation.security for name in requirement} - {*operation.security_schemes}
     if unknown:
         raise ValueError(f"{operation.operation_id}: components/securitySchemes lacks {', '.join(sorted(unknown))}")

@@ -23,14 +23,14 @@ ARGUMENTS = "task_api_arguments"
 class ValidatedOperation:
     """An operation with its required scope, parameters and body."""
 
-    def __init__(self, next_app: ASGIApp, operation: AbstractOperation, body_timeout: float) -> None:
+    def __init__(self, next_app: ASGIApp, operation: AbstractOperation) -> None:
         self._next_app = next_app
         self._required_scope = RequiredScope(operation)
         self._parameters = Parameters(operation.parameters)
         definition = operation.request_body
         also = operation._operation.get("x-accept-patch", [])
         is_patch = operation.method.lower() == "patch"
-        self._body = Body(definition, also, body_timeout, is_patch=is_patch) if definition else None
+        self._body = Body(definition, also, is_patch=is_patch) if definition else None
         _check_signature(operation, self._parameters.arguments | ({"body"} if definition else set()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,28 +63,20 @@ def _check_signature(operation: AbstractOperation, offered: set[str]) -> None:
 class ValidationAPI(RoutedAPI[App]):
     """The operations of one contract."""
 
-    def __init__(self, *args: Any, body_timeout: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._body_timeout = body_timeout
         self.add_paths()
 
     def make_operation(self, operation: AbstractOperation) -> App:
         """Return the compiled operation."""
-        return announce_deprecation(
-            ValidatedOperation(self.next_app, operation, self._body_timeout), operation._operation
-        )
+        return announce_deprecation(ValidatedOperation(self.next_app, operation), operation._operation)
 
 
 class Validation(RoutedMiddleware[ValidationAPI]):
     """Validates requests. Connexion's own middleware builds its validators per request."""
 
-    def __init__(self, app: ASGIApp, *, body_timeout: float = 30) -> None:
-        """`body_timeout` is the time in seconds that a body has to arrive."""
-        super().__init__(app)
-        self._body_timeout = body_timeout
-
     def add_api(self, specification: Specification, **kwargs: Any) -> ValidationAPI:
         """Compile the operations of a contract."""
-        api = ValidationAPI(specification, next_app=self.app, body_timeout=self._body_timeout, **kwargs)
+        api = ValidationAPI(specification, next_app=self.app, **kwargs)
         self.apis[api.base_path].append(api)
         return api
