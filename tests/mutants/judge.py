@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
@@ -169,7 +170,14 @@ class Judge:
                 break
             module = str(mutation.module_path)
             operator = get_operator(mutation.operator_name)()
-            with use_mutation(mutation.module_path, operator, mutation.occurrence) as (before, after):
+            with ExitStack() as stack:
+                try:
+                    before, after = stack.enter_context(
+                        use_mutation(mutation.module_path, operator, mutation.occurrence)
+                    )
+                except AttributeError:  # Cosmic Ray's own, for the dotted names of an `except`
+                    outcome.no_program += 1
+                    continue
                 run = self._tested(module, before)
             outcome.add(run, f"{mutation.operator_name}\n{_difference(before, after, module)}")
         outcome.red = self._red()
