@@ -9,8 +9,10 @@ import pytest
 import sqlalchemy
 
 from tests.support.on_loop import on_loop
+from tests.support.processes import soon
 from tests.support.proxy import Proxy
 from tests.support.rows import rows
+from todo_api.database import pool
 from todo_api.database.database import Database
 from todo_api.database.greenlets import wait
 from todo_api.database.statement import Statement
@@ -116,4 +118,48 @@ def test_commit_on_a_connection_that_has_ended_before_is_not_sent_and_is_unavail
     assert titles(url, "ended") == []
     write(database, "ended", "by-itself", "Two")
     assert titles(url, "ended") == ["Two"]
+    database.close()
+
+
+LIMITS = {
+    "while-it-runs": ("transaction_timeout", "SELECT pg_sleep(60)"),
+    "between-statements": ("idle_in_transaction_session_timeout", "SELECT 1"),
+}
+"""Limits of PostgreSQL's that end the session, each with a statement that meets it."""
+
+
+@pytest.mark.parametrize("when", LIMITS)
+@on_loop
+def test_transaction_that_a_limit_of_the_database_ends_is_unavailable_and_keeps_nothing(url: str, when: str) -> None:
+    setting, then = LIMITS[when]
+
+    def lose() -> None:
+        with database.transaction() as transaction:
+            TaskService(transaction, when).create("One", None, "pending")
+            scope = transaction.as_user(when)
+            (session,) = scope.first(SESSION, {}) or (0,)
+            scope.all(Statement(sqlalchemy.text(f"SET LOCAL {setting} = '50ms'")), {})
+            if when == "between-statements":  # the event loop stands still, and so does not see the end
+                soon(lambda: rows(url, f"SELECT 1 FROM pg_stat_activity WHERE pid = {session}") == [])
+            scope.all(Statement(sqlalchemy.text(then)), {})
+
+    database = Database(url, pool_size=1)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        lose()
+    assert titles(url, when) == []
+    write(database, when, "by-itself", "Two")
+    assert titles(url, when) == ["Two"]
+    database.close()
+
+
+@on_loop
+def test_wait_for_a_connection_that_is_in_vain_is_counted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "POOL_TIMEOUT", 0.05)
+    database = Database(url, pool_size=1)
+    with database.connection():
+        database.spent()
+        with pytest.raises(Unavailable, match="in use"):
+            database.as_user("waits").all(COUNT, {})
+        statements, _, waited = database.spent()
+    assert (statements, waited >= 0.05) == (0, True)
     database.close()
