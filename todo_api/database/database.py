@@ -30,12 +30,10 @@ READ_TIMEOUT = STATEMENT_TIMEOUT + 1
 """Seconds without an answer after which a connection is given up, because the database does not keep its own limits."""
 
 _PREPARED = "prepared"
-_LIMITS = (psycopg2.errors.IdleInTransactionSessionTimeout, psycopg2.errors.TransactionTimeout)
 _AWAY = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
     psycopg2.errors.ReadOnlySqlTransaction,  # a former primary during a failover
-    *_LIMITS,
 )
 _LATE: dict[type[Exception], str] = {
     psycopg2.errors.QueryCanceled: "The database did not answer in time; nothing was changed.",
@@ -255,7 +253,7 @@ def _run(connection: Connection, sql: str, values: Mapping[str, Any] | None = No
     began = perf_counter()
     try:
         return connection.run(sql, values)
-    except (DatabaseTimeout, *_LIMITS):
+    except DatabaseTimeout:
         raise
     except psycopg2.Error as error:
         if connection.is_lost:
