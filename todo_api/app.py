@@ -41,7 +41,7 @@ from todo_api.observability import (
 )
 from todo_api.operations import Readiness
 from todo_api.provisioning import migrations, readiness
-from todo_api.site import Makers, Pages, discovery, published, reference
+from todo_api.site import Makers, Pages, discovery, published, reading
 from todo_api.tasks import CursorSigner, Task, dump_task
 from todo_api.throttling import KnownLogins, Throttling
 
@@ -174,7 +174,7 @@ def _purge(replies: IdempotencyStore, database: Database) -> int:
 
 
 def _pages(config: Config) -> Makers:
-    return published(contract.TASK_API) | reference.pages(contract.TASK_API) | discovery.pages(config)
+    return published(contract.TASK_API) | reading.pages(contract.TASK_API) | discovery.pages(config)
 
 
 def _serialize_current(current: Task | Account) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _middlewares(
         partial(RequestIdMiddleware, observers=observers.active),
         Compression,
         *([cors] if config.cors_origins else []),
-        partial(Problems, serialize=_serialize_current),
+        partial(Problems, serialize=_serialize_current, to_html=partial(reading.error_page, contract.TASK_API)),
         partial(Pages, pages=_pages(config), count=throttling.count_page),
         *throttling.address_middlewares,
         Routing,

@@ -85,7 +85,6 @@ NOWHERE = [
     *(
         "/api/v1/ui/../openapi.json",
         "/api/v1/ui/%2e%2e/%2e%2e/etc/passwd",
-        "/openapi.json",
         "/api/v1/openapi.json/",
         "/api/v1/me/tasks\xe4",
     ),

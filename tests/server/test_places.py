@@ -13,6 +13,7 @@ import pytest
 from tests.support.client import Reply
 from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live, Wire
+from todo_api.site import assets
 
 PLACES = 20
 SHARE = PLACES // 2
@@ -164,7 +165,7 @@ def test_list_tasks_unread_by_many_is_bounded_in_bytes_and_the_memory_comes_back
 
 
 def test_page_unread_by_many_shares_one_copy(roomy: Live) -> None:
-    script = b"GET /api/v1/ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    script = b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % assets.addresses()["swagger-ui-bundle.js"].encode()
     assert asked(roomy, "127.0.0.1", script).status == 200
     before = memory(roomy)
     with crowd(roomy, 30, script, *(f"127.0.0.{number}" for number in range(2, 7))):

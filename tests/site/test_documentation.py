@@ -1,5 +1,6 @@
 """The pages to read: each is there, says what the contract says, and asks no other host for anything."""
 
+import json
 import re
 from typing import Any
 from urllib.parse import urljoin
@@ -35,19 +36,78 @@ def test_page_links_lead_somewhere(anonymous: Client, path: str) -> None:
     assert {link: anonymous.get(link).status for link in links} == dict.fromkeys(links, 200)
 
 
-def test_reference_names_every_operation_status_and_schema(anonymous: Client) -> None:
-    html = anonymous.get("/api/v1/reference/").body.decode()
-    for path, item in DOCUMENT["paths"].items():
-        for operation in (part for name, part in item.items() if name != "parameters"):
-            section = html.partition(f'<section id="{operation["operationId"]}">')[2].partition("</section>")[0]
-            assert f"/api/v1{path}" in section
-            assert all(f"<strong>{status}</strong>" in section for status in operation["responses"])
-    assert all(f'<section id="{name}">' in html for name in DOCUMENT["components"]["schemas"])
+def test_pages_without_script_need_none(anonymous: Client) -> None:
+    scripted = {path for path in PAGES if b"<script" in anonymous.get(path).body}
+    assert scripted == {"/api/v1/reference/", "/api/v1/ui/"}
+    assert all(b"<noscript>" in anonymous.get(path).body for path in scripted)
 
 
-def test_reference_anchors_exist(anonymous: Client) -> None:
-    html = anonymous.get("/api/v1/reference/").body.decode()
-    assert set(re.findall(r'href="#([^"]*)"', html)) <= set(re.findall(r'id="([^"]*)"', html))
+@pytest.mark.parametrize(
+    ("path", "target"),
+    {
+        "/docs": "/api/v1/reference/",
+        "/redoc": "/api/v1/reference/",
+        "/api/v1/docs": "/api/v1/reference/",
+        "/api/v1/reference": "/api/v1/reference/",
+        "/api/v1/ui": "/api/v1/ui/",
+        "/problems": "/problems/",
+        "/openapi.json": "/api/v1/openapi.json",
+        "/openapi.yaml": "/api/v1/openapi.yaml",
+    }.items(),
+)
+def test_address_where_people_look_leads_to_the_page(anonymous: Client, path: str, target: str) -> None:
+    reply = anonymous.get(path)
+    assert (reply.status, reply.headers["location"]) == (307, target)
+    assert anonymous.get(target).status == 200
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/api/v1/nowhere", "/problems/nothing", "/static/x/nothing.css"])
+def test_page_that_is_not_there_is_told_to_a_browser_as_a_page(anonymous: Client, path: str) -> None:
+    reply = anonymous.get(path, headers={"Accept": BROWSER})
+    assert (reply.status, reply.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert reply.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    html = reply.body.decode()
+    assert reply.headers["x-request-id"] in html
+    assert 'href="/problems/not_found"' in html
+    assert len(reply.body) == int(reply.headers["content-length"])
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/problem+json", "text/html;q=0, */*"])
+def test_page_that_is_not_there_is_told_to_a_program_as_a_problem(anonymous: Client, accept: str) -> None:
+    reply = anonymous.get("/nowhere", headers={"Accept": accept})
+    assert (reply.status, reply.code) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/me/tasks", "/api/v1/me/account"])
+def test_operation_answers_a_browser_with_a_problem(anonymous: Client, path: str) -> None:
+    reply = anonymous.get(path, headers={"Accept": BROWSER})
+    assert (reply.status, reply.code) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_problem_page_names_the_operations_that_answer_with_it(anonymous: Client, code: str) -> None:
+    html = anonymous.get(f"/problems/{code}").body.decode()
+    named = set(re.findall(r'#tag/[^"]*">(\w+)</a>', html))
+    answering = {
+        operation["operationId"]
+        for item in DOCUMENT["paths"].values()
+        for name, operation in item.items()
+        if name != "parameters" and f'"code": "{code}"' in json.dumps(_deep(operation["responses"]))
+    }
+    assert named == answering
+
+
+def _deep(part: Any) -> Any:
+    """A part of the contract with its references to responses and examples resolved, and without its schemas."""
+    if isinstance(part, list):
+        return [_deep(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    return {name: _deep(value) for name, value in resolve(DOCUMENT, part).items() if name not in {"schema", "headers"}}
 
 
 def test_problem_page_is_where_the_type_of_a_problem_points(anonymous: Client) -> None:
@@ -65,12 +125,27 @@ def test_problem_pages_show_the_contracts_own_examples(anonymous: Client) -> Non
         assert problem["detail"] in anonymous.get(problem["type"]).body.decode().replace("&#39;", "'")
 
 
-FILES = ["", "swagger-ui.css", "swagger-ui-bundle.js", "initializer.js"]
-PUBLISHED = [
-    *PAGES,
-    *(f"/api/v1/ui/{name}" for name in FILES),
-    *("/api/v1/openapi.json", "/api/v1/openapi.yaml", "/api/v1/openapi-3.1.json"),
-]
+PUBLISHED = [*PAGES, "/api/v1/openapi.json", "/api/v1/openapi.yaml", "/api/v1/openapi-3.1.json"]
+
+
+def static_files(anonymous: Client) -> set[str]:
+    html = "".join(anonymous.get(path).body.decode() for path in PAGES)
+    return set(re.findall(r'(?:href|src)="(/static/[^"]+)"', html))
+
+
+def test_static_file_is_kept_for_a_year_under_an_address_of_its_content(anonymous: Client) -> None:
+    files = static_files(anonymous)
+    assert {name.rpartition("/")[2] for name in files} >= {
+        "shell.css",
+        "pages.css",
+        "try-it.js",
+        "scalar.standalone.js",
+    }
+    for path in files:
+        reply = anonymous.get(path)
+        assert reply.headers["cache-control"] == "public, max-age=31536000, immutable"
+        again = anonymous.get(path, headers={"If-None-Match": reply.headers["etag"]})
+        assert (again.status, again.body) == (304, b"")
 
 
 @pytest.mark.parametrize("path", PUBLISHED)

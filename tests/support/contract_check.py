@@ -96,9 +96,11 @@ class ContractCheck:
     def reply(self, method: str, path: str, reply: Any) -> None:
         """Raises AssertionError where the reply breaks the contract."""
         assert re.fullmatch(r"[!-~]{1,128}", reply.headers["x-request-id"]), reply.headers
-        if reply.status >= 400:
-            self._problem(method, reply)
         raw_path = path.partition("?")[0]
+        operations = [pattern for pattern, *_ in self._operations if pattern.fullmatch(raw_path)]
+        is_page = not operations and reply.headers.get("content-type") == "text/html; charset=utf-8"  # for a browser
+        if reply.status >= 400 and not is_page:
+            self._problem(method, reply)
         for pattern, item, document, registry in self._operations:
             if pattern.fullmatch(raw_path):
                 # Methods are compared as they are (RFC 9110, section 9.1): `get` is none of the contract's.

@@ -6,13 +6,17 @@ from typing import Any, NamedTuple
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from werkzeug.http import parse_accept_header
 
 from todo_api import errors
 from todo_api.contract import problem_text
 from todo_api.http import errors as http_errors
-from todo_api.observability import RequestRecord
+from todo_api.observability import NONE, PAGE, RequestRecord
 
 MEDIA_TYPE = "application/problem+json"
+ToHtml = Callable[[bytes], tuple[list[tuple[bytes, bytes]], bytes]]
+"""From a problem document to the headers and the body of a page."""
+
 REALM = "task-api"
 
 _log = logging.getLogger(__name__)
@@ -142,10 +146,14 @@ def _challenge_parameters(error: Exception) -> str:
 class Problems:
     """Answers an error with its problem document."""
 
-    def __init__(self, app: ASGIApp, serialize: Callable[[Any], Any]) -> None:
-        """`serialize` converts what an error carries of the product to JSON values."""
+    def __init__(self, app: ASGIApp, serialize: Callable[[Any], Any], to_html: ToHtml | None = None) -> None:
+        """`serialize` converts what an error carries of the product to JSON values.
+
+        `to_html` renders a problem document for a browser that asked for something other than an operation.
+        """
         self._app = app
         self._represent = serialize
+        self._to_html = to_html
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and answer what it raises."""
@@ -172,5 +180,15 @@ class Problems:
             elif isinstance(error, errors.Unavailable):
                 _log.warning("unavailable: %s", error.__cause__ or str(error), extra={"request_id": request_id})
             status, headers, body = render_problem(error, request_id, self._represent)
+            if self._to_html and record.operation in {NONE, PAGE} and _accepts_html(scope):
+                html_headers, body = self._to_html(body)
+                replaced = {name for name, _ in html_headers}
+                headers = [*html_headers, *(header for header in headers if header[0] not in replaced)]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
+
+
+def _accepts_html(scope: Scope) -> bool:
+    """Return whether `Accept` names HTML, as a browser's does that opens a page (RFC 9110, section 12.5.1)."""
+    accepted = [value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"]
+    return any(name.lower() == "text/html" and quality for name, quality in parse_accept_header(",".join(accepted)))

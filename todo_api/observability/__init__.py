@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from todo_api.observability import logs
 from todo_api.observability.logs import LogConfig, RequestLog
 from todo_api.observability.metrics import CounterLayout, Exposition, MetricsRecorder, SharedCounters, label_values
-from todo_api.observability.request_record import OTHER, PAGE, Observer, RequestRecord, UsageReader
+from todo_api.observability.request_record import NONE, OTHER, PAGE, Observer, RequestRecord, UsageReader
 
 if TYPE_CHECKING:  # an extra, imported when it is asked for
     from todo_api.observability.tracing import Traces
 
 __all__ = [
+    "NONE",
     "OTHER",
     "PAGE",
     "CounterLayout",

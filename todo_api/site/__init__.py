@@ -1,10 +1,10 @@
-"""Pages to read: the front page, the reference, a page for each problem, and discovery for clients.
+"""Pages to read: the front page, the reference, the guide, a page for each problem, and discovery for clients.
 
 `pages` serves them all from memory, outside of the operations of the contract.
-`reference` makes the pages of the contract, `discovery` the documents of `/.well-known/`.
+`reading` makes the pages for people, `assets` their static files, `discovery` the documents of `/.well-known/`.
 """
 
-from todo_api.site import discovery, reference
+from todo_api.site import assets, discovery, reading
 from todo_api.site.pages import Makers, Pages, published
 
-__all__ = ["Makers", "Pages", "discovery", "published", "reference"]
+__all__ = ["Makers", "Pages", "assets", "discovery", "published", "reading"]

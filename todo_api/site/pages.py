@@ -1,18 +1,15 @@
-"""What the service publishes besides its operations: the contract as written, and Swagger UI, without the internet.
+"""What the service publishes besides its operations, and the contract as one document.
 
 Each worker makes a page when it is first asked for: few are, and to make them all would take longer than the rest of the start.
 """
 
 import asyncio
 import hashlib
-import mimetypes
 from collections.abc import Awaitable, Callable
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 
-import flask_swagger_ui
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,13 +18,8 @@ from todo_api.contract import openapi31
 from todo_api.http import MethodNotAllowed, normalize_path
 from todo_api.observability import PAGE, RequestRecord
 
-_OWN = Path(__file__).parent / "static"
-_SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
-_UI = "/api/v1/ui/"
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+FOREVER = "public, max-age=31536000, immutable"
+"""`Cache-Control` of what never changes under its address (RFC 8246)."""
 
 
 class Page(NamedTuple):
@@ -46,7 +38,7 @@ Makers = dict[str, Callable[[], Page]]
 def page(body: bytes, media_type: str, status: int = 200, **headers: str) -> Page:
     """A page with its strong `ETag`, to be asked for again each time it is used."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
-    named = {"content-type": media_type, "cache-control": "no-cache", "content-length": str(len(body)), **headers}
+    named = {"content-type": media_type, "cache_control": "no-cache", "content-length": str(len(body))} | headers
     encoded = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
     return Page(status, [*encoded, (b"etag", tag)], body, tag)
 
@@ -64,30 +56,21 @@ def html(body: bytes, policy: str) -> Page:
     )
 
 
-def _swagger_ui() -> Makers:
-    """Swagger UI's own files, and our page and settings for it, which have no inline script."""
-    names = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "favicon-16x16.png")
-    files = {name: _SWAGGER_UI / name for name in names} | {"initializer.js": _OWN / "initializer.js"}
-    pages: Makers = {_UI + name: partial(_file, path) for name, path in files.items()}
-    return pages | {_UI: lambda: html((_OWN / "ui.html").read_bytes(), _POLICY)}
-
-
-def _file(path: Path) -> Page:
-    return page(path.read_bytes(), mimetypes.types_map[path.suffix])
-
-
 def published(path: Path) -> Makers:
-    """The pages of the contract in that file, and of Swagger UI."""
+    """Return the pages of the contract in that file."""
     contract.as_json(path)  # read as it is enforced from now on, whatever is installed later
     return {
-        _UI.rstrip("/"): lambda: page(b"", "text/plain", 307, location=_UI),
         "/api/v1/openapi.yaml": lambda: page(contract.as_yaml(path), "application/yaml"),
         "/api/v1/openapi.json": lambda: page(contract.as_json(path), "application/json"),
         "/api/v1/openapi-3.1.json": lambda: page(
             orjson.dumps(openapi31.convert(contract.load(path))), "application/json"
         ),
-        **_swagger_ui(),
     }
+
+
+def redirect(target: str) -> Page:
+    """Return a page that leads to another (RFC 9110, section 15.4.8)."""
+    return page(b"", "text/plain", 307, location=target)
 
 
 class Pages:
@@ -125,5 +108,6 @@ class Pages:
         ):
             status, body = 304, b""
             headers = [(name, value) for name, value in headers if name not in (b"content-length", b"content-type")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        # The list is the page's own, and who sends it on may add to it.
+        await send({"type": "http.response.start", "status": status, "headers": [*headers]})
         await send({"type": "http.response.body", "body": body})

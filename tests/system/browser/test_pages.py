@@ -1,6 +1,7 @@
 """The pages as people see them: Debian's Chromium clicks through them. `make browser` runs this; screenshots go to test-output/."""
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,8 +20,9 @@ from todo_api import contract
 
 OUTPUT = Path("test-output")
 SIZES = {"desktop": (1280, 1000), "phone": (390, 844)}
-PASSWORD = "correct horse battery staple"
 CODES = contract.load(contract.TASK_API)["components"]["schemas"]["ProblemCode"]["enum"]
+MAIN = {"ui": "#swagger-ui .opblock", "reference": "#reference h1"}
+REPLACE_TASK = "tag/tasks/PUT/{user_id}/tasks/{task_id}"
 READ = {"front": "/", "reference": "/api/v1/reference/", "ui": "/api/v1/ui/", "problems": "/problems/"}
 
 
@@ -73,7 +75,7 @@ def soon(browser: Chrome, css: str) -> WebElement:
 def test_page_is_readable_and_asks_nobody_else(browser: Chrome, service: str, name: str, size: str) -> None:
     browser.set_window_size(*SIZES[size])
     browser.get(service + READ[name])
-    soon(browser, "#swagger-ui .opblock" if name == "ui" else "main h1")
+    soon(browser, MAIN.get(name, "main h1"))
     shoot(browser, f"{name}-{size}")
     wider = browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")  # type: ignore[no-untyped-call]  # selenium's
     assert wider <= 0
@@ -91,47 +93,34 @@ def test_problem_page_is_found_from_the_list(browser: Chrome, service: str, code
 def test_front_page_leads_to_the_reference(browser: Chrome, service: str) -> None:
     browser.get(service)
     soon(browser, '.cards a[href="/api/v1/reference/"]').click()
-    assert browser.find_element(By.CSS_SELECTOR, "#createTask h3").text.startswith("Create a task")
+    soon(browser, "#reference h1")
+    assert "Register an account" in browser.find_element(By.CSS_SELECTOR, "#reference aside").text
     quiet(browser, service)
 
 
-def test_ui_registers_authorizes_and_creates_a_task(browser: Chrome, service: str) -> None:
-    browser.set_window_size(1280, 1600)
-    browser.get(f"{service}/api/v1/ui/")
-    body = json.dumps({"email": "ada@example.com", "password": PASSWORD})
-    assert call(browser, "accounts-registerAccount", body)[0] == "201"
-    status, token = call(browser, "accounts-issueToken", body)
-    assert status == "200"
-
-    soon(browser, ".btn.authorize").click()
-    soon(browser, ".auth-container input").send_keys(json.loads(token)["access_token"])
-    soon(browser, ".modal-ux .btn.authorize").click()
-    soon(browser, ".modal-ux .btn-done").click()
-
-    status, created = call(browser, "tasks-createTask", '{"title": "Made by clicking"}', user_id="me")
-    assert status == "201"
-    assert json.loads(created)["title"] == "Made by clicking"
-    shoot(browser, "ui-created")
-    quiet(browser, service)
+def test_problem_page_leads_to_the_operations_that_answer_with_it(browser: Chrome, service: str) -> None:
+    browser.get(f"{service}/problems/invalid_transition")
+    soon(browser, 'main a[href$="#tag/tasks/PUT/{user_id}/tasks/{task_id}"]').click()
+    assert WebDriverWait(browser, 15).until(expected.visibility_of_element_located((By.ID, REPLACE_TASK)))
+    assert "Replace a task" in browser.find_element(By.ID, REPLACE_TASK).text
 
 
-def call(browser: Chrome, operation: str, body: str, **parameters: str) -> tuple[str, str]:
-    """Opens an operation, fills it in, executes it, and gives the status and the body that the page shows."""
-    block = f"#operations-{operation}"
-    soon(browser, f"{block} .opblock-summary-control").click()
-    for name, value in parameters.items():
-        field = soon(browser, f'{block} tr[data-param-name="{name}"] input')
-        field.clear()
-        field.send_keys(value)
-    area = soon(browser, f"{block} textarea.body-param__text")
-    browser.execute_script(  # type: ignore[no-untyped-call]  # selenium's; React hears of a value only through its own setter
-        "Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value').set.call(arguments[0], arguments[1]);"
-        "arguments[0].dispatchEvent(new Event('input', {bubbles: true}));",
-        area,
-        body,
-    )
-    soon(browser, f"{block} .btn.execute").click()
-    status = soon(browser, f"{block} .live-responses-table tbody .response-col_status").text.split()[0]
-    shown = browser.find_element(By.CSS_SELECTOR, f"{block} .live-responses-table .highlight-code code").text
-    soon(browser, f"{block} .opblock-summary-control").click()
-    return status, shown
+def test_page_that_is_not_there_is_told_to_a_person(browser: Chrome, service: str) -> None:
+    browser.get(f"{service}/nowhere")
+    assert browser.find_element(By.CSS_SELECTOR, "main h1").text == "Not found 404"
+    assert len(browser.find_element(By.CSS_SELECTOR, "main p code").text) == 32
+    shoot(browser, "not-found")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", READ)
+def test_page_follows_a_dark_machine(browser: Chrome, service: str, name: str, size: str) -> None:
+    browser.set_window_size(*SIZES[size])
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)  # type: ignore[no-untyped-call]  # selenium's
+    browser.get(service + READ[name])
+    soon(browser, MAIN.get(name, "main h1"))
+    colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")  # type: ignore[no-untyped-call]  # selenium's
+    red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
+    assert max(red, green, blue) < 64
+    shoot(browser, f"{name}-{size}-dark")

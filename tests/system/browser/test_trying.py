@@ -1,0 +1,192 @@
+"""Every operation by clicking, twice: on the page to try them, and in the reference."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support import expected_conditions as expected
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.support.live import Live
+from todo_api import contract
+
+OUTPUT = Path("test-output")
+EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
+OPERATIONS = {
+    operation["operationId"]: (operation["tags"][0], method, path)
+    for path, item in contract.load(contract.TASK_API)["paths"].items()
+    for method, operation in item.items()
+    if method != "parameters"
+}
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[str]:
+    """The address of a running service."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Live(Path(folder)) as live:
+        yield live.ready().origin
+
+
+@pytest.fixture
+def browser() -> Iterator[Chrome]:
+    """A fresh Chromium."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.fail("needs Debian's chromium and chromium-driver: apt-get install chromium chromium-driver")
+    options = ChromeOptions()
+    options.binary_location = binary
+    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"):
+        options.add_argument(f"--{argument}")
+    with Chrome(options, ChromeService(driver)) as chrome:
+        chrome.set_window_size(1280, 1600)
+        yield chrome
+
+
+def soon(browser: Chrome, css: str) -> WebElement:
+    return WebDriverWait(browser, 20).until(expected.element_to_be_clickable((By.CSS_SELECTOR, css)))
+
+
+def script(browser: Chrome, code: str, *arguments: Any) -> Any:
+    return browser.execute_script(code, *arguments)  # type: ignore[no-untyped-call]  # selenium's
+
+
+def sign_in(browser: Chrome, service: str, button: str) -> None:
+    """Sign in by the dialog of the page."""
+    browser.get(f"{service}/api/v1/ui/")
+    soon(browser, ".btn.authorize").click()
+    soon(browser, ".sign-in input[name=email]").send_keys(EMAIL)
+    soon(browser, ".sign-in input[name=password]").send_keys(PASSWORD)
+    soon(browser, f".sign-in {button}").click()
+    signed_in = expected.text_to_be_present_in_element(
+        (By.CSS_SELECTOR, ".sign-in [role=status]"), "You are signed in."
+    )
+    WebDriverWait(browser, 20).until(signed_in)
+    browser.save_screenshot(str(OUTPUT / "signed-in.png"))
+    soon(browser, ".modal-ux .btn-done").click()
+
+
+class Block:
+    """One operation of the page to try them."""
+
+    def __init__(self, browser: Chrome, operation: str) -> None:
+        self._browser = browser
+        tag = OPERATIONS[operation][0]
+        self._css = f"#operations-{tag}-{operation}"
+        soon(browser, f"{self._css} .opblock-summary-control").click()
+
+    def close(self) -> None:
+        soon(self._browser, f"{self._css} .opblock-summary-control").click()
+
+    def execute(self, body: Any = None, **parameters: str) -> tuple[int, Any]:
+        """Fill in what is named, leave all else as the page has it, press Execute: the status and the JSON that it shows."""
+        for name, value in parameters.items():
+            field = soon(self._browser, f'{self._css} tr[data-param-name="{name}"] input')
+            field.clear()
+            field.send_keys(value)
+        if body is not None:
+            area = soon(self._browser, f"{self._css} textarea.body-param__text")
+            # React hears of a value only through its own setter.
+            script(
+                self._browser,
+                "Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value').set.call(arguments[0], arguments[1]);"
+                "arguments[0].dispatchEvent(new Event('input', {bubbles: true}));",
+                area,
+                json.dumps(body),
+            )
+        before = self._reply()
+        soon(self._browser, f"{self._css} .btn.execute").click()
+        WebDriverWait(self._browser, 20).until(lambda _: self._reply() not in {before, ""})
+        status = soon(self._browser, f"{self._css} .live-responses-table tbody .response-col_status").text.split()[0]
+        shown = self._browser.find_elements(By.CSS_SELECTOR, f"{self._css} .live-responses-table .highlight-code code")
+        return int(status), json.loads(shown[0].text) if shown else None
+
+    def _reply(self) -> str:
+        """The headers of the reply that is shown, which differ by the request's id."""
+        return str(
+            script(
+                self._browser,
+                "return [...document.querySelectorAll(arguments[0])].map(each => each.textContent).join('')",
+                f"{self._css} .live-responses-table .headerline",
+            )
+        )
+
+
+def twice(
+    browser: Chrome, operation: str, statuses: tuple[int, int], *bodies: Any, **parameters: str
+) -> tuple[Any, Any]:
+    """Execute an operation twice, with one body or with two: what came back."""
+    block = Block(browser, operation)
+    first = block.execute(bodies[0] if bodies else None, **parameters)
+    second = block.execute(bodies[1]) if len(bodies) > 1 else block.execute()
+    block.close()
+    assert (first[0], second[0]) == statuses, (operation, first, second)
+    return first[1], second[1]
+
+
+def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: Chrome, service: str) -> None:
+    OUTPUT.mkdir(exist_ok=True)
+    done: list[str] = []
+
+    def run(operation: str, statuses: tuple[int, int], *bodies: Any, **parameters: str) -> tuple[Any, Any]:
+        done.append(operation)
+        return twice(browser, operation, statuses, *bodies, **parameters)
+
+    sign_in(browser, service, "button[name=register]")
+    other = {"email": "bob@example.com", "password": PASSWORD}
+    run("registerAccount", (201, 409), other)
+    (tokens, _) = run("issueToken", (200, 200), other)
+    refresh = {"refresh_token": tokens["refresh_token"]}
+    (next_tokens, _) = run("refreshToken", (200, 401), refresh)
+    run("signOut", (204, 204), {"refresh_token": next_tokens["refresh_token"]})
+    run("getAccount", (200, 200))
+    run("updateAccount", (200, 200), {"name": "Ada"}, {"name": "Ada Lovelace"})
+    run("changeEmail", (200, 200), *({"email": f"{uuid4().hex}@example.com", "password": PASSWORD} for _ in range(2)))
+    (key, other_key) = run("createApiKey", (201, 201), {"name": "laptop", "scopes": ["tasks:read"]})
+    assert key["id"] != other_key["id"]
+    assert len(run("listApiKeys", (200, 200))[1]["items"]) == 2
+    run("revokeApiKey", (204, 404), key_id=key["id"])
+    (task, other_task) = run("createTask", (201, 201), {"title": "Made by clicking"})
+    assert task["id"] != other_task["id"]
+    assert run("listTasks", (200, 200))[1]["total"] == 2
+    ids = {"task_id": task["id"]}
+    run("getTask", (200, 200), **ids)
+    run("updateTask", (200, 200), {"title": "Changed"}, {"title": "Changed again"}, **ids)
+    run("replaceTask", (200, 200), {"title": "Replaced"}, **ids)
+    assert run("completeTask", (200, 200), {"completed": True}, **ids)[1]["completed"] is True
+    browser.save_screenshot(str(OUTPUT / "ui-executed.png"))
+    run("deleteTask", (204, 404), **ids)
+    assert run("exportAccount", (200, 200))[1]["tasks"][0]["id"] == other_task["id"]
+    there, back = (PASSWORD, f"{PASSWORD} 2"), (f"{PASSWORD} 2", PASSWORD)
+    run("changePassword", (200, 200), *({"current_password": old, "new_password": new} for old, new in (there, back)))
+    run("deleteAccount", (204, 401), {"password": PASSWORD})
+    assert {*done} == {*OPERATIONS}
+
+
+def test_token_survives_a_reload_and_is_refreshed(browser: Chrome, service: str) -> None:
+    sign_in(browser, service, "button[name=register]")
+    browser.refresh()
+    assert twice(browser, "getAccount", (200, 200))[1]["email"] == EMAIL
+    kept = json.loads(script(browser, "return sessionStorage.getItem('task-api-session')"))
+    expired = json.dumps(kept | {"expires_at": 0, "access_token": "expired"})
+    script(browser, "sessionStorage.setItem('task-api-session', arguments[0])", expired)
+    browser.refresh()
+    assert twice(browser, "getAccount", (200, 200))[1]["email"] == EMAIL
+    assert json.loads(script(browser, "return sessionStorage.getItem('task-api-session')"))["access_token"] != "expired"
+
+
+def test_optional_parameters_start_empty(browser: Chrome, service: str) -> None:
+    browser.get(f"{service}/api/v1/ui/")
+    Block(browser, "listTasks")
+    fields = browser.find_elements(By.CSS_SELECTOR, "#operations-tasks-listTasks tr[data-param-name] input")
+    found = {field.find_element(By.XPATH, "ancestor::tr").get_attribute("data-param-name"): field for field in fields}
+    assert {name: field.get_attribute("value") for name, field in found.items() if field.get_attribute("value")} == {
+        "user_id": "me"
+    }

@@ -1,0 +1,142 @@
+"""Pages for people: the front page, the reference, the page to try the operations, and one for each kind of problem."""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from todo_api.contract import load, problem_text, problem_texts, resolve
+from todo_api.http import INTERNAL_ERROR, METHODS, PROBLEM_TYPES, ProblemType
+from todo_api.site import assets
+from todo_api.site.pages import Makers, Page, html, redirect
+
+REFERENCE = "/api/v1/reference/"
+TRY_IT = "/api/v1/ui/"
+PROBLEMS = "/problems/"
+_FOLDER = Path(__file__).parent
+_CLOSED = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_SCRIPTED = f"{_CLOSED}; script-src 'self'; connect-src 'self'; font-src 'self'"
+_STYLED = _SCRIPTED.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+"""Scalar writes its styles into the page."""
+
+_EXPECTED = {
+    "/docs": REFERENCE,
+    "/redoc": REFERENCE,
+    "/api/v1/docs": REFERENCE,
+    REFERENCE.rstrip("/"): REFERENCE,
+    TRY_IT.rstrip("/"): TRY_IT,
+    PROBLEMS.rstrip("/"): PROBLEMS,
+    "/openapi.json": "/api/v1/openapi.json",
+    "/openapi.yaml": "/api/v1/openapi.yaml",
+    "/favicon.ico": assets.addresses()["favicon-32x32.png"],
+}
+"""Where people look for a page, and where it is."""
+
+
+def pages(path: Path) -> Makers:
+    """Return the pages of the contract in that file."""
+    found: Makers = {
+        "/": lambda: _render(path, "front.html", _CLOSED),
+        REFERENCE: lambda: _render(path, "reference.html", _STYLED),
+        TRY_IT: lambda: _render(path, "ui.html", _SCRIPTED),
+        PROBLEMS: lambda: _render(path, "problems.html", _CLOSED, kinds=_kinds(), advice=problem_texts()),
+    }
+    found |= {address: partial(redirect, target) for address, target in _EXPECTED.items()}
+    return found | {PROBLEMS + kind.code: partial(_problem, path, kind) for kind in _kinds()} | assets.pages()
+
+
+def error_page(path: Path, problem: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the headers and the body of a page that shows a problem document to a person."""
+    made = _render(path, "error.html", _CLOSED, problem=json.loads(problem))
+    return [header for header in made.headers if header[0] not in {b"etag", b"cache-control"}], made.body
+
+
+def _kinds() -> list[ProblemType]:
+    """One of each code, in their order."""
+    return sorted(
+        {kind.code: kind for kind in [*PROBLEM_TYPES.values(), INTERNAL_ERROR]}.values(), key=lambda kind: kind.code
+    )
+
+
+def _problem(path: Path, kind: ProblemType) -> Page:
+    document = load(path)
+    values: dict[str, Any] = {
+        "kind": kind,
+        "advice": problem_text(kind.code),
+        "examples": _examples(document, kind),
+        "operations": [*_operations_with(document, kind.code)],
+    }
+    return _render(path, "problem.html", _CLOSED, **values)
+
+
+def _render(path: Path, template: str, policy: str, **values: Any) -> Page:
+    return html(_html(path, template, **values), policy)
+
+
+def _html(path: Path, template: str, **values: Any) -> bytes:
+    text: str = _templates(path)(template).render(**values)
+    return text.encode()
+
+
+@cache
+def _templates(path: Path) -> Callable[[str], Any]:
+    """Finds a template, which then tells of the contract in that file."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # only to make a page
+    from markdown_it import MarkdownIt  # noqa: PLC0415  # only to make a page
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    markdown = MarkdownIt("commonmark", {"html": False})
+    environment.filters["markdown"] = lambda text: Markup(markdown.render(text or ""))  # noqa: S704  # html is off
+    environment.filters["inline"] = lambda text: Markup(markdown.renderInline(text or ""))  # noqa: S704  # html is off
+    environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    environment.globals.update(document=load(path), reference=REFERENCE, try_it=TRY_IT, asset=assets.addresses())
+    return environment.get_template
+
+
+def _operations_with(document: dict[str, Any], code: str) -> Iterator[dict[str, str]]:
+    """Yield the operations whose replies have an example with that code."""
+    for template, item in document["paths"].items():
+        for method in METHODS:
+            operation = item.get(method)
+            if operation and code in _codes(document, operation):
+                yield {
+                    "name": operation["operationId"],
+                    "summary": operation["summary"],
+                    "anchor": f"#tag/{operation['tags'][0]}/{method.upper()}{template}",
+                }
+
+
+def _codes(document: dict[str, Any], operation: dict[str, Any]) -> set[str]:
+    """Return the codes in the examples of an operation's replies."""
+    contents = [
+        content
+        for reply in operation["responses"].values()
+        for content in resolve(document, reply).get("content", {}).values()
+    ]
+    values = [
+        resolve(document, example)["value"] for content in contents for example in content.get("examples", {}).values()
+    ]
+    return {value["code"] for value in values if isinstance(value, dict) and "code" in value}
+
+
+def _examples(document: dict[str, Any], kind: ProblemType) -> list[dict[str, Any]]:
+    """The contract's examples of a problem, or one made up where no operation can answer with it."""
+    values = [example["value"] for example in document["components"]["examples"].values()]
+    made_up = {
+        "type": f"{PROBLEMS}{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": problem_text(kind.code).happened,
+        "code": kind.code,
+        "request_id": "01932c079f7a7c1db6a15a2f0f5d1c3e",
+    }
+    return [value for value in values if isinstance(value, dict) and value.get("code") == kind.code] or [made_up]
