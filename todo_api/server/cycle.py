@@ -68,7 +68,7 @@ class Cycle(RequestResponseCycle):
     connection: "HttpProtocol"
     task: "asyncio.Task[None] | None" = None
     queued: QueuedRequest | None = None
-    """The request at the gate, if it waits or has waited there."""
+    """The request at the gate, while it waits there."""
 
     failure: Exception | None = None
     """What `receive` raises instead of the rest of the body."""
@@ -90,11 +90,12 @@ class Cycle(RequestResponseCycle):
         """Note that the client has disconnected."""
         if "record" in self.scope["state"]:
             self.scope["state"]["record"].client_disconnected = True
-        elif self.queued and self.task is None and not self.response_complete:
+        elif self.queued:
             self.connection.gate.leave(self.queued)
 
     def start(self) -> None:
         """Start the application."""
+        self.queued = None
         tasks = self.connection.tasks
         self.task = self.connection.loop.create_task(self.run_asgi(self.connection.app))
         tasks.add(self.task)
@@ -103,6 +104,7 @@ class Cycle(RequestResponseCycle):
     def reply(self, status: int, head: bytes, body: bytes) -> None:
         """Send a reply in place of the application, which was not started."""
         self.response_started = self.response_complete = True
+        self.queued = None  # which refers to this cycle: no work for the garbage collector
         if self.transport.is_closing():
             return
         self.closes = self.connection.is_last or not self.keep_alive
