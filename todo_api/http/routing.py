@@ -77,6 +77,11 @@ class Routes:
 
     def match(self, raw_path: bytes) -> tuple[Resource, dict[str, str | None]]:
         """Return the resource of a path and its path parameters. Raise RouteNotFound."""
+        resource, segments = self.find(raw_path)
+        return resource, {name: _decode(segments[position]) for position, name in resource.variable}
+
+    def find(self, raw_path: bytes) -> tuple[Resource, list[str]]:
+        """Return the resource of a path and the path's segments. Raise RouteNotFound."""
         if not raw_path.isascii():
             raise RouteNotFound
         segments = raw_path.decode("ascii").split("/")
@@ -85,7 +90,7 @@ class Routes:
         for shape in self._shapes.get(len(segments), ()):
             resource = shape.find(compared)
             if resource is not None:
-                return resource, {name: _decode(segments[position]) for position, name in resource.variable}
+                return resource, segments
         raise RouteNotFound
 
 

@@ -100,7 +100,7 @@ class AdmissionGate:
     def _operation(self, scope: Scope) -> tuple[str, str] | None:
         """Return the operation and the route of a request, None if it needs no slot."""
         try:
-            resource, _ = self._routes.match(scope["raw_path"])
+            resource, _ = self._routes.find(scope["raw_path"])
         except RouteNotFound:
             return None
         operation_id = resource.operation_ids.get(scope["method"])

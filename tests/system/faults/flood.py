@@ -26,6 +26,12 @@ WAIT = 0.3
 one costs more than all else."""
 
 TICK = 0.002
+PRIORITY = -3
+"""Above that of the service. Far above, the system gives it one of two processors, and all workers the other."""
+
+LENGTH = b"\r\ncontent-length: "
+"""As the service writes it."""
+
 GRACE = 12.0
 """Seconds that the last replies may take."""
 
@@ -57,15 +63,14 @@ class Caller(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._left < 0:
-            self._head += data
-            end = self._head.find(b"\r\n\r\n")
+            self._head = head = self._head + data if self._head else data
+            end = head.find(b"\r\n\r\n")
             if end < 0:
                 return
-            head = self._head[:end].lower()
-            place = head.find(b"content-length:")
-            length = int(head[place + 15 :].split(b"\r\n", 1)[0]) if place >= 0 else 0
+            place = head.find(LENGTH, 0, end)
+            length = int(head[place + len(LENGTH) : head.find(b"\r", place + 2)]) if place >= 0 else 0
             self._status = int(head[9:12])
-            self._left = length - (len(self._head) - end - 4)
+            self._left = length - (len(head) - end - 4)
         else:
             self._left -= len(data)
         if self.waits and self._left <= 0:
@@ -83,14 +88,14 @@ class Stage:
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
-        self.outcomes: Counter[str] = Counter()
+        self.outcomes: Counter[int | str] = Counter()
         self.accepted: list[float] = []
         self.refused: list[float] = []
         self.each: list[tuple[float, float, str]] = []
         self.delays: list[float] = []
 
     def count(self, outcome: int | str, due: float, seconds: float) -> None:
-        self.outcomes[str(outcome)] += 1
+        self.outcomes[outcome] += 1
         if len(self.each) <= LISTED:
             self.each.append((due - self._began, seconds, str(outcome)))
         if isinstance(outcome, int):
@@ -99,7 +104,7 @@ class Stage:
     def told(self) -> dict[str, Any]:
         """What is printed of it. `each`: when it was due, what it took, and the outcome."""
         return {
-            "outcomes": dict(self.outcomes),
+            "outcomes": {str(outcome): number for outcome, number in self.outcomes.items()},
             "accepted": _percentiles(self.accepted),
             "refused": _percentiles(self.refused),
             "delays": _percentiles(self.delays),
@@ -227,7 +232,7 @@ class Flood:
 async def main() -> None:
     """Does what the plan says, before anything else on this machine where that may be: clients have machines of their own."""
     with suppress(PermissionError):
-        os.nice(-10)
+        os.nice(PRIORITY)
     plan = json.loads(sys.stdin.read())
     flood = Flood(plan)
     if "stages" in plan:
