@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from todo_api.database import pool as loop_connections
-from todo_api.database.connection import CONNECT_TIMEOUT, SETTINGS, DatabaseTimeout
+from todo_api.database.connection import CONNECT_TIMEOUT, SETTINGS
+from todo_api.database.failures import DatabaseTimeout
 from todo_api.database.greenlets import spawn, wait
 from todo_api.database.pool import SWEEP, Connection, Pool
 from todo_api.errors import Unavailable

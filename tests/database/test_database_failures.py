@@ -20,8 +20,9 @@ from tests.support.rows import rows
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.service import register
 from todo_api.config import Config
-from todo_api.database.connection import CONNECT_PAUSE, DatabaseTimeout
+from todo_api.database.connection import CONNECT_PAUSE
 from todo_api.database.database import Database
+from todo_api.database.failures import DatabaseTimeout
 from todo_api.database.greenlets import wait
 from todo_api.database.pool import SWEEP
 from todo_api.database.statement import Statement
@@ -127,7 +128,7 @@ def test_statement_refused_by_a_constraint_was_prepared_and_preparing_goes_on(da
     for _ in range(3):
         with pytest.raises(EmailTaken) if _ else _no_error():
             register(database, passwords, "ada@example.com", PASSWORD, None)
-        assert database.prepares
+        assert database._pool.prepares
     tasks = TaskService(database, "ada")
     sent = _sent(database)
     task = tasks.create("One", None, "pending")
@@ -146,7 +147,7 @@ def test_first_statement_refused_by_a_constraint_is_executed_the_next_time(datab
         with pytest.raises(ConstraintViolated):
             database.as_user("taken").all(broken, {})
     assert ["PREPARE" in sql for sql in sent] == [True, False]
-    assert database.prepares
+    assert database._pool.prepares
     database.close()
 
 
@@ -159,7 +160,7 @@ def test_statement_whose_data_are_refused_is_executed_the_next_time(database_url
         with pytest.raises(psycopg2.errors.DivisionByZero):
             database.as_user("ada").all(divide, {})
     assert ["PREPARE" in sql for sql in sent] == [True, False]
-    assert database.prepares
+    assert database._pool.prepares
     database.close()
 
 
@@ -188,7 +189,7 @@ def test_rollback_without_an_answer_gives_the_connection_up(database_url: str) -
 @on_loop
 def test_former_primary_behind_a_pooler_is_unavailable_and_its_connection_given_up(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
-    database.prepares = False
+    database._pool.prepares = False
     (before,) = database.as_user("ada").first(SESSION, {}) or (None,)
     with refusing(database_url, READ_ONLY), pytest.raises(Unavailable):
         TaskService(database, "ada").create("Refused", None, "pending")

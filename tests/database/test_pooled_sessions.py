@@ -108,7 +108,7 @@ def test_one_connection_meets_all_sessions_and_each_statement_is_its_users(url: 
     seen = [database.as_user(user_id).all(SESSION, {"n": 1})[0] for user_id in USERS * 3]
     assert len({pid for pid, *_ in seen}) == SESSIONS
     assert [row[1:] for row in seen] == [(user_id, "task_api_user", 1) for user_id in USERS * 3]
-    assert not database.prepares
+    assert not database._pool.prepares
     database.close()
 
 

@@ -21,5 +21,5 @@ def test_statement_that_was_refused_is_prepared_again_when_it_is_allowed(new_dat
         tasks.create("Buy milk", None, "pending")
     execute(url, "GRANT INSERT ON tasks TO task_api_user")
     assert [tasks.create("Buy milk", None, "pending").version for _ in range(3)] == [1, 2, 3]
-    assert database.prepares
+    assert database._pool.prepares
     database.close()

@@ -65,7 +65,7 @@ def world(url: str, anonymous: Client) -> Iterator[World]:
         client.post("/api/v1/me/keys", {"name": f"The key of {name}", "scopes": ["tasks:read"]})
         assert anonymous.post("/api/v1/auth/token", registration).status == 200
     database = Database(url, pool_size=2)
-    database.prepares = False  # each statement here runs once
+    database._pool.prepares = False  # each statement here runs once
     yield World(url, database, *ids)
     database.close()
 

@@ -250,7 +250,7 @@ def test_transaction_after_a_column_changed_its_type_prepares_anew(new_database:
         assert TaskService(transaction, "ada").get(task.id) == task
         TaskService(transaction, "ada").create("Two", None, "pending")
     assert titles(database, "ada") == ["One", "Two"]
-    assert database.prepares
+    assert database._pool.prepares
     database.close()
 
 

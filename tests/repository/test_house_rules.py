@@ -12,6 +12,7 @@ SOURCES = sorted(path for folder in ("todo_api", "migrations", "tests") for path
 
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
 REASONED = r"# (type: ignore\[[a-z-]+(, [a-z-]+)*\]|noqa: [A-Z]+\d+(, [A-Z]+\d+)*)  # \w"
+TRANSACTION = r"\b(BEGIN|COMMIT|ROLLBACK|SAVEPOINT)\b"
 LARGEST_PACKAGE = 1500
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 50
@@ -70,6 +71,13 @@ def lines(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
+def texts(path: Path) -> list[str]:
+    """The strings of a module, without its docstrings."""
+    prose = {id(node.value) for node in ast.walk(tree(path)) if isinstance(node, ast.Expr)}
+    constants = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Constant) and id(node) not in prose]
+    return [node.value for node in constants if isinstance(node.value, str)]
+
+
 def matches(path: Path, pattern: str) -> list[str]:
     """The places, as `file:line`, where a line has the pattern."""
     numbered = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
@@ -119,9 +127,11 @@ def test_tests_import_no_test_and_no_conftest() -> None:
     assert imports == []
 
 
-def test_commit_stands_in_db_alone() -> None:
-    places = [place for path in SOURCES if PACKAGE in path.parents for place in matches(path, r"\bcommit\(")]
-    assert [place for place in places if not place.startswith("todo_api/database/database.py:")] == []
+def test_transactions_begin_and_end_in_one_place() -> None:
+    places = {
+        str(path.relative_to(ROOT)) for path in MODULES if any(re.search(TRANSACTION, text) for text in texts(path))
+    }
+    assert places == {"todo_api/database/transaction.py"}
 
 
 def test_idempotent_handlers_use_no_other_database_than_they_are_handed() -> None:

@@ -105,10 +105,6 @@ psycopg2.extensions.register_adapter(UUID, UUID_adapter)  # of the whole process
 IN_USE = "All connections to the database are in use."
 
 
-class DatabaseTimeout(psycopg2.OperationalError):  # the rename table's word
-    """The database gave no answer at all. What became of the statement is not known."""
-
-
 def engine_url(url: str) -> URL:
     """The URL as SQLAlchemy wants it: `postgres://` is `postgresql://`, and the driver is psycopg2."""
     return make_url(url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg2")

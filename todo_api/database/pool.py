@@ -6,12 +6,15 @@ so wakes whoever waits for it.
 """
 
 import asyncio
+import logging
 import select
 from collections.abc import Mapping
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 import psycopg2.extensions
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 from sqlalchemy import exc
@@ -19,17 +22,19 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from todo_api.database.connection import (
     CONNECT_TIMEOUT,
+    EACH_TIME,
     IN_USE,
     POOL_TIMEOUT,
     TAKE_SETTINGS,
     TYPES,
     ConnectBackoff,
-    DatabaseTimeout,
     options,
     refuse_other_strings,
 )
+from todo_api.database.failures import SHARED_SESSION, ConnectionLost, DatabaseTimeout
 from todo_api.database.greenlets import wait
-from todo_api.database.statement import Row
+from todo_api.database.spending import spending
+from todo_api.database.statement import Row, Statement
 from todo_api.database.url import each_host, parameters
 from todo_api.errors import Unavailable
 
@@ -42,6 +47,8 @@ CONNECTION_OK = 0
 SENT_AT_ONCE = 16 * 1024
 """Bytes that a socket with nothing to send takes at once, whatever its kind."""
 
+_log = logging.getLogger(__name__)
+
 
 class Connection:
     """One connection, in autocommit. For one function at a time."""
@@ -52,8 +59,8 @@ class Connection:
     """What SQLAlchemy's pool holds of it, while it is in use."""
 
     def __init__(self, pool: "Pool") -> None:
-        self.info: dict[str, Any] = {}
-        """What is known of the session, for as long as it lasts."""
+        self._prepared: set[str] = set()
+        """The names of the statements that the session has prepared."""
         self._pool = pool
         self._raw: Any = None
         self._number = -1
@@ -86,17 +93,32 @@ class Connection:
             except BaseException:
                 raw.close()
                 raise
-        self.info = {}
+        self._prepared = set()
         self._raw, self._number = raw, raw.fileno()
         self._pool.loop.add_reader(self._number, self._readable)
 
+    def execute(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
+        """Return the rows of one statement. Prepare it the first time, in the same round trip, unless sessions are shared."""
+        if self._pool.prepares:
+            try:
+                return self._execute_prepared(prefix + self._settings(), statement, values)
+            except SHARED_SESSION:
+                self._pool.prepares = False
+                _log.info("the sessions of the database are not ours alone: a pooler; statements are sent whole")
+        return self.send(prefix, statement, values)
+
+    def send(self, prefix: str, statement: Statement, values: Mapping[str, Any], suffix: str = "") -> list[Row]:
+        """Return the rows of one statement, sent whole."""
+        return self.run(prefix + self._settings() + statement.sql + suffix, values)
+
     def run(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
-        """Return the rows of the last of the statements. Raise psycopg2's errors, DatabaseTimeout among them."""
+        """Return the rows of the last of the statements. Raise psycopg2's errors, ConnectionLost and DatabaseTimeout among them."""
+        spent, began = spending(), perf_counter()
         raw = self._raw
-        cursor = raw.cursor()
-        cursor.execute(sql, values)
-        self._sweeps_left = self._pool.sweeps
         try:
+            cursor = raw.cursor()
+            cursor.execute(sql, values)
+            self._sweeps_left = self._pool.sweeps
             state = self._send() if len(cursor.query) > SENT_AT_ONCE else POLL_READ
             while state != POLL_OK:
                 self._answer = self._pool.loop.create_future()
@@ -105,8 +127,14 @@ class Connection:
         except (asyncio.CancelledError, DatabaseTimeout):
             self.invalidate()
             raise
+        except psycopg2.Error as error:
+            if self.is_lost:
+                raise ConnectionLost from error
+            raise
         finally:
             self._answer = None
+            spent.seconds += perf_counter() - began
+            spent.statements += 1
         return cursor.fetchall() if cursor.description else []
 
     def invalidate(self) -> None:
@@ -126,6 +154,28 @@ class Connection:
 
     close = invalidate
     """For SQLAlchemy's pool."""
+
+    def _settings(self) -> str:
+        return "" if self.has_settings else EACH_TIME
+
+    def _execute_prepared(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
+        prepare = "" if statement.name in self._prepared else statement.prepare
+        try:
+            rows = self.run(prefix + prepare + statement.execute, values)
+        except psycopg2.errors.FeatureNotSupported:
+            # A migration changed the type of a column beside us: what was prepared before it is of no more use.
+            anew = f"DEALLOCATE {statement.name};\n{statement.prepare}"
+            return self.run(prefix + anew + statement.execute, values)
+        except SHARED_SESSION:
+            raise
+        except (psycopg2.IntegrityError, psycopg2.DataError):
+            self._prepared.add(statement.name)  # it ran, and so was prepared
+            raise
+        except psycopg2.Error:
+            self.invalidate()  # what is prepared there now is not known
+            raise
+        self._prepared.add(statement.name)
+        return rows
 
     def _send(self) -> int:
         """Send what the socket did not take at once. Return what `poll` says then: it may have read the answer already."""
@@ -191,6 +241,8 @@ class Pool:
         """A statement gets so many seconds for its answer."""
         self.sweeps = round(read_timeout / SWEEP)
         """For how many sweeps an answer is waited."""
+        self.prepares = True
+        """Whether statements are prepared: until a session turns out not to be ours alone."""
         self._connections: list[Connection] = []
         self._hosts = each_host(url)
         self._options = options(url)

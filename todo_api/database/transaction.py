@@ -1,6 +1,6 @@
 """The scope a statement runs in: its role, its user, and the transaction that it shares with others, if it does."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -8,6 +8,8 @@ import psycopg2
 
 from todo_api.config import Roles
 from todo_api.database.connection import STATEMENT_TIMEOUT
+from todo_api.database.failures import LOST_AT_COMMIT, hides_commit
+from todo_api.database.pool import Connection
 from todo_api.database.statement import Row, Statement
 from todo_api.errors import ConstraintViolated, Unavailable
 
@@ -40,43 +42,22 @@ _BEGIN = (
     f"BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT}s';\n"
 )
 _CLAIM = "SELECT set_config('app.claimed', pg_try_advisory_xact_lock({})::text, true);\n"
-_UNKNOWN = "The connection to the database was lost at the last moment: whether the change was made is not known."
 
 
-class Place(Protocol):
-    """Where a scope sends its statements."""
+class Executor(Protocol):
+    """Where a scope sends its statements: a database, or a transaction."""
 
-    def answer(self, prefix: str, statement: Statement, values: Values) -> list[Row]:
-        """The rows of one statement."""
-
-
-class Line(Protocol):
-    """A connection, for as long as it is in use."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it can still be used."""
-
-    def send(self, prefix: str, statement: Statement, values: Values, suffix: str = "") -> list[Row]:
-        """The rows of one statement, which is not prepared."""
-
-    def run(self, sql: str) -> list[Row]:
-        """The rows of what is not prepared."""
-
-    def lost(self, error: Exception) -> bool:
-        """Whether the error leaves it open what became of the statement; then the connection is not used again."""
-
-    def give_up(self, error: Exception) -> None:
-        """Closes it for good."""
+    def execute(self, prefix: str, statement: Statement, values: Values) -> list[Row]:
+        """Return the rows of one statement."""
 
 
 class Scope:
     """Statements as one role, with one value in one setting, which row-level security reads."""
 
-    __slots__ = ("_place", "_prefix", "_value")
+    __slots__ = ("_executor", "_prefix", "_value")
 
-    def __init__(self, place: Place, prefix: str, value: str) -> None:
-        self._place = place
+    def __init__(self, executor: Executor, prefix: str, value: str) -> None:
+        self._executor = executor
         self._prefix = prefix
         self._value = value
 
@@ -86,7 +67,7 @@ class Scope:
         Raises Unavailable where the database is out of reach, and ConstraintViolated.
         """
         try:
-            return self._place.answer(self._prefix, statement, {**parameters, "scope": self._value})
+            return self._executor.execute(self._prefix, statement, {**parameters, "scope": self._value})
         except psycopg2.IntegrityError as error:
             raise ConstraintViolated(error.diag.constraint_name) from error
 
@@ -100,9 +81,9 @@ class Scope:
 
         Raises what `all` raises. Where the connection is lost, it is not known which: the Unavailable says so.
         """
-        assert isinstance(self._place, Transaction)  # noqa: S101  # only a transaction has an end
+        assert isinstance(self._executor, Transaction)  # noqa: S101  # only a transaction has an end
         try:
-            self._place.end(self._prefix, statement, {**parameters, "scope": self._value})
+            self._executor.commit_with(self._prefix, statement, {**parameters, "scope": self._value})
         except psycopg2.IntegrityError as error:
             raise ConstraintViolated(error.diag.constraint_name) from error
 
@@ -129,8 +110,8 @@ class Transaction:
     Once a statement has failed, nothing of it takes effect. Its statements are sent whole: to prepare one that fails would end it.
     """
 
-    def __init__(self, line: Line, prefixes: Prefixes, claim: int | None) -> None:
-        self._line = line
+    def __init__(self, connection: Connection, prefixes: Prefixes, claim: int | None) -> None:
+        self._connection = connection
         self._prefixes = prefixes
         self._begin = _BEGIN + ("" if claim is None else _CLAIM.format(claim))
         self._begun = self._failed = self._ended = False
@@ -161,45 +142,52 @@ class Transaction:
         finally:
             self._depth -= 1
 
-    def answer(self, prefix: str, statement: Statement, values: Values, suffix: str = "") -> list[Row]:
-        """For `Scope`: the rows of one statement."""
-        if self._ended or not self._line.is_open:
+    def execute(self, prefix: str, statement: Statement, values: Values, suffix: str = "") -> list[Row]:
+        """For `Scope`: the rows of one statement. The first travels with the BEGIN."""
+        if self._ended or not self._connection.is_open:
             raise Unavailable
         begin, self._begin, self._begun = self._begin, "", True
         try:
-            return self._line.send(begin + prefix, statement, values, suffix)
+            return self._connection.send(begin + prefix, statement, values, suffix)
         except psycopg2.Error:
             self._failed = True
             raise
 
-    def end(self, prefix: str = "", statement: Statement | None = None, values: Values | None = None) -> None:
-        """Makes it hold, with one more statement or without. Nothing is sent where nothing was asked."""
-        if self._depth and statement is not None:
-            self.answer(prefix, statement, values or {})
-            return
-        if self._ended or not (self._begun or statement):
-            return
+    def commit_with(self, prefix: str, statement: Statement, values: Values) -> None:
+        """For `Scope`: the last statement, in one round trip with the COMMIT, unless this is a transaction within another."""
+        if self._depth:
+            self.execute(prefix, statement, values)
+        else:
+            self._end(lambda: self.execute(prefix, statement, values, ";\nCOMMIT"))
+
+    def commit(self) -> None:
+        """Commit what was asked, if anything was."""
+        if self._begun and not self._ended:
+            self._end(self._commit)
+
+    def _commit(self) -> None:
+        if not self._connection.is_open:
+            raise Unavailable
+        self._connection.run("COMMIT")
+
+    def _end(self, end: Callable[[], object]) -> None:
         if self._failed:  # PostgreSQL would answer the COMMIT with a ROLLBACK, and without an error
-            self.abandon()
+            self.rollback()
             raise RuntimeError("A statement of the transaction has failed, and its error was not handed on.")
         try:
-            if statement is not None:
-                self.answer(prefix, statement, values or {}, ";\nCOMMIT")
-            elif not self._line.is_open:
-                raise Unavailable
-            else:
-                self._line.run("COMMIT")
+            end()
         except psycopg2.Error as error:
-            if self._line.lost(error):
-                raise Unavailable(_UNKNOWN) from error
-            raise
+            if not hides_commit(error):
+                raise
+            self._connection.invalidate()
+            raise Unavailable(LOST_AT_COMMIT) from error
         self._ended = True
 
-    def abandon(self) -> None:
-        """Undoes all of it."""
-        if not self._begun or self._ended or not self._line.is_open:
+    def rollback(self) -> None:
+        """Undo all of it."""
+        if not self._begun or self._ended or not self._connection.is_open:
             return
         try:
-            self._line.run("ROLLBACK")
-        except psycopg2.Error as error:
-            self._line.give_up(error)  # whose loss undoes it as well
+            self._connection.run("ROLLBACK")
+        except psycopg2.Error:
+            self._connection.invalidate()  # whose loss undoes it as well
