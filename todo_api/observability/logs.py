@@ -224,10 +224,13 @@ class LogConfig(NamedTuple):
 _LEVELS = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 
 
+_FAILED = int(HTTPStatus.INTERNAL_SERVER_ERROR)  # looked up once: a member of an enumeration costs a microsecond
+
+
 def _level(status: int) -> int:
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status < _FAILED:
         return logging.INFO
-    return logging.WARNING if status > HTTPStatus.INTERNAL_SERVER_ERROR else logging.ERROR
+    return logging.WARNING if status > _FAILED else logging.ERROR
 
 
 def configure(level: str, form: str) -> LogConfig:

@@ -28,6 +28,8 @@ from todo_api.http import (
 from todo_api.observability import Observer, RequestRecord
 
 _ID = "request id"
+_LINE = b"%b: %b\r\n"
+_VARY = _LINE % BY_TOKEN
 
 
 class PendingRequest(Protocol):
@@ -63,8 +65,8 @@ class AdmissionGate:
         self._observers = observers
         self._has_cors = has_cors
         status, fields, body = render_problem(Overloaded(), _ID)
-        lines = [_line(*field) for field in (*fields, SAFE_TYPE) if field[0] != b"content-length"]
-        self._status, self._head = status, b"".join(lines)
+        lines = [_LINE % field for field in (*fields, SAFE_TYPE) if field[0] != b"content-length"]
+        self._status, self._code, self._head = status, PROBLEM_TYPES[Overloaded].code, b"".join(lines)
         self._before_id, self._after_id = body.split(orjson.dumps(_ID))
 
     def add_api(self, specification: Specification) -> None:
@@ -95,7 +97,8 @@ class AdmissionGate:
     def leave(self, queued: "QueuedRequest") -> None:
         """Forget a request whose client has disconnected."""
         self._admission.withdraw(queued)
-        queued.new_record(self._observers).end()
+        record, _ = queued.new_record(self._observers)
+        record.end()
 
     def _operation(self, scope: Scope) -> tuple[str, str] | None:
         """Return the operation and the route of a request, None if it needs no slot."""
@@ -118,13 +121,12 @@ class AdmissionGate:
         if self._has_cors and any(name == b"origin" for name, _ in headers):
             request.start()  # it is refused inside, where the headers of CORS are
             return
-        record = queued.new_record(self._observers)
-        record.status, record.code = self._status, PROBLEM_TYPES[Overloaded].code
-        body = b"%b%b%b" % (self._before_id, orjson.dumps(record.request_id), self._after_id)
-        fields = [(b"content-length", b"%d" % len(body)), (b"x-request-id", record.request_id.encode())]
-        if any(name == b"authorization" for name, _ in headers):
-            fields.append(BY_TOKEN)
-        request.reply(self._status, self._head + b"".join([_line(*field) for field in fields]), body)
+        record, has_token = queued.new_record(self._observers)
+        record.status, record.code = self._status, self._code
+        request_id, vary = record.request_id, _VARY if has_token else b""
+        body = b"%b%b%b" % (self._before_id, orjson.dumps(request_id), self._after_id)
+        own_lines = b"x-request-id: %b\r\ncontent-length: %d\r\n%b" % (request_id.encode(), len(body), vary)
+        request.reply(self._status, self._head + own_lines, body)
         record.end()
 
 
@@ -145,15 +147,11 @@ class QueuedRequest(Waiter):
         """Send the reply."""
         self._gate.refuse(self)
 
-    def new_record(self, observers: tuple[Observer, ...]) -> RequestRecord:
-        """Return the record of a request that the pipeline does not see."""
+    def new_record(self, observers: tuple[Observer, ...]) -> tuple[RequestRecord, bool]:
+        """Return the record of a request that the pipeline does not see, and whether it has a token."""
         scope = self.request.scope
-        request_id, traceparent, _ = read_headers(scope["headers"])
+        request_id, traceparent, has_token = read_headers(scope["headers"])
         record = RequestRecord(scope["method"], request_id, traceparent, observers, scope["state"]["read_at"])
         record.operation, record.route = self._operation
         record.subject = self.user or None
-        return record
-
-
-def _line(name: bytes, value: bytes) -> bytes:
-    return b"%b: %b\r\n" % (name, value)
+        return record, has_token
