@@ -102,7 +102,7 @@ def create_app(
     """The service as an ASGI application. `config` names the database and the secret."""
     observers = observers or _unshared_observers()
     url = _database_url(config)
-    connections = config.threads_of_worker + 1  # readiness does not wait for requests
+    connections = config.max_concurrency + 1  # readiness does not wait for requests
     used, prefix = observers.recorder.add_connections_in_use, config.database_role_prefix
     database = Database(url, pool_size=connections, watch=used, role_prefix=prefix)
     observers.recorder.set_pool_size(connections)
@@ -111,7 +111,7 @@ def create_app(
     own = VerifiedTokenCache(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
     replies = IdempotencyStore(database, cursor_secret(config))
     throttling = Throttling(config, known_logins or KnownLogins())
-    admission = AdmissionControl(config.threads_of_worker, config.queue_limit / 1000)
+    admission = AdmissionControl(config.max_concurrency, config.queue_limit / 1000)
     parts = services.Parts(
         database=database,
         signer=CursorSigner(cursor_secret(config)),

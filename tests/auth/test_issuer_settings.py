@@ -173,7 +173,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "discovery over http": (
         {"jwt_discovery": True},
-        "JWT_ISSUER must be https: plain http is for this machine's own addresses alone.",
+        "JWT_ISSUER must be https. Plain http is only for addresses of this machine.",
     ),
     "authorities without a fetch": (
         {"jwt_secret": SECRET, "jwt_ca_file": Path("ca.pem")},
@@ -301,7 +301,7 @@ def test_serve_with_unusable_key_file_says_why_in_one_line(tmp_path: Path, conte
         ({"JWT_DISCOVERY": "yes"}, "JWT_DISCOVERY must be true or false."),
         (
             {"JWT_JWKS_URL": "http://auth.example/jwks"},
-            "JWT_JWKS_URL must be https: plain http is for this machine's own addresses alone.",
+            "JWT_JWKS_URL must be https. Plain http is only for addresses of this machine.",
         ),
     ],
     ids=["absent", "folder", "authorities", "switch", "http"],

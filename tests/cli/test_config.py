@@ -19,7 +19,7 @@ def test_load_config_of_nothing_gives_defaults() -> None:
 @pytest.mark.parametrize(("workers", "threads"), [(1, 8), (2, 8), (8, 8), (16, 5), (32, 2), (64, 1)])
 def test_config_threads_keep_all_workers_within_the_usual_connections(workers: int, threads: int) -> None:
     config = Config(web_concurrency=workers)
-    assert config.threads_of_worker == threads
+    assert config.max_concurrency == threads
     assert workers * (threads + 1) <= 128
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from todo_api.config import Config, ConfigurationError
-from todo_api.config.secrets import cursor_secret, kept_secret
+from todo_api.config.secrets import cursor_secret, load_or_create_secret
 
 ONE, OTHER = "a-secret-of-the-tests-Zk8vQ2xW7pLm4nRt", "another-secret-of-the-tests-9mVq3xTz2Lk"
 
 
 def test_kept_secret_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
-    secret = kept_secret(tmp_path)
+    secret = load_or_create_secret(tmp_path)
     assert len(secret) == 64
-    assert kept_secret(tmp_path) == secret
+    assert load_or_create_secret(tmp_path) == secret
     assert [path.name for path in tmp_path.iterdir()] == ["jwt-secret"]
     assert (tmp_path / "jwt-secret").stat().st_mode & 0o777 == 0o600
 
@@ -23,10 +23,10 @@ def test_kept_secret_of_two_starts_at_once_is_that_of_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second has looked before the first had made it."""
-    first = kept_secret(tmp_path)
+    first = load_or_create_secret(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "exists", lambda _: False)
-        assert kept_secret(tmp_path) == first
+        assert load_or_create_secret(tmp_path) == first
     assert [path.name for path in tmp_path.iterdir()] == ["jwt-secret"]
 
 
@@ -36,7 +36,7 @@ def test_kept_secret_whose_making_fails_leaves_nothing(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "link", full)
     with pytest.raises(OSError, match="no space"):
-        kept_secret(tmp_path)
+        load_or_create_secret(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -44,7 +44,7 @@ def test_kept_secret_whose_making_fails_leaves_nothing(tmp_path: Path, monkeypat
 def test_kept_secret_that_is_damaged_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "jwt-secret").write_bytes(content)
     with pytest.raises(ConfigurationError, match="jwt-secret is damaged"):
-        kept_secret(tmp_path)
+        load_or_create_secret(tmp_path)
 
 
 def test_cursor_secret_is_its_own_setting_or_else_that_of_tokens() -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from tests.support.live import environment, free_port, interruptible
 from todo_api import contract
-from todo_api.contract import ContractError, place
+from todo_api.contract import ContractError, locate
 from todo_api.contract.bundling import bundle, to_yaml
 from todo_api.http.contract_check import check_contract
 
@@ -150,10 +150,10 @@ def test_place_of_a_part_is_where_it_is_written(edit: Edit, tmp_path: Path) -> N
     line = edit("tasks.yaml", "operationId: getTask\n      tags", "operationId: getTask\n      tags")
     root = tmp_path / "openapi" / "task-api.yaml"
     steps = ("paths", "/{user_id}/tasks/{task_id}", "get", "operationId")
-    assert place(root, *steps) == f"openapi/tasks.yaml:{line}"
-    assert place(root, *steps, "0", "nothing") == f"openapi/tasks.yaml:{line}"
-    assert place(root, "info") == "openapi/task-api.yaml:2"
-    assert place(root) == "openapi/task-api.yaml:1"
+    assert locate(root, *steps) == f"openapi/tasks.yaml:{line}"
+    assert locate(root, *steps, "0", "nothing") == f"openapi/tasks.yaml:{line}"
+    assert locate(root, "info") == "openapi/task-api.yaml:2"
+    assert locate(root) == "openapi/task-api.yaml:1"
 
 
 LIST = "    get:\n      operationId: listTasks\n"

@@ -15,7 +15,7 @@ from tests.support.backups import as_postgres, backed_up, insert, migrated_serve
 from tests.support.credentials import PASSWORD, token
 from tests.support.databases import database_url, execute
 from tests.support.live import COMMAND, Live, refusal, run
-from todo_api.config.secrets import kept_secret
+from todo_api.config.secrets import load_or_create_secret
 from todo_api.embedded import EmbeddedServer
 from todo_api.embedded import backup as backups
 from todo_api.provisioning import epochs, migrations
@@ -46,7 +46,7 @@ def test_backup_while_the_service_writes_restores_one_moment_elsewhere(folder: P
     with Live(before, RATE_LIMIT="off") as service:
         service.ready()
         assert service.request("POST", "/api/v1/auth/register", ACCOUNT).status == 201
-        ada = token("ada", secret=kept_secret(before / "data"))
+        ada = token("ada", secret=load_or_create_secret(before / "data"))
         acknowledged: list[int] = []
         stop = threading.Event()
 
@@ -70,7 +70,7 @@ def test_backup_while_the_service_writes_restores_one_moment_elsewhere(folder: P
     with Live(after, RATE_LIMIT="off") as service:
         service.ready()
         assert service.request("POST", "/api/v1/auth/token", ACCOUNT).status == 200
-        ada = token("ada", secret=kept_secret(after / "data"))
+        ada = token("ada", secret=load_or_create_secret(after / "data"))
         page = service.request("GET", f"{TASKS}?limit=1", token=ada)
         total = page.json()["total"]
         assert known <= total <= during
@@ -82,7 +82,7 @@ def test_backup_while_the_service_writes_restores_one_moment_elsewhere(folder: P
             == epochs.JUMP + total + 1
         )
     assert during > known
-    assert kept_secret(before / "data") != kept_secret(after / "data")
+    assert load_or_create_secret(before / "data") != load_or_create_secret(after / "data")
 
 
 def test_backup_file_that_appears_meanwhile_is_kept(source: EmbeddedServer, folder: Path) -> None:
@@ -116,7 +116,7 @@ def test_restore_where_there_is_data_needs_overwrite_and_no_service(source: Embe
     file = backed_up(source, folder / "tasks.backup")
     with Live(folder) as service:
         service.ready()
-        ada = token("ada", secret=kept_secret(folder / "data"))
+        ada = token("ada", secret=load_or_create_secret(folder / "data"))
         assert service.request("POST", TASKS, b'{"title": "In the way"}', token=ada).status == 201
         in_use = f"the embedded database in {folder}/data/postgresql is in use; stop every service that uses it first."
         assert refusal("restore", "--overwrite", str(file), cwd=folder) == in_use

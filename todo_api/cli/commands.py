@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from todo_api import contract
-from todo_api.config import Config, ConfigurationError, kept_secret, load_config, unknown_settings
+from todo_api.config import Config, ConfigurationError, load_config, load_or_create_secret, unknown_settings
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def with_secret(config: Config) -> Config:
         raise ConfigurationError("JWT_SECRET is missing. Make one: openssl rand -base64 48")
     try:
         config.data_dir.mkdir(parents=True, exist_ok=True)
-        kept = kept_secret(config.data_dir)
+        kept = load_or_create_secret(config.data_dir)
         if config.builtin_issuer:
             return replace(config, jwt_secret=kept)
         return replace(config, cursor_secret=config.cursor_secret or kept)

@@ -17,7 +17,7 @@ from todo_api import contract
 from todo_api.auth import describe_issuer, external_token_verifier
 from todo_api.cli.commands import CommandError, loaded, refuse_taken, say, warn_of_unknown_settings, with_secret
 from todo_api.cli.reload import serve_and_reload
-from todo_api.config import Config, ConfigurationError, is_handed_a_socket
+from todo_api.config import Config, ConfigurationError, has_inherited_socket
 from todo_api.database import UrlError, ignore_environment, parameters, reason
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.embedded import backup as backups
@@ -53,7 +53,7 @@ def serve(options: argparse.Namespace) -> None:
         with _database(config):  # an embedded database runs on while the service starts anew
             serve_and_reload(options)
         return
-    if not is_handed_a_socket():
+    if not has_inherited_socket():
         refuse_taken(config.host, config.port, "--host, --port")
     if config.otel_exporter_otlp_endpoint:
         _need_traces()

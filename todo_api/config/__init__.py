@@ -1,8 +1,8 @@
-"""The configuration: settings from the environment and `.env`, read once and passed on.
+"""Configuration: settings from the environment and `.env`, read once and passed on.
 
-`config` has the settings, one frozen value; `settings` and `origins` judge their texts before they mean anything.
-`secrets` keeps the secret that an embedded service makes for itself, and derives the one that cursors are signed with.
-No other module reads the environment.
+`config` has the settings as one frozen value. `settings` and `origins` check their texts. `secrets`
+makes and keeps the secret of an embedded service, and derives the cursor secret. No other module
+reads the environment.
 """
 
 from todo_api.config.config import (
@@ -11,12 +11,12 @@ from todo_api.config.config import (
     Config,
     ConfigurationError,
     check_url,
-    is_handed_a_socket,
+    has_inherited_socket,
     load_config,
     unknown_settings,
 )
 from todo_api.config.roles import ROLE_PREFIX, Roles
-from todo_api.config.secrets import cursor_secret, kept_secret
+from todo_api.config.secrets import cursor_secret, load_or_create_secret
 
 __all__ = [
     "PUBLIC_ALGORITHMS",
@@ -27,8 +27,8 @@ __all__ = [
     "Roles",
     "check_url",
     "cursor_secret",
-    "is_handed_a_socket",
-    "kept_secret",
+    "has_inherited_socket",
     "load_config",
+    "load_or_create_secret",
     "unknown_settings",
 ]

@@ -18,18 +18,18 @@ from todo_api.contract import is_date_time
 OWN_ISSUER = "task-api"
 OWN_AUDIENCE = "task-api"
 PUBLIC_ALGORITHMS = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256", "RS384", "RS512", "PS384", "PS512")
-"""Of signatures that a public key checks; `Ed25519` (RFC 9864) counts as EdDSA. The first six are taken where none are named."""
+"""Signature algorithms with public keys; `Ed25519` (RFC 9864) is EdDSA. Six are the default."""
 
 SECRET_ALGORITHMS = {"HS256": 32, "HS384": 48, "HS512": 64}
-"""Of signatures under a shared secret, and the bytes that each wants of it (RFC 7518, section 3.2)."""
+"""Signature algorithms with a shared secret, and its minimum bytes (RFC 7518, section 3.2)."""
 
 DEFAULT_PUBLIC_ALGORITHMS = PUBLIC_ALGORITHMS[:6]
 DEFAULT_SECRET_ALGORITHMS = ("HS256",)
 CONNECTIONS = 96
-"""How many connections all workers hold at most by default: PostgreSQL's own default limit is 100."""
+"""Default maximum of connections of all workers. PostgreSQL's default limit is 100."""
 
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-"""Of time, in seconds, that a rate may be given in."""
+"""Units of time for rates, in seconds."""
 
 MINIMUM_SECRET_BYTES = 32
 MINIMUM_SECRET_CHARACTERS = 8
@@ -49,12 +49,12 @@ _SWITCHES = {"JWT_DISCOVERY"}
 
 
 class ConfigurationError(Exception):
-    """A setting is missing or wrong. The message names it and says the way out, in one line."""
+    """A setting is missing or invalid. The message is one line with its name and a remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything the service can be told. The environment variable of a field is its name in capitals."""
+    """All settings. A field's environment variable is its name in capitals."""
 
     database_url: str | None = None
     database_role_prefix: str = ROLE_PREFIX
@@ -103,7 +103,7 @@ class Config:
     def __post_init__(self) -> None:
         _within("PORT", self.port, 0, 65535)
         _within("WEB_CONCURRENCY", self.workers, 1, 1024)
-        _within("THREADS", self.threads_of_worker, 1, 256)
+        _within("THREADS", self.max_concurrency, 1, 256)
         _within("QUEUE_LIMIT", self.queue_limit, 1, 60000)
         _within("CLIENT_CONNECTIONS", self.client_connections, 1, 65536)
         _within("HEAD_TIMEOUT", self.head_timeout, 1, 300)
@@ -138,20 +138,22 @@ class Config:
 
     @property
     def workers(self) -> int:
-        """How many processes serve: one for each core that this one may use, unless told otherwise."""
+        """Return the number of worker processes; by default one per available core."""
         if self.web_concurrency is not None:
             return self.web_concurrency
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     @property
-    def threads_of_worker(self) -> int:
-        """How many requests a worker has at the database at once: up to 8, so long as all workers together stay within
-        `CONNECTIONS`, unless told otherwise."""
+    def max_concurrency(self) -> int:
+        """Return the maximum of concurrent requests of a worker at the database.
+
+        The default is 8, or less so that all workers together stay within `CONNECTIONS`.
+        """
         return self.threads if self.threads is not None else min(8, max(1, CONNECTIONS // self.workers - 1))
 
     @property
     def rate(self) -> tuple[int, int] | None:
-        """How many requests in how many seconds a user may send; None without a limit."""
+        """Return the rate limit of a user as requests and seconds, None without a limit."""
         if self.rate_limit == "off":
             return None
         count, _, unit = self.rate_limit.partition("/")
@@ -159,35 +161,35 @@ class Config:
 
     @property
     def builtin_issuer(self) -> bool:
-        """Whether the service issues its own tokens. Else the issuer of `jwt_issuer` does."""
+        """Return whether the service issues its own tokens, else `jwt_issuer` does."""
         return self.jwt_issuer is None
 
     @property
     def issuer(self) -> str:
-        """The exact `iss` that a token must have."""
+        """Return the exact `iss` that a token must have."""
         return self.jwt_issuer or OWN_ISSUER
 
     @property
     def own_audience(self) -> str:
-        """The `aud` of the service's own tokens."""
+        """Return the `aud` of the service's own tokens."""
         return self.jwt_audience[0] if self.jwt_audience else OWN_AUDIENCE
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """The algorithms that an external issuer's tokens may be signed with, all of one family."""
+        """Return the signature algorithms of an external issuer's tokens, all of one family."""
         default = DEFAULT_SECRET_ALGORITHMS if self.jwt_secret else DEFAULT_PUBLIC_ALGORITHMS
         named = ("EdDSA" if name == "Ed25519" else name for name in self.jwt_algorithms)
         return tuple(dict.fromkeys(named)) or default
 
 
 def _refuse(name: str, flaw: str | None) -> None:
-    """Raises what is wrong with a setting, if anything is."""
+    """Raise ConfigurationError if the setting has a flaw."""
     if flaw is not None:
         raise ConfigurationError(f"{name} {flaw}")
 
 
 def _refuse_idle(config: Config, names: tuple[str, ...], why: str) -> None:
-    """Refuses settings that have another value than their default, and no say beside others."""
+    """Raise ConfigurationError for settings that are set but have no effect."""
     defaults = {field.name: field.default for field in fields(Config)}
     for name in names:
         if getattr(config, name) != defaults[name]:
@@ -272,7 +274,7 @@ def _check_algorithms(config: Config) -> None:
 
 
 def check_url(name: str, url: str) -> None:
-    """Refuses an address that is not https, or http on this machine. `name` is that of the setting."""
+    """Raise ConfigurationError unless the URL is https, or http on this machine."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -286,11 +288,14 @@ def check_url(name: str, url: str) -> None:
     ):
         raise ConfigurationError(f"{name} must be a URL: https://host/path")
     if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigurationError(f"{name} must be https: plain http is for this machine's own addresses alone.")
+        raise ConfigurationError(f"{name} must be https. Plain http is only for addresses of this machine.")
 
 
 def _check_servers(config: Config) -> None:
-    """Plain http is allowed: a collector stands beside the service, and is told nothing personal."""
+    """Check the URLs of servers.
+
+    Plain http is allowed: a collector is local and gets nothing personal.
+    """
     endpoint = config.otel_exporter_otlp_endpoint
     if endpoint is not None and not settings.is_server(endpoint, ("http", "https")):
         raise ConfigurationError("OTEL_EXPORTER_OTLP_ENDPOINT must be a URL, such as http://localhost:4318")
@@ -315,7 +320,7 @@ def _check_limits(config: Config) -> None:
 
 
 def _check_security_txt(contact: str | None, expires: str | None) -> None:
-    """Both or none, each as RFC 9116, sections 2.5.3 and 2.5.5, wants it."""
+    """Check for both or none, each as RFC 9116, sections 2.5.3 and 2.5.5, requires."""
     if (contact is None) != (expires is None):
         raise ConfigurationError("SECURITY_CONTACT and SECURITY_EXPIRES go together: security.txt needs both.")
     if contact is not None and not re.fullmatch(r"(mailto:|https://|tel:)[!-~]+", contact):
@@ -325,7 +330,7 @@ def _check_security_txt(contact: str | None, expires: str | None) -> None:
 
 
 def check_secret(secret: str, name: str = "JWT_SECRET") -> None:
-    """Refuses a secret that is short (RFC 7518, section 3.2) or known. The message does not repeat it."""
+    """Raise ConfigurationError for a short (RFC 7518, section 3.2) or well-known secret."""
     if len(secret.encode()) < MINIMUM_SECRET_BYTES:
         raise ConfigurationError(f"{name} must have at least {MINIMUM_SECRET_BYTES} bytes: openssl rand -base64 48")
     if len(set(secret)) < MINIMUM_SECRET_CHARACTERS or secret.lower().startswith(KNOWN_SECRETS):
@@ -335,9 +340,9 @@ def check_secret(secret: str, name: str = "JWT_SECRET") -> None:
 def load_config(
     environment: Mapping[str, str] | None = None, dotenv: Path = Path(".env"), **flags: str | None
 ) -> Config:
-    """The configuration from flags, else the environment, else the `.env` file, else the defaults.
+    """Return the configuration from flags, else the environment, else `.env`, else defaults.
 
-    An empty value counts as not set. Raises ConfigurationError, naming the variable.
+    An empty value counts as unset. Raise ConfigurationError.
     """
     environment = os.environ if environment is None else environment
     sources = (
@@ -361,19 +366,24 @@ def load_config(
 
 
 def unknown_settings(dotenv: Path = Path(".env")) -> list[str]:
-    """A line for each name in the `.env` file that is none of ours. The environment is everybody's, and is not looked through."""
+    """Return a line for each unknown name in `.env`.
+
+    The environment is not checked: others use it too.
+    """
     known = [field.name.upper() for field in fields(Config)]
     return [f"{dotenv}: {line}" for line in settings.unknown(_settings_of(dotenv), known)]
 
 
-def is_handed_a_socket() -> bool:
-    """Whether to serve on a socket that another process opened: systemd (sd_listen_fds(3)), or the release before (SIGUSR2)."""
+def has_inherited_socket() -> bool:
+    """Return whether to serve on a socket of systemd (sd_listen_fds(3)) or of SIGUSR2."""
     return os.environ.get("LISTEN_PID") == str(os.getpid()) or "GUNICORN_FD" in os.environ
 
 
 def _settings_of(dotenv: Path) -> Mapping[str, str | None]:
     try:
-        return dotenv_values(dotenv, encoding="utf-8-sig") if dotenv.is_file() else {}  # Windows marks the byte order
+        return (
+            dotenv_values(dotenv, encoding="utf-8-sig") if dotenv.is_file() else {}
+        )  # Windows writes a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{dotenv} cannot be read as text in UTF-8: mend or remove it.") from error
 

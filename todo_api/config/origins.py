@@ -1,10 +1,13 @@
-"""Origins as browsers write them in `Origin`: the serialization of the URL standard, and of HTML's origins."""
+"""Origins as browsers send them in `Origin`, by the URL standard and HTML."""
 
 import ipaddress
 import re
 
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21"}
-"""Of the URL standard's special schemes: their hosts are domains, and browsers leave these ports out."""
+"""Default ports of the URL standard's special schemes, which browsers omit.
+
+Their hosts are domains.
+"""
 
 _ORIGIN = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/?#@:\[\]\s\\%]+)"
@@ -19,8 +22,8 @@ _LOCAL = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\])(?::.*)?", re.IGNORECASE
 _MAXIMUM_PORT = 65535
 
 
-def serialized(text: str) -> str | None:
-    """Return the origin as a browser sends it, if the text means one: without user, path, default port or capitals."""
+def serialize(text: str) -> str | None:
+    """Return the origin as a browser sends it, None if the text means none."""
     if _BARE.fullmatch(text):
         text = f"{'http' if _LOCAL.match(text) else 'https'}://{text}"
     found = _ORIGIN.fullmatch(text)
@@ -35,7 +38,7 @@ def serialized(text: str) -> str | None:
 
 
 def _domain(host: str) -> str | None:
-    """Return a host of a special scheme as the URL standard serializes it (section 3.6), None for what is no host."""
+    """Return a host of a special scheme, serialized by the URL standard (section 3.6), or None."""
     if host.startswith("["):
         return _ipv6(host[1:-1])
     ascii_host = host.lower() if host.isascii() else _punycode(host)
@@ -48,7 +51,7 @@ def _domain(host: str) -> str | None:
 
 
 def _punycode(host: str) -> str:
-    """Return an international name in ASCII (UTS 46), empty for what is none."""
+    """Return an international name in ASCII (UTS 46), empty if it is invalid."""
     import idna  # noqa: PLC0415  # its tables take a while, and few names need them
 
     try:
@@ -69,19 +72,19 @@ def _ipv6(host: str) -> str | None:
         address = ipaddress.IPv6Address(host)
     except ValueError:
         return None
-    if address.ipv4_mapped is not None:  # which Python writes with dots, and browsers do not
+    if address.ipv4_mapped is not None:  # Python writes it with dots, browsers do not
         high, low = divmod(int(address.ipv4_mapped), 1 << 16)
         return f"[::ffff:{high:x}:{low:x}]"
     return f"[{address.compressed}]"
 
 
 def flaw(text: str) -> str | None:
-    """Say what is wrong with an origin that no browser sends, and the way out. None if browsers send it."""
+    """Return what is wrong with an origin and the remedy, None if browsers send it."""
     if "*" in text:
         return "must name exact origins, such as https://app.example.com, not *."
     if text.lower() == "null":
         return "must not name null, which any sandboxed page sends: name the origin of the front end."
-    right = serialized(text)
+    right = serialize(text)
     if right is None:
         return "must be origins as browsers send them, such as https://app.example.com, comma-separated."
     return None if right == text else f"must be origins as browsers send them, byte by byte: write {right}"

@@ -1,21 +1,27 @@
-"""The roles of the database that statements run as."""
+"""Database roles that statements run as."""
 
 from typing import NamedTuple
 
 ROLE_PREFIX = "task_api"
-"""The first part of the roles' names, unless DATABASE_ROLE_PREFIX says otherwise."""
+"""Default prefix of the roles' names."""
 
 
 class Roles(NamedTuple):
-    """The two roles of a deployment. Roles belong to the cluster: each deployment in it needs its own."""
+    """The two roles of a deployment.
+
+    Roles belong to the cluster, so each deployment needs its own.
+    """
 
     user: str
-    """Runs every statement of a known user. Owns nothing, and sees the rows of `app.user_id` alone."""
+    """Runs statements of a known user. It owns nothing, and sees only the rows of `app.user_id`."""
     login: str
-    """Runs what comes before a user is known. Sees the account of `app.email`, the API key of `app.key_digest`, the session of
-    `app.session`, the reply of `app.request`, what the purge may delete, and no task."""
+    """Runs statements before a user is known.
+
+    It sees the account of `app.email`, the API key of `app.key_digest`, the session of
+    `app.session`, the reply of `app.request`, what the purge may delete, and no task.
+    """
 
     @classmethod
     def named(cls, prefix: str) -> "Roles":
-        """Return the roles of the deployment with this prefix."""
+        """Return the roles with this prefix."""
         return cls(f"{prefix}_user", f"{prefix}_login")

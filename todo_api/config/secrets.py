@@ -1,4 +1,4 @@
-"""The secret that an embedded service makes for itself, once, and the one that cursors are signed with."""
+"""The secret that an embedded service makes for itself, and the cursor secret."""
 
 import hashlib
 import os
@@ -12,9 +12,10 @@ from todo_api.config.config import Config, ConfigurationError, check_secret
 
 
 def cursor_secret(config: Config) -> bytes:
-    """What cursors are signed with, the same in every worker and every copy of a deployment.
+    """Return the secret that signs cursors, the same in every worker and copy of a deployment.
 
-    With public keys alone there is no secret but the database's password, so it is made from that: slowly, lest a cursor help to guess it.
+    With public keys only, the database's password is the one secret. The cursor secret is derived
+    slowly from it, so that a cursor does not help to guess it.
     """
     given = config.cursor_secret or config.jwt_secret
     if given:
@@ -24,8 +25,11 @@ def cursor_secret(config: Config) -> bytes:
     return hashlib.scrypt(password.encode(), salt=b"task-api cursors", n=2**14, r=8, p=1)
 
 
-def kept_secret(folder: Path) -> str:
-    """The secret of the data folder, made at the first start and readable by its owner alone."""
+def load_or_create_secret(folder: Path) -> str:
+    """Return the secret of the data folder.
+
+    It is made at the first start, readable only by its owner.
+    """
     path = folder / "jwt-secret"
     if not path.exists():
         _make(path)
@@ -40,7 +44,7 @@ def kept_secret(folder: Path) -> str:
 
 
 def _make(path: Path) -> None:
-    """Made beside its place and linked there whole: a start killed half-way leaves none, and of two at once the first one's holds."""
+    """Write the secret to a temporary file, then link it: never half a file, the first wins."""
     descriptor, made = tempfile.mkstemp(prefix="jwt-secret-", dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

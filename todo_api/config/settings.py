@@ -1,4 +1,4 @@
-"""Settings as text, as they stand in the environment and in `.env`: what is wrong with one before it means anything."""
+"""Checks of settings as text, before they are converted."""
 
 import difflib
 import ipaddress
@@ -16,7 +16,10 @@ _CLOSE = 0.6
 
 
 def text_flaw(text: str) -> str | None:
-    """Say what is wrong with the text of any setting, and the way out. Never repeats it: it may be a secret."""
+    """Return what is wrong with a setting's text, and the remedy.
+
+    Never quote it: it may be secret.
+    """
     if text != text.strip():
         return "has blanks or a line break around its value: remove them."
     if _QUOTED.fullmatch(text):
@@ -25,12 +28,12 @@ def text_flaw(text: str) -> str | None:
 
 
 def control_flaw(text: str) -> str | None:
-    """Say that a text has a line break or the like in it, where nothing else is wrong with it."""
+    """Return a flaw if the text has a control character."""
     return "has a control character in its value: remove it." if _CONTROL.search(text) else None
 
 
 def host_flaw(host: str) -> str | None:
-    """Say what is wrong with an address to listen on, and the way out."""
+    """Return what is wrong with an address to listen on, and the remedy."""
     if _COMPILER_TARGET.fullmatch(host):
         return f"is {host}, which conda sets for its compilers: it is no address. Unset HOST, or give 127.0.0.1."
     if _is_address(host) or (_HOST_NAME.fullmatch(host) and not host.replace(".", "").isdigit()):
@@ -39,14 +42,17 @@ def host_flaw(host: str) -> str | None:
 
 
 def role_prefix_flaw(prefix: str) -> str | None:
-    """Say what is wrong with a prefix of names of roles. PostgreSQL cuts names at 63 bytes, and keeps `pg_` to itself."""
+    """Return what is wrong with a prefix of roles.
+
+    PostgreSQL cuts names at 63 bytes and reserves `pg_`.
+    """
     if re.fullmatch("(?!pg_)[a-z_][a-z0-9_]{0,49}", prefix):
         return None
     return "must have 1 to 50 of a-z, 0-9 and _, and begin with a letter or _, but not with pg_."
 
 
 def is_server(url: str, schemes: tuple[str, ...], *, with_user: bool = False) -> bool:
-    """Tell whether the text is the URL of a server."""
+    """Return whether the text is the URL of a server."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not parts.fragment
@@ -56,7 +62,7 @@ def is_server(url: str, schemes: tuple[str, ...], *, with_user: bool = False) ->
 
 
 def networks_flaw(networks: Iterable[str]) -> str | None:
-    """Say what is wrong with the networks of proxies that are believed."""
+    """Return what is wrong with the networks of trusted proxies."""
     try:
         everybody = any(ipaddress.ip_network(network).prefixlen == 0 for network in networks)
     except ValueError:
@@ -65,7 +71,7 @@ def networks_flaw(networks: Iterable[str]) -> str | None:
 
 
 def unknown(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return a line for each name that is no setting, with the known one that is nearest to it."""
+    """Return a line for each unknown name, with the nearest known one."""
     settings = sorted(known)
     lines = []
     for name in sorted(set(names) - set(settings)):

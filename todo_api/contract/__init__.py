@@ -1,9 +1,9 @@
-"""The contracts as data: their files, bundled to one document each, and what they make of a request.
+"""The contracts as data, and the validation rules compiled from them.
 
-`files` finds and loads them, `bundling` makes one document of their files, and any mistake is one of `errors`, in one line.
-`openapi31` converts them for clients that want OpenAPI 3.1.
-`rules` compiles schemas, `parameters` converts and judges path, query and headers by them, `media_types` reads `Content-Type`.
-`times` parses date-times of RFC 3339, as the contracts mean them.
+`files` finds and loads the contracts, `bundling` makes one document of their files; mistakes are
+`errors` of one line. `openapi31` converts them to OpenAPI 3.1. `rules` compiles schemas.
+`parameters` converts and validates path, query and headers. `media_types` parses `Content-Type`,
+`times` date-times.
 """
 
 from todo_api.contract import openapi31
@@ -15,7 +15,7 @@ from todo_api.contract.files import (
     as_json,
     as_yaml,
     load,
-    place,
+    locate,
     problem_text,
     problem_texts,
     resolve,
@@ -40,9 +40,9 @@ __all__ = [
     "is_date_time",
     "is_encoded",
     "load",
+    "locate",
     "openapi31",
     "parse_date_time",
-    "place",
     "problem_text",
     "problem_texts",
     "resolve",

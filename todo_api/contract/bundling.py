@@ -1,7 +1,7 @@
-"""One document from the files of a contract: the root, and every file that a `$ref` leads to.
+"""Bundle the files of a contract into one document: the root, and every file that a `$ref` names.
 
-A reference to another file becomes a reference inside the document: `tasks.yaml#/components/schemas/Task` becomes
-`#/components/schemas/Task`. Nothing else changes, and nothing is added.
+A reference to another file becomes a local one: `tasks.yaml#/components/schemas/Task` becomes
+`#/components/schemas/Task`. Nothing else changes.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ Document = dict[str, Any]
 Files = dict[Path, Document]
 
 _SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's is seven times as fast."""
+"""libyaml's loader is seven times as fast."""
 
 
 class _Loader(_SAFE_LOADER):  # type: ignore[misc, valid-type]  # chosen at run time
-    """Refuses a mapping that has a key twice, which PyYAML accepts, and a key that is no string, which JSON lacks."""
+    """Refuses duplicate keys, which PyYAML accepts, and non-string keys, which JSON lacks."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
@@ -40,7 +40,7 @@ def _refuse_keys(node: yaml.MappingNode) -> None:
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # chosen at run time
-    """Writes texts of several lines as they are read, and nothing as a reference to what stands above."""
+    """A dumper that writes multi-line texts as blocks, and no aliases."""
 
     def ignore_aliases(self, _: Any) -> bool:
         return True
@@ -69,8 +69,8 @@ def bundle(root: Path) -> Document:
     return files[root] | {"paths": paths, "components": components}
 
 
-def place(root: Path, *steps: str) -> str:
-    """Return file and line of a part of the bundled document, or of the nearest part around it that is written."""
+def locate(root: Path, *steps: str) -> str:
+    """Return file and line of a part of the bundled document, or of its nearest written parent."""
     first, *others = _read_all(root)
     for length in range(len(steps), 0, -1):
         for file in (*others, first):  # the root only refers to the paths of other files
@@ -81,7 +81,7 @@ def place(root: Path, *steps: str) -> str:
 
 
 def _read_all(root: Path) -> Files:
-    """Read the root and the files that it leads to, in the order in which they are mentioned."""
+    """Return the root and all files that it leads to, in the order of their mention."""
     files = {root: read(root)}
     waiting = [root]
     while waiting:
@@ -100,7 +100,7 @@ def _read_all(root: Path) -> Files:
 
 
 def read(file: Path) -> Document:
-    """Return what a YAML file says. Raise ContractError."""
+    """Return the content of a YAML file. Raise ContractError."""
     try:
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  # it is a safe loader
     except yaml.MarkedYAMLError as error:
@@ -116,7 +116,7 @@ def read(file: Path) -> Document:
 
 
 def _mappings(content: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield what bundling needs to be a mapping, the outer before the inner."""
+    """Yield the parts that bundling needs to be mappings, outer ones first."""
     yield (), content
     for name in ("paths", "components"):
         if name in content:
@@ -143,7 +143,7 @@ def _paths(root: Path, files: Files) -> Document:
 
 
 def _components(files: Files) -> Document:
-    """Return the components of all files together."""
+    """Return the components of all files."""
     together: dict[str, Document] = {}
     homes: dict[tuple[str, str], Path] = {}
     for file in files:
@@ -170,7 +170,7 @@ def _references(part: Any) -> Iterator[Document]:
 
 
 def _local(file: Path, reference: str, files: Files) -> str:
-    """Return a reference of a file as a reference inside the bundled document."""
+    """Return a file's reference as a local one of the bundled document."""
     _find(file, reference, files)
     if _pointer(reference)[:1] not in (["components"], ["paths"]):  # nothing else of another file is in the document
         raise ContractError(f"{_at_reference(file, reference)}: {reference} is no component.")
@@ -178,7 +178,7 @@ def _local(file: Path, reference: str, files: Files) -> str:
 
 
 def _find(file: Path, reference: str, files: Files) -> Any:
-    """Return what a reference of a file leads to."""
+    """Return the target of a file's reference."""
     part: Any = files[_target(file, reference)]
     for step in _pointer(reference):
         if not isinstance(part, dict) or step not in part:
@@ -200,7 +200,7 @@ def _pointer(reference: str) -> list[str]:
 
 
 def _at_reference(file: Path, reference: str) -> str:
-    """Return file and line where a reference is written first."""
+    """Return file and line of the first occurrence of a reference."""
     waiting: list[yaml.Node | None] = [_compose(file)]
     while waiting:
         node = waiting.pop(0)
@@ -220,7 +220,7 @@ def _at(file: Path, *steps: str) -> str:
 
 
 def _line(file: Path, steps: tuple[str, ...]) -> int | None:
-    """Return the line of a part's key, None where the file does not have it."""
+    """Return the line of a part's key, None if the file lacks it."""
     node, line = _compose(file), 1
     for step in steps:
         if isinstance(node, yaml.MappingNode):

@@ -1,5 +1,5 @@
-"""What can be wrong with a contract."""
+"""Errors of a contract."""
 
 
 class ContractError(Exception):
-    """A mistake in a contract, in one line: file, line number, and what is wrong."""
+    """A mistake in a contract. The message is one line: file, line number, and what is wrong."""

@@ -1,4 +1,4 @@
-"""The contracts: where they are, what they say, and what an operation's handler is called."""
+"""The contracts: their files, their content, and the names of handlers."""
 
 import re
 from functools import cache
@@ -11,7 +11,7 @@ from todo_api.contract.errors import ContractError
 
 
 def shipped(folder: str) -> Path:
-    """A folder that stands at the top of the checkout and inside the installed package: `openapi` or `migrations`."""
+    """Return a top folder of the checkout that the package includes: `openapi`, `migrations`."""
     package = Path(__file__).parents[1]
     inside = package / folder
     return inside if inside.is_dir() else package.parent / folder
@@ -23,7 +23,7 @@ PROBLEMS = shipped("openapi") / "problems.yaml"
 
 
 class ProblemText(NamedTuple):
-    """What `problems.yaml` says about one problem code, for people."""
+    """What `problems.yaml` says of a problem code."""
 
     status: int
     title: str
@@ -33,14 +33,14 @@ class ProblemText(NamedTuple):
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return the contract with this root file, bundled: with its `$ref`s, never run through a template engine. It is the caller's own."""
+    """Return a copy of the bundled contract, with its `$ref`s."""
     document: dict[str, Any] = orjson.loads(as_json(path))
     return document
 
 
 @cache
 def as_json(path: Path) -> bytes:
-    """Return the bundled contract in JSON. Read once by a process, and so before the workers are forked from it."""
+    """Return the bundled contract in JSON. It is read once, before workers are forked."""
     from todo_api.contract.bundling import bundle  # noqa: PLC0415  # YAML is not for a command that needs no contract
 
     return orjson.dumps(bundle(path))
@@ -53,16 +53,16 @@ def as_yaml(path: Path) -> bytes:
     return to_yaml(load(path))
 
 
-def place(path: Path, *steps: str) -> str:
-    """Return file and line of a part of the bundled document, or of the nearest part around it that is written."""
+def locate(path: Path, *steps: str) -> str:
+    """Return file and line of a part of the bundled document, or of its nearest written parent."""
     from todo_api.contract import bundling  # noqa: PLC0415  # as above
 
-    return bundling.place(path, *steps)
+    return bundling.locate(path, *steps)
 
 
 @cache
 def problem_texts() -> dict[str, ProblemText]:
-    """Return what `problems.yaml` says, by code. Raise ContractError."""
+    """Return the texts of all problem codes. Raise ContractError."""
     from todo_api.contract.bundling import read  # noqa: PLC0415  # as above
 
     found = {}
@@ -71,19 +71,19 @@ def problem_texts() -> dict[str, ProblemText]:
             found[code] = ProblemText(**texts)
         except TypeError as error:
             members = ", ".join(ProblemText._fields)
-            raise ContractError(f"{place(PROBLEMS, code)}: {code} needs {members}, and nothing else.") from error
+            raise ContractError(f"{locate(PROBLEMS, code)}: {code} needs {members}, and nothing else.") from error
     return found
 
 
 def problem_text(code: str) -> ProblemText:
-    """Return what `problems.yaml` says about a code. Raise ContractError."""
+    """Return the text of a problem code. Raise ContractError."""
     if code not in problem_texts():
-        raise ContractError(f"{place(PROBLEMS)}: the code {code} is missing.")
+        raise ContractError(f"{locate(PROBLEMS)}: the code {code} is missing.")
     return problem_texts()[code]
 
 
 def resolve(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-    """What a part of a contract stands for, where it is a `$ref`."""
+    """Return the part, or the target of its `$ref`."""
     while "$ref" in part:
         target: Any = document
         for step in part["$ref"].removeprefix("#/").split("/"):
@@ -93,5 +93,5 @@ def resolve(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
 
 
 def snake_case(name: str) -> str:
-    """`listTasks` as `list_tasks`."""
+    """Return a camelCase name in snake_case: `listTasks` becomes `list_tasks`."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()

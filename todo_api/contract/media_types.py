@@ -1,4 +1,4 @@
-"""Media types as a request declares them (RFC 9110, section 8.3.1) and its codings (section 8.4)."""
+"""Media types (RFC 9110, section 8.3.1) and content codings (section 8.4) of requests."""
 
 import re
 
@@ -10,20 +10,20 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _UTF_8 = frozenset(
     {"utf-8", "utf8", "csutf8", "unicode-1-1-utf-8", "unicode11utf8", "unicode20utf8", "x-unicode20utf8"}
 )
-"""The names of UTF-8: IANA's, and those of the Encoding standard (section 4.2)."""
+"""Names of UTF-8: IANA's, and those of the Encoding standard (section 4.2)."""
 
 
 class MediaTypes:
-    """The media types that a body may be declared as, in UTF-8."""
+    """The media types that a body may have, in UTF-8."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         self._fields = frozenset(name.encode() for name in names)
 
     def include(self, field: bytes) -> bool:
-        """Tell whether a Content-Type is one of them.
+        """Return whether a Content-Type is one of them.
 
-        Parameters that are not known have no say (RFC 2045, section 5), but must be well-formed.
+        Unknown parameters are ignored (RFC 2045, section 5), but must be well-formed.
         """
         return field in self._fields or self._is_included(field.decode("latin-1"))
 
@@ -41,7 +41,7 @@ class MediaTypes:
 
 
 def _is_utf_8(name: str | None, value: str) -> bool:
-    """Tell whether a parameter names no other charset. It may be empty (section 5.6.6)."""
+    """Return whether a parameter names no other charset. It may be empty (section 5.6.6)."""
     if name is None or name.lower() != "charset":
         return True
     if value.startswith('"'):
@@ -50,6 +50,6 @@ def _is_utf_8(name: str | None, value: str) -> bool:
 
 
 def is_encoded(fields: list[bytes]) -> bool:
-    """Tell whether Content-Encoding names any coding but `identity`, which is none."""
+    """Return whether Content-Encoding names any coding but `identity`."""
     codings = (coding.strip(b" \t").lower() for field in fields for coding in field.split(b","))
     return any(coding not in (b"", b"identity") for coding in codings)

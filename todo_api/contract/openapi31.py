@@ -1,6 +1,6 @@
-"""The contract as OpenAPI 3.1, for tools that want it: converted from what OpenAPI 3.0 says, never edited.
+"""Conversion of the contract from OpenAPI 3.0 to 3.1.
 
-The two differ in their schemas: 3.1 takes JSON Schema 2020-12 as it is, where 3.0 has words of its own.
+They differ in their schemas: 3.1 uses JSON Schema 2020-12, 3.0 a dialect of its own.
 """
 
 from typing import Any
@@ -8,16 +8,16 @@ from typing import Any
 VERSION = "3.1.0"
 
 _OPAQUE = ("example", "examples")
-"""What holds values of the API's users, in which nothing is a keyword."""
+"""Keys of example values, which contain no keywords."""
 
 
 def convert(document: dict[str, Any]) -> dict[str, Any]:
-    """An OpenAPI 3.0 document as OpenAPI 3.1. The one given stays as it is."""
+    """Return a copy of an OpenAPI 3.0 document as OpenAPI 3.1."""
     return {**_part(document), "openapi": VERSION}
 
 
 def _part(part: Any) -> Any:
-    """Whatever is no schema: the same, with every schema in it converted."""
+    """Return a part that is no schema, with the schemas inside converted."""
     if isinstance(part, list):
         return [_part(member) for member in part]
     if not isinstance(part, dict):

@@ -1,4 +1,4 @@
-"""Path, query and header parameters: found, converted and judged as the contract says."""
+"""Path, query and header parameters: converted and validated by the contract."""
 
 import re
 from collections.abc import Callable
@@ -16,11 +16,11 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?")
 
 
 class _WrongTypeError(Exception):
-    """The text cannot be converted; the argument is the type it should have had."""
+    """The text cannot be converted to the type in the argument."""
 
 
 class Parameter:
-    """One parameter of an operation."""
+    """A parameter of an operation."""
 
     def __init__(self, definition: dict[str, Any]) -> None:
         self.name: str = definition["name"]
@@ -36,7 +36,7 @@ class Parameter:
         self._pointer = f"/{self.name}"
 
     def read(self, text: str, arguments: dict[str, Any], violations: list[Violation]) -> None:
-        """Puts the converted value into `arguments`, or what is wrong with it into `violations`."""
+        """Add the converted value to `arguments`, or its violations to `violations`."""
         try:
             value = self._convert(text)
         except _WrongTypeError as error:
@@ -49,7 +49,7 @@ class Parameter:
             arguments[self.argument] = value
 
     def absent(self, arguments: dict[str, Any], violations: list[Violation]) -> None:
-        """The default into `arguments`, or a violation, for a parameter that was not sent."""
+        """Add the default of a missing parameter to `arguments`, or a violation."""
         if self.required:
             violations.append(Violation(self.location, self._pointer, "required", "Is required."))
         elif self.has_default:
@@ -57,7 +57,7 @@ class Parameter:
 
 
 class Parameters:
-    """The parameters of one operation, and no others."""
+    """The parameters of an operation."""
 
     def __init__(self, definitions: list[dict[str, Any]]) -> None:
         unique = {(definition["in"], definition["name"]): Parameter(definition) for definition in definitions}
@@ -67,10 +67,10 @@ class Parameters:
             name.lower().encode(): parameter for (place, name), parameter in unique.items() if place == "header"
         }
         self.arguments = {parameter.argument for parameter in unique.values()}
-        """The names under which a handler gets them."""
+        """Names of the handler's arguments."""
 
     def read(self, scope: "Scope", arguments: dict[str, Any], violations: list[Violation]) -> None:
-        """Puts every parameter of the request into `arguments`, or what is wrong with it into `violations`."""
+        """Add the request's parameters to `arguments`, or their violations to `violations`."""
         for parameter in self._path:
             text = scope["path_params"][parameter.name]
             if text is None:
@@ -122,7 +122,10 @@ class Parameters:
 def _read_sent(
     parameter: Parameter, texts: list[str | None], arguments: dict[str, Any], violations: list[Violation]
 ) -> None:
-    """Reads a query parameter. A list may come as one value, as several, or both: generated clients do either."""
+    """Read a query parameter.
+
+    A list may be one value, several, or both, as generated clients differ.
+    """
     pointer = f"/{parameter.name}"
     decoded = [text for text in texts if text is not None]
     if len(texts) > 1 and not parameter.is_list:
@@ -134,7 +137,7 @@ def _read_sent(
 
 
 def _decode(text: bytes) -> str | None:
-    """Text of a query string, decoded once; None where it is no UTF-8."""
+    """Return text of a query string, decoded once, None if it is not UTF-8."""
     try:
         return unquote_to_bytes(text.replace(b"+", b" ")).decode("utf-8")
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
-"""JSON Schema, compiled: from the contract's schemas to validators, and from their findings to violations.
+"""Validation by JSON Schema: schemas compiled to validators, and their errors as violations.
 
-jsonschema-rs judges a value in well under a microsecond, reads patterns as ECMA 262 does, and counts characters as PostgreSQL
-does. A violation names the place and the rule, never the value.
+jsonschema-rs validates a value in less than a microsecond, reads patterns as ECMA 262 does, and
+counts characters as PostgreSQL does. A violation names the place and the rule, never the value.
 """
 
 import re
@@ -16,7 +16,7 @@ from todo_api.errors import Violation
 
 MAX_VIOLATIONS = 100
 MAX_NAME = 100
-"""How much of a name that the caller made up is told back."""
+"""Maximum characters of an unknown name that a violation repeats."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEPT = (
@@ -26,9 +26,10 @@ _KEPT = (
 
 
 def json_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """An OpenAPI 3.0 schema, its `$ref`s resolved, as JSON Schema draft 4: `nullable` becomes a type, annotations go.
+    """Return a resolved OpenAPI 3.0 schema as JSON Schema draft 4.
 
-    Raises ValueError for a keyword that is not understood, since ignoring a rule would be worse.
+    `nullable` becomes a type; annotations are dropped. Raise ValueError for an unknown keyword,
+    since ignoring a rule would be worse.
     """
     rules = {name: schema[name] for name in _KEPT if name in schema}
     for name in ("allOf", "anyOf", "oneOf"):
@@ -56,11 +57,11 @@ def _refuse_unknown(schema: dict[str, Any]) -> None:
     annotations = {"title", "description", "default", "example", "deprecated", "externalDocs", "components", "readOnly"}
     unknown = {name for name in schema if not name.startswith("x-")} - known - annotations
     if unknown:
-        raise ValueError(f"The contract uses schema keywords that requests cannot be held to: {sorted(unknown)}")
+        raise ValueError(f"The contract uses schema keywords that are not supported: {sorted(unknown)}")
 
 
 def is_uuid(text: str) -> bool:
-    """Whether the text is a UUID as RFC 9562, section 4, writes it: hyphens, and nothing around it."""
+    """Return whether the text is a UUID in the form of RFC 9562, section 4."""
     return _UUID.fullmatch(text) is not None
 
 
@@ -76,7 +77,7 @@ class Rules:
         self._validator = jsonschema_rs.Draft4Validator(json_schema(schema), validate_formats=True, formats=_FORMATS)
 
     def violations(self, value: Any, location: str, pointer: str = "") -> list[Violation]:
-        """Return every rule that the value breaks, at most `MAX_VIOLATIONS`; an empty list for a good one."""
+        """Return the violations of a value, at most `MAX_VIOLATIONS`."""
         if self._validator.is_valid(value):
             return []
         found: list[Violation] = []
@@ -92,11 +93,11 @@ _CONSEQUENCES = {
     "format": {"pattern", "too_short", "too_long"},
     "pattern": {"too_short"},
 }
-"""The rules that a value breaks only because it breaks another one."""
+"""Codes that a violation implies. Only the first is reported."""
 
 
 def _without_consequences(found: list[Violation]) -> list[Violation]:
-    """Return one violation for one mistake."""
+    """Return one violation per mistake."""
     explained = {(violation.pointer, code) for violation in found for code in _CONSEQUENCES.get(violation.code, ())}
     return [violation for violation in found if (violation.pointer, violation.code) not in explained]
 
@@ -127,7 +128,7 @@ def _unexpected(name: str, schema: dict[str, Any]) -> tuple[str, str]:
 
 
 def _pattern_detail(schema: dict[str, Any], text: str) -> str:
-    """Return what the contract says of the first of the schema's `x-pattern-details` whose `found` is in the text."""
+    """Return the contract's text for the first of `x-pattern-details` whose `found` matches."""
     for each in schema.get("x-pattern-details", ()):
         if re.search(each["found"], text):
             return str(each["detail"])
@@ -165,5 +166,5 @@ def _rule(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C901, PLR0911 
 
 
 def escape(part: str) -> str:
-    """A member's name in a JSON Pointer (RFC 6901, section 3)."""
+    """Return a member's name for a JSON Pointer (RFC 6901, section 3)."""
     return part.replace("~", "~0").replace("/", "~1").replace("\n", " ").replace("\r", " ")

@@ -1,4 +1,4 @@
-"""Times that others write: the `date-time` of RFC 3339, section 5.6, the whole of it and nothing beside it."""
+"""Date-times of RFC 3339, section 5.6."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,8 +14,8 @@ _LEAP_SECOND = 60
 def parse_date_time(text: str) -> datetime:
     """Return the time in UTC. Raise ValueError if the text is no RFC 3339 date-time.
 
-    Digits beyond the microsecond are cut off, never rounded up. A leap second is the instant after
-    it, as in POSIX. A time outside of the years 1 to 9999 in UTC is refused: nothing here holds it.
+    Digits beyond the microsecond are cut off. A leap second is the following instant, as in POSIX.
+    Times outside the years 1 to 9999 in UTC are refused, since `datetime` cannot represent them.
     """
     found = _DATE_TIME.fullmatch(text)
     if found is None:
@@ -35,7 +35,7 @@ def parse_date_time(text: str) -> datetime:
 
 
 def is_date_time(text: str) -> bool:
-    """Tell whether the text is such a time."""
+    """Return whether the text is an RFC 3339 date-time."""
     try:
         parse_date_time(text)
     except ValueError:
@@ -44,7 +44,7 @@ def is_date_time(text: str) -> bool:
 
 
 def _zone(found: re.Match[str]) -> timezone:
-    """Return the offset from UTC. `-00:00` is UTC too, of an unknown local time (section 4.3)."""
+    """Return the offset from UTC. `-00:00` is UTC with unknown local time (section 4.3)."""
     if found["sign"] is None:
         return UTC
     offset = timedelta(hours=int(found["offset_hour"]), minutes=int(found["offset_minute"]))

@@ -6,7 +6,7 @@ from connexion.exceptions import ResolverError
 from connexion.operations import OpenAPIOperation
 from starlette.types import Receive, Scope, Send
 
-from todo_api.contract import ContractError, load, place
+from todo_api.contract import ContractError, load, locate
 from todo_api.http.connexion_app import CompiledSpecification, InvalidContract, TagResolver
 from todo_api.http.deprecation import announce_deprecation
 from todo_api.http.routing import METHODS
@@ -47,7 +47,7 @@ def _compile(specification: CompiledSpecification, path: str, method: str) -> st
 
 def _contract_error(root: Path, steps: list[str], message: str) -> ContractError:
     line = " ".join(message.split())
-    return ContractError(f"{place(root, *steps)}: {line if len(line) <= MAX_MESSAGE else f'{line[:MAX_MESSAGE]}...'}")
+    return ContractError(f"{locate(root, *steps)}: {line if len(line) <= MAX_MESSAGE else f'{line[:MAX_MESSAGE]}...'}")
 
 
 async def _no_app(scope: Scope, receive: Receive, send: Send) -> None:
