@@ -1,4 +1,4 @@
-"""The task operations as tools for agents: a server of the Model Context Protocol, generated from the contract by fastmcp."""
+"""Task operations as tools for agents: an MCP server, generated from the contract by fastmcp."""
 
 from collections.abc import Generator
 from typing import Any
@@ -20,23 +20,23 @@ from todo_api import contract
 from todo_api.contract import openapi31
 
 TIMEOUT = 30
-"""Seconds that a tool waits for the service."""
+"""Seconds for which a tool waits for the service."""
 
 NOT_FOR_TOOLS = ({"$ref": "#/components/parameters/UserId"}, {"$ref": "#/components/parameters/If-None-Match"})
-"""Parameters that tools go without: they have no business in another space than their caller's, and keep no copies to renew."""
+"""Parameters that tools do not have: they use only `me`, and keep no copies to revalidate."""
 
 
 MISDIRECTED = 421
-"""The status for a `Host` that is not this server's (RFC 9110, section 15.5.20)."""
+"""Status for a `Host` of another server (RFC 9110, section 15.5.20)."""
 
 FORBIDDEN = 403
 
 
 class CallersToken(httpx2.Auth):
-    """Sends the service the token of the caller's own request, or no token."""
+    """Sends the token of the caller's own request, if there is one."""
 
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Adds the token, if there is one; without, the service answers 401."""
+        """Add the token, if there is one; without it, the service answers 401."""
         sent = get_http_headers(include={"authorization"}).get("authorization")
         if sent:
             request.headers["authorization"] = sent
@@ -44,22 +44,23 @@ class CallersToken(httpx2.Auth):
 
 
 class OwnToken(httpx2.Auth):
-    """Sends the service the token of this process: whoever owns its stdin and stdout is the only caller."""
+    """Sends the token of this process, whose only caller owns its stdin and stdout."""
 
     def __init__(self, token: str) -> None:
         self._token = token
 
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Adds the token, if there is one; without, the service answers 401."""
+        """Add the token, if there is one; without it, the service answers 401."""
         if self._token:
             request.headers["authorization"] = f"Bearer {self._token}"
         yield request
 
 
 class OwnOrigin:
-    """Refuses requests for another host and requests of web pages, but for a page of this very origin.
+    """Refuses requests for another host, and those of web pages of another origin.
 
-    fastmcp's own check takes every origin on this machine: a page of another program on localhost could call the tools.
+    fastmcp's own check accepts every origin on this machine, so a page of another local program
+    could call the tools.
     """
 
     def __init__(self, app: ASGIApp, port: int) -> None:
@@ -68,7 +69,7 @@ class OwnOrigin:
         self._origins = {f"http://{host}" for host in self._hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on, or answers 421 or 403."""
+        """Pass the request on, or answer 421 or 403."""
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             if [host.lower() for host in headers.getlist("host")] not in [[host] for host in self._hosts]:
@@ -81,15 +82,15 @@ class OwnOrigin:
 
 
 class Director(RequestDirector):
-    """Hands every argument to the service, which alone says what is wrong with it.
+    """Sends every argument to the service, which validates them.
 
-    fastmcp's own drops a null, so that no description could be cleared, and drops what it does not know.
+    fastmcp's own drops nulls, so no description could be cleared, and drops unknown arguments.
     """
 
     def _unflatten_arguments(
         self, route: HTTPRoute, flat_args: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any], Any]:
-        """The arguments by their places: path, query, headers, cookies and body. A null parameter is an absent one."""
+        """Return path, query, headers, cookies and body. Null parameters are absent."""
         path, query, headers, cookies, body = super()._unflatten_arguments(route, flat_args)
         unknown = {name: value for name, value in flat_args.items() if name not in route.parameter_map}
         nulls = {
@@ -104,9 +105,9 @@ class Director(RequestDirector):
 
 
 def tool_server(url: str, auth: httpx2.Auth) -> FastMCP[Any]:
-    """The server, for the service at `url`: one tool for each operation of the tag `tasks`, named as the operation.
+    """Return the MCP server for the service at `url`: one tool per operation of the tag `tasks`.
 
-    `auth` says whose token the service is sent.
+    `auth` adds the token to requests.
     """
     document = _for_tools(openapi31.convert(contract.load(contract.TASK_API)))
     client = httpx2.AsyncClient(
@@ -127,10 +128,10 @@ def tool_server(url: str, auth: httpx2.Auth) -> FastMCP[Any]:
 
 
 def serve(url: str, token: str, port: int | None) -> None:
-    """Serves until told to stop: on this port of 127.0.0.1, or on stdin and stdout.
+    """Serve until stopped: over HTTP on the port of 127.0.0.1, or else on stdin and stdout.
 
-    Over HTTP every caller sends a token of their own and `token` is not used: every user of the machine reaches the port.
-    Nothing is kept between requests, and `Host` and `Origin` are checked, as MCP asks of servers on a user's machine.
+    Over HTTP every caller sends their own token and `token` is unused, since every user of the
+    machine reaches the port. `Host` and `Origin` are checked, as MCP requires of local servers.
     """
     if port is None:
         tool_server(url, OwnToken(token)).run("stdio", show_banner=False)
@@ -146,7 +147,7 @@ def serve(url: str, token: str, port: int | None) -> None:
 
 
 def _for_tools(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the contract for tools: `me` in place of `{user_id}`, and nothing to send that only the service sets."""
+    """Return the contract for tools: `me` for `{user_id}`, and no read-only members."""
     paths = {}
     for path, item in document["paths"].items():
         paths[path.replace("{user_id}", "me")] = {
@@ -160,7 +161,7 @@ def _for_tools(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _writable(schema: dict[str, Any], read_only: set[str]) -> dict[str, Any]:
-    """Return the schema without the members that a request may have, and that the service ignores."""
+    """Return the schema without read-only members."""
     if "properties" not in schema:
         return schema
     members = {
@@ -180,16 +181,16 @@ def _without(left_out: tuple[Any, ...], parameters: list[Any]) -> list[Any]:
 
 
 async def _refuse(response: httpx2.Response) -> None:
-    """Makes the service's problem document, as it is, the text of the tool's error."""
+    """Raise the service's problem document as the tool's error."""
     if response.is_error:
         await response.aread()
         raise ToolError(response.text)
 
 
 def _adapt(route: HTTPRoute, component: Any) -> None:
-    """Tells agents what a call may do (RFC 9110, section 9.2: safe and idempotent methods), and has every argument sent.
+    """Set the tool's annotations by its method (RFC 9110, section 9.2).
 
-    MCP calls a change destructive unless it only adds; so a PATCH, which overwrites, is.
+    MCP calls a change destructive unless it only adds, so a PATCH is.
     """
     component.annotations = ToolAnnotations(
         title=route.summary,

@@ -1,7 +1,7 @@
 """The command line, `todo-api`.
 
-`main` parses it; `commands` are those that need no database, `database_commands` those that do.
-A command imports what it needs when it runs: SQLAlchemy, Connexion and gunicorn take longer than all else of a small one.
+`main` parses it. `commands` need no database, `database_commands` do. A command imports what it
+needs when it runs: SQLAlchemy, Connexion and gunicorn import slowly.
 """
 
 from todo_api.cli.main import main

@@ -1,6 +1,6 @@
-"""The commands that need no database: `todo-api token | mcp | contract`; and what all commands share.
+"""Commands that need no database (`todo-api token | mcp | contract`), and shared functions.
 
-What a command does not need, it does not import: the help and the contract are there at once.
+They import only what they need, so help and contract appear at once.
 """
 
 import argparse
@@ -19,11 +19,11 @@ _log = logging.getLogger(__name__)
 
 
 class CommandError(Exception):
-    """What stops a command: one line, with the way out."""
+    """A command cannot go on. The message is one line with a remedy."""
 
 
-def loaded(**flags: str | None) -> Config:
-    """The configuration. Where it is refused, a name that is misspelt may be why: those are told first."""
+def load(**flags: str | None) -> Config:
+    """Return the configuration. If it is refused, first warn of misspelt names, a likely reason."""
     try:
         return load_config(None, Path(".env"), **flags)
     except ConfigurationError:
@@ -32,7 +32,7 @@ def loaded(**flags: str | None) -> Config:
 
 
 def warn_of_unknown_settings() -> None:
-    """Tells of names in `.env` that are no settings: in the log where there is one."""
+    """Warn of unknown names in `.env`: in the log if there is one, else on stderr."""
     for line in unknown_settings():
         if _log.hasHandlers():
             _log.warning(line)
@@ -41,10 +41,10 @@ def warn_of_unknown_settings() -> None:
 
 
 def token(options: argparse.Namespace) -> None:
-    """Prints a token of the service's own issuer."""
+    """Print a token of the service's own issuer."""
     from todo_api.auth import TokenIssuer, is_subject  # noqa: PLC0415  # cryptography takes a while to import
 
-    config = loaded()
+    config = load()
     warn_of_unknown_settings()
     if not config.builtin_issuer:
         raise CommandError("JWT_ISSUER is set: tokens come from that issuer, not from this service.")
@@ -58,8 +58,8 @@ def token(options: argparse.Namespace) -> None:
 
 
 def mcp(options: argparse.Namespace) -> None:
-    """Serves the tools until told to stop."""
-    config = loaded(mcp_url=options.url)
+    """Serve the tools until stopped."""
+    config = load(mcp_url=options.url)
     warn_of_unknown_settings()
     if options.http is not None:
         if config.mcp_token:
@@ -76,7 +76,7 @@ def mcp(options: argparse.Namespace) -> None:
 
 
 def publish(options: argparse.Namespace) -> None:
-    """Prints the contract."""
+    """Print the contract."""
     if options.format == "yaml":
         print(contract.as_yaml(contract.TASK_API).decode(), end="")
     else:
@@ -84,7 +84,7 @@ def publish(options: argparse.Namespace) -> None:
 
 
 def with_secret(config: Config) -> Config:
-    """The configuration with the secret it needs: the one given, or, where the database is embedded, the one kept in the data folder."""
+    """Return the configuration with its secret: the given one, or that of the data folder."""
     if config.jwt_secret or (config.database_url and not config.builtin_issuer):
         return config
     if config.database_url:
@@ -100,7 +100,7 @@ def with_secret(config: Config) -> Config:
 
 
 def refuse_taken(host: str, port: int, flags: str) -> None:
-    """Raises CommandError where the address is in use. `flags` name the way out."""
+    """Raise CommandError if the address is in use. `flags` change it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -112,7 +112,7 @@ def refuse_taken(host: str, port: int, flags: str) -> None:
 
 
 def say(line: str) -> None:
-    """Tells how it goes: in the log where there is one, and as it is where not."""
+    """Report progress: in the log if there is one, else on stderr."""
     if _log.hasHandlers():
         _log.info(line)
     else:

@@ -1,4 +1,4 @@
-"""The commands on the database: `todo-api serve | migrate | backup | restore | new-epochs`."""
+"""Commands on the database: `todo-api serve | migrate | backup | restore | new-epochs`."""
 
 import argparse
 import gc
@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from todo_api import contract
 from todo_api.auth import describe_issuer, external_token_verifier
-from todo_api.cli.commands import CommandError, loaded, refuse_taken, say, warn_of_unknown_settings, with_secret
+from todo_api.cli.commands import CommandError, load, refuse_taken, say, warn_of_unknown_settings, with_secret
 from todo_api.cli.reload import serve_and_reload
 from todo_api.config import Config, ConfigurationError, has_inherited_socket
 from todo_api.database import UrlError, ignore_environment, parameters, reason
@@ -27,8 +27,8 @@ from todo_api.provisioning import DatabaseUnfitError, epochs, migrations
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Raises what is wrong with the database as a CommandError."""
+def _command_errors() -> Iterator[None]:
+    """Raise errors of the database as CommandError."""
     try:
         yield
     except (backups.BackupError, EmbeddedUnavailable, migrations.SchemaTooNewError, DatabaseUnfitError) as error:
@@ -45,10 +45,10 @@ def _told() -> Iterator[None]:
         ) from error
 
 
-@_told()
+@_command_errors()
 def serve(options: argparse.Namespace) -> None:
-    """Migrates the database, then serves until told to stop."""
-    config = loaded(host=options.host, port=options.port, web_concurrency=options.workers)
+    """Migrate the database, then serve until stopped."""
+    config = load(host=options.host, port=options.port, web_concurrency=options.workers)
     if options.reload:
         with _database(config):  # an embedded database runs on while the service starts anew
             serve_and_reload(options)
@@ -68,15 +68,15 @@ def serve(options: argparse.Namespace) -> None:
 
     for root in (contract.TASK_API, contract.OPS_API):
         check_contract(root)  # before a database is started
-    with _database(config) as (ready, keep):
+    with _database(config) as (ready, on_tick):
         migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
         address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
         serving = f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"
-        server.serve(ready, log, lambda: say(serving), keep)
+        server.serve(ready, log, lambda: say(serving), on_tick)
 
 
 def import_server() -> ModuleType:
-    """`todo_api.server`. gunicorn and Connexion take half a second to import, and so are where they are needed alone."""
+    """Return `todo_api.server`. gunicorn and Connexion take half a second to import."""
     return import_module("todo_api.server")
 
 
@@ -89,19 +89,19 @@ def _need_traces() -> None:
         ) from error
 
 
-@_told()
+@_command_errors()
 def migrate(_: argparse.Namespace) -> None:
-    """Brings the database to this release's schema."""
-    config = loaded()
+    """Migrate the database to this release's schema."""
+    config = load()
     warn_of_unknown_settings()
     with _database(config) as (ready, __):
         migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
         say(f"The database is at revision {migrations.head()}.")
 
 
-@_told()
+@_command_errors()
 def backup(options: argparse.Namespace) -> None:
-    """Writes the embedded database to a file."""
+    """Back up the embedded database to a file."""
     folder = _embedded_folder("back it up with pg_dump")
     if not (folder / "cluster").exists():
         raise CommandError(f"There is no database in DATA_DIR {folder.parent}: nothing to back up.")
@@ -113,9 +113,9 @@ def backup(options: argparse.Namespace) -> None:
     say(f"{options.file} holds {rows} rows, {options.file.stat().st_size} bytes.")
 
 
-@_told()
+@_command_errors()
 def restore(options: argparse.Namespace) -> None:
-    """Puts such a file in the place of the embedded database."""
+    """Restore the embedded database from a file."""
     folder = _embedded_folder("restore it with pg_restore")
     backups.check(options.file)
     server = EmbeddedServer.start(folder, say, alone=True)
@@ -126,16 +126,16 @@ def restore(options: argparse.Namespace) -> None:
     say(f"{options.file} is restored into {folder}.")
 
 
-@_told()
+@_command_errors()
 def new_epochs(_: argparse.Namespace) -> None:
-    """Makes what clients remember of the database good no more. For a database that was restored by other means than `restore`."""
-    with _database(loaded()) as (ready, _keep):
+    """Invalidate what clients know of a database that was not restored by `restore`."""
+    with _database(load()) as (ready, _keep):
         epochs.renew(ready.database_url or "")
     say("Every user has a new epoch; sessions and kept replies are gone.")
 
 
 def _embedded_folder(way: str) -> Path:
-    config = loaded()
+    config = load()
     warn_of_unknown_settings()
     if config.database_url:
         raise CommandError(
@@ -146,7 +146,7 @@ def _embedded_folder(way: str) -> Path:
 
 @contextmanager
 def _database(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
-    """The configuration with a database that answers and a secret, and what keeps that database running.
+    """Yield the configuration with a database and a secret, and a function that keeps it running.
 
     An embedded server stops with the block.
     """
@@ -163,6 +163,6 @@ def _database(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
         return
     server = EmbeddedServer.start(config.data_dir / "postgresql", say)
     try:
-        yield replace(config, database_url=server.url), server.keep
+        yield replace(config, database_url=server.url), server.keep_running
     finally:
         server.stop()

@@ -1,4 +1,4 @@
-"""The command line: `todo-api serve | migrate | backup | restore | new-epochs | token | mcp | contract`."""
+"""The command line, `todo-api COMMAND`."""
 
 import argparse
 import gc
@@ -20,7 +20,7 @@ SETTINGS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a command. 0 where all went well, 1 with one line on stderr where not, 2 for a wrong command line."""
+    """Run a command. Return 0 on success, 1 on an error (one line on stderr), 2 on wrong usage."""
     options = _parser().parse_args(arguments)
     try:
         with _stoppable():
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _on_database(command: str) -> Callable[[argparse.Namespace], None]:
-    """A command of those on the database, imported when it runs: SQLAlchemy takes longer than all else of a small command."""
+    """Return a database command, imported when it runs: SQLAlchemy imports slowly."""
 
     def run(options: argparse.Namespace) -> None:
         gc.disable()  # nothing that is imported is ever garbage, and looking for it is a fifth of the start
@@ -96,7 +96,7 @@ def _on_database(command: str) -> Callable[[argparse.Namespace], None]:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Turns SIGTERM into SystemExit, so that what was started is stopped; gunicorn sets its own handlers later."""
+    """Turn SIGTERM into SystemExit, so cleanups run. gunicorn sets its own handlers later."""
 
     def leave(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""`todo-api serve --reload`: the service for its developers, started anew when a file changes."""
+"""`todo-api serve --reload`: the service for developers, restarted when a file changes."""
 
 import argparse
 import shlex
@@ -12,7 +12,7 @@ STOP_SECONDS = 5
 
 
 def serve_and_reload(options: argparse.Namespace) -> None:
-    """Run `todo-api serve`, and run it anew when the code or the contract changes, until told to stop."""
+    """Run `todo-api serve`, and restart it when code or contract change, until stopped."""
     try:
         import watchfiles  # noqa: PLC0415  # a development tool, which a service does not have
     except ModuleNotFoundError as error:

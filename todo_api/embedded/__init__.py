@@ -1,7 +1,7 @@
-"""The PostgreSQL that is brought along, for a first start without any database.
+"""The embedded PostgreSQL, for a first start without a database.
 
-`server` starts and stops it in the data folder; `os_user` runs it as a system user where the service runs as root.
-`backup` writes its data to a file, and restores it.
+`server` starts and stops it in the data folder; `os_user` runs it as a system user if the service
+is root; `backup` backs up and restores its data.
 """
 
 from todo_api.embedded import backup

@@ -1,8 +1,8 @@
-"""Backups of the embedded database: one file each, taken while it serves, and proven by restoring it.
+"""Backups of the embedded database: one file each, taken while it serves, verified by a restore.
 
-The file is what `pg_dump --format=custom` writes, in gzip, whose checksum tells of damage:
-`gunzip --stdout FILE | pg_restore` puts it into any PostgreSQL. It holds the database, and not the secret of the data
-folder: who finds a backup shall not be able to make tokens.
+The file is the output of `pg_dump --format=custom` in gzip, whose checksum detects damage: `gunzip
+--stdout FILE | pg_restore` restores it into any PostgreSQL. It has the database, not the secret of
+the data folder, so a stolen backup cannot make tokens.
 """
 
 import gzip
@@ -37,17 +37,16 @@ SEQUENCES = "SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER
 
 
 class BackupError(Exception):
-    """A backup or restore cannot be made. The message is one line and names the way out; nothing has been changed."""
+    """A backup or restore failed and changed nothing. The message is one line with a remedy."""
 
 
 def backup(server: EmbeddedServer, file: Path, *, overwrite: bool, progress: Callable[[str], None]) -> int:
-    """Writes all data of this moment to `file`, while others write, and restores it elsewhere to prove it.
+    """Write all data to `file` while others write, verify it, and return the number of rows.
 
-    The number of rows comes back. The file is readable by its owner alone, and there only when it is whole and proven.
-    Raises BackupError.
+    Only the owner can read the file. It appears once it is whole and verified. Raise BackupError.
     """
     _refuse_existing(file, overwrite)
-    with _told(file), _beside(file) as (made, stream):
+    with _backup_errors(file), _temporary_file(file) as (made, stream):
         with _snapshot(server) as (connection, snapshot):
             progress(f"writing the database to {file}")
             contents = _contents(connection)
@@ -59,12 +58,12 @@ def backup(server: EmbeddedServer, file: Path, *, overwrite: bool, progress: Cal
         progress("restoring it into a database of its own, to prove it")
         if _read_back(made) != (contents, schema):
             raise BackupError("the backup was not kept: read back, it differs from the database. Try again.")
-        _put(made, file, overwrite)
+        _publish(made, file, overwrite)
     return sum(rows for table, (rows, _) in contents.items() if table != VERSIONS)
 
 
 def check(file: Path) -> None:
-    """Reads a backup through. Raises BackupError where there is none, or where a byte of it is not as it was written."""
+    """Read a backup through. Raise BackupError if it is none, or damaged."""
     begins = whole = False
     try:
         with _unpacked(file) as stream:
@@ -83,12 +82,12 @@ def check(file: Path) -> None:
 
 
 def restore(server: EmbeddedServer, file: Path, *, overwrite: bool, progress: Callable[[str], None]) -> None:
-    """Puts a backup that `check` has passed in the place of the database, migrated to this release's schema.
+    """Replace the database by a checked backup, migrated to this release's schema.
 
-    Until it is there whole, the database is as it was. The server must have been started `alone`. Raises BackupError,
-    and SchemaTooNewError.
+    The old database stays until the new one is whole. The server must have been started `alone`.
+    Raise BackupError or SchemaTooNewError.
     """
-    with _told(file):
+    with _backup_errors(file):
         if not overwrite and _holds_data(server):
             raise BackupError("the database holds data: add --overwrite to put the backup in its place.")
         migrations.refuse_unknown(_revision(server, file), str(file))
@@ -98,37 +97,40 @@ def restore(server: EmbeddedServer, file: Path, *, overwrite: bool, progress: Ca
             migrations.migrate(url)
             epochs.renew(url)
             with _connected(url) as connection:
-                _ask(connection, "ANALYZE")
+                _query(connection, "ANALYZE")
         except BaseException:
             with _connected(server.as_superuser("postgres")) as connection:
-                _ask(connection, f"DROP DATABASE IF EXISTS {RESTORING} WITH (FORCE)")
+                _query(connection, f"DROP DATABASE IF EXISTS {RESTORING} WITH (FORCE)")
             raise
         with _connected(server.as_superuser("postgres")) as connection:
-            _ask(connection, END_SESSIONS)
-            _ask(
+            _query(connection, END_SESSIONS)
+            _query(
                 connection,
                 f"ALTER DATABASE {DATABASE} RENAME TO {REPLACED}; ALTER DATABASE {RESTORING} RENAME TO {DATABASE}",
             )
-            _ask(connection, f"DROP DATABASE {REPLACED} WITH (FORCE)")
+            _query(connection, f"DROP DATABASE {REPLACED} WITH (FORCE)")
 
 
 def _load(server: EmbeddedServer, file: Path) -> str:
-    """The URL of a new database with what is in the file. The migrations make the roles that its rights name."""
+    """Return the URL of a new database with the backup's data.
+
+    Migrations make the roles it needs.
+    """
     url = make_url(server.url).set(database=RESTORING).render_as_string(hide_password=False)
     with _connected(server.as_superuser("postgres")) as connection:
         for left in (RESTORING, REPLACED):
-            _ask(connection, f"DROP DATABASE IF EXISTS {left} WITH (FORCE)")
+            _query(connection, f"DROP DATABASE IF EXISTS {left} WITH (FORCE)")
         owner = make_url(server.url).username
-        _ask(connection, f"CREATE DATABASE {RESTORING} OWNER {owner}")
+        _query(connection, f"CREATE DATABASE {RESTORING} OWNER {owner}")
         migrations.migrate(url)
-        _ask(connection, f"DROP DATABASE {RESTORING} WITH (FORCE)")
-        _ask(connection, f"CREATE DATABASE {RESTORING} OWNER {owner}")
+        _query(connection, f"DROP DATABASE {RESTORING} WITH (FORCE)")
+        _query(connection, f"CREATE DATABASE {RESTORING} OWNER {owner}")
     _pg_restore(server, file, "--exit-on-error", "--single-transaction", "--no-owner", f"--dbname={url}")
     return url
 
 
 def _read_back(file: Path) -> tuple[dict[str, Any], str]:
-    """The contents and the schema of a backup, restored by a server of its own, which is gone afterwards."""
+    """Return contents and schema of a backup, restored by a temporary server."""
     try:
         with tempfile.TemporaryDirectory(prefix="todo-api-backup-", ignore_cleanup_errors=True) as folder:
             scratch = EmbeddedServer.start(Path(folder) / "postgresql")
@@ -146,59 +148,59 @@ def _read_back(file: Path) -> tuple[dict[str, Any], str]:
 
 
 def _contents(connection: Connection) -> dict[str, Any]:
-    """Of each table the number of its rows and a sum over all of them, in whatever order they lie; and where sequences stand."""
+    """Return each table's row count and checksum, independent of row order, and the sequences."""
     found: dict[str, Any] = {}
-    for (table,) in _ask(connection, TABLES):
+    for (table,) in _query(connection, TABLES):
         summed = "coalesce(sum(hashtextextended(whole::text, 0)::numeric), 0)"
-        found[table] = _ask(connection, f"SELECT count(*), {summed} FROM {table} whole")[0]  # noqa: S608  # quoted by format()
-    found["sequences"] = (0, _ask(connection, SEQUENCES))
+        found[table] = _query(connection, f"SELECT count(*), {summed} FROM {table} whole")[0]  # noqa: S608  # quoted by format()
+    found["sequences"] = (0, _query(connection, SEQUENCES))
     return found
 
 
 def _holds_data(server: EmbeddedServer) -> bool:
     with _connected(server.as_superuser()) as connection:
-        tables = [table for (table,) in _ask(connection, TABLES) if table != VERSIONS]
-        return any(_ask(connection, f"SELECT EXISTS (SELECT FROM {table})")[0][0] for table in tables)  # noqa: S608  # as above
+        tables = [table for (table,) in _query(connection, TABLES) if table != VERSIONS]
+        return any(_query(connection, f"SELECT EXISTS (SELECT FROM {table})")[0][0] for table in tables)  # noqa: S608  # as above
 
 
 def _schema(server: EmbeddedServer, database: str, *options: str) -> str:
-    """The schema with its rights, as SQL."""
+    """Return the schema with its privileges, as SQL."""
     with tempfile.TemporaryFile() as stream:
         _dump(server, database, stream, "--schema-only", "--no-owner", *options)
         stream.seek(0)
-        # A word made anew each time, against statements smuggled into comments.
+        # pg_dump puts a random word there, against statements smuggled into comments.
         return "\n".join(line for line in stream.read().decode().splitlines() if "restrict " not in line)
 
 
 def _dump(server: EmbeddedServer, database: str, into: IO[bytes] | gzip.GzipFile, *options: str) -> None:
     arguments = (f"--dbname={server.as_superuser(database)}", *options)
-    with _words() as words, server.program("pg_dump", *arguments, stdout=-1, stderr=words) as process:
+    with _stderr() as stderr, server.program("pg_dump", *arguments, stdout=-1, stderr=stderr) as process:
         assert process.stdout is not None  # noqa: S101  # a pipe, for mypy
         shutil.copyfileobj(process.stdout, into, CHUNK)
         if process.wait():
-            raise BackupError(f"the database could not be read: {_why(words)}.")
+            raise BackupError(f"the database could not be read: {_first_error(stderr)}.")
 
 
 def _pg_restore(server: EmbeddedServer, file: Path, *options: str) -> bytes:
-    """What pg_restore writes when it is given the backup."""
-    with _words() as words, tempfile.TemporaryFile() as output:
-        with server.program("pg_restore", *options, stdin=-1, stdout=output, stderr=words) as process:
+    """Return the output of pg_restore for the backup."""
+    with _stderr() as stderr, tempfile.TemporaryFile() as output:
+        with server.program("pg_restore", *options, stdin=-1, stdout=output, stderr=stderr) as process:
             assert process.stdin is not None  # noqa: S101  # a pipe, for mypy
             try:
-                # It may have read enough, or have failed.
+                # It may have ended early.
                 with suppress(BrokenPipeError), _unpacked(file) as stream, process.stdin:
                     shutil.copyfileobj(stream, process.stdin, CHUNK)
             except BaseException:
                 process.kill()
                 raise
             if process.wait():
-                raise BackupError(f"{file} could not be restored: {_why(words)}.")
+                raise BackupError(f"{file} could not be restored: {_first_error(stderr)}.")
         output.seek(0)
         return output.read()
 
 
 def _revision(server: EmbeddedServer, file: Path) -> str:
-    """The schema's revision in a backup."""
+    """Return the schema's revision in a backup."""
     rows = _pg_restore(server, file, "--data-only", "--table=alembic_version", "--file=-").decode().splitlines()
     for line, following in pairwise(rows):
         if line.startswith(f"COPY {VERSIONS} "):
@@ -210,9 +212,9 @@ def _revision(server: EmbeddedServer, file: Path) -> str:
 def _snapshot(server: EmbeddedServer) -> Iterator[tuple[Connection, str]]:
     with closing(psycopg2.connect(server.as_superuser())) as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        if _ask(connection, "SELECT to_regclass('public.alembic_version') IS NULL") == [(True,)]:
+        if _query(connection, "SELECT to_regclass('public.alembic_version') IS NULL") == [(True,)]:
             raise BackupError("the database has no schema yet, and nothing to back up: todo-api migrate makes one.")
-        yield connection, _ask(connection, "SELECT pg_export_snapshot()")[0][0]
+        yield connection, _query(connection, "SELECT pg_export_snapshot()")[0][0]
 
 
 @contextmanager
@@ -222,7 +224,7 @@ def _connected(dsn: str) -> Iterator[Connection]:
         yield connection
 
 
-def _ask(connection: Connection, statement: str) -> list[Any]:
+def _query(connection: Connection, statement: str) -> list[Any]:
     with closing(connection.cursor()) as cursor:
         cursor.execute(statement)
         return cursor.fetchall() if cursor.description else []
@@ -233,8 +235,8 @@ def _unpacked(file: Path) -> gzip.GzipFile:
 
 
 @contextmanager
-def _beside(file: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A file of another name in the same folder, mode 0600, which is gone afterwards."""
+def _temporary_file(file: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """Yield a temporary file in the same folder, mode 0600."""
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name[:100]}-", dir=file.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -250,8 +252,11 @@ def _refuse_existing(file: Path, overwrite: bool) -> None:
         raise BackupError(f"{file} exists: name another file, or add --overwrite.")
 
 
-def _put(made: Path, file: Path, overwrite: bool) -> None:
-    """Gives the file its name. One that has come by that name meanwhile is kept, where the file system knows links."""
+def _publish(made: Path, file: Path, overwrite: bool) -> None:
+    """Rename the file to its name.
+
+    Keep a file that took the name meanwhile, if links are supported.
+    """
     if not overwrite:
         try:
             os.link(made, file)
@@ -270,21 +275,21 @@ def _put(made: Path, file: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def _words() -> Iterator[IO[bytes]]:
-    """What a program says on stderr."""
+def _stderr() -> Iterator[IO[bytes]]:
+    """Yield a temporary file for a program's stderr."""
     with tempfile.TemporaryFile() as stream:
         yield stream
 
 
-def _why(words: IO[bytes]) -> str:
-    words.seek(0)
-    lines = [line for line in words.read().decode(errors="replace").splitlines() if "error: " in line]
+def _first_error(stderr: IO[bytes]) -> str:
+    stderr.seek(0)
+    lines = [line for line in stderr.read().decode(errors="replace").splitlines() if "error: " in line]
     return lines[0].partition("error: ")[2].rstrip(".") if lines else "no reason given"
 
 
 @contextmanager
-def _told(file: Path) -> Iterator[None]:
-    """Tells what the disk and the database refuse as what it is."""
+def _backup_errors(file: Path) -> Iterator[None]:
+    """Raise errors of disk and database as BackupError."""
     try:
         yield
     except OSError as error:

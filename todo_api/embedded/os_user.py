@@ -1,4 +1,4 @@
-"""Who the embedded PostgreSQL runs as, and how that user reaches the programs and the data."""
+"""The user that the embedded PostgreSQL runs as, and its access to programs and data."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ ACL = "system.posix_acl_access"
 
 
 class EmbeddedUnavailable(Exception):  # a state to act on, named like those of errors.py
-    """The embedded server cannot run here. The text is one line and names the way out."""
+    """The embedded server cannot run here. The message is one line with a remedy."""
 
     def __init__(self, why: str) -> None:
         line = " ".join(why.split())
@@ -25,7 +25,7 @@ class EmbeddedUnavailable(Exception):  # a state to act on, named like those of 
 
 
 class EmbeddedInUse(EmbeddedUnavailable):
-    """The embedded server has another user beside whom this one cannot be. The text is one line and names the way out."""
+    """Another service uses the embedded server. The message is one line with a remedy."""
 
     def __init__(self, folder: Path, *, restoring: bool) -> None:
         way = "it is being restored: try again after that" if restoring else "stop every service that uses it first"
@@ -33,10 +33,13 @@ class EmbeddedInUse(EmbeddedUnavailable):
 
 
 class ServerUser:
-    """This process's own user; for root, whom PostgreSQL refuses, the data's owner or the system user `todo-api`."""
+    """The user of the server: this process's own, or for root the data's owner or `todo-api`.
+
+    PostgreSQL refuses to run as root.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Raises EmbeddedUnavailable where root can have no such user. `folder` is the data, or where they will be."""
+        """Raise EmbeddedUnavailable if root has no such user. `folder` is that of the data."""
         self._identity: dict[str, Any] = {}
         if os.geteuid() == 0:
             owner = folder.stat()
@@ -46,13 +49,13 @@ class ServerUser:
             self.uid, self._gid = os.geteuid(), os.getegid()
 
     def run(self, *command: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
-        """The ended process. It is given a fixed environment: PGPORT and its like in ours must not lead it astray."""
+        """Run a command to its end in a fixed environment, without PGPORT and the like."""
         words = [str(word) for word in command]
         options |= {"text": True, "errors": "replace", **self._surroundings()}
         return subprocess.run(words, check=False, **options)  # noqa: S603  # nothing of a request is in it
 
     def start(self, *command: str | Path, **options: Any) -> "subprocess.Popen[bytes]":
-        """The running process, with that same environment. Its streams are bytes."""
+        """Start a command in the same environment. Its streams are bytes."""
         words = [str(word) for word in command]
         return subprocess.Popen(words, **options, **self._surroundings())  # noqa: S603  # nothing of a request is in it
 
@@ -60,15 +63,15 @@ class ServerUser:
         return {"cwd": "/", "env": ENVIRONMENT, **self._identity}
 
     def own(self, folder: str) -> str:
-        """The folder, now this user's."""
+        """Return the folder, now owned by this user."""
         if self._identity:
             os.chown(folder, self.uid, self._gid, follow_symlinks=False)
         return folder
 
     def let_through(self, target: Path, progress: Callable[[str], None]) -> None:
-        """Lets this user pass through the folders to `target`, and nobody else where the file system can say so.
+        """Let this user traverse the folders to `target`, and others only if there are no ACLs.
 
-        Each folder that is changed is told. Does nothing for this process's own user.
+        Report each folder that is changed. Do nothing for this process's own user.
         """
         if not self._identity or self._may_enter(target):
             return
@@ -78,7 +81,7 @@ class ServerUser:
                 _grant_passage(folder, self.uid)
 
     def let_run(self, program: Path, trees: list[Path], progress: Callable[[str], None]) -> None:
-        """Lets this user run the program, which needs what lies in `trees`, whatever the umask was at installation."""
+        """Let this user run the program and read `trees`, whatever their modes are."""
         self.let_through(program.parent, progress)
         if self._identity and program.stat().st_mode & READ_AND_RUN != READ_AND_RUN:
             for path in [path for tree in trees for path in (tree, *tree.rglob("*")) if path.exists()]:
@@ -90,8 +93,10 @@ class ServerUser:
 
 
 def _system_user() -> tuple[int, int]:
-    """The ids of the system user, which is made where it is missing, by one process at a time: of several that start together
-    on a fresh machine, `useradd` gave the others ids of a user that it then made anew."""
+    """Return uid and gid of the system user, and make it if it is missing.
+
+    A lock serialises this: concurrent `useradd` calls returned ids of a user that was made again.
+    """
     command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", SYSTEM_USER]
     with open("/etc/passwd", encoding="utf-8") as users:  # noqa: PTH123  # a lock needs a descriptor
         fcntl.flock(users, fcntl.LOCK_EX)
@@ -110,15 +115,15 @@ def _system_user() -> tuple[int, int]:
 
 
 def _grant_passage(folder: Path, user: int) -> None:
-    """Adds search permission for one user to the folder's ACL (acl(5), version 2); for all where there are no ACLs."""
+    """Let a user search the folder by its ACL (acl(5), version 2), or all users without ACLs."""
     owner, named, group, named_group, mask, other, nobody = 1, 2, 4, 8, 16, 32, 0xFFFFFFFF
     entry, version = struct.Struct("<HHI"), struct.pack("<I", 2)
     mode = stat.S_IMODE(folder.stat().st_mode)
-    reach = mode >> 3 & 7  # the mask, where there is an ACL
+    reach = mode >> 3 & 7  # the mask, if there is an ACL
     try:
         try:
             old = [*entry.iter_unpack(os.getxattr(folder, ACL)[len(version) :])]
-        except OSError:  # none yet: the mode says the same
+        except OSError:  # no ACL yet: the mode is equivalent
             old = [(owner, mode >> 6, nobody), (group, reach, nobody), (other, mode & 7, nobody)]
         masked = (named, group, named_group)  # made explicit, since the mask may now grow
         kept = [(tag, allowed & reach if tag in masked else allowed, who) for tag, allowed, who in old if tag != mask]

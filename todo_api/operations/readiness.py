@@ -1,4 +1,4 @@
-"""Readiness: what must be well for requests to be served, each with its state and its time, in bounded time."""
+"""Readiness checks, each with its status and duration, in bounded time."""
 
 import asyncio
 import logging
@@ -11,13 +11,13 @@ from todo_api.database import spawn, wait
 from todo_api.errors import TaskApiError
 
 DEADLINE = 1.0
-"""Seconds from the start of a round of checks to its report, whatever hangs."""
+"""Maximum seconds of a round of checks, whatever hangs."""
 
 _log = logging.getLogger(__name__)
 
 
 class Check(NamedTuple):
-    """How one check went: `status` is `pass` or `fail`. One without an answer in time has failed."""
+    """Result of a check: `status` is `pass` or `fail`. A check without an answer in time fails."""
 
     status: str
     duration_ms: float
@@ -25,19 +25,22 @@ class Check(NamedTuple):
 
 
 class Readiness:
-    """Runs its checks in order. A check returns nothing where all is well, and raises where not.
+    """Runs checks in order. A check passes if it returns, and fails if it raises.
 
-    Those who ask at once share one round, so that probes are no load.
+    Concurrent callers share a round, so probes cause no load.
     """
 
     def __init__(self, checks: dict[str, Callable[[], None]], deadline: float = DEADLINE) -> None:
         self._checks = checks
         self._deadline = deadline
         self._round: asyncio.Task[dict[str, Check]] | None = None
-        self._told: dict[str, str | None] = {}
+        self._logged: dict[str, str | None] = {}
 
     def report(self) -> dict[str, Check]:
-        """Return every check by its name, at the latest when the round's time is over. For functions that `spawn` runs."""
+        """Return every check by its name within the deadline.
+
+        Call it in a function that `spawn` runs.
+        """
         return wait(self._report())
 
     async def _report(self) -> dict[str, Check]:
@@ -48,23 +51,23 @@ class Readiness:
     async def _run(self) -> dict[str, Check]:
         checks: dict[str, Check] = {}
         causes: dict[str, str | None] = {}
-        began = perf_counter()
+        started = perf_counter()
         try:
             async with asyncio.timeout(self._deadline):
                 for name, check in self._checks.items():
-                    began = perf_counter()
+                    started = perf_counter()
                     causes[name] = await _cause(name, check)
-                    checks[name] = _check("fail" if causes[name] else "pass", began)
+                    checks[name] = _check("fail" if causes[name] else "pass", started)
         except TimeoutError:
-            pass  # what has no answer yet has failed
-        self._tell(causes)
-        return {name: checks.get(name) or _check("fail", began) for name in self._checks}
+            pass  # checks without an answer have failed
+        self._log_changes(causes)
+        return {name: checks.get(name) or _check("fail", started) for name in self._checks}
 
-    def _tell(self, causes: dict[str, str | None]) -> None:
-        """Logs why a check fails, once for as long as it fails for that, and when it passes again."""
+    def _log_changes(self, causes: dict[str, str | None]) -> None:
+        """Log why a check fails, once per cause, and when it passes again."""
         for name, cause in causes.items():
-            if cause != self._told.get(name):
-                self._told[name] = cause
+            if cause != self._logged.get(name):
+                self._logged[name] = cause
                 if cause:
                     _log.warning("not ready: %s: %s", name, cause)
                 else:
@@ -72,16 +75,16 @@ class Readiness:
 
 
 async def _cause(name: str, check: Callable[[], None]) -> str | None:
-    """Why the check fails; None where it passes."""
+    """Return why the check fails, None if it passes."""
     try:
         await spawn(check)
     except TaskApiError as error:
         return str(error)
     except Exception:
-        _log.exception("the check of %s is at fault", name)
-        return "the check is at fault"
+        _log.exception("the readiness check %s has raised an unexpected error", name)
+        return "unexpected error"
     return None
 
 
-def _check(status: str, began: float) -> Check:
-    return Check(status, round((perf_counter() - began) * 1000, 3), datetime.now(UTC))
+def _check(status: str, started: float) -> Check:
+    return Check(status, round((perf_counter() - started) * 1000, 3), datetime.now(UTC))
