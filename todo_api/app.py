@@ -1,4 +1,4 @@
-"""Wires everything together, and decides nothing."""
+"""Composition root: builds everything, decides nothing."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
@@ -71,7 +71,7 @@ _CORS_ALLOWED = [
 
 
 class Observers(NamedTuple):
-    """What watches the application of one worker. `log` is None where requests are not logged, `traces` where there are none."""
+    """Observers of a worker's requests. `log` and `traces` are None if they are off."""
 
     counters: SharedCounters
     recorder: MetricsRecorder
@@ -80,12 +80,12 @@ class Observers(NamedTuple):
 
     @property
     def active(self) -> tuple[Observer, ...]:
-        """Those who are told of each request."""
+        """Return the observers that are called for each request."""
         return tuple(watcher for watcher in (self.recorder, self.log, self.traces) if watcher)
 
 
 def new_counters(slots: int) -> SharedCounters:
-    """SharedCounters for the metrics of so many workers at once."""
+    """Return shared counters for a number of concurrent workers."""
     contracts = [contract.load(path) for path in (contract.TASK_API, contract.OPS_API)]
     kinds = [(kind.status, kind.code) for kind in (*PROBLEM_TYPES.values(), INTERNAL_ERROR)]
     return SharedCounters(CounterLayout(label_values(contracts, kinds)), slots)
@@ -99,7 +99,7 @@ def _unshared_observers() -> Observers:
 def create_app(
     config: Config, observers: Observers | None = None, known_logins: KnownLogins | None = None
 ) -> ContractApp:
-    """The service as an ASGI application. `config` names the database and the secret."""
+    """Return the service as an ASGI application. `config` has database URL and secret."""
     observers = observers or _unshared_observers()
     url = _database_url(config)
     connections = config.max_concurrency + 1  # readiness does not wait for requests
@@ -154,7 +154,7 @@ def _database_url(config: Config) -> str:
 
 
 def _checks(database: Database, external: ExternalTokenVerifier | None) -> dict[str, Callable[[], None]]:
-    """Of readiness, by name."""
+    """Return the readiness checks by name."""
     checks: dict[str, Callable[[], None]] = {
         "database": partial(readiness.check_database, database),
         "schema": partial(readiness.check_schema, database, migrations.head()),
@@ -163,13 +163,13 @@ def _checks(database: Database, external: ExternalTokenVerifier | None) -> dict[
 
 
 def _key_lookups(database: Database, admission: AdmissionControl) -> TokenLookup:
-    """Nothing is kept of API keys between requests, so that a revoked one is refused on the next, by every worker."""
+    """Return the look-up of API keys. Nothing is cached, so every worker refuses a revoked key."""
     find = partial(api_keys.find, database.as_key)
     return TokenLookup(api_keys.PREFIX, api_keys.digest, find, admission=admission, read_usage=database.spent)
 
 
 def _purge(replies: IdempotencyStore, database: Database) -> int:
-    """Deletes some of what has expired, and says how much of it."""
+    """Delete some expired rows, and return their number."""
     return replies.purge() + sessions.purge(database)
 
 
@@ -178,14 +178,14 @@ def _pages(config: Config) -> Makers:
 
 
 def _serialize_current(current: Task | Account) -> dict[str, Any]:
-    """What stands in the way of a conditional write, as JSON."""
+    """Return the current state of a failed conditional write as JSON values."""
     return dump_account(current) if isinstance(current, Account) else dump_task(current)
 
 
 def _middlewares(
     config: Config, database: Database, observers: Observers, throttling: Throttling, admission: AdmissionControl
 ) -> list[Any]:
-    """From the outside in."""
+    """Return the middlewares, outermost first."""
     cors = partial(
         Cors,
         allow_origins=config.cors_origins,

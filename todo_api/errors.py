@@ -1,10 +1,13 @@
-"""What can go wrong, without a word of HTTP. `problems.py` says how each is told."""
+"""Errors of the domain. They know no HTTP; `http/problems.py` renders them."""
 
 from typing import Any, NamedTuple
 
 
 class Violation(NamedTuple):
-    """One broken rule of the contract: where (`location`, JSON `pointer`), which (`code`), and what to do (`detail`)."""
+    """A violated rule of the contract.
+
+    `location` and JSON `pointer` say where, `code` says which, `detail` says what to do.
+    """
 
     location: str
     pointer: str
@@ -13,7 +16,10 @@ class Violation(NamedTuple):
 
 
 class TaskApiError(Exception):
-    """Anything that is told to the caller. `str()` is the detail for people, and holds nothing that was sent."""
+    """An error that the caller is told.
+
+    `str()` is the detail for people, without values they sent.
+    """
 
     detail = "The request failed."
     changes_hold = False
@@ -24,7 +30,7 @@ class TaskApiError(Exception):
 
 
 class ConstraintViolated(Exception):
-    """A statement broke a constraint of the database, by its name. Services expect some of them; any other is a fault."""
+    """A statement violated a constraint. Services expect some; any other is a bug."""
 
     def __init__(self, constraint: str | None) -> None:
         super().__init__(constraint)
@@ -32,7 +38,7 @@ class ConstraintViolated(Exception):
 
 
 class ValidationFailed(TaskApiError):
-    """The request breaks the contract in `violations`, of which there is at least one."""
+    """The request violates the contract, as `violations` list."""
 
     def __init__(self, violations: list[Violation]) -> None:
         count = len(violations)
@@ -41,7 +47,7 @@ class ValidationFailed(TaskApiError):
 
 
 class InvalidCursor(TaskApiError):
-    """A cursor that was not made for this user, these filters and this sort."""
+    """The cursor was not made for this user, filters and sort."""
 
     detail = (
         "The cursor is not valid for this list. Keep the user, the filters and the sort of the page that it came from."
@@ -49,7 +55,10 @@ class InvalidCursor(TaskApiError):
 
 
 class Unauthorized(TaskApiError):
-    """No token (`token_sent` False), or one that does not hold. `cause` is a word for operators, where PyJWT's error does not say it."""
+    """The token is missing (`token_sent` False) or invalid.
+
+    `cause` is a word for operators, if PyJWT's error does not give one.
+    """
 
     detail = "This operation needs a bearer token."
 
@@ -60,38 +69,38 @@ class Unauthorized(TaskApiError):
 
 
 class InvalidCredentials(TaskApiError):
-    """Unknown e-mail address or wrong password: the caller cannot tell which."""
+    """The e-mail address is unknown or the password is wrong. The caller cannot tell which."""
 
     detail = "The e-mail address or the password is wrong."
 
 
 class InvalidRefreshToken(TaskApiError):
-    """The session of the refresh token has ended, by this very request perhaps, or there never was one."""
+    """The refresh token's session has ended, perhaps by this request, or never existed."""
 
     detail = "The session has ended. Sign in again."
     changes_hold = True
 
 
 class WrongPassword(TaskApiError):
-    """The token holds, and the password that was to confirm the request is not the account's."""
+    """The token is valid, but the password that confirms the request is wrong."""
 
     detail = "The password is wrong."
 
 
 class StaleToken(TaskApiError):
-    """The token holds, and is too old for what cannot be undone (RFC 9470)."""
+    """The token is valid, but too old for an irreversible operation (RFC 9470)."""
 
     detail = "This operation needs a token that was issued in the last 5 minutes."
 
 
 class Forbidden(TaskApiError):
-    """The address is another user's."""
+    """The address is in another user's space."""
 
     detail = "The address is in another user's space. Use me, or the id of your token."
 
 
 class InsufficientScope(TaskApiError):
-    """The token is good, but not for this operation: it lacks one of `scope`, names between blanks."""
+    """The token is valid, but lacks one of `scope`, names separated by blanks."""
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"The API key lacks a scope. This operation needs: {scope}.")
@@ -99,31 +108,31 @@ class InsufficientScope(TaskApiError):
 
 
 class NotFound(TaskApiError):
-    """No such task, or other thing, for this user, whether another has one or not."""
+    """The user has no such task or other resource, whether another user has it or not."""
 
     detail = "There is no such task in your space."
 
 
 class AccountsDisabled(TaskApiError):
-    """The service takes the tokens of an external issuer and keeps no accounts."""
+    """The service accepts tokens of an external issuer and has no accounts."""
 
     detail = "This service has no accounts of its own. Register and sign in with its external issuer."
 
 
 class EmailTaken(TaskApiError):
-    """The e-mail address has an account."""
+    """The e-mail address already has an account."""
 
     detail = "This e-mail address already has an account."
 
 
 class TooManyKeys(TaskApiError):
-    """The user has as many API keys as there can be."""
+    """The user has the maximum number of API keys."""
 
     detail = "You have 100 API keys, and cannot have more. Revoke one first."
 
 
 class InvalidTransition(TaskApiError):
-    """The status cannot change from `source` to `target`; `allowed` is what it can change to."""
+    """The status cannot change from `source` to `target`; `allowed` lists possible targets."""
 
     def __init__(self, source: str, target: str, allowed: tuple[str, ...]) -> None:
         super().__init__(f"A task that is {source} cannot become {target}.")
@@ -133,7 +142,7 @@ class InvalidTransition(TaskApiError):
 
 
 class PreconditionFailed(TaskApiError):
-    """What was to be written is at none of the versions that the caller named; `current` is the task or account as it stands."""
+    """The resource is at none of the versions that the caller named; `current` is its state."""
 
     detail = "The task has changed since you read it."
 
@@ -143,13 +152,13 @@ class PreconditionFailed(TaskApiError):
 
 
 class IdempotencyKeyReused(TaskApiError):
-    """The `Idempotency-Key` came with another request before."""
+    """The `Idempotency-Key` was sent with another request before."""
 
     detail = "An earlier, different request had this Idempotency-Key. Use a new key for each new request."
 
 
 class IdempotencyInProgress(TaskApiError):
-    """The request with this `Idempotency-Key` is still being answered; `retry_after` is in seconds."""
+    """The first request with this `Idempotency-Key` is running. `retry_after` is in seconds."""
 
     detail = "The first request with this Idempotency-Key is still running. Try again later."
     retry_after = 1
@@ -163,7 +172,7 @@ class Overloaded(TaskApiError):
 
 
 class Unavailable(TaskApiError):
-    """The database, or an issuer's keys, are out of reach. Nothing is wrong with the request; `retry_after` is in seconds."""
+    """The database or an issuer's keys cannot be reached. `retry_after` is in seconds."""
 
     detail = "The database cannot be reached."
 
@@ -173,7 +182,7 @@ class Unavailable(TaskApiError):
 
 
 class NotReady(Unavailable):
-    """Requests cannot be served: the checks of readiness named in `failed` did not pass. `checks` has all, to be told."""
+    """Readiness checks have failed. `failed` names them, `checks` has all results."""
 
     def __init__(self, failed: list[str], checks: dict[str, Any]) -> None:
         super().__init__(f"Not ready: {', '.join(failed)}.")

@@ -1,8 +1,8 @@
-"""Entity tags (RFC 9110, section 8.8.3), and the conditions that name them (sections 13.1.1 and 13.1.2).
+"""Entity tags (RFC 9110, section 8.8.3), `If-Match` and `If-None-Match` (13.1.1 and 13.1.2).
 
-A task's tag is its version: its address names one task for good. A list and an account have an address that means something else
-to each user, `me`, so their tags name the user and the row's epoch as well: a browser that two users share sends the tags of one with
-the token of the other, and a row that is restored or made anew counts from the beginning.
+A task's tag is its version. Lists and the account have the address `me`, which differs per user, so
+their tags include a digest of the user and the row's epoch. A browser that two users share sends
+the tags of one with the token of the other, and a restored row counts from the beginning.
 """
 
 import re
@@ -16,25 +16,25 @@ _SPACE = re.compile(r'"([0-9a-f]{16})-([0-9a-f]{1,16})-(0|[1-9][0-9]{0,17})"')
 
 
 class SpaceTag(NamedTuple):
-    """What the tag of a list or an account names, beside the user."""
+    """What the tag of a list or an account names besides the user."""
 
     epoch: int
     number: int
 
 
 class AccountCondition(NamedTuple):
-    """What `If-Match` names of an account: its versions alone, as clients before the epochs send them, and its tags."""
+    """`If-Match` for an account: its tags, and bare versions, as older clients send them."""
 
     versions: list[int]
     tags: list[SpaceTag]
 
     def holds(self, epoch: int, version: int) -> bool:
-        """Return whether one of them is at this version in this epoch."""
+        """Return whether one of them names this version in this epoch."""
         return version in self.versions or (epoch, version) in self.tags
 
     @property
     def values(self) -> dict[str, list[int] | list[str]]:
-        """The parameters of a statement that looks for them."""
+        """Return the parameters of a statement that checks them."""
         return {"versions": self.versions, "tags": [f"{tag.epoch}-{tag.number}" for tag in self.tags]}
 
 
@@ -44,31 +44,34 @@ def version_tag(version: int) -> str:
 
 
 def space_tag(user_id: str, epoch: int, number: int) -> str:
-    """Return the strong tag of a list or an account of this user, at this number of theirs."""
+    """Return the strong tag of the user's list or account at this number."""
     return f'"{_digest(user_id)}-{epoch:x}-{number}"'
 
 
 def matched_versions(if_match: str | None) -> list[int] | None:
-    """Return the versions that `If-Match` names, None for any. Weak tags match nothing (section 8.8.3.2)."""
+    """Return the versions in `If-Match`, None for any.
+
+    Weak tags match nothing (section 8.8.3.2).
+    """
     if _is_any(if_match):
         return None
     return [int(found[1]) for tag in _strong(if_match) if (found := _VERSION.fullmatch(tag))]
 
 
 def matched_account(if_match: str | None, user_id: str) -> AccountCondition | None:
-    """Return what `If-Match` names of the user's account, by its tag or as the version in quotes; None for any."""
+    """Return the condition of `If-Match` for the user's account, None for any."""
     if _is_any(if_match):
         return None
     return AccountCondition(matched_versions(if_match) or [], [*_in_space(_strong(if_match), user_id)])
 
 
 def known_in_space(if_none_match: str | None, user_id: str) -> list[SpaceTag]:
-    """Return what `If-None-Match` names of this user's lists or account."""
+    """Return the tags in `If-None-Match` of this user's lists or account."""
     return [*_in_space((tag for _, tag in _tags(if_none_match)), user_id)]
 
 
 def is_known(if_none_match: str | None, tag: str) -> bool:
-    """Return whether `If-None-Match` names this tag, by weak comparison, or any with `*`."""
+    """Return whether `If-None-Match` has this tag, by weak comparison, or `*`."""
     if if_none_match is None:
         return False
     return if_none_match.strip() == "*" or any(tag == each for _, each in _tags(if_none_match))

@@ -1,8 +1,8 @@
-"""What must still be there when a write runs: the user's row, and the API key or session that the caller's token stands on.
+"""Locks of the user's row, and of the API key or session of the caller's token.
 
-Authentication looks before the statement runs. A key that is revoked, a session that ends or an account that is deleted in
-between is found out by the statement itself: it locks the user's row, then the key or the session, and writes where both
-are there. Every write locks in this order, so two of them never wait for each other.
+Authentication happens before the statement. A key revoked, session ended or account deleted in
+between is detected by the statement itself: it locks the user's row, then the key or session, and
+writes only if both exist. All writes lock in this order, so they do not deadlock.
 """
 
 from typing import NamedTuple
@@ -19,10 +19,10 @@ _SESSION_ID = given("caller_session", Uuid)
 
 
 class Caller(NamedTuple):
-    """What a caller's token stands on.
+    """The credential of a caller.
 
-    A session token or an API key is dead without its user's row. With an external issuer's token, or one that an operator
-    made, a user who has no row gets one with the first write.
+    A session token or an API key is invalid without its user's row. A user of an external issuer,
+    or of an operator's token, gets a row with their first write.
     """
 
     registered: bool = False
@@ -31,21 +31,24 @@ class Caller(NamedTuple):
 
     @property
     def by_key(self) -> bool:
-        """Whether a write looks for the API key."""
+        """Return whether writes check the API key."""
         return self.key is not None
 
     @property
     def by_session(self) -> bool:
-        """Whether an operation on credentials looks for the session; no other operation does."""
+        """Return whether operations on credentials check the session."""
         return self.session is not None
 
     @property
     def values(self) -> dict[str, str | None]:
-        """The parameters of a statement that looks for either."""
+        """Return the parameters of statements that check either."""
         return {"caller_key": self.key, "caller_session": self.session}
 
     def check(self, scope: Scope, user_id: str, *, session: bool = False) -> None:
-        """Raises Unauthorized where the user's row or the key is gone, or on request the session. For when a statement found nothing."""
+        """Raise Unauthorized if the user's row or the key is gone, or with `session` the session.
+
+        Call it when a statement found nothing.
+        """
         looked_for = api_keys if self.by_key else sessions if session and self.by_session else None
         if not self.registered and looked_for is None:
             return
@@ -59,13 +62,13 @@ class Caller(NamedTuple):
 
 
 UNREGISTERED = Caller()
-"""Whoever needs no row: each user of an external issuer, and of an operator's tokens."""
+"""A caller that needs no row: users of an external issuer, and of an operator's tokens."""
 
 
 def locked(*conditions: ColumnElement[bool], key: bool = False, session: bool = False) -> CTE:
-    """The user's row, locked, with its id: where it meets the conditions, and what the caller's token stands on is there.
+    """Return the locked user's row, if it meets the conditions and the credential exists.
 
-    The lock leaves alone the references to the row that other tables make.
+    The lock does not block references to the row by other tables.
     """
     me = select(users.c.id).where(users.c.id == _USER_ID, *conditions).with_for_update(key_share=True)
     if not key and not session:
@@ -76,22 +79,22 @@ def locked(*conditions: ColumnElement[bool], key: bool = False, session: bool = 
 
 
 def session_is_there() -> ColumnElement[bool]:
-    """The condition of a statement that only reads."""
+    """Return the condition that the session exists, for statements that only read."""
     return select(sessions.c.id).where(*_NAMED[sessions]).exists()
 
 
 def gone() -> Unauthorized:
-    """What is said of a token whose account was deleted."""
+    """Return the error for a token of a deleted account."""
     return Unauthorized("The token is invalid.", token_sent=True, cause="account deleted")
 
 
 def key_gone() -> Unauthorized:
-    """What is said of an API key that is unknown or was revoked, with its user or alone."""
+    """Return the error for an API key that is unknown or revoked."""
     return Unauthorized("The API key is unknown or has been revoked.", token_sent=True, cause="key_unknown")
 
 
 def session_gone() -> Unauthorized:
-    """What is said of a token whose session has ended, where that counts."""
+    """Return the error for a token whose session has ended."""
     return Unauthorized("The session of the token has ended. Sign in again.", token_sent=True, cause="session ended")
 
 
@@ -102,7 +105,7 @@ _NAMED: dict[Table, tuple[ColumnElement[bool], ...]] = {
 
 
 def _standing(table: Table | None) -> Statement:
-    """One row of the user's id and that of what was looked for, null where that is gone; none where the user is."""
+    """Return a statement for the ids of the user and the credential, null if it is gone."""
     if table is None:
         return Statement(select(users.c.id, users.c.id.label("same")).where(users.c.id == _USER_ID))
     found = users.outerjoin(table, and_(*_NAMED[table]))

@@ -1,8 +1,8 @@
-"""The tables, their constraints and the roles that may touch them.
+"""The tables, their constraints, and the roles that use them.
 
-Each user-owned table has the user's id as the first column of every key, so that it can be spread by user over several
-PostgreSQL servers. `migrations/` makes all this, and row-level security and the functions of check constraints as
-well; `alembic check` compares the tables.
+Each user-owned table has the user's id as the first column of every key, so it can be partitioned
+by user over several servers. `migrations/` makes all this, row-level security and the functions of
+check constraints; `alembic check` compares the tables.
 """
 
 from sqlalchemy import (
@@ -27,27 +27,27 @@ from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN
 from todo_api.config import ROLE_PREFIX, Roles
 
 USER_ROLE, LOGIN_ROLE = Roles.named(ROLE_PREFIX)
-"""The roles of a deployment that names no others, and those that migrations are written with."""
+"""The default roles, with which migrations are written."""
 
 REPLIES_KEPT = "24 hours"
-"""For how long a reply is kept for a retry, as an interval of PostgreSQL's."""
+"""How long a reply is kept for a retry, as an interval of PostgreSQL."""
 
 KEY_SCOPES = ("tasks:read", "tasks:write", "account", "account:write")
-"""What an API key can be good for."""
+"""Scopes that an API key can have."""
 
 MOST_KEYS = 100
-"""How many API keys a user can have."""
+"""Maximum number of API keys of a user."""
 
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
 
 LINE_ENDS = r"\x01-\x1f\x7f-\x9f\u2028-\u2029"
-"""What no text of one line has: control characters (Cc), and the mandatory breaks of UAX 14."""
+"""Characters that a line of text must not have: control characters (Cc), line breaks (UAX 14)."""
 
 BLANK = (
     r"\x01-\x20\x7f-\xa0\xad\u034f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f"
     r"\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-"""What alone makes no title: those, `White_Space` and `Default_Ignorable_Code_Point`, by Unicode 17.0.0."""
+"""Invisible characters: those, `White_Space` and `Default_Ignorable_Code_Point` (Unicode 17)."""
 
 metadata = MetaData(
     naming_convention={
@@ -67,7 +67,7 @@ class TextDomain(DOMAIN):
 
 
 def _domain(name: str, rule: str, collation: str | None = None) -> TextDomain:
-    """Text with a rule of its own: a statement that leaves the column alone does not pay for it, as it would for a constraint's."""
+    """Return text with a rule. Statements that leave the column alone do not evaluate it."""
     return TextDomain(name, Text(), collation=collation, constraint_name=f"{name}_check", check=rule)
 
 
@@ -92,7 +92,7 @@ users = Table(
     Column("id", USER_ID, nullable=False),
     Column("epoch", BigInteger, nullable=False, server_default=text(EPOCH), comment="another after a restore"),
     Column("seq", BigInteger, nullable=False, server_default=text("0"), comment="the number of the user's last write"),
-    # How many tasks have each status, so that a list's total costs the same for ten tasks as for a million.
+    # Counts of tasks by status, so that a list's total costs the same for ten tasks or a million.
     *(Column(status, BigInteger, nullable=False, server_default=text("0")) for status in STATUSES),
     Column("name", USER_NAME),
     Column("version", BigInteger, nullable=False, server_default=text("0"), comment="seq at the account's last write"),
@@ -111,7 +111,7 @@ accounts = Table(
     Column("passwords", BigInteger, nullable=False, server_default=text("1"), comment="how many there have been"),
     PrimaryKeyConstraint("user_id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
-    # An e-mail address is unique over all users by its nature: the one key that does not begin with the user.
+    # An e-mail address is unique over all users: the only key that does not begin with the user.
     UniqueConstraint("email"),
     CheckConstraint("email = lower(email) AND char_length(email) <= 254", "email_form"),
 )
@@ -135,7 +135,7 @@ api_keys = Table(
     ),
     CheckConstraint("digest ~ '^[0-9a-f]{64}$'", "digest_form"),
     CheckConstraint("expires_at > created_at", "expiry_later"),
-    # Not unique, for a unique key would have to begin with the user, and a look-up does not know whom it will find.
+    # Not unique: a unique key would have to begin with the user, whom a look-up does not know.
     Index("api_keys_by_digest", "digest"),
 )
 

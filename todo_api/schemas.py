@@ -1,8 +1,8 @@
-"""What the schemas of every package share: JSON values to Python values and back.
+"""Conversion between JSON and Python values, shared by the schemas of all packages.
 
-Which values are allowed is the contract's business, and was checked before. The fields are declared once, with marshmallow.
-Replies are dumped by a function made from those fields at start, since marshmallow's own dump is most of the cost of a list;
-orjson writes times itself. Bodies are loaded by `Schema.load`, so `required` and `allow_none` mean what they say.
+The contract has validated values before. marshmallow declares the fields. Replies are dumped by a
+function made from them at the start, since marshmallow's own dump is most of the cost of a list;
+orjson writes times. Bodies are loaded by `Schema.load`, so `required` and `allow_none` apply.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from todo_api.contract import parse_date_time
 
 
 class SentTime(fields.Field[datetime]):
-    """A time that a client sends. marshmallow's own field takes other spellings, and not all of RFC 3339."""
+    """A time that a client sends. marshmallow's own field does not follow RFC 3339 exactly."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> datetime:
         return parse_date_time(value)
 
 
 def dump_of(schema: type[Schema]) -> Callable[[Any], dict[str, Any]]:
-    """A function from a value with the schema's attributes to the members of its JSON."""
+    """Return a function that converts an object with the schema's attributes to JSON members."""
     names = tuple(schema().fields)
     values = attrgetter(*names)
 
@@ -35,5 +35,5 @@ def dump_of(schema: type[Schema]) -> Callable[[Any], dict[str, Any]]:
 
 
 def dump_json(value: Any) -> bytes:
-    """A value that was dumped, as JSON (RFC 8259)."""
+    """Return dumped values as JSON text (RFC 8259)."""
     return orjson.dumps(value, option=orjson.OPT_UTC_Z)

@@ -1,4 +1,4 @@
-"""Whose space a request is about, and the headers that the replies from it share."""
+"""Dependencies of handlers, the check of the path's user, and common headers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRET = {"Cache-Control": "no-store"}
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the handlers are given to work with. `issuer` is None where an external one issues the tokens; lifetimes are in seconds."""
+    """Dependencies of handlers. `issuer` is None with an external issuer; lifetimes: seconds."""
 
     database: Scopes
     signer: CursorSigner
@@ -39,19 +39,19 @@ class Parts:
 
 
 def install(app: flask.Flask, parts: Parts) -> None:
-    """Hands the parts to the application: its `flask.g` has them from the beginning."""
+    """Add the dependencies to the application's `flask.g`."""
     globals_class: Any = type("Globals", (app.app_ctx_globals_class,), {"parts": parts})
     app.app_ctx_globals_class = globals_class
 
 
 def parts() -> Parts:
-    """The parts of the application that answers this request."""
+    """Return the dependencies from `flask.g`."""
     found: Parts = flask.g.parts
     return found
 
 
 def own_issuer() -> TokenIssuer:
-    """The service's own issuer. Raises AccountsDisabled where there is an external one."""
+    """Return the built-in issuer. Raise AccountsDisabled if there is an external one."""
     issuer = parts().issuer
     if issuer is None:
         raise AccountsDisabled
@@ -59,16 +59,16 @@ def own_issuer() -> TokenIssuer:
 
 
 def caller(identity: Identity) -> Caller:
-    """What the token stands on: an API key, a session of ours, or nothing but its issuer's word.
+    """Return the credential of the token: an API key, a session, or none.
 
-    Users of an external issuer get a row with their first write, and so do those whom an operator makes a token for.
+    Users of an external issuer, and of an operator's token, get a row with their first write.
     """
     session = identity.session if parts().issuer is not None else None
     return Caller(registered=bool(session or identity.key), key=identity.key, session=session)
 
 
 def owner(user_id: str, user: str) -> str:
-    """The user whose space `user_id` names: the token's, by their id or as `me`. Raises Forbidden for any other, without a look-up."""
+    """Return the user of the path, which must be the token's or `me`. Raise Forbidden."""
     if user_id not in (ME, user):
         raise Forbidden
     return user

@@ -1,7 +1,7 @@
-"""API keys: credentials of a user for scripts and agents, with scopes and an end. A tag of the contract.
+"""API keys: credentials for scripts and agents, with scopes and an expiry. A tag of the contract.
 
-`handlers` has one function an operation; `service` has the rules, and finds the user of a key that was sent; `statements` has the SQL.
-`secret` makes the text of a key and the digest by which it is found: the key itself is not stored.
+`handlers` has a function per operation; `service` has the rules and authenticates keys;
+`statements` has the SQL; `secret` makes a key and the digest that is stored in its place.
 """
 
 from todo_api.api_keys.schemas import dump_api_key

@@ -1,4 +1,4 @@
-"""The API keys of a user: each function is the operation of the same name in `openapi/task-api.yaml`."""
+"""Operations on API keys of `openapi/task-api.yaml`, one function each."""
 
 from typing import Any
 from urllib.parse import quote
@@ -14,19 +14,19 @@ from todo_api.services import PRIVATE, SECRET, caller, owner, parts
 
 @idempotent_while(session_is_there)
 def create_api_key(user_id: str, identity: Identity, body: dict[str, Any], *, database: Scopes) -> Reply:
-    """201 with the new key, its secret and its `Location`."""
+    """Return 201 with the new key, its secret and its `Location`."""
     key, secret = _service(database, user_id, identity).create(**load_api_key_input(body))
     location = f"/api/v1/{quote(user_id, safe='')}/keys/{key.id}"
     return dump_api_key(key) | {"key": secret}, 201, SECRET | {"Location": location}
 
 
 def list_api_keys(user_id: str, identity: Identity) -> Reply:
-    """200 with every key."""
+    """Return 200 with every key."""
     return {"items": [dump_api_key(key) for key in _service(parts().database, user_id, identity).list()]}, 200, PRIVATE
 
 
 def revoke_api_key(user_id: str, identity: Identity, key_id: str) -> Reply:
-    """204."""
+    """Return 204."""
     _service(parts().database, user_id, identity).revoke(key_id)
     return None, 204, PRIVATE
 

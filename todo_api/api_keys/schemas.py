@@ -1,4 +1,4 @@
-"""API keys as JSON: what is told of one, and what a client sends."""
+"""API keys as JSON: their representation, and what clients send."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from todo_api.schemas import SentTime, dump_of
 
 
 class ApiKeySchema(Schema):
-    """An API key as it is told, but for its secret."""
+    """The representation of an API key, without its secret."""
 
     id = fields.String()
     name = fields.String()
@@ -22,7 +22,7 @@ class ApiKeySchema(Schema):
 
 
 class ApiKeyInputSchema(Schema):
-    """A new API key; without `expires_at` it has no end."""
+    """A new API key. Without `expires_at` it does not expire."""
 
     name = fields.String(required=True)
     scopes = fields.List(fields.String(), required=True)

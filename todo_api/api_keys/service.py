@@ -1,4 +1,4 @@
-"""API keys: those of one user, and whom a key that was sent speaks for."""
+"""API keys of a user, and authentication by a key."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,10 @@ from todo_api.models import KEY_SCOPES
 
 
 class ApiKey(NamedTuple):
-    """A key without its secret: its id as the text of a UUID, times in UTC. `last_used_at` is right to a minute."""
+    """A key without its secret. Its id is the text of a UUID, times are in UTC.
+
+    `last_used_at` is accurate to a minute.
+    """
 
     id: str
     name: str
@@ -30,14 +33,14 @@ class ApiKey(NamedTuple):
 
 
 class KeysLeft(NamedTuple):
-    """How many API keys a user has, and how many were revoked just now."""
+    """How many API keys a user has, and how many were just revoked."""
 
     api_keys: int
     revoked_keys: int
 
 
 def find(as_key: Callable[[str], Scope], digest: str) -> Identity:
-    """Whom the key with this digest speaks for, and its scopes. Raises Unauthorized where it was revoked, has expired or never was."""
+    """Return the identity of the key with this digest. Raise Unauthorized if unknown or expired."""
     row = as_key(digest).first(statements.FIND, {"digest": digest})
     if row is None:
         raise guards.key_gone()
@@ -50,7 +53,10 @@ def find(as_key: Callable[[str], Scope], digest: str) -> Identity:
 
 
 def count(database: Scopes, user_id: str, *, revoke: bool) -> KeysLeft:
-    """How many keys the user has, after all of them were revoked or none. In a transaction that has locked the user's row."""
+    """Return how many keys the user has, after revoking all or none.
+
+    The transaction must hold the lock of the user's row.
+    """
     scope, named = database.as_user(user_id), {"user_id": user_id}
     if revoke:
         ((revoked,),) = scope.all(statements.REVOKE_ALL, named)
@@ -60,7 +66,7 @@ def count(database: Scopes, user_id: str, *, revoke: bool) -> KeysLeft:
 
 
 class KeyService:
-    """The API keys of one user. Where what the caller's token stands on is gone, every method raises Unauthorized."""
+    """API keys of a user. Every method raises Unauthorized if the caller's credential is gone."""
 
     def __init__(self, database: Scopes, user_id: str, caller: Caller) -> None:
         self._scope = database.as_user(user_id)
@@ -69,7 +75,10 @@ class KeyService:
         self._user_id = user_id
 
     def create(self, name: str, scopes: list[str], expires_at: datetime | None) -> tuple[ApiKey, str]:
-        """The new key and its secret, which nobody can have again. Raises TooManyKeys, and ValidationFailed for an end that is past."""
+        """Return the new key and its secret, which is not stored.
+
+        Raise TooManyKeys, or ValidationFailed if it has already expired.
+        """
         secret = secrets.make()
         parameters: dict[str, Any] = {
             **self._named(),
@@ -94,14 +103,14 @@ class KeyService:
         return ApiKey._make(row), secret
 
     def list(self) -> list[ApiKey]:
-        """Every key, the newest first."""
+        """Return every key, newest first."""
         rows = self._scope.all(statements.LIST[self._by_session], self._named())
         if not rows:
             self._caller.check(self._scope, self._user_id, session=True)
         return [ApiKey._make(row) for row in rows if row[0] is not None]
 
     def revoke(self, key_id: str) -> None:
-        """Ends a key for good. Raises NotFound."""
+        """Revoke a key. Raise NotFound."""
         if self._scope.first(statements.revoke(self._by_session), self._named() | {"key_id": key_id}) is None:
             self._caller.check(self._scope, self._user_id, session=True)
             raise NotFound("There is no such API key in your space.")

@@ -1,4 +1,4 @@
-"""The statements on API keys. Each write takes the user's next number, as whatever else writes there does."""
+"""SQL of API keys. Each write takes the user's next number, as all writes do."""
 
 from functools import cache
 
@@ -26,9 +26,9 @@ _COLUMNS = (
 
 @cache
 def create(by_session: bool) -> Statement:
-    """Counts the user's keys under the lock of the user's row, so that no two requests at once make one too many.
+    """Insert a key and count it under the lock of the user's row, which keeps the limit.
 
-    Who has a session must have a row, and gets none here: the token of a deleted account makes no key, and no user.
+    With a session the user must have a row: the token of a deleted account makes no key.
     """
     me = guards.locked(session=True)
     counted = (
@@ -65,7 +65,7 @@ def create(by_session: bool) -> Statement:
 
 @cache
 def revoke(by_session: bool) -> Statement:
-    """Locks the user's row first, as whatever else writes there does."""
+    """Delete a key. The user's row is locked first, as in all writes."""
     me = guards.locked(session=by_session)
     ended = (
         delete(api_keys)
@@ -82,14 +82,14 @@ def revoke(by_session: bool) -> Statement:
 
 
 def _revoke_all() -> Statement:
-    """Ends every key of the user, whose row is locked. One row: how many there were."""
+    """Delete every key of the user, whose row is locked; returns their number."""
     ended = delete(api_keys).where(api_keys.c.user_id == USER_ID).returning(api_keys.c.id).cte("ended")
     number = select(func.count()).select_from(ended).scalar_subquery()
     return Statement(update(users).where(users.c.id == USER_ID).values(api_keys=0).returning(number))
 
 
 def _find() -> Statement:
-    """Notes the use where a minute has passed since the last one. Waits for nobody who is at the same row."""
+    """Find a key and record its use once a minute. It waits for no lock."""
     now = func.clock_timestamp()
     due = (
         select(api_keys.c.user_id, api_keys.c.id)
@@ -122,7 +122,10 @@ def _find() -> Statement:
 
 
 def _list(by_session: bool) -> Statement:
-    """One row of nothing where the user has no keys, and none where there is no user, or nothing that the caller's token stands on."""
+    """List keys.
+
+    A user without keys has one row of nulls; without user or session there is none.
+    """
     return Statement(
         select(*_COLUMNS)
         .select_from(users.outerjoin(api_keys, api_keys.c.user_id == users.c.id))

@@ -145,10 +145,7 @@ class Config:
 
     @property
     def max_concurrency(self) -> int:
-        """Return the maximum of concurrent requests of a worker at the database.
-
-        The default is 8, or less so that all workers together stay within `CONNECTIONS`.
-        """
+        """Return the maximum of concurrent database requests of a worker: at most 8 by default."""
         return self.threads if self.threads is not None else min(8, max(1, CONNECTIONS // self.workers - 1))
 
     @property
@@ -292,10 +289,7 @@ def check_url(name: str, url: str) -> None:
 
 
 def _check_servers(config: Config) -> None:
-    """Check the URLs of servers.
-
-    Plain http is allowed: a collector is local and gets nothing personal.
-    """
+    """Check the URLs of servers. Plain http is allowed for a local collector."""
     endpoint = config.otel_exporter_otlp_endpoint
     if endpoint is not None and not settings.is_server(endpoint, ("http", "https")):
         raise ConfigurationError("OTEL_EXPORTER_OTLP_ENDPOINT must be a URL, such as http://localhost:4318")
@@ -340,7 +334,7 @@ def check_secret(secret: str, name: str = "JWT_SECRET") -> None:
 def load_config(
     environment: Mapping[str, str] | None = None, dotenv: Path = Path(".env"), **flags: str | None
 ) -> Config:
-    """Return the configuration from flags, else the environment, else `.env`, else defaults.
+    """Return the configuration. Flags come first, then environment, `.env` and defaults.
 
     An empty value counts as unset. Raise ConfigurationError.
     """
@@ -366,10 +360,7 @@ def load_config(
 
 
 def unknown_settings(dotenv: Path = Path(".env")) -> list[str]:
-    """Return a line for each unknown name in `.env`.
-
-    The environment is not checked: others use it too.
-    """
+    """Return a line for each unknown name in `.env`. Others share the environment."""
     known = [field.name.upper() for field in fields(Config)]
     return [f"{dotenv}: {line}" for line in settings.unknown(_settings_of(dotenv), known)]
 
@@ -381,9 +372,8 @@ def has_inherited_socket() -> bool:
 
 def _settings_of(dotenv: Path) -> Mapping[str, str | None]:
     try:
-        return (
-            dotenv_values(dotenv, encoding="utf-8-sig") if dotenv.is_file() else {}
-        )  # Windows writes a byte order mark
+        # Windows writes a byte order mark.
+        return dotenv_values(dotenv, encoding="utf-8-sig") if dotenv.is_file() else {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{dotenv} cannot be read as text in UTF-8: mend or remove it.") from error
 

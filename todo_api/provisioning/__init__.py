@@ -1,9 +1,8 @@
-"""What becomes of the database that the service is given, before requests reach it. It knows the tables.
+"""Provisioning of the given database, before requests reach it. It knows the tables.
 
-`checks` refuses a database that the service cannot work with, and names the way out.
-`migrations` brings its schema to the revision that this release needs.
-`readiness` looks at it as the roles that serve.
-`epochs` marks a restored database as new.
+`checks` refuses an unusable database and names a remedy. `migrations` migrates its schema.
+`readiness` checks it as the serving roles. `epochs` invalidates what clients know of a restored
+one.
 """
 
 from todo_api.provisioning import epochs, migrations, readiness

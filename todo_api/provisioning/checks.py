@@ -1,4 +1,4 @@
-"""The demands of the service on a database. Each refusal is one line with the way out."""
+"""Requirements for a database. Each refusal is one line with a remedy."""
 
 import re
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from todo_api.models import metadata
 
 OLDEST = 15
 OURS = re.compile(r"[0-9]{4}(_.*)?")
-"""The form of this service's revisions, those of later releases included."""
+"""Form of this service's revisions, also of later releases."""
 
 SERVER = """
 SELECT current_database(), session_user, current_setting('server_version_num')::int / 10000,
@@ -38,15 +38,15 @@ SELECT name, pg_roles.oid IS NOT NULL, coalesce(pg_has_role(current_user, pg_rol
 FROM unnest(%(names)s) AS name LEFT JOIN pg_roles ON rolname = name
 """
 GRANTS_SET = 16
-"""The first release that tells membership in a role from the right to take it."""
+"""The first release that distinguishes membership in a role from the right to set it."""
 
 
 class DatabaseUnfitError(Exception):
-    """The database cannot be used as it is. The text is one line and names the way out."""
+    """The database is not usable. The message is one line with a remedy."""
 
 
 class ServerFacts(NamedTuple):
-    """What a session says of its server, its database and its settings."""
+    """Facts of a session on its server, database and settings."""
 
     database: str
     user: str
@@ -73,7 +73,10 @@ class SchemaFacts(NamedTuple):
 
 
 def current_revision(cursor: Any, roles: Roles) -> str | None:
-    """Return the revision of a usable database, None before its first migration. Raise DatabaseUnfitError."""
+    """Return the revision of a usable database, None before its first migration.
+
+    Raise DatabaseUnfitError.
+    """
     cursor.execute(SERVER)
     server = ServerFacts(*cursor.fetchone())
     refuse_server(server)
@@ -92,7 +95,7 @@ def current_revision(cursor: Any, roles: Roles) -> str | None:
 
 
 def refuse_server(facts: ServerFacts) -> None:
-    """Raise DatabaseUnfitError if server, database or role are set up in a way that the service cannot work with."""
+    """Raise DatabaseUnfitError if the set-up of server, database or role is unusable."""
     name, user = facts.database, facts.user
     if facts.release < OLDEST:
         raise DatabaseUnfitError(

@@ -1,4 +1,4 @@
-"""New epochs: what clients remember of a database that was put back to an earlier moment is good no more."""
+"""New epochs: they invalidate what clients know of a database that was restored."""
 
 from contextlib import closing
 
@@ -6,7 +6,10 @@ from todo_api.database import connect
 from todo_api.models import EPOCH
 
 JUMP = 2**32
-"""By how much every user's number rises: more than was written since any backup. 2^21 restores fit below 2^53."""
+"""Increment of every user's number: more than was written since any backup.
+
+2^21 restores fit below 2^53.
+"""
 
 _RENEW = f"""
 SET LOCAL search_path = public;
@@ -19,9 +22,9 @@ TRUNCATE sessions, idempotent_replies, anonymous_replies;
 
 
 def renew(url: str) -> None:
-    """Raise every user's number, draw every user a new epoch, and end sessions and kept replies, all or nothing.
+    """Raise every user's number, set new epochs, delete sessions and stored replies, atomically.
 
-    `url` names the owner of the tables. Raises psycopg2's errors.
+    `url` names the owner of the tables. Raise psycopg2's errors.
     """
     with closing(connect(url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(_RENEW)

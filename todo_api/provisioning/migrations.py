@@ -1,4 +1,4 @@
-"""The schema: which revision this release needs, and how a database gets there."""
+"""Migrations: the schema that this release needs, and how a database gets it."""
 
 import re
 import time
@@ -21,15 +21,18 @@ if TYPE_CHECKING:  # half a second to import, and needed only where there is som
     from alembic.config import Config as AlembicConfig
 
 ONE_AT_A_TIME = 7_305_118_446
-"""The advisory lock of the migration's transaction: of two processes that migrate at once, one does, and the other finds it done."""
+"""Advisory lock of migrations. Of two processes, one migrates and the other finds it done."""
 
 
 LOCK_TRIES = 60
 LOCK_PAUSE = 1.5
-"""A migration that does not get its lock at once gives up, so that requests do not queue behind it, and tries again after these seconds."""
+"""Seconds between attempts to get a table's lock.
+
+A migration that does not get it at once gives up, so that requests do not queue behind it.
+"""
 
 LOOK_TIMEOUT = "2s"
-"""How long the question for the revision waits for a lock on Alembic's table."""
+"""Maximum wait for a lock on Alembic's table when the revision is read."""
 
 _REVISION = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
 
@@ -39,7 +42,7 @@ class SchemaTooNewError(Exception):
 
 
 def known() -> list[str]:
-    """Every revision of this release, the first one first. Read from the migrations, which are numbered in their order."""
+    """Return every revision of this release in order, read from the migrations."""
     found = []
     for path in sorted((shipped("migrations") / "versions").glob("[0-9]*.py")):
         found += _REVISION.findall(path.read_text(encoding="utf-8"))
@@ -47,7 +50,7 @@ def known() -> list[str]:
 
 
 def head() -> str:
-    """The revision that this release needs."""
+    """Return the revision that this release needs."""
     return known()[-1]
 
 
@@ -58,10 +61,10 @@ def migrate(
     revision: str = "head",
     role_prefix: str = ROLE_PREFIX,
 ) -> None:
-    """Brings the database to a revision. Other releases may serve meanwhile: it never keeps them waiting for long.
+    """Migrate the database to a revision, without blocking releases that serve meanwhile for long.
 
-    `progress` gets a line where it has to wait. Raises DatabaseUnfitError, SchemaTooNewError, and Unavailable where the database is
-    out of reach, or another session keeps a table locked.
+    `progress` gets a line if it must wait. Raise DatabaseUnfitError, SchemaTooNewError, or
+    Unavailable if the database cannot be reached or a table stays locked.
     """
     for attempt in range(1, LOCK_TRIES + 1):
         try:
@@ -76,7 +79,7 @@ def migrate(
 
 
 def refuse_unknown(revision: str, what: str) -> None:
-    """Raises SchemaTooNewError where this release does not know the revision that `what` is at."""
+    """Raise SchemaTooNewError if this release does not know the revision of `what`."""
     if not OURS.fullmatch(revision):
         raise DatabaseUnfitError(f"{what} is of another program, at its revision {revision}: take one of todo-api.")
     if revision not in known():
@@ -94,7 +97,10 @@ def _alembic() -> "AlembicConfig":
 
 
 def engine(url: str) -> Engine:
-    """An engine for migrations. READ COMMITTED, so that who has waited for another migration sees what it did."""
+    """Return an engine for migrations.
+
+    READ COMMITTED shows what a concurrent migration has done.
+    """
     return create_engine(
         "postgresql+psycopg2://", creator=partial(connect, url), poolclass=NullPool, isolation_level="READ COMMITTED"
     )
@@ -118,9 +124,9 @@ def _upgrade(url: str, revision: str, roles: Roles) -> None:
 
 
 def _steps(current: str | None, target: str) -> list[str]:
-    """The revisions to go to, each in a transaction of its own, so that no lock is held for longer than one needs it.
+    """Return the revisions to migrate to, each in its own transaction, so locks are short.
 
-    An empty database gets there in one: nobody waits for its tables.
+    An empty database takes one step.
     """
     if current is None:
         return [target]
@@ -129,7 +135,10 @@ def _steps(current: str | None, target: str) -> list[str]:
 
 
 def _current(url: str, roles: Roles) -> str | None:
-    """The revision of the database; None before its first migration. Asked of psycopg2: SQLAlchemy asks five questions of its own first."""
+    """Return the revision of the database, None before its first migration.
+
+    It uses psycopg2, since SQLAlchemy sends five queries of its own first.
+    """
     with closing(connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(f"SET lock_timeout = '{LOOK_TIMEOUT}'")
         return current_revision(cursor, roles)

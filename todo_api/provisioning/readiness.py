@@ -1,4 +1,4 @@
-"""Readiness of the database: it looks as the roles that serve."""
+"""Readiness of the database, checked as the serving roles."""
 
 import re
 
@@ -24,7 +24,7 @@ LOGIN_RIGHTS = {
     "idempotent_replies": "SELECT DELETE",
     "anonymous_replies": "SELECT INSERT DELETE",
 }
-"""The rights that each role needs, on some columns at least. A migration that grants more, or less, changes this too."""
+"""Privileges that each role needs, on some columns at least. Migrations of grants change this."""
 
 REVISION = "SELECT version_num FROM public.alembic_version"
 REVISION_NUMBER = re.compile("[0-9]{4}")
@@ -56,9 +56,9 @@ def check_database(database: Database) -> None:
 
 
 def check_schema(database: Database, needed: str) -> None:
-    """Raise Unavailable if the schema is older than this release needs, or its roles cannot work with it.
+    """Raise Unavailable if the schema is too old, or the roles lack privileges.
 
-    A later schema will do: a migration runs beside the release before it, which goes on serving meanwhile.
+    A later schema is fine: the earlier release serves on during a migration.
     """
     with database.connection() as connection:
         try:

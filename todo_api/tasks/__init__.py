@@ -1,8 +1,8 @@
 """Tasks: create, find, change, complete and delete them. A tag of the contract.
 
-`handlers` has one function an operation; `service` has the rules, bound to one user; `statements` has the SQL.
-`schemas` converts bodies and query parameters, `pagination` signs cursors, `transitions` says which status follows which.
-Other packages import what this file exports, and nothing else.
+`handlers` has a function per operation; `service` has the rules, bound to a user; `statements` has
+the SQL. `schemas` converts bodies and query parameters, `pagination` signs cursors, `transitions`
+defines the changes of status.
 """
 
 from todo_api.tasks.pagination import CursorSigner

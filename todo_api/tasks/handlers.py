@@ -1,4 +1,4 @@
-"""The tasks of a user: each function is the operation of the same name in `openapi/task-api.yaml`."""
+"""Operations on tasks of `openapi/task-api.yaml`, one function each."""
 
 from bisect import bisect_right
 from itertools import accumulate
@@ -24,10 +24,10 @@ from todo_api.tasks.schemas import dump_task, load_task_filter, load_task_input,
 from todo_api.tasks.service import MAX_PAGE, Place, Task, TaskService
 
 MAX_WORDS = 8
-"""Words that a search has at most: each is looked for in every text."""
+"""Maximum number of words of a search: each is searched for in every text."""
 
 _ENVELOPE = 2048
-"""Octets of a page beside its tasks: names, the total, and a cursor, of at most 1,414 characters."""
+"""Bytes of a page besides its tasks: names, total, and a cursor of at most 1,414 characters."""
 
 
 def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of the contract
@@ -42,7 +42,7 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     q: str | None = None,
     if_none_match: str | None = None,
 ) -> Reply:
-    """200 with a page of tasks, 304 where the caller has it."""
+    """Return 200 with a page of tasks, 304 if the client knows it."""
     tasks = _service(parts().database, user_id, identity)
     if cursor is not None and skip is not None:
         raise ValidationFailed([Violation("query", "/skip", "conflicting", "Send skip or cursor, not both.")])
@@ -68,13 +68,13 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
 
 @idempotent
 def create_task(user_id: str, identity: Identity, body: dict[str, Any], *, database: Scopes) -> Reply:
-    """201 with the new task and its `Location`."""
+    """Return 201 with the new task and its `Location`."""
     task = _service(database, user_id, identity).create(**load_task_input(body))
     return dump_task(task), 201, _tagged(task) | {"Location": f"{_path(user_id)}/{task.id}"}
 
 
 def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str | None = None) -> Reply:
-    """200 with the task, 304 where the caller has it."""
+    """Return 200 with the task, 304 if the client knows it."""
     task = _service(parts().database, user_id, identity).get(task_id)
     if is_known(if_none_match, task.tag):
         return None, 304, _tagged(task)
@@ -84,7 +84,7 @@ def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str 
 def replace_task(
     user_id: str, identity: Identity, task_id: str, body: dict[str, Any], if_match: str | None = None
 ) -> Reply:
-    """200 with the task, every member set."""
+    """Return 200 with the task, after setting every member."""
     changes = load_task_replacement(body)
     task = _service(parts().database, user_id, identity).change(task_id, changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
@@ -93,7 +93,7 @@ def replace_task(
 def update_task(
     user_id: str, identity: Identity, task_id: str, body: dict[str, Any], if_match: str | None = None
 ) -> Reply:
-    """200 with the task, the members of the merge patch set."""
+    """Return 200 with the task, after setting the members of the merge patch."""
     changes = load_task_patch(body)
     task = _service(parts().database, user_id, identity).change(task_id, changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
@@ -109,14 +109,14 @@ def complete_task(
     *,
     database: Scopes,
 ) -> Reply:
-    """200 with the task, completed or reopened."""
+    """Return 200 with the task, completed or reopened."""
     completed = None if body is None else body["completed"]
     task = _service(database, user_id, identity).complete(task_id, completed, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
 def delete_task(user_id: str, identity: Identity, task_id: str, if_match: str | None = None) -> Reply:
-    """204."""
+    """Return 204."""
     _service(parts().database, user_id, identity).delete(task_id, matched_versions(if_match))
     return None, 204, PRIVATE
 
@@ -134,7 +134,7 @@ def _path(user_id: str) -> str:
 
 
 def _dumped(items: list[dict[str, Any]], octets: int) -> tuple[bytes, int]:
-    """The JSON of as many items, from the first, as have at most so many octets, and their number: one at least, if there is one."""
+    """Return the JSON of the first items within `octets` bytes, at least one, and their number."""
     whole = dump_json(items)
     if len(whole) <= octets:
         return whole, len(items)

@@ -1,4 +1,4 @@
-"""The cursors of lists: opaque, tamper-evident, and bound to the user, the filters and the sort they came from."""
+"""Cursors of lists: opaque, tamper-evident, and bound to user, filters and sort."""
 
 import base64
 import binascii
@@ -20,15 +20,16 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class CursorSigner:
-    """Writes and reads cursors with one secret."""
+    """Signs and reads cursors with a secret."""
 
     def __init__(self, secret: bytes) -> None:
         self._key = hmac.digest(secret, b"task-api list cursor", "sha256")
 
     def sign(self, epoch: int, key: Key, task_id: UUID, scope: str) -> str:
-        """The cursor that continues after the task with this sort key and id, in `scope`: user, filters and sort.
+        """Return the cursor that continues after the task with this sort key and id.
 
-        `epoch` is that of the user's row, which the reader compares.
+        `scope` is user, filters and sort; `epoch` is that of the user's row, which the reader
+        compares.
         """
         content = (
             epoch.to_bytes(_EPOCH_BYTES, "big", signed=True)
@@ -38,7 +39,7 @@ class CursorSigner:
         return _encode(self._tag(content, scope) + content)
 
     def read(self, cursor: str, scope: str, *, is_time: bool) -> tuple[int, Key, UUID]:
-        """The epoch, sort key and id that `sign` was given. Raises InvalidCursor for all else."""
+        """Return epoch, sort key and id of a cursor. Raise InvalidCursor."""
         try:
             signed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError) as error:
@@ -52,7 +53,7 @@ class CursorSigner:
             key = place[_ID_BYTES:]
             return epoch, _read_time(key) if is_time else _read_text(key), UUID(bytes=place[:_ID_BYTES])
         except (ValueError, OverflowError) as error:
-            # Signed by us, and yet no place in a list: another release wrote it.
+            # The signature is valid, so another release wrote it.
             raise InvalidCursor from error
 
     def _tag(self, content: bytes, scope: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Tasks as JSON: what is told of one, and what a client sends."""
+"""Tasks as JSON: their representation, and what clients send."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from todo_api.tasks.service import Task, TaskFilter
 
 
 class TaskSchema(Schema):
-    """A task as it is told."""
+    """The representation of a task."""
 
     id = fields.String()
     user_id = fields.String()
@@ -26,7 +26,7 @@ class TaskSchema(Schema):
 
 
 class TaskInputSchema(Schema):
-    """A task as a client creates or replaces it; what is absent takes its default."""
+    """A task as a client creates or replaces it. Absent members take their defaults."""
 
     title = fields.String(required=True)
     description = fields.String(load_default=None, allow_none=True)
@@ -35,7 +35,7 @@ class TaskInputSchema(Schema):
 
 
 class TaskPatchSchema(Schema):
-    """The members of a task to change; what is absent stays."""
+    """Members of a task to change. Absent members stay."""
 
     title = fields.String()
     description = fields.String(allow_none=True)
@@ -50,14 +50,17 @@ _PATCH = TaskPatchSchema()
 
 
 def load_task_input(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the title, description and status of a new task. Raises ValidationFailed."""
+    """Return title, description and status of a new task. Raise ValidationFailed."""
     values: dict[str, Any] = _INPUT.load(_with_status(body))
     values.pop("completed", None)  # a new task is not completed anyway
     return values
 
 
 def load_task_replacement(body: dict[str, Any]) -> dict[str, Any]:
-    """Return all members to set: title, description, and status or `completed: False`. Raises ValidationFailed."""
+    """Return all members to set: title, description, and status or `completed: False`.
+
+    Raise ValidationFailed.
+    """
     values: dict[str, Any] = _REPLACEMENT.load(_with_status(body))
     if "completed" in values:
         del values["status"]  # which is the default: `completed` alone was sent
@@ -65,13 +68,16 @@ def load_task_replacement(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_task_patch(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the members to set, `completed` at most as False and without a status. Raises ValidationFailed."""
+    """Return the members to set, without a status if `completed` is False.
+
+    Raise ValidationFailed.
+    """
     values: dict[str, Any] = _PATCH.load(_with_status(body))
     return values
 
 
 def _with_status(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the members with the status that `completed` means, as far as it can be known without the task."""
+    """Return the members with the status that `completed` means for any task."""
     completed, status = body.get("completed"), body.get("status")
     if completed is None:
         return body
@@ -84,6 +90,6 @@ def _with_status(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_task_filter(status: list[str] | None, completed: bool | None, q: str | None, sort: str) -> TaskFilter:
-    """The filter of a list, the same for every order in which the statuses were named."""
+    """Return the filter of a list. It is the same for every order of the statuses."""
     statuses = None if status is None else tuple(sorted(set(status)))
     return TaskFilter(statuses, completed, " ".join(q.split()) if q else None, sort)

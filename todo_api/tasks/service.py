@@ -1,4 +1,4 @@
-"""Tasks: create, find, change, complete and delete, for one user."""
+"""Tasks of a user: create, find, change, complete and delete."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -17,19 +17,19 @@ from todo_api.tasks.pagination import CursorSigner
 from todo_api.tasks.transitions import TRANSITIONS, sources
 
 Versions = Sequence[int] | None
-"""The versions that a write may start from; None for any."""
+"""Versions from which a write may start; None for any."""
 
 _ATTEMPTS = 5
 
 MAX_PAGE = 2 * 1024 * 1024
-"""Octets of JSON that a page has at most."""
+"""Maximum size of a page in bytes of JSON."""
 
 MAX_TASK = 24 * 1024
-"""Octets of JSON that no task exceeds: its 5,515 characters take four each, and its other members less than 2 KiB."""
+"""Maximum size of a task in bytes of JSON: 5,515 characters of four bytes, 2 KiB for the rest."""
 
 
 class Task(NamedTuple):
-    """A task as it is stored: its id as the text of a UUID, times in UTC."""
+    """A task as it is stored. Its id is the text of a UUID; times are in UTC."""
 
     id: str
     user_id: str
@@ -43,17 +43,17 @@ class Task(NamedTuple):
 
     @property
     def tag(self) -> str:
-        """Its entity tag."""
+        """Return its entity tag."""
         return version_tag(self.version)
 
     @property
     def completed(self) -> bool:
-        """Whether the status is `completed`."""
+        """Return whether the status is `completed`."""
         return self.status == "completed"
 
 
 class TaskFilter(NamedTuple):
-    """Which tasks a list holds, and in what order."""
+    """Filters and sort of a list."""
 
     statuses: tuple[str, ...] | None = None
     completed: bool | None = None
@@ -61,7 +61,7 @@ class TaskFilter(NamedTuple):
     sort: str = "-created_at"
 
     def matching(self) -> tuple[str, ...] | None:
-        """The statuses that both filters leave, None for all."""
+        """Return the statuses that both filters allow, None for all."""
         if self.statuses is None and self.completed is None:
             return None
         return tuple(
@@ -81,9 +81,10 @@ class Place(NamedTuple):
 
 
 class TaskPage(NamedTuple):
-    """One page of a list, before it is cut to `MAX_PAGE`; more tasks follow where `has_more`.
+    """A page of a list before it is cut to `MAX_PAGE`.
 
-    `seq` is the number of the user's last write in this epoch; `tasks` is None where the caller knows it.
+    `seq` is the number of the user's last write in this epoch. `tasks` is None if the client knows
+    them.
     """
 
     epoch: int
@@ -94,10 +95,10 @@ class TaskPage(NamedTuple):
 
 
 class TaskService:
-    """The tasks of one user. Every method is one statement where all goes well.
+    """Tasks of a user. A method is one statement unless it fails.
 
-    Where what the caller's token stands on is gone, every write raises Unauthorized, and where the user must have a row that is gone,
-    every method does.
+    A write raises Unauthorized if the caller's credential is gone; every method does if the user
+    must have a row and it is gone.
     """
 
     def __init__(self, database: Scopes, user_id: str, caller: Caller = UNREGISTERED) -> None:
@@ -106,7 +107,7 @@ class TaskService:
         self._user_id = user_id
 
     def create(self, title: str, description: str | None, status: str) -> Task:
-        """The new task. Where the user need not be registered, their first write makes their row as well."""
+        """Return the new task. The first write of an unregistered user creates their row."""
         task_id = str(uuid7())
         values = {**self._named(task_id), "title": title, "description": description}
         statement = statements.create(status, registered=self._caller.registered, by_key=self._caller.by_key)
@@ -118,16 +119,16 @@ class TaskService:
         return Task(task_id, self._user_id, title, description, status, completed_at, created_at, created_at, version)
 
     def get(self, task_id: str) -> Task:
-        """The task. Raises NotFound."""
+        """Return the task. Raise NotFound."""
         row = self._scope.first(statements.get, self._named(task_id))
         if row is None:
             raise self._missing()
         return Task._make(row)
 
     def list(self, wanted: TaskFilter, place: Place, signer: CursorSigner, known: Sequence[SpaceTag] = ()) -> TaskPage:
-        """One page of the tasks that `wanted` matches, with little more than `MAX_PAGE` of them read. Raises InvalidCursor.
+        """Return a page of the tasks that match. Raise InvalidCursor.
 
-        Where `known` has the number of the user's last write, the page has no tasks, and none was read.
+        If `known` has the number of the user's last write, no task is read.
         """
         parameters: dict[str, Any] = {
             "user_id": self._user_id,
@@ -156,20 +157,20 @@ class TaskService:
         return page
 
     def batch(self, after: str) -> Sequence[Task]:
-        """Some tasks in the order of their ids, after that one. None after the last."""
+        """Return some tasks by id after the given one, none after the last."""
         return [
             Task._make(row) for row in self._scope.all(statements.batch, {"user_id": self._user_id, "after": after})
         ]
 
     def cursor_after(self, epoch: int, task: Task, wanted: TaskFilter, signer: CursorSigner) -> str:
-        """The cursor that continues after the task in the list of what `wanted` matches."""
+        """Return the cursor that continues the list after the task."""
         key = getattr(task, wanted.sort.lstrip("-"))
         return signer.sign(epoch, key, UUID(task.id), self._scope_of(wanted))
 
     def change(self, task_id: str, changes: dict[str, Any], versions: Versions) -> Task:
-        """Return the task with `changes` made: any of title, description and status, or `completed: False` to reopen it.
+        """Return the changed task. `changes`: title, description, status, or `completed: False`.
 
-        Raises NotFound, PreconditionFailed where it is at none of `versions`, InvalidTransition.
+        `completed: False` reopens it. Raise NotFound, PreconditionFailed or InvalidTransition.
         """
         statement = statements.change(frozenset(changes), versions is not None, self._caller.by_key)
         target = changes.get("status")
@@ -177,9 +178,10 @@ class TaskService:
         return self._written(statement, task_id, versions, {**changes, **allowed}, lambda _: target)
 
     def complete(self, task_id: str, completed: bool | None, versions: Versions) -> Task:
-        """The task completed (True), reopened (False) or toggled (None). One that is as wished already is not touched.
+        """Return the task completed (True), reopened (False) or toggled (None).
 
-        Raises NotFound, PreconditionFailed where it is at none of `versions`, InvalidTransition.
+        A task that is in that state already is not written. Raise NotFound, PreconditionFailed or
+        InvalidTransition.
         """
         statement = statements.complete(completed is None, versions is not None, self._caller.by_key)
         if completed is None:
@@ -202,7 +204,7 @@ class TaskService:
         )
 
     def delete(self, task_id: str, versions: Versions) -> None:
-        """Deletes the task. Raises NotFound, PreconditionFailed where it is at none of `versions`."""
+        """Delete the task. Raise NotFound or PreconditionFailed."""
         parameters = {**self._named(task_id), "versions": versions}
         for _ in range(_ATTEMPTS):
             if self._scope.first(statements.remove(versions is not None, self._caller.by_key), parameters) is not None:
@@ -212,11 +214,11 @@ class TaskService:
         raise Unavailable("The task keeps changing. Try again.")
 
     def _scope_of(self, wanted: TaskFilter) -> str:
-        """What a cursor is bound to."""
+        """Return what a cursor is bound to."""
         return repr((self._user_id, wanted))
 
     def _missing(self) -> Exception:
-        """Why there is no such task: because there is none, or because the user is gone with all of them."""
+        """Return why there is no such task: NotFound, or Unauthorized if the user is gone."""
         self._check_caller()
         return NotFound()
 
@@ -224,7 +226,7 @@ class TaskService:
         self._caller.check(self._scope, self._user_id)
 
     def _check_key(self) -> None:
-        """Before a refused write says anything of the task: a key that was revoked meanwhile is told nothing of it."""
+        """Raise Unauthorized before a refused write tells a revoked key anything of the task."""
         if self._caller.by_key:
             self._check_caller()
 
@@ -240,9 +242,9 @@ class TaskService:
         target: Callable[[Task], str | None],
         satisfied: Callable[[Task], bool] = lambda _: False,
     ) -> Task:
-        """The row that a write returns; where there is none, a second statement finds out why.
+        """Return the row that a write returns; if there is none, find out why and raise.
 
-        A task that changed between the two may look as if nothing had been wrong: then the write is tried again.
+        A concurrent change between both statements can hide the reason. Then the write is retried.
         """
         values = {**self._named(task_id), **parameters, "versions": versions}
         for _ in range(_ATTEMPTS):
@@ -266,7 +268,7 @@ def _at(task: Task, versions: Versions) -> None:
 
 
 def _escape(word: str) -> str:
-    """A word with the wildcards of LIKE taken literally."""
+    """Return the word with the wildcards of LIKE escaped."""
     return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 

@@ -1,8 +1,9 @@
-"""The statements on tasks: built with SQLAlchemy Core, compiled once for each shape.
+"""SQL of tasks, built with SQLAlchemy Core and compiled once per shape.
 
-Each write is one statement. It locks the user's row, then the task, takes the user's next number (`users.seq`), keeps the counts by
-status, and stamps the number on the task as its `version`. The lock is held to the commit, so numbers become visible in order.
-Every statement names the user, whatever row-level security would show. `by_key`: where the caller's API key is still there (`guards.py`).
+A write is one statement. It locks the user's row, then the task, takes the user's next number
+(`users.seq`), updates the counts by status, and sets the number as the task's `version`. Locks last
+to the commit, so numbers become visible in order. Every statement names the user, besides row-level
+security. `by_key` requires that the caller's API key still exists (`guards.py`).
 """
 
 from collections.abc import Sequence
@@ -58,13 +59,13 @@ TASK_COLUMNS = (
 )
 
 SEARCH_SECONDS = 1
-"""What a search may take: it reads every task of the user, and others wait meanwhile."""
+"""Maximum seconds of a search. It reads every task of the user, and others wait meanwhile."""
 
 BATCH = 500
-"""How many tasks an export reads at a time."""
+"""Maximum number of tasks that an export reads at a time."""
 
 BATCH_OCTETS = 256 * 1024
-"""How much text an export reads at a time: to the task that passes it, and no further."""
+"""Bytes of text after which a batch of an export ends."""
 
 USER_ID = given("user_id", Text)
 TASK_ID = given("task_id", Uuid)
@@ -83,7 +84,7 @@ def _at_version() -> ColumnElement[bool]:
 
 
 def _from_source() -> ColumnElement[bool]:
-    """Written so that no index can serve it: beside the primary key, an index on status is always the worse way to one task."""
+    """Return a condition that no index serves: for one task, the primary key is best."""
     return func.array_position(given("sources", ARRAY(Text)), tasks.c.status).is_not(None)
 
 
@@ -92,10 +93,10 @@ get = Statement(select(*TASK_COLUMNS).where(MINE))
 
 @cache
 def create(status: str, *, registered: bool, by_key: bool = False) -> Statement:
-    """A new task, of which comes back what was not known: (completed_at, created_at, version). For a `registered` user only
-    where the row is; else it is made with their first task.
+    """Insert a task; returns (completed_at, created_at, version).
 
-    The status is part of the shape: to compare it with each that is counted would take PostgreSQL longer than the rest of the count.
+    A `registered` user must have a row; another gets one with the first task. The status is part of
+    the shape, since comparing it with each counted one would cost more than the rest of the count.
     """
     counted = {"seq": users.c.seq + 1, status: users.c[status] + 1}
     first = insert(users).values(id=USER_ID, seq=1, **{status: 1})
@@ -127,14 +128,17 @@ def _locked(by_key: bool, *conditions: ColumnElement[bool]) -> CTE:
     if by_key:
         me = guards.locked(key=True)
         return task.where(tasks.c.user_id == me.c.id).with_for_update(key_share=True, of=tasks).cte("task")
-    # One lock of both rows, in this order, costs less than one of each.
+    # One lock of both rows, in this order, costs less than two.
     return task.where(users.c.id == USER_ID).with_for_update(key_share=True, of=[users, tasks]).cte("task")
 
 
 def _write(
     task: CTE, target: ColumnElement[str] | None, values: dict[str, Any], among: Sequence[str] = STATUSES
 ) -> Statement:
-    """Takes the user's next number and changes the task: also its status, to `target`, one of `among`, and the user's counts by it."""
+    """Take the user's next number and change the task.
+
+    With `target`, also change its status to one of `among`, and the user's counts.
+    """
     counts: dict[str, ColumnElement[int]] = {}
     if target is not None:
         counts = {status: users.c[status] - _number(task.c.status == status) for status in STATUSES}
@@ -155,7 +159,7 @@ def _write(
 
 @cache
 def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> Statement:
-    """Sets `fields`. Where the status is one of them, only from a status in `sources`; where conditional, only at `versions`.
+    """Set `fields`. A status changes only from one of `sources`; conditional: only at `versions`.
 
     The field `completed` reopens a completed task.
     """
@@ -171,7 +175,7 @@ def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> S
 
 @cache
 def complete(toggle: bool, conditional: bool, by_key: bool = False) -> Statement:
-    """Changes the status to `status`, from one in `sources`; or toggles it between completed and pending."""
+    """Change the status to `status` from one of `sources`, or toggle completed and pending."""
     conditions = [_at_version()] if conditional else []
     task = _locked(by_key, _from_source(), *conditions)
     if not toggle:
@@ -182,7 +186,7 @@ def complete(toggle: bool, conditional: bool, by_key: bool = False) -> Statement
 
 @cache
 def remove(conditional: bool, by_key: bool = False) -> Statement:
-    """Deletes the task. One row comes back if there was one."""
+    """Delete the task; returns a row if it existed."""
     conditions = [_at_version()] if conditional else []
     me = guards.locked(key=by_key)
     gone = delete(tasks).where(MINE, tasks.c.user_id == me.c.id, *conditions).returning(tasks.c.status).cte("gone")
@@ -199,15 +203,16 @@ def remove(conditional: bool, by_key: bool = False) -> Statement:
 def page(
     sort: str, statuses: tuple[str, ...] | None, words: bool, cursor: bool, most_octets: int | None = None
 ) -> Statement:
-    """One page: rows of (epoch, seq, total, *task). Where it is empty, one row with nulls for a task; for an unknown user, none.
+    """Read a page; returns (epoch, seq, total, *task) per task.
 
-    With `most_octets` it ends with the first task whose texts, with those of the tasks before it, have more octets than that.
+    An empty page is one row with null for the task; an unknown user has no row. With `most_octets`
+    the page ends with the first task whose texts, added to those before it, exceed it.
 
-    `total` is read from the user's counts; only a search for words has to count.
-    Where the user's epoch and number, `epoch-seq`, are one of `known`, no task is read and the total is null.
+    `total` comes from the user's counts; only a search counts. If the user's `epoch-seq` is one of
+    `known`, no task is read and the total is null.
 
-    The page is merged from one ordered and limited index scan for each status, so that it reads no task of another status:
-    a filter that matches ten of a million reads ten, whatever the planner believes of the user.
+    The page merges one ordered, limited index scan per status, so it reads no task of another
+    status, whatever the planner estimates.
     """
     key, descending = tasks.c[sort.lstrip("-")], sort.startswith("-")
     wanted = STATUSES if statuses is None else statuses
@@ -219,7 +224,7 @@ def page(
         position = tuple_(given("after_key", kind), given("after_id", Uuid))
         row = tuple_(source.c[key.name], source.c.id)
         filters.append(row < position if descending else row > position)
-    # The default order has an index of its own over all statuses, and what a search has found has none.
+    # The default order has an index over all statuses; the result of a search has none.
     is_one = words or not wanted or (statuses is None and key is tasks.c.created_at)
     if not wanted:
         filters.append(false())
@@ -240,9 +245,9 @@ def page(
 
 
 def _owner(total: ColumnElement[int]) -> CTE:
-    """Return the user's epoch and number, whether `epoch-seq` is none of `known`, and then the total.
+    """Return the user's epoch and number, whether the client lacks `epoch-seq`, and the total.
 
-    It is materialized: PostgreSQL would compare and count anew for each row of the page.
+    It is materialized: PostgreSQL would evaluate it for each row of the page.
     """
     number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
     is_unknown = number != all_(given("known", ARRAY(Text)))
@@ -259,9 +264,10 @@ def _of_status(rows: FromClause, status: str | None) -> list[ColumnElement[bool]
 
 
 def _found(statuses: Sequence[str]) -> CTE:
-    """The tasks of these statuses whose texts have every one of `words`. Read once for the page and for the total.
+    """Return tasks of these statuses that contain all `words`. Read once for page and total.
 
-    A text is folded when it is written; `fold_case` folds one of ASCII, and one that no migration has met yet.
+    Texts are case-folded when written. `fold_case` folds ASCII ones, and those that no migration
+    has folded yet.
     """
     title = func.coalesce(tasks.c.title_folded, func.fold_case(tasks.c.title))
     description = func.coalesce(tasks.c.description_folded, func.fold_case(tasks.c.description), "")
@@ -273,13 +279,16 @@ def _found(statuses: Sequence[str]) -> CTE:
 
 
 def _octets_before(rows: FromClause, order: list[ColumnElement[Any]]) -> ColumnElement[int]:
-    """The octets of the texts of all tasks before one. PostgreSQL knows them without reading a text that is stored apart."""
+    """Return the size of the texts of all earlier tasks.
+
+    PostgreSQL knows it without reading them.
+    """
     octets = func.octet_length(rows.c.title) + func.coalesce(func.octet_length(rows.c.description), 0)
     return func.coalesce(func.sum(octets).over(order_by=order, rows=(None, -1)), 0).label("octets_before")
 
 
 def _within(ordered: Select[Any], key: Column[Any], descending: bool, most_octets: int) -> Select[Any]:
-    """The tasks before which the texts have at most so many octets. Their lengths are known without the texts being read."""
+    """Return the tasks before which the texts have at most `most_octets` bytes."""
     tasks_of_page = ordered.subquery("page")
     before = _octets_before(tasks_of_page, _order(tasks_of_page, key, descending))
     summed = select(*tasks_of_page.c, before).subquery("summed")
@@ -305,4 +314,4 @@ def _batch() -> Statement:
 
 
 batch = _batch()
-"""The next tasks in the order of their ids, after one of them."""
+"""Read the next tasks by id after the given one."""

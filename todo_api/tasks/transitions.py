@@ -1,4 +1,4 @@
-"""How a task's status may change."""
+"""Transitions of a task's status."""
 
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     "pending": ("pending", "in_progress", "completed", "cancelled"),
@@ -6,9 +6,9 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     "completed": ("pending", "in_progress", "completed"),
     "cancelled": ("pending", "cancelled"),
 }
-"""From each status, those it can change to. To itself it always can, which changes nothing."""
+"""Allowed targets of each status. To itself is always allowed and changes nothing."""
 
 
 def sources(target: str) -> list[str]:
-    """The statuses that can change to `target`."""
+    """Return the statuses that can change to `target`."""
     return [source for source, targets in TRANSITIONS.items() if target in targets]
