@@ -1,6 +1,7 @@
 """Each number on the pages about limits is the code's, or stands in a list with the reason why it has none there."""
 
 import re
+import tomllib
 
 import pytest
 
@@ -159,6 +160,19 @@ def test_page_has_no_number_that_nobody_looked_at(page: str) -> None:
     statuses = "|".join({str(problem.status) for problem in contract.problem_texts().values()} | {"429"})
     known = [*ELSEWHERE[page], rf"\b(?:{statuses})\b", r"`[^`]*`", r"\[[^\]]*\]\([^)]*\)"]
     assert re.findall(r".{0,40}\d.{0,40}", re.sub("|".join(known), "", text)) == []
+
+
+def test_pages_name_the_oldest_python_and_postgresql() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    python = project["requires-python"].removeprefix(">=").partition(",")[0]
+    for page in ("README.md", "docs/deployment.md"):
+        assert f"Python {python} or newer" in read(page)
+    assert f"{checks.OLDEST} or newer" in read("docs/configuration.md")
+
+
+def test_program_has_the_version_of_its_contract() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == contract.load(contract.TASK_API)["info"]["version"].replace("-dev", ".dev0")
 
 
 def test_a_day_without_an_attempt_forgets_the_failures() -> None:
