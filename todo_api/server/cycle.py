@@ -1,11 +1,10 @@
 """A request and its reply over uvicorn's cycle: large bodies in chunks, always one reply."""
 
 import asyncio
-import sys
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from todo_api.errors import Overloaded
@@ -26,6 +25,9 @@ PIECE_BYTES = 256 * 1024
 BODILESS = frozenset({204, 304})
 """Statuses of replies without a body (RFC 9110, sections 15.3.5 and 15.4.5)."""
 
+_FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00-\x08\x0a-\x1f\x7f]*\r\n)*")
+"""Header fields, one per line (RFC 9110, sections 5.1 and 5.5)."""
+
 
 def refusal(error: Exception, record: RequestRecord, headers: Headers, *, with_body: bool) -> bytes:
     """Return the reply to a request that no application answers, and end its record."""
@@ -38,27 +40,15 @@ def refusal(error: Exception, record: RequestRecord, headers: Headers, *, with_b
     record.end()
     record.observers = ()  # they are called once
     fields = [*headers, *fields, (b"x-request-id", record.request_id.encode()), SAFE_TYPE, (b"connection", b"close")]
-    head = b"".join([b"%b: %b\r\n" % field for field in fields])
-    return b"%b%b\r\n%b" % (STATUS_LINE[status], head, body if with_body else b"")
+    return render_head(status, fields) + (body if with_body else b"")
 
 
-class _HeadWithBody:
-    """A transport that writes a head with its first body bytes, in one system call."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head: bytes | None = None
-        self.close = transport.close
-
-    def write(self, data: bytes) -> None:
-        """Keep the head, which comes first, and write the rest."""
-        if self._head is None:
-            self._head = data
-        elif self._head:
-            self._transport.writelines((self._head, data))  # not joined: large bodies are never copied
-            self._head = b""
-        else:
-            self._transport.write(data)
+def render_head(status: int, headers: Headers) -> bytes:
+    """Return a reply's head. Raise ValueError if a field would break its line."""
+    fields = b"".join([b"%b: %b\r\n" % field for field in headers])
+    if fields.count(b"\n") != len(headers) or not _FIELDS.fullmatch(fields):
+        raise ValueError("a header field of the reply has an invalid character")
+    return b"%b%b\r\n" % (STATUS_LINE[status], fields)
 
 
 class Cycle(RequestResponseCycle):
@@ -80,6 +70,12 @@ class Cycle(RequestResponseCycle):
     """Bytes that the reply holds until it is read."""
 
     _is_refused = False
+    _has_body = False
+    _length: int | None = None
+    """Content-Length of the reply, if it has one."""
+
+    _head = b""
+    """The head until it is written, with the first bytes of the body: each write is a system call."""
 
     def enter(self) -> None:
         """Take the whole request to the gate, unless it was started before its body was there."""
@@ -134,11 +130,13 @@ class Cycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         """Send a message of the application."""
-        if self._is_refused:
+        if self._is_refused or self.disconnected:
             return
         if message["type"] == "http.response.start":
-            await self._begin(message)
+            await self._begin(message["status"], message.get("headers", ()))
             return
+        if not self.response_started or self.response_complete:
+            raise RuntimeError(f"{message['type']} is out of place")
         body = message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > PIECE_BYTES:
@@ -150,39 +148,56 @@ class Cycle(RequestResponseCycle):
         await self._write(body, more=more)
 
     async def _write(self, body: bytes | memoryview, *, more: bool) -> None:
-        if (
-            self.chunked_encoding is False
-            and self.scope["http_version"] == "1.0"
-            and self.expected_content_length > sys.maxsize // 2
-        ):
-            self.expected_content_length = sys.maxsize if more else len(body)
-        message: Any = {"type": "http.response.body", "body": body, "more_body": more}
-        await super().send(message)
+        if not self._has_body:
+            body = b""
+        elif self.chunked_encoding:
+            last = b"" if more else b"0\r\n\r\n"
+            body = b"".join((b"%x\r\n" % len(body), body, b"\r\n", last)) if body else last
+        elif self._length is not None:
+            self.expected_content_length -= len(body)
+            if self.expected_content_length < 0 or (self.expected_content_length and not more):
+                raise RuntimeError("the body is not as long as Content-Length says")
+        if self._head and body:
+            self.transport.writelines((self._head, body))  # not joined: large bodies are never copied
+        elif self._head or body:
+            self.transport.write(self._head or body)
+        self._head = b""
+        if not more:
+            self.response_complete = True
+            self.message_event.set()
+            self.on_response()
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
 
-    async def _begin(self, message: Message) -> None:
-        """Write the head, and decide whether to keep the connection (RFC 9110, section 10.1.1)."""
-        status, headers = message["status"], message.get("headers", ())
-        length = next((int(value) for name, value in headers if name == b"content-length"), None)
-        if status in BODILESS and length is not None:
+    async def _begin(self, status: int, headers: Headers) -> None:
+        """Make the head, and decide whether to keep the connection (RFC 9110, section 10.1.1)."""
+        if self.response_started:
+            raise RuntimeError("the reply has begun already")
+        for name, value in headers:
+            if name == b"content-length":
+                self._length = int(value)
+        self._has_body = status not in BODILESS and self.scope["method"] != "HEAD"
+        if status in BODILESS and self._length is not None:
             headers = [header for header in headers if header[0] != b"content-length"]
-        elif status not in BODILESS and self.scope["method"] != "HEAD":
-            held = PIECE_BYTES * 2 if length is None else length
+        elif self._has_body:
+            held = PIECE_BYTES * 2 if self._length is None else self._length
             if held > HIGH_WATER and not self.scope["state"].get("shared"):
                 if not self.connection.has_capacity(held):
                     await self._refuse()
                     return
                 self.size = held
                 self.connection.account()
-            if length is None and self.scope["http_version"] == "1.0":  # to the end of the connection
-                self.chunked_encoding, self.expected_content_length = False, sys.maxsize
-        if self.connection.is_last or (self.waiting_for_100_continue and self.more_body):
-            self.keep_alive = False
-        if self.scope["method"] != "HEAD":
-            self.transport = _HeadWithBody(self.transport)  # type: ignore[assignment]  # all that a cycle asks of one
-        await super().send({"type": "http.response.start", "status": status, "headers": headers})
-        self.closes, self.keep_alive = not self.keep_alive, True  # the end is the connection's
+            self.expected_content_length = self._length or 0
+            self.chunked_encoding = self._length is None and self.scope["http_version"] == "1.1"
+        waits = self.waiting_for_100_continue and self.more_body
+        self.closes = self.connection.is_last or waits or not self.keep_alive
+        fields = [*self.default_headers, *headers]
+        if self.chunked_encoding:
+            fields.append((b"transfer-encoding", b"chunked"))
+        if self.closes:
+            fields.append((b"connection", b"close"))
+        self._head = render_head(status, fields)
+        self.response_started, self.waiting_for_100_continue = True, False
 
     async def _refuse(self) -> None:
         """Answer 503 instead of a reply that exceeds the capacity."""
@@ -198,5 +213,5 @@ class Cycle(RequestResponseCycle):
     async def _send_problem(self, error: Exception) -> None:
         state = self.scope["state"]
         status, headers, body = render_problem(error, state["request_id"])
-        await self._begin({"type": "http.response.start", "status": status, "headers": [*headers, *state["headers"]]})
+        await self._begin(status, [*headers, *state["headers"]])
         await self._write(b"" if self.scope["method"] == "HEAD" else body, more=False)
