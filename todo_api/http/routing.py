@@ -75,11 +75,6 @@ class Routes:
             shapes.sort(key=lambda shape: -len(shape.positions))
         return known[0]
 
-    def match(self, raw_path: bytes) -> tuple[Resource, dict[str, str | None]]:
-        """Return the resource of a path and its path parameters. Raise RouteNotFound."""
-        resource, segments = self.find(raw_path)
-        return resource, {name: _decode(segments[position]) for position, name in resource.variable}
-
     def find(self, raw_path: bytes) -> tuple[Resource, list[str]]:
         """Return the resource of a path and the path's segments. Raise RouteNotFound."""
         if not raw_path.isascii():
@@ -114,7 +109,8 @@ class Routing(SpecMiddleware):
         if scope["raw_path"] == SERVER_TARGET:
             await _answer_for_server(scope["method"], send)
             return
-        resource, parameters = self._routes.match(scope["raw_path"])
+        resource, segments = scope["state"].get("match") or self._routes.find(scope["raw_path"])
+        parameters = {name: _decode(segments[position]) for position, name in resource.variable}
         record: RequestRecord = scope["state"]["record"]
         record.route = resource.template
         method = scope["method"]

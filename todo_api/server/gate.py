@@ -101,9 +101,12 @@ class AdmissionGate:
         record.end()
 
     def _operation(self, scope: Scope) -> tuple[str, str] | None:
-        """Return the operation and the route of a request, None if it needs no slot."""
+        """Return the operation and the route of a request, None if it needs no slot.
+
+        The pipeline takes the match from the scope's state.
+        """
         try:
-            resource, _ = self._routes.find(scope["raw_path"])
+            resource, _ = scope["state"]["match"] = self._routes.find(scope["raw_path"])
         except RouteNotFound:
             return None
         operation_id = resource.operation_ids.get(scope["method"])
