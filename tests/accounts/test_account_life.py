@@ -72,7 +72,7 @@ def test_update_account_changes_the_etag_of_the_list(user: User) -> None:
     ("body", "pointer", "code"),
     [
         ({}, "/name", "required"),
-        ({"name": ""}, "/name", "too_short"),
+        ({"name": ""}, "/name", "pattern"),
         ({"name": "x" * 201}, "/name", "too_long"),
         ({"name": "Ada", "email": "new@example.com"}, "/email", "unknown"),
     ],

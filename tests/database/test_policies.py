@@ -217,9 +217,9 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
     ada.post("/api/v1/me/tasks", {"title": "Buy milk"}, headers={"Idempotency-Key": "kept"})
     ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["account"]})
     database = Database(url)
-    for digit, prefix in enumerate(("bob-", "old-")):
+    for prefix, digit in (("bob-", "0"), ("old-", "1")):
         for table in sorted(database.tables, key="users".__ne__):
-            database.copy(table, f"{database.owner_name(table)} = 'ada'", database.changes(table, prefix, str(digit)))
+            database.copy(table, f"{database.owner_name(table)} = 'ada'", database.changes(table, prefix, digit * 60))
     for table, days in (("idempotent_replies", 2), ("anonymous_replies", 2), ("sessions", 60)):
         times = [name for name in database.tables[table] if name.endswith("_at")]
         older = ", ".join(f"{name} = {name} - interval '{days} days'" for name in times)

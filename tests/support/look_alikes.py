@@ -118,7 +118,7 @@ class World:
         """For each user two others with the same, and with what nobody else has."""
         for prefix in (TWIN, LATER):
             for table in sorted(self.tables, key="users".__ne__):
-                self.copy(table, f"NOT {self._of_others(table)}", self.changes(table, prefix))
+                self.copy(table, f"NOT {self._of_others(table)}", self.changes(table, prefix, NOBODYS[prefix]))
         for table, id_ in (("tasks", THEIR_TASK), ("api_keys", THEIR_KEY)):
             one = f"({self.owner(table)}, id) IN (SELECT {self.owner(table)}, min(id::text)::uuid FROM {table} GROUP BY 1)"
             changes = {"id": f"'{id_}'"}
@@ -126,11 +126,11 @@ class World:
                 changes["digest"] = _ELSEWHERE["digest"].format(prefix="another-")
             self.copy(table, f"{self._of_others(table)} AND {one}", changes)
 
-    def changes(self, table: str, prefix: str) -> dict[str, str]:
-        """What is different in a copy of a user's rows; where there is no user, the copy begins with a digit many times."""
+    def changes(self, table: str, prefix: str, nobody: str) -> dict[str, str]:
+        """What is different in a copy of a user's rows; where there is no user, the copy begins with `nobody`."""
         columns = self.tables[table]
         if self.owner(table) == "request":
-            return {"request": f"'{NOBODYS[prefix]}' || right(r.request, 4)"}
+            return {"request": f"'{nobody}' || right(r.request, 4)"}
         changes = {self.owner(table): f"'{prefix}' || r.{self.owner(table)}"}
         changes |= {name: sql.format(prefix=prefix) for name, sql in _ELSEWHERE.items() if name in columns}
         if prefix == LATER:

@@ -134,7 +134,7 @@ def test_issue_token_with_the_right_password_is_no_guess_of_its_address(service:
 
 def test_register_account_sent_again_with_its_key_is_no_attempt_and_makes_nobody_familiar(service: Client) -> None:
     email, here = "again@example.com", anywhere()
-    fields = {"X-Forwarded-For": here, "Idempotency-CounterKey": '"registers-once"'}
+    fields = {"X-Forwarded-For": here, "Idempotency-Key": '"registers-once"'}
     body = {"email": email, "password": PASSWORD}
     replies = [service.post(REGISTER, body, headers=fields) for _ in range(ACCOUNT_BACKOFF.free + 3)]
     assert {(reply.status, reply.json()["id"]) for reply in replies} == {(201, replies[0].json()["id"])}
