@@ -63,7 +63,7 @@ def write(path: Path, texts: list[str]) -> Path:
 
 
 def load(server: Running, file: Path, seconds: int, connections: int) -> dict[str, float]:
-    """wrk's figures: requests/s, milliseconds at 50, 95 and 99 of 100, and the server's CPU seconds per 1000 requests."""
+    """Wrk's figures: requests/s, milliseconds at 50, 95 and 99 of 100, and the server's CPU seconds per 1000 requests."""
     place = f"http://127.0.0.1:{server.port}"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", HERE / "load.lua"]
     before = server.cpu()

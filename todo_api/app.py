@@ -41,7 +41,7 @@ from todo_api.observability import (
 )
 from todo_api.operations import Readiness
 from todo_api.provisioning import migrations, readiness
-from todo_api.site import Makers, Pages, discovery, published, reading
+from todo_api.site import PageFactories, Pages, discovery, published, reading
 from todo_api.tasks import CursorSigner, Task, dump_task
 from todo_api.throttling import KnownLogins, Throttling
 
@@ -173,7 +173,7 @@ def _purge(replies: IdempotencyStore, database: Database) -> int:
     return replies.purge() + sessions.purge(database)
 
 
-def _pages(config: Config) -> Makers:
+def _pages(config: Config) -> PageFactories:
     return published(contract.TASK_API) | reading.pages(contract.TASK_API) | discovery.pages(config)
 
 

@@ -200,4 +200,4 @@ def _adapt(route: HTTPRoute, component: Any) -> None:
         open_world_hint=False,
     )
     component.parameters["additionalProperties"] = False
-    component._director = Director(component._director._spec)  # fastmcp 4.1 has no other way in
+    component._director = Director(component._director._spec)  # noqa: SLF001  # fastmcp 4.1 has no other way in

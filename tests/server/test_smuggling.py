@@ -171,7 +171,7 @@ UPGRADES = [
 def test_any_body_of_a_request_that_asks_for_an_upgrade_is_no_request(
     live: Live, upgrade: bytes, pieces: int, path: bytes, chunked: bool
 ) -> None:
-    """llhttp takes what follows such a head for another protocol, and the body with it: Java's client sends one with its first POST."""
+    """Llhttp takes what follows such a head for another protocol, and the body with it: Java's client sends one with its first POST."""
     framed = CHUNKED if chunked else b"Content-Length: %d\r\n" % len(SMUGGLED)
     body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED) if chunked else SMUGGLED
     content = post(upgrade + framed, body, path) + head(b"Host: localhost\r\nConnection: close\r\n")

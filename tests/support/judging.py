@@ -22,10 +22,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A run that has seen a secret where none may be fails, and a whole run that has not seen everything that the contracts
-    document, though each test passed.
+    """Fail a run that leaked a secret, and a whole run that lacks something of the contracts.
 
-    Where the tests run in several processes (pytest-xdist), each hands over what it saw, and the one that started them judges.
+    With several processes (pytest-xdist), each reports what it saw to the main one, which judges.
     """
     session.config.stash[INDISCREET] += RUN.complaints()
     if hasattr(session.config, "workeroutput"):

@@ -1,7 +1,7 @@
 """Admission control: a queue with a deadline in front of the database.
 
-A request takes a slot, or waits for one, in order, and is refused once it has waited for the queue limit.
-It is never refused earlier: the wait is what paces clients that retry at once.
+A request takes a slot or waits in order for one. It is refused at the queue limit, not earlier:
+the wait paces clients that retry at once.
 """
 
 import asyncio

@@ -1,10 +1,9 @@
-"""PostgreSQL: connections, roles, transactions and statements. It knows no table of ours.
+"""PostgreSQL: connections, roles, transactions and statements. It knows no table of the product.
 
-`database` runs statements as a role and a user, with `transaction`; `statement` compiles each once, at start.
-`pool` has psycopg2's connections on the event loop; `greenlets` lets plain functions wait on it.
-`connection` says how sessions are set up, `failures` what an error of the driver means, `spending` what a request has used.
-`url` says what libpq is given of DATABASE_URL; `purging` deletes what has expired.
-What the database has to be like, and how it gets there, is in `todo_api.provisioning`.
+`database` runs statements as a role and user, `transaction` several together; `statement` compiles
+each once. `pool` and `connection` are psycopg2's connections on the event loop; `greenlets` lets
+plain functions wait on it. `url` reads DATABASE_URL; `purging` deletes expired rows.
+`todo_api.provisioning` migrates the database.
 """
 
 from todo_api.database.connection import (

@@ -1,4 +1,4 @@
-"""How the database is connected to: by which options, how long that may take, how often it is tried, and what a connection is then."""
+"""Connecting to the database: options, time limits, back-off, and the settings of a session."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,31 +16,34 @@ from todo_api.database.url import address, parameters
 from todo_api.errors import Unavailable
 
 CONNECT_TIMEOUT = 2
-"""Seconds to wait for a connection, where the URL does not say (`connect_timeout`, of libpq)."""
+"""Seconds to wait for a connection, unless the URL has libpq's `connect_timeout`."""
 
 CONNECT_PAUSE = 0.5
-"""Seconds after an attempt to connect that failed, or a database that was silent, before there is another attempt."""
+"""Seconds without attempts after a failed connection or an unresponsive database."""
 
 OPTIONS: dict[str, str | int] = {
     "connect_timeout": CONNECT_TIMEOUT,
     "application_name": "task-api",
-    # A host that vanishes without a word is given up after seconds, not hours (libpq; without effect on unix sockets).
+    # Give up a host that vanishes after seconds, not hours (libpq; no effect on unix sockets).
     "keepalives_idle": 5,
     "keepalives_interval": 1,
     "keepalives_count": 3,
     "tcp_user_timeout": 5000,
 }
-"""libpq's, where the URL does not set them. None reaches the server but `application_name`, which poolers take."""
+"""Options of libpq, unless the URL sets them. Only `application_name` reaches the server."""
 
 ENCODING = "UTF8"
-"""Of all sessions, whatever the environment, the database or its role have for a default. Poolers take it."""
+"""Encoding of all sessions, whatever environment, database or role default to.
+
+Poolers accept it.
+"""
 
 
 STATEMENT_TIMEOUT = 5
-"""Seconds that the database gives a statement, and a transaction between two of them."""
+"""Maximum seconds of a statement, and of a transaction between two statements."""
 
 LOCK_TIMEOUT = 4
-"""Seconds that a statement waits for a lock."""
+"""Maximum seconds that a statement waits for a lock."""
 
 SETTINGS = {
     "statement_timeout": f"{STATEMENT_TIMEOUT}s",  # the first one: a shorter default would end what sets the others
@@ -52,7 +55,7 @@ SETTINGS = {
     "bytea_output": "hex",
     "row_security": "on",
 }
-"""PostgreSQL's, for each statement of ours. They never come from the defaults of the database or of its role."""
+"""Settings of PostgreSQL for each statement, independent of defaults of database and role."""
 
 _OF_SESSIONS = {
     "default_transaction_isolation": "read committed",
@@ -60,7 +63,7 @@ _OF_SESSIONS = {
     "idle_in_transaction_session_timeout": "0",
     "transaction_timeout": "0",  # PostgreSQL 17 and later
 }
-"""Also set in a session of our own."""
+"""Further settings of a session that is not shared."""
 
 STRINGS_ADVICE = (
     "standard_conforming_strings is off:"
@@ -78,16 +81,18 @@ TAKE_SETTINGS = (
     f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}s'; "
     f"SELECT pg_backend_pid() = %(session)s, {_SETS}, ARRAY({_SETS_OF_SESSIONS})"
 )
-"""Set SETTINGS for the session that the connection was made to, and tell whether it is that one. Behind a pooler it is not, and the
-next statement may meet another: there it sets nothing that outlives it."""
+"""Apply SETTINGS unless a pooler gave the connection another session; returns whether it did not.
+
+Behind a pooler the next statement may get another session, so nothing is set beyond this one.
+"""
 
 EACH_TIME = "SET LOCAL transaction_isolation = 'read committed'; " + "".join(
     f"SET LOCAL {name} = '{value}'; " for name, value in SETTINGS.items()
 )
-"""SETTINGS for one statement, in a session that has not taken them."""
+"""SETTINGS for one statement, in a session that lacks them."""
 
 POOL_TIMEOUT = 2
-"""Seconds to wait for a free connection of the pool."""
+"""Maximum seconds to wait for a free connection of the pool."""
 
 
 def _time(text: Any, _: object) -> datetime | None:
@@ -98,7 +103,7 @@ TYPES = (
     psycopg2.extensions.new_type((2950,), "UUID_TEXT", psycopg2.STRING),
     psycopg2.extensions.new_type((1184,), "TIME", _time),
 )
-"""How ids and times are read. An id stays text, as it is in the reply. Python reads a time in 0.3 µs, psycopg2 in 0.5."""
+"""Readers of ids and times. An id stays text. Python reads a time in 0.3 µs, psycopg2 in 0.5."""
 
 psycopg2.extensions.register_adapter(UUID, UUID_adapter)  # of the whole process: the id in a cursor is sent as one
 
@@ -106,12 +111,12 @@ IN_USE = "All connections to the database are in use."
 
 
 def engine_url(url: str) -> URL:
-    """The URL as SQLAlchemy wants it: `postgres://` is `postgresql://`, and the driver is psycopg2."""
+    """Return the URL for SQLAlchemy: scheme `postgresql`, driver psycopg2."""
     return make_url(url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg2")
 
 
 def options(url: str) -> dict[str, str | int]:
-    """Return libpq's options beside the URL: those of OPTIONS that it leaves open, and those that no variable may change."""
+    """Return libpq's options besides the URL: OPTIONS that it lacks, and those that are fixed."""
     given = parameters(url)
     chosen: dict[str, str | int] = {name: value for name, value in OPTIONS.items() if name not in given}
     several = "," in given.get("host", given.get("hostaddr", ""))
@@ -120,7 +125,7 @@ def options(url: str) -> dict[str, str | int]:
 
 
 def connect(url: str) -> psycopg2.extensions.connection:
-    """Return a connection of psycopg2's, whose functions block, with SETTINGS if its session is its own."""
+    """Return a blocking connection of psycopg2, with SETTINGS if its session is not shared."""
     made: psycopg2.extensions.connection = psycopg2.connect(address(url), **options(url))  # type: ignore[call-overload]  # libpq takes numbers, too
     made.autocommit = True
     with made.cursor() as cursor:
@@ -130,23 +135,23 @@ def connect(url: str) -> psycopg2.extensions.connection:
 
 
 def refuse_other_strings(connection: Any) -> None:
-    """Raise OperationalError if backslashes escape in strings: a statement is parsed before what it sets takes effect."""
+    """Raise OperationalError if backslashes escape in strings: settings apply after the parsing."""
     if connection.get_parameter_status("standard_conforming_strings") == "off":
         raise psycopg2.OperationalError(STRINGS_ADVICE)
 
 
 def driver_error(error: Exception) -> Exception:
-    """psycopg2's error, also where SQLAlchemy has wrapped it."""
+    """Return psycopg2's error, unwrapped from SQLAlchemy's."""
     return getattr(error, "orig", error)
 
 
 def reason(error: Exception) -> str:
-    """What PostgreSQL or libpq says of such an error, in its first line."""
+    """Return the first line of PostgreSQL's or libpq's message."""
     return str(driver_error(error)).strip().splitlines()[0]
 
 
 class ConnectBackoff:
-    """Lets functions connect, as many as like. While that fails, one at a time, with a pause after each. The others need not wait."""
+    """Limits attempts to connect: after a failure one at a time, with a pause after each."""
 
     def __init__(self) -> None:
         self._trouble = False
@@ -160,7 +165,7 @@ class ConnectBackoff:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Allow an attempt. Raise Unavailable where another one has just failed, or is being made."""
+        """Allow an attempt. Raise Unavailable if another has just failed or is in progress."""
         if self._trouble and (self._trying or monotonic() < self._paused_until):
             raise Unavailable
         self._trying += 1

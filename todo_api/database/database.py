@@ -1,12 +1,12 @@
-"""The database: the engine, the scope a statement runs in, and nothing of the business.
+"""The database: a pool of connections, and sessions as a role. It knows no business.
 
-A statement is compiled once, at start. It travels with the role and the user it runs as in one round trip: psycopg2 sends
-`SET LOCAL ...; <statement>` as one simple query, which PostgreSQL runs as one implicit transaction. What is set so ends with
-that transaction.
+A statement is compiled once. It travels with its role and user in one round trip: psycopg2 sends
+`SET LOCAL ...; <statement>` as one simple query, which PostgreSQL runs as one implicit transaction,
+so the settings end with it.
 
-Each connection prepares a statement the first time it runs there, in that same round trip, and executes it from then on: planning is
-up to six times the work of running. Behind a transaction-mode pooler, where the next statement may meet another session, the
-first miss ends that, and statements are sent whole.
+A connection prepares a statement on its first use, in the same round trip, and executes it from
+then on: planning takes up to six times the work of running. Behind a transaction-mode pooler, a
+missing prepared statement disables preparing.
 """
 
 import logging
@@ -25,13 +25,13 @@ from todo_api.database.transaction import Prefixes, Scope, Transaction
 from todo_api.errors import Unavailable
 
 READ_TIMEOUT = STATEMENT_TIMEOUT + 1
-"""Seconds without an answer after which a connection is given up, because the database does not keep its own limits."""
+"""Seconds without an answer after which a connection is given up."""
 
 _log = logging.getLogger(__name__)
 
 
 class Database:
-    """The pool of connections to one PostgreSQL, 15 or newer. Not to be shared across a fork."""
+    """Pool of connections to PostgreSQL 15 or newer. Do not share it across a fork."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class Database:
         watch: Callable[[int], None] = lambda _: None,
         role_prefix: str = ROLE_PREFIX,
     ) -> None:
-        """For functions that `greenlets.spawn` runs on one event loop.
+        """Make a pool for functions that `greenlets.spawn` runs on one event loop.
 
-        `watch` is told of each connection that is taken into use, +1, and given back, -1.
+        `watch` is called with +1 when a connection is taken into use, with -1 when it is returned.
         """
         self._watch = watch
         self.roles = Roles.named(role_prefix)
@@ -51,29 +51,30 @@ class Database:
         self._pool = Pool(url, size=pool_size, read_timeout=READ_TIMEOUT)
 
     def as_user(self, user_id: str) -> Scope:
-        """The scope of one user: row-level security shows what is theirs, and nothing else."""
+        """Return the session of a user: row-level security shows only their rows."""
         return Scope(self, self._prefixes.user, user_id)
 
     def as_login(self, email: str) -> Scope:
-        """The scope of one sign-in or registration: the account of this e-mail address, and no task."""
+        """Return the session of a sign-in or registration, which sees this address's account."""
         return Scope(self, self._prefixes.login, email)
 
     def as_purge(self) -> Scope:
-        """The scope of the purge: when what has expired was made and whose it is, to be deleted, and nothing else."""
+        """Return the session of the purge: it sees and deletes only expired rows."""
         return Scope(self, self._prefixes.purge, "expired")
 
     def as_key(self, digest: str) -> Scope:
-        """The scope of one look-up: the API key with this digest, and no task."""
+        """Return the session of a look-up: it sees the API key with this digest."""
         return Scope(self, self._prefixes.key, digest)
 
     @contextmanager
     def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:
-        """Statements of which all take effect, when the block ends, or, when it raises, none.
+        """Run the statements of the block in one transaction. It rolls back if the block raises.
 
-        They hold a connection meanwhile, and the locks they take: the block waits for nothing else. The first travels with the BEGIN,
-        and one that is sent with `Scope.last` with the COMMIT. `claim` is the number of an advisory lock to try at the
-        beginning: statements find in the setting `app.claimed` whether it was free, `true` or `false`, and see what the one who
-        had it before has left, since their snapshots are newer than the lock. It is free again after the end.
+        The block holds a connection and locks, so it must wait for nothing else. The first
+        statement travels with the BEGIN, one of `execute_and_commit` with the COMMIT. `claim` is
+        the number of an advisory lock to try first: the setting `app.claimed` tells statements
+        whether it was free (`true` or `false`). Their snapshots are newer than the lock, so they
+        see what its last holder committed.
         """
         with self.connection() as connection:
             transaction = Transaction(connection, self._prefixes, claim)
@@ -85,7 +86,7 @@ class Database:
             transaction.commit()
 
     def execute(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
-        """For `Scope`: the rows of one statement, on any connection. One that only reads is sent once more if that is lost."""
+        """Return the rows of a statement. A read is retried once if the connection was lost."""
         try:
             with self.connection() as connection:
                 return connection.execute(prefix, statement, values)
@@ -99,20 +100,23 @@ class Database:
             return connection.execute(prefix, statement, values)
 
     def as_session(self, family: str) -> Scope:
-        """The scope of one refresh or sign-out: the session of this family of refresh tokens, and no task."""
+        """Return the session of a refresh or sign-out: it sees this family of refresh tokens."""
         return Scope(self, self._prefixes.session, family)
 
     def spent(self) -> tuple[int, float, float]:
-        """What this function, or thread, has spent here since it was last asked: statements, their seconds, and those of waiting."""
+        """Return the usage of this function or thread since the last call.
+
+        The values are statements, their seconds and seconds of waiting for a connection.
+        """
         return spent()
 
     def close(self) -> None:
-        """Closes the connections that are not in use."""
+        """Close the idle connections."""
         self._pool.close()
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A connection of the pool, in autocommit. One on which the database did not answer is not used again."""
+        """Yield a connection in autocommit. It is discarded if the database did not answer."""
         began = perf_counter()
         try:
             connection = self._pool.take()

@@ -1,23 +1,23 @@
-"""What an error of the driver says: that the database is away, that it was late, or that nobody knows what became of a statement."""
+"""Meaning of the driver's errors: the database is away or late, or the outcome is unknown."""
 
 import psycopg2
 import psycopg2.errors
 
 
 class DatabaseTimeout(psycopg2.OperationalError):
-    """The database gave no answer at all. What became of the statement is not known."""
+    """The database did not answer. The outcome of the statement is unknown."""
 
 
 class ConnectionLost(psycopg2.OperationalError):
-    """The connection ended in place of an answer. What became of the statement is not known.
+    """The connection ended without an answer. The outcome of the statement is unknown.
 
-    libpq does not tell whether it could send the statement. And it keeps the last error alone, which is that of the end of the
-    connection: why the server or a pooler ended it, and so whether the statement was rolled back, is not to be had.
+    libpq does not tell whether it sent the statement, and keeps only its last error, that of the
+    end of the connection. So the reason is unknown, and whether the statement was rolled back.
     """
 
 
 SHARED_SESSION = (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.DuplicatePreparedStatement)
-"""Another client has, or had, the session: a transaction-mode pooler."""
+"""Another client uses the session: a transaction-mode pooler."""
 
 AWAY = (
     psycopg2.OperationalError,
@@ -30,7 +30,7 @@ LATE: dict[type[Exception], str] = {
     psycopg2.errors.QueryCanceled: "The database did not answer in time; nothing was changed.",
     psycopg2.errors.LockNotAvailable: "What the request needs is in use by others; nothing was changed.",
 }
-"""The database kept its own limits, and is there: what people are told."""
+"""The database enforced its time limits. The texts are for people."""
 
 SILENT = "The database does not answer. It is unknown whether the change was made."
 LOST = "The connection to the database was lost; it is not known whether anything was changed."
@@ -38,5 +38,5 @@ LOST_AT_COMMIT = "The connection to the database was lost at the last moment: wh
 
 
 def hides_commit(error: Exception) -> bool:
-    """Return whether a COMMIT that failed like this may have taken effect all the same."""
+    """Return whether a COMMIT that failed with this error may have taken effect."""
     return isinstance(error, AWAY) and not isinstance(error, (*LATE, DatabaseTimeout))

@@ -1,8 +1,8 @@
-"""Plain functions on the event loop: one may wait for something as if it blocked, and the loop goes on meanwhile.
+"""Plain functions on the event loop: they may wait as if they blocked, while the loop runs on.
 
-Each call runs in a greenlet, on the loop's thread. What it waits for is handed to the coroutine that runs it, awaited
-there, and its result, or its exception, handed back. No thread is changed and no lock taken: handing a request to a thread and
-back cost more processor time than all that its handler did.
+Each call runs in a greenlet on the loop's thread. What it waits for is passed to the coroutine that
+runs it and awaited there; the result or exception is passed back. Passing a request to a thread and
+back cost more processor time than its handler.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ Result = TypeVar("Result")
 
 
 _DONE = object()
-"""What a call gives when its function has ended, in place of something to wait for."""
+"""Result of a switch when the function has ended."""
 
 
 class Call(greenlet):
-    """Runs one function at a time. Only in such a greenlet can be waited.
+    """A greenlet that runs one function at a time. Functions can wait only in one.
 
-    It is used again: Python maps memory for the first frame of each greenlet, and gives it back with the last.
+    It is reused: Python maps memory for the first frame of a greenlet and unmaps it with the last.
     """
 
     __sqlalchemy_greenlet_provider__ = True
-    """For SQLAlchemy's pool: whose functions may wait in it."""
+    """Allow SQLAlchemy's pool to wait."""
 
     task: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
     _result: Any = None
     _error: BaseException | None = None
 
     def run(self) -> None:
-        """Runs the task, and the next one whenever it is switched to."""
+        """Run the task, and the next one after each switch."""
         while True:
             self._run()
             self.parent.switch(_DONE)  # type: ignore[union-attr]  # the greenlet that made it, which is there
@@ -51,7 +51,7 @@ class Call(greenlet):
             self._error = error
 
     def outcome(self) -> Any:
-        """What the function has returned. Raises what it has raised."""
+        """Return or raise what the function did."""
         result, error = self._result, self._error
         self._result = self._error = None
         if error is None:
@@ -63,7 +63,7 @@ class Call(greenlet):
 
 
 class _Resting(threading.local):
-    """The calls of a thread that run nothing: a greenlet stays in its thread."""
+    """Idle calls of a thread. A greenlet cannot change threads."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -73,7 +73,7 @@ _resting = _Resting()
 
 
 async def spawn(function: Callable[Arguments, Result], *arguments: Arguments.args, **more: Arguments.kwargs) -> Result:
-    """What the function returns or raises. Where this is cancelled, the function gets the CancelledError at the place where it waits."""
+    """Return or raise what the function does. A cancellation is raised where the function waits."""
     calls = _resting.calls
     call = calls.pop() if calls else Call()
     call.task = function, arguments, more
@@ -91,12 +91,12 @@ async def spawn(function: Callable[Arguments, Result], *arguments: Arguments.arg
 
 
 def can_wait() -> bool:
-    """Whether this is called, however deep, by a function that `spawn` runs."""
+    """Return whether a function that `spawn` runs has called this."""
     return isinstance(getcurrent(), Call)
 
 
 def wait(awaitable: Awaitable[Result]) -> Result:
-    """What the awaitable gives or raises. For functions that `spawn` runs."""
+    """Return or raise what the awaitable does. For functions that `spawn` runs."""
     current = getcurrent()
     if current.parent is None:
         raise RuntimeError("wait() is for functions that spawn() runs")
@@ -104,7 +104,7 @@ def wait(awaitable: Awaitable[Result]) -> Result:
 
 
 def in_thread(threads: Executor, function: Callable[..., Result], *arguments: Any) -> Result:
-    """What a function returns that computes for long, or blocks. It runs in one of the threads, unless there is no loop to keep waiting."""
+    """Return the result of a long or blocking function, run in a thread if there is a loop."""
     if not can_wait():
         return function(*arguments)
     return wait(asyncio.get_running_loop().run_in_executor(threads, function, *arguments))

@@ -1,8 +1,8 @@
-"""The pool: SQLAlchemy's, with psycopg2's asynchronous connections, for functions that `greenlets.spawn` runs on one event loop.
+"""SQLAlchemy's pool of psycopg2's asynchronous connections, for functions of `greenlets.spawn`.
 
-While a statement runs, its function waits and the loop goes on. SQLAlchemy's pool says who gets a connection, and how long one is
-waited for. What it shares out are connections that open when they are first used: one that cannot be opened goes back as it is, and
-so wakes whoever waits for it.
+While a statement runs, its function waits and the loop runs on. SQLAlchemy's pool assigns
+connections and limits the wait. They open on first use: one that cannot be opened is returned, and
+so wakes the next waiter.
 """
 
 import asyncio
@@ -39,24 +39,24 @@ from todo_api.database.url import each_host, parameters
 from todo_api.errors import Unavailable
 
 SWEEP = 0.25
-"""Seconds between two looks for statements that have no answer."""
+"""Seconds between checks for unanswered statements."""
 
 CONNECTION_OK = 0
-"""What libpq says of a connection that is one."""
+"""libpq's status of a usable connection."""
 
 SENT_AT_ONCE = 16 * 1024
-"""Bytes that a socket with nothing to send takes at once, whatever its kind."""
+"""Bytes that an idle socket of any kind accepts at once."""
 
 _log = logging.getLogger(__name__)
 
 
 class Connection:
-    """One connection, in autocommit. For one function at a time."""
+    """A connection in autocommit, for one function at a time."""
 
     has_settings = False
-    """Whether its session has SETTINGS, for as long as it lasts. Else they must come with each statement."""
+    """Whether its session has SETTINGS. Else they are sent with each statement."""
     entry: ConnectionPoolEntry | None = None
-    """What SQLAlchemy's pool holds of it, while it is in use."""
+    """Entry of SQLAlchemy's pool while the connection is in use."""
 
     def __init__(self, pool: "Pool") -> None:
         self._prepared: set[str] = set()
@@ -69,16 +69,16 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether it was opened, and not given up since."""
+        """Return whether it is open."""
         return self._raw is not None
 
     @property
     def is_lost(self) -> bool:
-        """Whether it has ended, as is known after an error."""
+        """Return whether it has ended, after an error."""
         return self._raw is None or bool(self._raw.closed or self._raw.info.status != CONNECTION_OK)
 
     async def open(self, connect: partial[Any], seconds: float) -> None:
-        """Begin a session. Raise psycopg2's errors, and TimeoutError."""
+        """Open a session. Raise psycopg2's errors or TimeoutError."""
         async with asyncio.timeout(seconds):
             raw = await asyncio.to_thread(connect)  # psycopg2 looks the host's name up before it begins
             try:
@@ -98,7 +98,7 @@ class Connection:
         self._pool.loop.add_reader(self._number, self._readable)
 
     def execute(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
-        """Return the rows of one statement. Prepare it the first time, in the same round trip, unless sessions are shared."""
+        """Return the rows of a statement. Prepare it on first use, unless sessions are shared."""
         if self._pool.prepares:
             try:
                 return self._execute_prepared(prefix + self._settings(), statement, values)
@@ -108,11 +108,11 @@ class Connection:
         return self.send(prefix, statement, values)
 
     def send(self, prefix: str, statement: Statement, values: Mapping[str, Any], suffix: str = "") -> list[Row]:
-        """Return the rows of one statement, sent whole."""
+        """Return the rows of a statement that is sent whole."""
         return self.run(prefix + self._settings() + statement.sql + suffix, values)
 
     def run(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
-        """Return the rows of the last of the statements. Raise psycopg2's errors, ConnectionLost and DatabaseTimeout among them."""
+        """Return the rows of the last statement. Raise psycopg2's errors."""
         spent, began = spending(), perf_counter()
         raw = self._raw
         try:
@@ -138,14 +138,17 @@ class Connection:
         return cursor.fetchall() if cursor.description else []
 
     def invalidate(self) -> None:
-        """End the session. The next one to get the connection opens it anew."""
+        """End the session. The connection is reopened on its next use."""
         if self._raw is not None:
             self._pool.loop.remove_reader(self._number)
             self._raw.close()
             self._raw = None
 
     def sweep(self) -> None:
-        """Give up a statement that has no answer. Sweeps are counted, so that a standstill of this process is not taken for one."""
+        """Give up an unanswered statement.
+
+        It counts sweeps, so a standstill of this process is no time-out.
+        """
         if self._answer is None:
             return
         self._sweeps_left -= 1
@@ -153,7 +156,7 @@ class Connection:
             self._answer.set_exception(DatabaseTimeout())
 
     close = invalidate
-    """For SQLAlchemy's pool."""
+    """Close it for SQLAlchemy's pool."""
 
     def _settings(self) -> str:
         return "" if self.has_settings else EACH_TIME
@@ -163,7 +166,7 @@ class Connection:
         try:
             rows = self.run(prefix + prepare + statement.execute, values)
         except psycopg2.errors.FeatureNotSupported:
-            # A migration changed the type of a column beside us: what was prepared before it is of no more use.
+            # A concurrent migration changed a column's type: prepared statements are invalid.
             anew = f"DEALLOCATE {statement.name};\n{statement.prepare}"
             return self.run(prefix + anew + statement.execute, values)
         except SHARED_SESSION:
@@ -178,7 +181,7 @@ class Connection:
         return rows
 
     def _send(self) -> int:
-        """Send what the socket did not take at once. Return what `poll` says then: it may have read the answer already."""
+        """Send what the socket did not accept at once. Return the state of `poll`."""
         loop = self._pool.loop
         while (state := self._raw.poll()) == POLL_WRITE:
             self._answer = loop.create_future()
@@ -190,20 +193,20 @@ class Connection:
         return int(state)
 
     def _readable(self) -> None:
-        """An idle connection has nothing to read, unless the server says goodbye."""
+        """Handle a readable socket. If the connection is idle, the server has ended it."""
         if self._answer is not None:
             _settle(self._answer)
         elif self._is_ended():
             self.invalidate()
 
     def _is_ended(self) -> bool:
-        """Whether there is something to read, for this may have been called for an answer that has been read meanwhile."""
+        """Return whether there is something to read: an answer may have been read meanwhile."""
         poll = select.poll()
         poll.register(self._number, select.POLLIN)
         return bool(poll.poll(0))
 
     async def _poll(self, raw: Any) -> None:
-        """Go on with what psycopg2 has begun, to its end. Another socket may be the one to look at when the next address is tried."""
+        """Finish an operation of psycopg2. The socket may change with the next address."""
         loop = self._pool.loop
         while (state := raw.poll()) != POLL_OK:
             number, ready = raw.fileno(), loop.create_future()
@@ -218,27 +221,27 @@ class Connection:
 
 
 class _Entries(AsyncAdaptedQueuePool):
-    """SQLAlchemy's pool by the two methods that its kinds of pool differ in.
+    """SQLAlchemy's pool by the two methods that its subclasses implement.
 
-    `connect` makes a proxy and a finalizer around them each time, which cost 6 % of a get: decision 7 has the figures.
+    `connect` makes a proxy and a finalizer each time, 6 % of a get: decision 7 has the figures.
     """
 
     def take(self) -> ConnectionPoolEntry:
-        """Return one that is free. Raise TimeoutError where none is in time."""
+        """Return a free entry. Raise TimeoutError."""
         return self._do_get()
 
     def give_back(self, entry: ConnectionPoolEntry) -> None:
-        """Make one free, for whoever has waited longest."""
+        """Return an entry, to the longest waiter."""
         self._do_return_conn(entry)
 
 
 class Pool:
-    """At most `size` connections of one event loop, opened when they are needed."""
+    """At most `size` connections of one event loop, opened on demand."""
 
     loop: asyncio.AbstractEventLoop
 
     def __init__(self, url: str, *, size: int, read_timeout: float) -> None:
-        """A statement gets so many seconds for its answer."""
+        """Wait `read_timeout` seconds for an answer."""
         self.sweeps = round(read_timeout / SWEEP)
         """For how many sweeps an answer is waited."""
         self.prepares = True
@@ -259,7 +262,7 @@ class Pool:
         )
 
     def take(self) -> Connection:
-        """Return a connection that nobody else has. Raise Unavailable where none is free in time, or none can be opened."""
+        """Return a connection. Raise Unavailable if none is free in time or can be opened."""
         if self._sweeping is None:
             self.loop = asyncio.get_running_loop()
             self._sweep()
@@ -281,25 +284,28 @@ class Pool:
         return connection  # type: ignore[no-any-return]  # what `_new` has made
 
     def give_back(self, connection: Connection) -> None:
-        """Make a connection free, for whoever has waited longest."""
+        """Return a connection, to the longest waiter."""
         entry, connection.entry = connection.entry, None
         if entry is not None:
             self._entries.give_back(entry)
 
     def mark_unresponsive(self) -> None:
-        """Close idle connections to a database that does not answer, and open none for a while."""
+        """Close idle connections to an unresponsive database, and open none for a while."""
         self._backoff.failed()
         self._close_idle()
 
     def close(self) -> None:
-        """Close the connections that are not in use, and end the sweep."""
+        """Close idle connections and stop the sweep."""
         self._close_idle()
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
 
     async def _open(self, connection: Connection) -> None:
-        """Open at the first host that gives a session. The next connection asks that host first."""
+        """Open at the first host that accepts a session.
+
+        The next connection tries that host first.
+        """
         refused: Exception | None = None
         for host in self._hosts:
             try:

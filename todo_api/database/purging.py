@@ -1,4 +1,4 @@
-"""What has expired, deleted beside the requests: by the thousand, for all users at once and by one process at a time."""
+"""Batched deletion of expired rows of all users, guarded by an advisory lock."""
 
 import asyncio
 import logging
@@ -12,22 +12,22 @@ from todo_api.database.statement import Statement
 from todo_api.errors import Unavailable
 
 EVERY = 300
-"""Seconds between two purges of a worker, more or less: workers that start together do not stay together."""
+"""Mean seconds between purges of a worker. Random variation keeps workers apart."""
 
 PAUSE = 0.05
-"""Seconds between two statements of a purge, so that requests go first."""
+"""Seconds between statements of a purge, so requests go first."""
 
 AT_ONCE = 1000
-"""Rows that a purge deletes in one statement."""
+"""Maximum rows that a statement of a purge deletes."""
 
 LOCK = 0x7461736B70757267
-"""The advisory lock of whoever is at it."""
+"""Advisory lock of a purge."""
 
 _log = logging.getLogger(__name__)
 
 
 def delete_expired(table: Table, expired: ColumnElement[bool]) -> Statement:
-    """Deletes some of the rows that have expired, unless another process is at it. One row: how many."""
+    """Return a statement that deletes some expired rows, unless another process does."""
     turn = select(func.pg_try_advisory_xact_lock(literal_column(str(LOCK))).label("mine")).cte("turn")
     names = [column.name for column in table.primary_key]
     found = select(*(table.c[name] for name in names)).where(turn.c.mine, expired).limit(AT_ONCE)
@@ -39,21 +39,24 @@ def delete_expired(table: Table, expired: ColumnElement[bool]) -> Statement:
 
 
 class Purging:
-    """Calls a purge again and again, so that it may wait."""
+    """Calls a purge regularly."""
 
     def __init__(self, purge: Callable[[], int], every: float = EVERY) -> None:
-        """`purge` deletes a bounded number of rows and says how many; it is called again at once until there are none."""
+        """`purge` deletes a bounded number of rows and returns it.
+
+        It is repeated until that is zero.
+        """
         self._purge = purge
         self._every = every
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None]
 
     async def __aenter__(self) -> None:
-        """Begins."""
+        """Start."""
         self._task = asyncio.create_task(self._run())
 
     async def __aexit__(self, *_: object) -> None:
-        """Ends, after the statement that is being run, if there is one."""
+        """Stop after the current statement."""
         self._ending.set()
         await self._task
 
@@ -64,7 +67,7 @@ class Purging:
                     pass
             except Unavailable as error:
                 _log.warning("nothing was purged: %s", type(error.__cause__ or error).__name__)
-            except Exception:  # a fault of ours, told with its trace; the requests do not need the purge
+            except Exception:  # a bug: log it, since requests do not need the purge
                 _log.exception("nothing was purged")
 
     async def _ends_within(self, seconds: float) -> bool:

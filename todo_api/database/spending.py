@@ -1,4 +1,4 @@
-"""What each request spends at the database: counted where it is spent, asked for when the request ends."""
+"""Database usage of each request."""
 
 from contextvars import ContextVar
 
@@ -18,7 +18,7 @@ _spending: ContextVar[Spending] = ContextVar("spending")
 
 
 def spending() -> Spending:
-    """Return the account of this function, or thread."""
+    """Return the usage of this function or thread."""
     found = _spending.get(None)
     if found is None:
         found = Spending()
@@ -27,7 +27,7 @@ def spending() -> Spending:
 
 
 def spent() -> tuple[int, float, float]:
-    """Return what this function, or thread, has spent since it last asked: statements, their seconds, and those of waiting."""
+    """Return the usage of this function or thread since the last call, and reset it."""
     found = spending()
     _spending.set(Spending())
     return found.statements, found.seconds, found.waited

@@ -1,4 +1,4 @@
-"""Statements: built with SQLAlchemy Core, compiled once, at start, to what PostgreSQL is sent."""
+"""Statements of SQLAlchemy Core, compiled once at the start."""
 
 import re
 from hashlib import sha256
@@ -15,19 +15,19 @@ _DIALECT = dialect.dialect(paramstyle="pyformat")
 
 
 def _literal(value: str | int) -> str:
-    """A constant of ours as SQL, with `%` doubled for psycopg2."""
+    """Return a constant as SQL, with `%` doubled for psycopg2."""
     if isinstance(value, int):
         return str(value)
     return "'" + value.replace("'", "''").replace("%", "%%") + "'"
 
 
 def given(name: str, kind: Any) -> ColumnElement[Any]:
-    """A parameter of a statement, of a type of SQLAlchemy's."""
+    """Return a typed bind parameter."""
     return cast(bindparam(name, type_=kind), kind)
 
 
 def column_value(column: Column[Any]) -> ColumnElement[Any]:
-    """A parameter for the value of a column, by the column's name and of its type."""
+    """Return a bind parameter with a column's name and type."""
     kind = column.type.data_type if isinstance(column.type, DOMAIN) else column.type
     return given(column.name, kind)
 
@@ -37,12 +37,12 @@ def _listed(parts: list[str]) -> str:
 
 
 class Statement:
-    """A SQLAlchemy Core statement, compiled once, with its constants written in: whole, to prepare, and to execute."""
+    """A compiled statement with inlined constants: whole, to prepare, and to execute."""
 
     __slots__ = ("execute", "name", "prepare", "reads", "sql")
 
     def __init__(self, statement: sqlalchemy.Executable, *, seconds: int | None = None) -> None:
-        """`seconds` is a limit of its own; without it the session's holds (`connections.STATEMENT_TIMEOUT`)."""
+        """Compile the statement. `seconds` is a time limit instead of the session's."""
         compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]  # every Executable of Core has it
         sql = str(compiled)
         for name, value in compiled.params.items():

@@ -1,4 +1,4 @@
-"""The scope a statement runs in: its role, its user, and the transaction that it shares with others, if it does."""
+"""Sessions as a role and user, and transactions that several statements share."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -17,12 +17,15 @@ Values = Mapping[str, Any]
 
 
 def _prefix(role: str, setting: str) -> str:
-    """`SET LOCAL` is run as it is read; `set_config` would be planned and answered with a row, for more than all the rest of a get."""
+    """Return the settings of a role.
+
+    `set_config` would be planned and answered, for most of a get's time.
+    """
     return f"SET LOCAL ROLE {role}; SET LOCAL {setting} = %(scope)s;\n"
 
 
 class Prefixes(NamedTuple):
-    """What goes before the statements of each scope."""
+    """Settings that precede the statements of each kind of session."""
 
     user: str
     login: str
@@ -33,7 +36,7 @@ class Prefixes(NamedTuple):
 
     @classmethod
     def of(cls, roles: Roles) -> "Prefixes":
-        """Those of a deployment."""
+        """Return the prefixes of a deployment."""
         settings = ("app.email", "app.request", "app.purge", "app.key_digest", "app.session")
         return cls(_prefix(roles.user, "app.user_id"), *(_prefix(roles.login, setting) for setting in settings))
 
@@ -45,14 +48,14 @@ _CLAIM = "SELECT set_config('app.claimed', pg_try_advisory_xact_lock({})::text, 
 
 
 class Executor(Protocol):
-    """Where a scope sends its statements: a database, or a transaction."""
+    """Executes the statements of a session: a database or a transaction."""
 
     def execute(self, prefix: str, statement: Statement, values: Values) -> list[Row]:
-        """Return the rows of one statement."""
+        """Return the rows of a statement."""
 
 
 class Scope:
-    """Statements as one role, with one value in one setting, which row-level security reads."""
+    """A session as a role, with one setting that row-level security reads."""
 
     __slots__ = ("_executor", "_prefix", "_value")
 
@@ -62,9 +65,9 @@ class Scope:
         self._value = value
 
     def all(self, statement: Statement, parameters: Values) -> list[Row]:
-        """The rows of one statement, in one round trip and, unless the scope is a transaction's, in one transaction of its own.
+        """Return the rows of a statement, in one round trip, and outside transactions in its own.
 
-        Raises Unavailable where the database is out of reach, and ConstraintViolated.
+        Raise Unavailable or ConstraintViolated.
         """
         try:
             return self._executor.execute(self._prefix, statement, {**parameters, "scope": self._value})
@@ -72,14 +75,14 @@ class Scope:
             raise ConstraintViolated(error.diag.constraint_name) from error
 
     def first(self, statement: Statement, parameters: Values) -> Row | None:
-        """The first row of `all`, or None."""
+        """Return the first row, or None."""
         rows = self.all(statement, parameters)
         return rows[0] if rows else None
 
     def last(self, statement: Statement, parameters: Values) -> None:
-        """Ends the transaction of the scope with this statement, in one round trip: then all of it holds, or, if this raises, nothing.
+        """Run the last statement and COMMIT in one round trip. Raise what `all` raises.
 
-        Raises what `all` raises. Where the connection is lost, it is not known which: the Unavailable says so.
+        If the connection is lost, the outcome is unknown, as the Unavailable says.
         """
         assert isinstance(self._executor, Transaction)  # noqa: S101  # only a transaction has an end
         try:
@@ -89,25 +92,27 @@ class Scope:
 
 
 class Scopes(Protocol):
-    """Where statements can be run: a database, each in a transaction of its own, or a transaction."""
+    """Makes sessions: a database, each statement in its own transaction, or a transaction."""
 
     def as_user(self, user_id: str) -> Scope:
-        """The scope of one user."""
+        """Return the session of a user."""
 
     def as_login(self, email: str) -> Scope:
-        """The scope of one sign-in or registration."""
+        """Return the session of a sign-in or registration."""
 
     def as_session(self, family: str) -> Scope:
-        """The scope of one refresh or sign-out."""
+        """Return the session of a refresh or sign-out."""
 
     def transaction(self) -> "AbstractContextManager[Transaction]":
-        """Statements that hold together."""
+        """Run the statements of the block in one transaction."""
 
 
 class Transaction:
-    """Statements on one connection, all or none of which take effect. It has a database's scopes, so a service can be given either.
+    """Statements on one connection, of which all or none take effect.
 
-    Once a statement has failed, nothing of it takes effect. Its statements are sent whole: to prepare one that fails would end it.
+    It makes sessions as a database does, so services accept either. After a failed statement
+    nothing takes effect. Statements are sent whole, since a failed PREPARE would end the
+    transaction.
     """
 
     def __init__(self, connection: Connection, prefixes: Prefixes, claim: int | None) -> None:
@@ -118,24 +123,24 @@ class Transaction:
         self._depth = 0
 
     def as_user(self, user_id: str) -> Scope:
-        """As `Database.as_user`, within the transaction."""
+        """Return the session of a user in the transaction."""
         return Scope(self, self._prefixes.user, user_id)
 
     def as_login(self, email: str) -> Scope:
-        """As `Database.as_login`, within the transaction."""
+        """Return the session of a sign-in or registration in the transaction."""
         return Scope(self, self._prefixes.login, email)
 
     def as_request(self, digest: str) -> Scope:
-        """The scope of one request before a user is known: the reply that is kept for it, and nothing else."""
+        """Return the session of a request without a user: it sees the reply stored for it."""
         return Scope(self, self._prefixes.request, digest)
 
     def as_session(self, family: str) -> Scope:
-        """As `Database.as_session`, within the transaction."""
+        """Return the session of a refresh or sign-out in the transaction."""
         return Scope(self, self._prefixes.session, family)
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
-        """Itself: what is asked in the block takes effect with all else, or not. Its end, and `Scope.last` in it, end nothing."""
+        """Yield the transaction itself. The end of the block ends nothing."""
         self._depth += 1
         try:
             yield self
@@ -143,7 +148,7 @@ class Transaction:
             self._depth -= 1
 
     def execute(self, prefix: str, statement: Statement, values: Values, suffix: str = "") -> list[Row]:
-        """For `Scope`: the rows of one statement. The first travels with the BEGIN."""
+        """Return the rows of a statement. The first one travels with the BEGIN."""
         if self._ended or not self._connection.is_open:
             raise Unavailable
         begin, self._begin, self._begun = self._begin, "", True
@@ -154,14 +159,14 @@ class Transaction:
             raise
 
     def commit_with(self, prefix: str, statement: Statement, values: Values) -> None:
-        """For `Scope`: the last statement, in one round trip with the COMMIT, unless this is a transaction within another."""
+        """Execute the last statement with the COMMIT, unless this is a nested transaction."""
         if self._depth:
             self.execute(prefix, statement, values)
         else:
             self._end(lambda: self.execute(prefix, statement, values, ";\nCOMMIT"))
 
     def commit(self) -> None:
-        """Commit what was asked, if anything was."""
+        """Commit, if a statement was sent."""
         if self._begun and not self._ended:
             self._end(self._commit)
 
@@ -184,7 +189,7 @@ class Transaction:
         self._ended = True
 
     def rollback(self) -> None:
-        """Undo all of it."""
+        """Roll back."""
         if not self._begun or self._ended or not self._connection.is_open:
             return
         try:

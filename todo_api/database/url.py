@@ -1,4 +1,4 @@
-"""DATABASE_URL: what libpq is given of it, and that nothing of libpq's environment changes where it leads or how sessions are."""
+"""DATABASE_URL for libpq, without influence of libpq's environment variables."""
 
 import os
 import re
@@ -17,13 +17,13 @@ _VARIABLE = re.compile("PG[A-Z]+")
 
 
 class UrlError(ValueError):
-    """DATABASE_URL cannot be used. The text is one line, and repeats no part of the URL that may be secret."""
+    """DATABASE_URL is not usable. The message is one line and has no secret part of the URL."""
 
 
 def ignore_environment(*, secrets: bool) -> None:
-    """Removes libpq's variables from this process, and so from all that it forks: the URL alone says where and how.
+    """Remove libpq's variables from the environment, so that only the URL counts.
 
-    With `secrets` it may still say by what right: passwords, certificates, and the files they are in.
+    With `secrets` keep those for authentication: passwords, certificates and their files.
     """
     for name in [name for name in os.environ if _VARIABLE.fullmatch(name)]:
         if not (secrets and (name in _SECRETS or name.startswith(_SECRETS_BEGIN))):
@@ -31,7 +31,10 @@ def ignore_environment(*, secrets: bool) -> None:
 
 
 def address(url: str) -> str:
-    """The URL as libpq wants it: signs that it has a use for may stand in user and password as they are, save `@` and `?`."""
+    """Return the URL for libpq.
+
+    User and password may have special characters except `@` and `?`.
+    """
     found = _URL.fullmatch(url)
     if found is None:
         raise UrlError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name")
@@ -43,7 +46,7 @@ def address(url: str) -> str:
 
 
 def parameters(url: str) -> dict[str, str]:
-    """What the URL says, by libpq's names, with the lists of several hosts as it has them. Raises UrlError."""
+    """Return the URL's parameters by libpq's names, lists of hosts as they are. Raise UrlError."""
     try:
         found: dict[str, str] = parse_dsn(address(url))
     except UnicodeDecodeError:
@@ -62,16 +65,16 @@ def parameters(url: str) -> dict[str, str]:
 
 
 def each_host(url: str) -> list[str]:
-    """Return what to connect to, one host after another.
+    """Return a DSN for each host.
 
-    psycopg2's asynchronous mode needs it: there libpq has no time-out for a host.
+    psycopg2's asynchronous mode needs it: there libpq has no time-out per host.
     """
     given = parameters(url)
     return [make_dsn(**(given | place)) for place in _places(given)]
 
 
 def _places(given: dict[str, str]) -> list[dict[str, str]]:
-    """Return host, address and port of each host, as far as they are given. Raise UrlError if their numbers differ."""
+    """Return host, address and port of each host. Raise UrlError if their numbers differ."""
     lists = {name: given[name].split(",") for name in ("host", "hostaddr", "port") if name in given}
     count = max((len(each) for each in lists.values()), default=1)
     if any(len(each) not in ((1, count) if name == "port" else (count,)) for name, each in lists.items()):

@@ -43,7 +43,7 @@ PORT = 5432
 MAX_SOCKET_PATH = 103  # bytes: 107 on Linux, 103 on macOS
 START_TIMEOUT, RECOVERY_TIMEOUT, PROGRESS_INTERVAL = 15, 300, 5  # seconds
 
-# The built-in C.UTF-8 sorts by code point, folds case in all of Unicode, and is the same everywhere.
+# The built-in C.UTF-8 sorts by code point, folds case in all of Unicode, the same everywhere.
 # libc's C.UTF-8 is missing on some systems, C folds only ASCII, and this build has no ICU.
 LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 SETTINGS = {
@@ -164,9 +164,10 @@ class EmbeddedServer:
                 if self._user.run(*command, capture_output=True).returncode == 0:
                     break
             self._remove_socket(socket)
-        self._drop_share()
+        self.drop_share()
 
-    def _drop_share(self) -> None:
+    def drop_share(self) -> None:
+        """Forget the share and leave the server alone, as a forked process must."""
         _shares.discard(self)
         os.close(self._share)
         self._share = -1
@@ -289,7 +290,7 @@ _shares: "weakref.WeakSet[EmbeddedServer]" = weakref.WeakSet()
 
 def _drop_shares() -> None:
     for server in list(_shares):
-        server._drop_share()
+        server.drop_share()
 
 
 os.register_at_fork(after_in_child=_drop_shares)

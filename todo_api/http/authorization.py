@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from todo_api.errors import InsufficientScope
 from todo_api.http.authentication import IDENTITY, TokenIdentity
+from todo_api.http.connexion_app import definition
 
 
 class RequiredScope:
@@ -18,7 +19,7 @@ class RequiredScope:
 
     def __init__(self, operation: AbstractOperation) -> None:
         """Raise ValueError if an operation has security without a scope, or the reverse."""
-        self._scope: str | None = operation._operation.get("x-required-scope")
+        self._scope: str | None = definition(operation).get("x-required-scope")
         if not isinstance(self._scope, str | None):
             raise ValueError(f"{operation.operation_id}: x-required-scope must be a text")
         if operation.security and not self._scope:

@@ -18,6 +18,12 @@ from todo_api.contract import snake_case
 _OPENAPI = jsonschema_rs.Draft4Validator(OpenAPISpecification.openapi_schema)
 
 
+def definition(operation: AbstractOperation) -> dict[str, Any]:
+    """Return the operation as the contract defines it, with its extensions."""
+    found: dict[str, Any] = operation._operation  # noqa: SLF001  # Connexion has no public name for it
+    return found
+
+
 class TagResolver(Resolver):
     """Resolves `listTasks` of the tag `tasks` to `tasks/handlers.py: list_tasks`."""
 
@@ -28,9 +34,9 @@ class TagResolver(Resolver):
     def resolve(self, operation: AbstractOperation) -> Resolution:
         """Return the operation's handler. Raise ResolverError if there is none."""
         operation_id = self.resolve_operation_id(operation)
-        if not operation.operation_id or len(operation._operation.get("tags", [])) != 1:
+        if not operation.operation_id or len(definition(operation).get("tags", [])) != 1:
             raise ResolverError("An operation needs an operationId and one tag.")
-        (tag,) = operation._operation["tags"]
+        (tag,) = definition(operation)["tags"]
         function = self.resolve_function_from_operation_id(f"todo_api.{tag}.handlers.{snake_case(operation_id)}")  # type: ignore[no-untyped-call]  # Connexion's
         return Resolution(function, operation_id)
 

@@ -15,7 +15,7 @@ from todo_api.observability import NONE, PAGE, RequestRecord
 
 MEDIA_TYPE = "application/problem+json"
 ToHtml = Callable[[bytes], tuple[list[tuple[bytes, bytes]], bytes]]
-"""From a problem document to the headers and the body of a page."""
+"""Return headers and body of a page for a problem document."""
 
 REALM = "task-api"
 
@@ -149,7 +149,7 @@ class Problems:
     def __init__(self, app: ASGIApp, serialize: Callable[[Any], Any], to_html: ToHtml | None = None) -> None:
         """`serialize` converts what an error carries of the product to JSON values.
 
-        `to_html` renders a problem document for a browser that asked for something other than an operation.
+        `to_html` renders it for a browser that requested no operation.
         """
         self._app = app
         self._represent = serialize
@@ -189,6 +189,6 @@ class Problems:
 
 
 def _accepts_html(scope: Scope) -> bool:
-    """Return whether `Accept` names HTML, as a browser's does that opens a page (RFC 9110, section 12.5.1)."""
+    """Return whether `Accept` names HTML, as a browser sends it (RFC 9110, section 12.5.1)."""
     accepted = [value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"]
     return any(name.lower() == "text/html" and quality for name, quality in parse_accept_header(",".join(accepted)))

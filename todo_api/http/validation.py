@@ -14,6 +14,7 @@ from todo_api.errors import ValidationFailed, Violation
 from todo_api.http.authentication import IDENTITY
 from todo_api.http.authorization import RequiredScope
 from todo_api.http.body import Body
+from todo_api.http.connexion_app import definition
 from todo_api.http.deprecation import App, announce_deprecation
 
 ARGUMENTS = "task_api_arguments"
@@ -27,11 +28,11 @@ class ValidatedOperation:
         self._next_app = next_app
         self._required_scope = RequiredScope(operation)
         self._parameters = Parameters(operation.parameters)
-        definition = operation.request_body
-        also = operation._operation.get("x-accept-patch", [])
+        body = operation.request_body
+        also = definition(operation).get("x-accept-patch", [])
         is_patch = operation.method.lower() == "patch"
-        self._body = Body(definition, also, is_patch=is_patch) if definition else None
-        _check_signature(operation, self._parameters.arguments | ({"body"} if definition else set()))
+        self._body = Body(body, also, is_patch=is_patch) if body else None
+        _check_signature(operation, self._parameters.arguments | ({"body"} if body else set()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the arguments on. Raise InsufficientScope or ValidationFailed."""
@@ -69,7 +70,7 @@ class ValidationAPI(RoutedAPI[App]):
 
     def make_operation(self, operation: AbstractOperation) -> App:
         """Return the compiled operation."""
-        return announce_deprecation(ValidatedOperation(self.next_app, operation), operation._operation)
+        return announce_deprecation(ValidatedOperation(self.next_app, operation), definition(operation))
 
 
 class Validation(RoutedMiddleware[ValidationAPI]):

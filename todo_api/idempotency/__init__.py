@@ -1,7 +1,7 @@
-"""Idempotency-Key: a request that is sent again gets the reply of the first time.
+"""Idempotency-Key: a repeated request gets the reply of the first one.
 
-`decorator` hands a handler its database: with the header, a transaction that keeps the reply as well.
-`store` keeps the replies, encrypted with the request's own key, and deletes them after a day; `statements` has the SQL.
+`decorator` passes a handler its database: with the header, a transaction that also stores the
+reply. `store` keeps replies for a day, encrypted with the request's key; `statements` has the SQL.
 """
 
 from todo_api.idempotency.decorator import NotKept, idempotent, idempotent_while, session_is_there

@@ -1,4 +1,4 @@
-"""Retries: an operation that is called again with the same `Idempotency-Key` acts once, and replies the same."""
+"""Decorator of handlers: a repeated request with the same `Idempotency-Key` acts once."""
 
 import functools
 import inspect
@@ -19,11 +19,14 @@ REPLAYED = "Idempotency-Replayed"
 
 Handler = Callable[..., Reply]
 StillValid = Callable[[Scopes, Any, dict[str, Any]], bool]
-"""Return whether the body of a kept reply is still good for a request with these arguments. May raise what the handler raises."""
+"""Return whether a stored reply's body is still valid for a request with these arguments.
+
+May raise what the handler raises.
+"""
 
 
 class NotKept(NamedTuple):
-    """A reply that is not kept: the request found nothing to do."""
+    """A reply that is not stored, since the request found nothing to do."""
 
     body: Any
     status: int
@@ -31,22 +34,25 @@ class NotKept(NamedTuple):
 
 
 def idempotent_while(still_valid: StillValid) -> Callable[[Handler], Handler]:
-    """Decorate as `idempotent` does; a retry whose kept reply is no longer valid runs anew."""
+    """Decorate as `idempotent` does.
+
+    If the stored reply is no longer valid, the request runs again.
+    """
     return functools.partial(_idempotent, still_valid=still_valid)
 
 
 def idempotent(handler: Handler) -> Handler:
-    """Decorate the handler of an operation with the parameter `Idempotency-Key`. The handler gets its `database` from here.
+    """Decorate the handler of an operation with `Idempotency-Key`, and pass it its `database`.
 
-    Without the header that is the database itself. With it, it is one transaction, which keeps a 2xx reply as well; an error rolls
-    it back, but for one whose `changes_hold`. A retry gets the reply with `Idempotency-Replayed: true`. The same request
-    is one with the same values of every parameter and the body.
+    Without the header that is the database. With it, it is a transaction that also stores a 2xx
+    reply; an error rolls it back, unless its `commit_on_error` is set. A repeated request gets the
+    reply with `Idempotency-Replayed: true`. It must have the same parameters and body.
     """
     return _idempotent(handler, still_valid=lambda *_: True)
 
 
 def session_is_there(database: Scopes, _: object, arguments: dict[str, Any]) -> bool:
-    """For the operations on credentials: raise Unauthorized for a token whose session has ended, also where a reply was kept."""
+    """Raise Unauthorized for a token whose session has ended, also if a reply is stored."""
     identity: Identity = arguments["identity"]
     caller(identity).check(database.as_user(identity.subject), identity.subject, session=True)
     return True
@@ -84,7 +90,10 @@ def _once(handler: Handler, still_valid: StillValid, key: str, arguments: dict[s
 
 
 def _sent(arguments: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    """Return who asks, None before a user is known, and what was sent. Raise Forbidden at another's address, before any look-up."""
+    """Return the user, None if unknown, and what was sent.
+
+    Raise Forbidden for another's address.
+    """
     sent = dict(arguments)
     identity: Identity | None = sent.pop("identity", None)
     user = None if identity is None else identity.subject

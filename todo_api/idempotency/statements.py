@@ -1,4 +1,4 @@
-"""The statements on kept replies: those of users, and those to requests before a user is known."""
+"""SQL of stored replies: those of users, and those to requests before a user is known."""
 
 from typing import NamedTuple
 
@@ -20,10 +20,10 @@ from todo_api.database import Statement, delete_expired, given
 from todo_api.models import REPLIES_KEPT, anonymous_replies, idempotent_replies, users
 
 MOST_REPLIES = 10000
-"""How many replies are kept for a user, of all that are not too old: the newest. Now and then there are some more."""
+"""Maximum number of stored replies of a user, the newest. It may be exceeded for a while."""
 
 TRIMMED_BY = 256
-"""One reply in so many, by chance, has its user's oldest ones counted."""
+"""One in so many replies, by chance, trims the user's oldest ones."""
 
 _OLD = func.now() - literal_column(f"interval '{REPLIES_KEPT}'")
 
@@ -35,8 +35,10 @@ _DIGEST = given("request", Text)
 
 
 def _find(table: Table, same: ColumnElement[bool], *mine: ColumnElement[bool]) -> Statement:
-    """One row: whether the claim succeeded, and of what is kept, if there is something, the reply, whether it is to the same request,
-    and whether it is too old."""
+    """Find a reply; returns (claimed, reply, same request, too old).
+
+    Without one the latter are null.
+    """
     one = select(literal_column("1").label("one")).subquery("one")
     return Statement(
         select(
@@ -49,7 +51,7 @@ def _find(table: Table, same: ColumnElement[bool], *mine: ColumnElement[bool]) -
 
 
 def _trim() -> Statement:
-    """Deletes the user's oldest replies above `MOST_REPLIES`."""
+    """Delete the user's oldest replies above `MOST_REPLIES`."""
     table = idempotent_replies
     newest = select(table.c.created_at).where(table.c.user_id == _USER_ID).order_by(table.c.created_at.desc())
     last = newest.offset(MOST_REPLIES - 1).limit(1).scalar_subquery()
@@ -64,7 +66,7 @@ _FORGET = Statement(delete(idempotent_replies).where(*_MINE).returning(literal_c
 _KEEP = Statement(
     insert(idempotent_replies).from_select(
         ["user_id", "key", "request", "reply"],
-        # Nothing is kept for a user who is gone, by the very request.
+        # Nothing is stored if the request has deleted the user.
         select(_USER_ID, _KEY, _REQUEST, _REPLY).where(exists(select(users.c.id).where(users.c.id == _USER_ID))),
     )
 )
@@ -79,7 +81,7 @@ PURGES = tuple(delete_expired(table, table.c.created_at < _OLD) for table in (id
 
 
 class Statements(NamedTuple):
-    """Those on one table."""
+    """Statements on one table."""
 
     find: Statement
     forget: Statement

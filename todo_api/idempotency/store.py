@@ -1,8 +1,8 @@
-"""Replies that are kept for a retry (draft-ietf-httpapi-idempotency-key-header-07): a request that is sent twice with one key acts once.
+"""Store of replies (draft-ietf-httpapi-idempotency-key-header-07).
 
-The reply is written in the transaction of what the request does, so a crash leaves both or neither. It is sealed: the key of
-the cipher is made of the server's secret, the `Idempotency-Key` and the request, of which the table has only digests. Who
-has the table, the backup of it or the secret reads no reply, and no password, by itself.
+The reply is stored in the request's transaction, so a crash leaves both or neither. It is encrypted
+with a key derived from the server's secret, the `Idempotency-Key` and the request. The table has
+only digests of those, so neither the table nor the secret alone reveals a reply.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _NONCE_BYTES = 12
 
 
 class Request(NamedTuple):
-    """What is asked, by whom, and under which `Idempotency-Key`. `user_id` is None before a user is known."""
+    """A request, its user and its `Idempotency-Key`. `user_id` is None before a user is known."""
 
     user_id: str | None
     key: str
@@ -29,14 +29,14 @@ class Request(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What an operation replied, and whether a retry gets it."""
+    """The reply of an operation, and whether it is stored."""
 
     reply: bytes
     is_kept: bool = True
 
 
 class IdempotencyStore:
-    """The replies that are kept, of all users."""
+    """Stored replies of all users."""
 
     def __init__(self, database: Database, secret: bytes) -> None:
         self._database = database
@@ -49,12 +49,12 @@ class IdempotencyStore:
         operation: Callable[[Transaction], Outcome],
         is_valid: Callable[[Transaction, bytes], bool] = lambda *_: True,
     ) -> tuple[bytes, bool]:
-        """Return what `operation` replied to this request before, and True; else what it replies now, and False.
+        """Return the stored reply and True, or the reply of `operation` and False.
 
-        A kept reply that `is_valid` refuses is deleted, and `operation` runs anew. It runs in a transaction that keeps its reply as
-        well. If it raises, nothing is kept, a retry runs anew, and its changes are rolled back, unless the error says that they hold.
-        Raise IdempotencyInProgress while it runs, and IdempotencyKeyReused if the key came with another request.
-        Before a user is known, the key is scoped to the request.
+        If `is_valid` refuses a stored reply, it is deleted and `operation` runs again. It runs in a
+        transaction that stores its reply; an error stores nothing and rolls back, unless its
+        `commit_on_error` is set. Raise IdempotencyInProgress while it runs, IdempotencyKeyReused if
+        the key came with another request. For anonymous requests the key is scoped to the request.
         """
         content = b"\0".join([request.key.encode(), request.content])
         digest = self._digest(b"request", content)
@@ -87,9 +87,9 @@ class IdempotencyStore:
         raise refused
 
     def purge(self) -> int:
-        """Deletes replies that are too old, some thousand at most, and says how many. Zero also where another process is at it.
+        """Delete expired replies, some thousand at most, and return their number.
 
-        Raises Unavailable.
+        Return zero if another process is purging. Raise Unavailable.
         """
         scope = self._database.as_purge()
         return sum(row[0] for statement in statements.PURGES for row in scope.all(statement, {}))
@@ -105,7 +105,7 @@ class IdempotencyStore:
         return nonce + self._cipher(content).encrypt(nonce, answer, key)
 
     def _opened_for(self, is_same: bool, sealed: bytes, content: bytes, key: bytes) -> bytes:
-        """The reply that was kept, for the same request. Raises IdempotencyKeyReused for another one."""
+        """Return the decrypted reply. Raise IdempotencyKeyReused if the request is another one."""
         if not is_same:
             raise IdempotencyKeyReused
         return self._opened(sealed, content, key)
@@ -117,7 +117,7 @@ class IdempotencyStore:
 def _addressed(
     transaction: Transaction, user_id: str | None, key: bytes, digest: bytes
 ) -> tuple[Scope, statements.Statements, dict[str, object]]:
-    """Where the reply to a request is, or would be."""
+    """Return session, statements and row of the reply to a request."""
     if user_id is None:
         return transaction.as_request(digest.hex()), statements.OF_NOBODY, {"request": digest.hex()}
     return transaction.as_user(user_id), statements.OF_USER, {"user_id": user_id, "key": key, "request": digest}

@@ -75,7 +75,7 @@ class Cycle(RequestResponseCycle):
     """Content-Length of the reply, if it has one."""
 
     _head = b""
-    """The head until it is written, with the first bytes of the body: each write is a system call."""
+    """The head until it is written with the first bytes of the body, in one system call."""
 
     def enter(self) -> None:
         """Take the whole request to the gate, unless it was started before its body was there."""

@@ -151,7 +151,7 @@ class QueuedRequest(Waiter):
         self._gate.refuse(self)
 
     def new_record(self, observers: tuple[Observer, ...]) -> tuple[RequestRecord, bool]:
-        """Return the record of a request that the pipeline does not see, and whether it has a token."""
+        """Return the record of a refused request, and whether it has a token."""
         scope = self.request.scope
         request_id, traceparent, has_token = read_headers(scope["headers"])
         record = RequestRecord(scope["method"], request_id, traceparent, observers, scope["state"]["read_at"])

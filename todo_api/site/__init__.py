@@ -1,10 +1,10 @@
-"""Pages to read: the front page, the reference, the guide, a page for each problem, and discovery for clients.
+"""Pages: front page, reference, guide, a page per problem, and discovery for clients.
 
-`pages` serves them all from memory, outside of the operations of the contract.
-`reading` makes the pages for people, `assets` their static files, `discovery` the documents of `/.well-known/`.
+`pages` serves them from memory, outside the operations of the contract. `reading` makes the pages
+for people, `assets` their static files, `discovery` the documents of `/.well-known/`.
 """
 
 from todo_api.site import assets, discovery, reading
-from todo_api.site.pages import Makers, Pages, published
+from todo_api.site.pages import PageFactories, Pages, published
 
-__all__ = ["Makers", "Pages", "assets", "discovery", "published", "reading"]
+__all__ = ["PageFactories", "Pages", "assets", "discovery", "published", "reading"]

@@ -1,4 +1,4 @@
-"""Static files: scripts, styles and icons, under addresses that change with their content, and so may be kept for a year."""
+"""Static files: scripts, styles and icons. Addresses change with content, so caches keep them."""
 
 import hashlib
 import mimetypes
@@ -7,7 +7,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from todo_api.site.pages import FOREVER, Makers, Page, page
+from todo_api.site.pages import FOREVER, Page, PageFactories, page
 
 _OWN = Path(__file__).parent / "static"
 
@@ -28,7 +28,7 @@ _LIBRARIES = {
     "favicon-32x32.png": ("flask-swagger-ui", _SWAGGER),
     "scalar.standalone.js": ("flask-openapi3-scalar", _SCALAR),
 }
-"""Files of others: the package whose version tells one content from the next, and the folder."""
+"""Files of libraries: the package whose version identifies the content, and the folder."""
 
 
 def addresses() -> dict[str, str]:
@@ -38,8 +38,8 @@ def addresses() -> dict[str, str]:
     return {name: f"/static/{mark}/{name}" for name, mark in known.items()}
 
 
-def pages() -> Makers:
-    """Return the makers of every file by its address."""
+def pages() -> PageFactories:
+    """Return the page factory of every file by its address."""
     return {address: partial(_file, name) for name, address in addresses().items()}
 
 

@@ -1,11 +1,11 @@
-"""How a program that knows only the host finds its way: well-known addresses (RFC 8615) and the links of the API's root."""
+"""Discovery from the host alone: well-known addresses (RFC 8615) and links of the API's root."""
 
 from functools import partial
 
 import orjson
 
 from todo_api.config import Config
-from todo_api.site.pages import Makers, page
+from todo_api.site.pages import PageFactories, page
 
 ROOT = "/api/v1"
 CATALOG = "/.well-known/api-catalog"
@@ -20,15 +20,18 @@ _LINKS = {
     "service-doc": [{"href": f"{ROOT}/ui/", "type": "text/html"}],
     "status": [{"href": "/health/ready", "type": "application/json"}],
 }
-"""What belongs to the API, by relation (RFC 8631). Relative, since the service does not know under which name it is reached."""
+"""Links of the API by relation (RFC 8631), relative since the service's public name is unknown."""
 
 
-def pages(config: Config) -> Makers:
-    """The pages of discovery by their paths. The root and the catalog (RFC 9727) say the same, one in headers as well."""
+def pages(config: Config) -> PageFactories:
+    """Return the page factories by path.
+
+    The root and the catalog (RFC 9727) have the same links.
+    """
     linkset = orjson.dumps({"linkset": [{"anchor": ROOT, **_LINKS}]})
     media_type = 'application/linkset+json; profile="https://www.rfc-editor.org/info/rfc9727"'
     root = partial(page, linkset, "application/linkset+json", link=link_header())
-    found: Makers = {
+    found: PageFactories = {
         CATALOG: partial(page, linkset, media_type, link=f'<{CATALOG}>; rel="api-catalog"'),
         ROOT: root,
         f"{ROOT}/": root,
@@ -39,7 +42,7 @@ def pages(config: Config) -> Makers:
 
 
 def link_header() -> str:
-    """The links as a `Link` field (RFC 8288)."""
+    """Return the links as a `Link` field (RFC 8288)."""
     links = [
         f'<{target["href"]}>; rel="{relation}"; type="{target["type"]}"'
         for relation, targets in _LINKS.items()
@@ -49,6 +52,6 @@ def link_header() -> str:
 
 
 def _security_txt(config: Config) -> bytes:
-    """Whom to tell of a weakness (RFC 9116)."""
+    """Return the contact for vulnerabilities (RFC 9116)."""
     lines = [f"Contact: {config.security_contact}", f"Expires: {config.security_expires}", "Preferred-Languages: en"]
     return "".join(f"{line}\n" for line in lines).encode()

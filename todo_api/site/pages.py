@@ -1,6 +1,7 @@
-"""What the service publishes besides its operations, and the contract as one document.
+"""Published pages besides the operations, and the contract as one document.
 
-Each worker makes a page when it is first asked for: few are, and to make them all would take longer than the rest of the start.
+A worker makes a page on its first request: making all of them would take longer than the rest of
+the start.
 """
 
 import asyncio
@@ -19,11 +20,11 @@ from todo_api.http import MethodNotAllowed, normalize_path
 from todo_api.observability import PAGE, RequestRecord
 
 FOREVER = "public, max-age=31536000, immutable"
-"""`Cache-Control` of what never changes under its address (RFC 8246)."""
+"""`Cache-Control` of immutable content (RFC 8246)."""
 
 
 class Page(NamedTuple):
-    """One published document, or where it went."""
+    """A published document or redirect."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -31,12 +32,12 @@ class Page(NamedTuple):
     tag: bytes
 
 
-Makers = dict[str, Callable[[], Page]]
-"""What makes each page, by its path."""
+PageFactories = dict[str, Callable[[], Page]]
+"""Functions that make the pages, by path."""
 
 
 def page(body: bytes, media_type: str, status: int = 200, **headers: str) -> Page:
-    """A page with its strong `ETag`, to be asked for again each time it is used."""
+    """Return a page with a strong `ETag` that is revalidated on each use."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
     named = {"content-type": media_type, "cache_control": "no-cache", "content-length": str(len(body))} | headers
     encoded = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
@@ -44,8 +45,10 @@ def page(body: bytes, media_type: str, status: int = 200, **headers: str) -> Pag
 
 
 def html(body: bytes, policy: str) -> Page:
-    """A page for people, with its Content-Security-Policy. No other page may show it in a frame or reach into it, and where it leads
-    does not learn of it."""
+    """Return a page for people with its Content-Security-Policy.
+
+    No other page may frame it or reach into it, and its links send no referrer.
+    """
     return page(
         body,
         "text/html; charset=utf-8",
@@ -56,8 +59,8 @@ def html(body: bytes, policy: str) -> Page:
     )
 
 
-def published(path: Path) -> Makers:
-    """Return the pages of the contract in that file."""
+def published(path: Path) -> PageFactories:
+    """Return the page factories of the contract in the file."""
     contract.as_json(path)  # read as it is enforced from now on, whatever is installed later
     return {
         "/api/v1/openapi.yaml": lambda: page(contract.as_yaml(path), "application/yaml"),
@@ -69,22 +72,24 @@ def published(path: Path) -> Makers:
 
 
 def redirect(target: str) -> Page:
-    """Return a page that leads to another (RFC 9110, section 15.4.8)."""
+    """Return a redirect (RFC 9110, section 15.4.8)."""
     return page(b"", "text/plain", 307, location=target)
 
 
 class Pages:
-    """Answers for the published pages, and hands every other request on."""
+    """Serves the published pages, and passes other requests on."""
 
-    def __init__(self, app: ASGIApp, pages: Makers, count: Callable[[Scope], Awaitable[None]] | None = None) -> None:
-        """`count` counts a request for its address, and raises where there were too many."""
+    def __init__(
+        self, app: ASGIApp, pages: PageFactories, count: Callable[[Scope], Awaitable[None]] | None = None
+    ) -> None:
+        """`count` counts a request for its address, and raises above the limit."""
         self._app = app
         self._count = count
         self._makers = {path.encode(): make for path, make in pages.items()}
         self._made: dict[bytes, Page] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The page; 304 where the caller has it."""
+        """Answer with the page, or with 304 if the client has it."""
         path = normalize_path(scope["raw_path"]) if scope["type"] == "http" else b""
         make = self._makers.get(path)
         if make is None:

@@ -1,4 +1,4 @@
-"""Pages for people: the front page, the reference, the page to try the operations, and one for each kind of problem."""
+"""Pages for people: front page, reference, try-it page, and a page per problem."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from markupsafe import Markup
 from todo_api.contract import load, problem_text, problem_texts, resolve
 from todo_api.http import INTERNAL_ERROR, METHODS, PROBLEM_TYPES, ProblemType
 from todo_api.site import assets
-from todo_api.site.pages import Makers, Page, html, redirect
+from todo_api.site.pages import Page, PageFactories, html, redirect
 
 REFERENCE = "/api/v1/reference/"
 TRY_IT = "/api/v1/ui/"
@@ -33,12 +33,12 @@ _EXPECTED = {
     "/openapi.yaml": "/api/v1/openapi.yaml",
     "/favicon.ico": assets.addresses()["favicon-32x32.png"],
 }
-"""Where people look for a page, and where it is."""
+"""Addresses where people look for a page, and where it is."""
 
 
-def pages(path: Path) -> Makers:
-    """Return the pages of the contract in that file."""
-    found: Makers = {
+def pages(path: Path) -> PageFactories:
+    """Return the page factories of the contract in the file."""
+    found: PageFactories = {
         "/": lambda: _render(path, "front.html", _CLOSED),
         REFERENCE: lambda: _render(path, "reference.html", _STYLED),
         TRY_IT: lambda: _render(path, "ui.html", _SCRIPTED),
@@ -49,13 +49,13 @@ def pages(path: Path) -> Makers:
 
 
 def error_page(path: Path, problem: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Return the headers and the body of a page that shows a problem document to a person."""
+    """Return headers and body of a page that shows a problem document."""
     made = _render(path, "error.html", _CLOSED, problem=json.loads(problem))
     return [header for header in made.headers if header[0] not in {b"etag", b"cache-control"}], made.body
 
 
 def _kinds() -> list[ProblemType]:
-    """One of each code, in their order."""
+    """Return one problem type per code, in their order."""
     return sorted(
         {kind.code: kind for kind in [*PROBLEM_TYPES.values(), INTERNAL_ERROR]}.values(), key=lambda kind: kind.code
     )
@@ -83,7 +83,7 @@ def _html(path: Path, template: str, **values: Any) -> bytes:
 
 @cache
 def _templates(path: Path) -> Callable[[str], Any]:
-    """Finds a template, which then tells of the contract in that file."""
+    """Return a function that finds a template for the contract in the file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # only to make a page
     from markdown_it import MarkdownIt  # noqa: PLC0415  # only to make a page
 
@@ -103,7 +103,7 @@ def _templates(path: Path) -> Callable[[str], Any]:
 
 
 def _operations_with(document: dict[str, Any], code: str) -> Iterator[dict[str, str]]:
-    """Yield the operations whose replies have an example with that code."""
+    """Yield operations whose replies have an example with the code."""
     for template, item in document["paths"].items():
         for method in METHODS:
             operation = item.get(method)
@@ -129,7 +129,7 @@ def _codes(document: dict[str, Any], operation: dict[str, Any]) -> set[str]:
 
 
 def _examples(document: dict[str, Any], kind: ProblemType) -> list[dict[str, Any]]:
-    """The contract's examples of a problem, or one made up where no operation can answer with it."""
+    """Return the contract's examples of a problem, or a made-up one if it has none."""
     values = [example["value"] for example in document["components"]["examples"].values()]
     made_up = {
         "type": f"{PROBLEMS}{kind.code}",

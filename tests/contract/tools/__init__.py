@@ -1,2 +1,4 @@
-"""Tools that hold the contract to its promises. They need Node (`npm ci`), and so are no part of the plain test run: `make lint`
-and `make contract-diff` run them."""
+"""Tools that check the contract. They need Node (`npm ci`).
+
+`make lint` and `make contract-diff` run them; the plain test run does not.
+"""

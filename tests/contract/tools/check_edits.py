@@ -1,5 +1,8 @@
-"""Every seeded edit is judged right, and docs/contract-checks.md says so: `make contract-diff` runs this; no part of the plain test run,
-since it needs Node. `python -m tests.contract.tools.check_edits` writes the table anew."""
+"""Check that every seeded edit is judged right, and that docs/contract-checks.md says so.
+
+`make contract-diff` runs this. The plain test run does not, since it needs Node. `python -m
+tests.contract.tools.check_edits` writes the table.
+"""
 
 import copy
 from concurrent.futures import ThreadPoolExecutor

@@ -85,9 +85,12 @@ def _report(before: str, after: str) -> list[dict[str, Any]]:
 
 
 def _rated(change: dict[str, Any], before: Document, after: Document) -> Impact:
-    """Redocly's rating. But no more than editorial is only what is for people; a value that an enum no longer has is a break in
-    replies too; a new value of an enum that says `x-extensible` is one that clients are prepared for; and so is a problem
-    without the members of another code, where the code is new under its status."""
+    """Return the impact of a change: Redocly's rating, corrected.
+
+    What is only for people is at most editorial. A value removed from an enum breaks replies too.
+    Clients are prepared for a new value of an enum with `x-extensible`, and for a problem without
+    the members of another code, if the code is new under its status.
+    """
     rating = Impact[change["impact"].upper()]
     pointer = change.get("base", {}).get("pointer", "")
     changed = change.get("property")

@@ -60,7 +60,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def engine(folder: Path) -> Engine:
-    """podman with the image `todo-api`."""
+    """Podman with the image `todo-api`."""
     root, wheels, found = folder / "base.tar", folder / "wheels", Engine(folder)
     subprocess.run(
         ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "bookworm", root],

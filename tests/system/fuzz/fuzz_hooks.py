@@ -30,8 +30,11 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """A key that holds is made a new one: schemathesis takes the contract's example for each request, and the second one, whose body is
-    another, would be refused for that alone."""
+    """Replace a valid key by a new one.
+
+    schemathesis sends the contract's example with each request, and a second request with another
+    body would be refused for its key alone.
+    """
     key = (case.headers or {}).get(KEY)
     if isinstance(key, str) and _VALID.match(key):
         case.headers[KEY] = f'"{uuid4()}"'
