@@ -98,7 +98,7 @@ def test_threads_without_a_number_stay_within_the_connections_that_the_page_name
     found = re.search(r"none: (\d+), or fewer if all workers together would need more than (\d+) connections", meaning)
     assert found is not None
     most, connections = map(int, found.groups())
-    assert load_config({"WEB_CONCURRENCY": str(workers)}).threads_of_worker == slots
+    assert load_config({"WEB_CONCURRENCY": str(workers)}).max_concurrency == slots
     assert slots == min(most, max(1, connections // workers - 1))
 
 
