@@ -24,6 +24,7 @@ def test_page_is_html_with_a_strict_policy_and_nothing_from_elsewhere(anonymous:
     assert "default-src 'none'" in reply.headers["content-security-policy"]
     assert "unsafe-inline" not in re.sub("style-src[^;]*", "", reply.headers["content-security-policy"])
     loaded = re.findall(rb'(?:src|href)="([^"]*)"', re.sub(rb"<a [^>]*>", b"", reply.body))
+    assert loaded
     assert [address for address in loaded if b":" in address or address.startswith(b"//")] == []
     assert b"<script>" not in reply.body
 

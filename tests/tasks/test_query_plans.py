@@ -81,6 +81,7 @@ def test_list_tasks_page_reads_an_ordered_index_and_no_more_than_the_page(
     statement = task_statements.page(sort, statuses, False, cursor, most_octets)
     nodes = plan_of(scope, statement, **(_after(sort) if cursor else {}))
     reads = _reads(nodes)
+    assert bool(reads) == (statuses != ())
     assert {node["Node Type"] for node in reads} <= {"Index Scan", "Index Only Scan"}
     assert [node for node in reads if "Filter" in node or node.get("Rows Removed by Filter")] == []
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) <= LIMIT + len(STATUSES)
