@@ -39,6 +39,7 @@ def address(peer: str | None, *forwarded: str, trusted: tuple[str, ...] = PROXIE
         ("fd00::1", ("2001:db8::1",), "2001:db8::/64"),
         ("::ffff:10.0.0.1", ("::ffff:198.51.100.7",), "198.51.100.7"),
         ("2001:db8:1:2::1", (), "2001:db8:1:2::/64"),
+        ("2001:db8:1:3:ffff::1", (), "2001:db8:1:3::/64"),
         ("fe80::1%eth0", (), "fe80::/64"),
         (None, ("198.51.100.7",), "unknown"),
         ("10.0.0.1", (", ".join(["203.0.113.9"] + ["10.0.0.2"] * 40),), "10.0.0.2"),
@@ -52,6 +53,12 @@ def test_address_is_the_one_that_the_last_trusted_proxy_saw(
     peer: str | None, forwarded: tuple[str, ...], expected: str
 ) -> None:
     assert address(peer, *forwarded) == expected
+
+
+@pytest.mark.parametrize("name", ["forwarded", "x-forwarded", "x-forwarded-host", "x-real-ip", "x-client-ip"])
+def test_address_in_another_field_is_not_believed(name: str) -> None:
+    scope = {"type": "http", "client": ("10.0.0.1", 50000), "headers": [(name.encode(), b"198.51.100.7")]}
+    assert ClientAddresses([ipaddress.ip_network("10.0.0.0/8")]).client(scope) == "10.0.0.1"
 
 
 def test_address_without_trusted_proxies_is_the_peer_whatever_is_forwarded() -> None:
