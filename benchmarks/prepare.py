@@ -21,6 +21,9 @@ from todo_api.provisioning.migrations import migrate
 HERE = Path(__file__).parent
 VENV = HERE.parent / "build" / "bench-venv"
 PYTHON = VENV / "bin" / "python"
+BEFORE = "BENCH_BEFORE"
+"""The variable that names the working tree of the other revision."""
+
 SECRET = secrets.token_urlsafe(48)
 LIFETIME = 86400
 USUAL = ("async", "threads")
@@ -102,7 +105,7 @@ def databases(url: str, names: list[str], owners: dict[str, int], sample: int = 
         for name in names:
             made[name] = _database(url, f"bench_{run}_{name}")
             print(f"loading {sum(owners.values())} tasks for {name}", flush=True)
-            (_tables_of_fastapi if name in COMPETITORS else migrate)(made[name])
+            _tables(name, made[name])
             with _unwalled(made[name]):
                 for statement in (ROWS,) if name in COMPETITORS else (OWNERS, ROWS):
                     execute(made[name], statement, names=list(owners), counts=list(owners.values()))
@@ -148,8 +151,19 @@ def _database(url: str, name: str) -> str:
     return libpq(engine_url(url).set(database=name).render_as_string(hide_password=False))
 
 
-def _tables_of_fastapi(url: str) -> None:
-    subprocess.run([PYTHON, HERE / "fastapi_tasks.py", url], check=True)
+def _tables(name: str, url: str) -> None:
+    if name in COMPETITORS:
+        subprocess.run([PYTHON, HERE / "fastapi_tasks.py", url], check=True)
+    elif name == "before":
+        environment = {**os.environ, "DATABASE_URL": url, "JWT_SECRET": SECRET}
+        subprocess.run([before(), "migrate"], env=environment, check=True, stderr=subprocess.DEVNULL)
+    else:
+        migrate(url)
+
+
+def before() -> Path:
+    """The program of the other revision, for benchmarks/beside.py."""
+    return Path(os.environ[BEFORE]) / ".venv" / "bin" / "todo-api"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from prepare import AUTOCOMMIT, HERE, PYTHON, SECRET, token
+from prepare import AUTOCOMMIT, HERE, PYTHON, SECRET, before, token
 
 TITLES = {
     "ours": "task-api (this service)",
@@ -113,6 +113,8 @@ def running(name: str, database: str, workers: int, floor: str = "uvicorn") -> I
 
 
 def _command(name: str, port: int, workers: int, floor: str) -> list[str | Path]:
+    if name == "before":
+        return [before(), "serve", "--port", str(port)]
     if name == "ours":
         return [Path(sys.executable).with_name("todo-api"), "serve", "--port", str(port)]
     application = f"{'floor' if name == 'floor' else 'fastapi_' + name.removesuffix('_autocommit')}:app"
