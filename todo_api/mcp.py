@@ -3,11 +3,14 @@
 from collections.abc import Generator
 from typing import Any
 
+import fastmcp
 import httpx2
+import orjson
 from fastmcp import FastMCP
 from fastmcp.exceptions import ToolError
 from fastmcp.server.dependencies import get_http_headers
 from fastmcp.server.providers.openapi import MCPType, RouteMap
+from fastmcp.utilities.logging import configure_logging
 from fastmcp.utilities.openapi import HTTPRoute
 from fastmcp.utilities.openapi.director import RequestDirector
 from mcp_types import ToolAnnotations
@@ -25,6 +28,11 @@ TIMEOUT = 30
 NOT_FOR_TOOLS = ({"$ref": "#/components/parameters/UserId"}, {"$ref": "#/components/parameters/If-None-Match"})
 """Parameters that tools do not have: they use only `me`, and keep no copies to revalidate."""
 
+OWNER = "user_id"
+"""Member of a task that tools do not have: it is always the caller."""
+
+NOT_FOR_AGENTS = ("pattern", "example", "format")
+"""Keywords that agents need not read. The service checks them all the same."""
 
 MISDIRECTED = 421
 """Status for a `Host` of another server (RFC 9110, section 15.5.20)."""
@@ -104,16 +112,33 @@ class Director(RequestDirector):
         return path, {**query, **unknown}, headers, cookies, body
 
 
+class WithoutOwner(httpx2.AsyncHTTPTransport):
+    """Takes the owner off the tasks in replies."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send the request, and return the reply without `user_id`."""
+        reply = await super().handle_async_request(request)
+        content = await reply.aread()
+        if not content:
+            return httpx2.Response(reply.status_code)
+        value = orjson.loads(content)
+        for task in value.get("items", [value.get("current", value)]):
+            task.pop(OWNER, None)
+        return httpx2.Response(reply.status_code, json=value)
+
+
 def tool_server(url: str, auth: httpx2.Auth) -> FastMCP[Any]:
-    """Return the MCP server for the service at `url`: one tool per operation of the tag `tasks`.
+    """Return the MCP server for the service at `url`: one tool per operation with `x-mcp`.
 
     `auth` adds the token to requests.
     """
-    document = _for_tools(openapi31.convert(contract.load(contract.TASK_API)))
+    written = contract.load(contract.TASK_API)
+    document = _for_tools(openapi31.convert(written))
     client = httpx2.AsyncClient(
         base_url=url.rstrip("/") + document["servers"][0]["url"],
         auth=auth,
         timeout=TIMEOUT,
+        transport=WithoutOwner(),
         event_hooks={"response": [_refuse]},
     )
     return FastMCP.from_openapi(
@@ -121,8 +146,8 @@ def tool_server(url: str, auth: httpx2.Auth) -> FastMCP[Any]:
         client,
         name=document["info"]["title"],
         version=document["info"]["version"],
-        instructions=document["info"]["description"],
-        route_maps=[RouteMap(tags={"tasks"}, mcp_type=MCPType.TOOL), RouteMap(mcp_type=MCPType.EXCLUDE)],
+        instructions=written["info"]["x-mcp"]["instructions"],
+        route_maps=[RouteMap(mcp_type=MCPType.TOOL)],
         mcp_component_fn=_adapt,
     )
 
@@ -133,6 +158,9 @@ def serve(url: str, token: str, port: int | None) -> None:
     Over HTTP every caller sends their own token and `token` is unused, since every user of the
     machine reaches the port. `Host` and `Origin` are checked, as MCP requires of local servers.
     """
+    # What an agent keeps of stderr is a file: plain lines, without boxes and colours.
+    fastmcp.settings.enable_rich_logging = fastmcp.settings.enable_rich_tracebacks = False
+    configure_logging()
     if port is None:
         tool_server(url, OwnToken(token)).run("stdio", show_banner=False)
     else:
@@ -147,37 +175,44 @@ def serve(url: str, token: str, port: int | None) -> None:
 
 
 def _for_tools(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the contract for tools: `me` for `{user_id}`, and no read-only members."""
-    paths = {}
+    """Return the contract for tools: the operations with `x-mcp`, and short schemas.
+
+    The path has `me` for `{user_id}`.
+    """
+    paths: dict[str, Any] = {}
     for path, item in document["paths"].items():
-        paths[path.replace("{user_id}", "me")] = {
-            name: _without(NOT_FOR_TOOLS, part) if name == "parameters" else _operation(part)
-            for name, part in item.items()
+        shared = _parameters(item)
+        operations = {
+            method: _tool(operation, shared)
+            for method, operation in item.items()
+            if method != "parameters" and "x-mcp" in operation
         }
-    components = document["components"]
-    read_only = {f"#/components/schemas/{name}" for name, each in components["schemas"].items() if each.get("readOnly")}
-    schemas = {name: _writable(schema, read_only) for name, schema in components["schemas"].items()}
-    return document | {"paths": paths, "components": components | {"schemas": schemas}}
+        if operations:
+            paths[path.replace("{user_id}", "me")] = operations
+    short: dict[str, Any] = _short(document | {"paths": paths})
+    return short
 
 
-def _writable(schema: dict[str, Any], read_only: set[str]) -> dict[str, Any]:
-    """Return the schema without read-only members."""
-    if "properties" not in schema:
-        return schema
-    members = {
-        name: member
-        for name, member in schema["properties"].items()
-        if not member.get("readOnly") and member.get("$ref") not in read_only
+def _tool(operation: dict[str, Any], shared: list[Any]) -> dict[str, Any]:
+    named = {"operationId": operation["x-mcp"]["name"], "description": operation["x-mcp"]["description"]}
+    return operation | named | {"parameters": [*shared, *_parameters(operation)]}
+
+
+def _parameters(part: dict[str, Any]) -> list[Any]:
+    return [parameter for parameter in part.get("parameters", []) if parameter not in NOT_FOR_TOOLS]
+
+
+def _short(part: Any) -> Any:
+    """Return a part of the contract without what tools leave out."""
+    if isinstance(part, list):
+        return [_short(each) for each in part if each != OWNER]
+    if not isinstance(part, dict):
+        return part
+    return {
+        name: _short(value)
+        for name, value in part.items()
+        if name not in {OWNER, *NOT_FOR_AGENTS, "examples"} and not name.startswith("x-")
     }
-    return schema | {"properties": members}
-
-
-def _operation(operation: dict[str, Any]) -> dict[str, Any]:
-    return operation | {"parameters": _without(NOT_FOR_TOOLS, operation.get("parameters", []))}
-
-
-def _without(left_out: tuple[Any, ...], parameters: list[Any]) -> list[Any]:
-    return [parameter for parameter in parameters if parameter not in left_out]
 
 
 async def _refuse(response: httpx2.Response) -> None:

@@ -2,56 +2,26 @@
 
 import asyncio
 import json
-import signal
-import subprocess
-import time
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
+from tests.support.agents import Agent, over_http
 from tests.support.client import event_loop
 from tests.support.credentials import SECRET, token
 from tests.support.live import COMMAND, SLACK, Live, environment, free_port, refusal
 from todo_api import contract
 
 if TYPE_CHECKING:  # two seconds to import, which the other processes of a run need not wait
-    from fastmcp import Client
     from fastmcp.client.transports import ClientTransport
 
 MISSING = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
 
 Open = Callable[["ClientTransport"], "Agent"]
-
-
-class Agent:
-    """A client of one MCP server."""
-
-    def __init__(self, client: "Client[Any]", loop: asyncio.AbstractEventLoop) -> None:
-        self._client = client
-        self._loop = loop
-
-    def tools(self) -> list[Any]:
-        return list(self._wait(self._client.list_tools()))
-
-    def call(self, tool: str, **arguments: Any) -> Any:
-        """What the tool gives; the client holds it to the tool's output schema."""
-        result = self._wait(self._client.call_tool(tool, arguments))
-        assert not result.is_error
-        return result.structured_content
-
-    def refusal(self, tool: str, **arguments: Any) -> Any:
-        """The problem document with which the tool refuses."""
-        result = self._wait(self._client.call_tool(tool, arguments, raise_on_error=False))
-        assert result.is_error, result
-        (content,) = result.content
-        return json.loads(content.text)
-
-    def _wait(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SLACK)
 
 
 @pytest.fixture(scope="module")
@@ -91,37 +61,6 @@ def agent(live: Live, open_agent: Open, tmp_path_factory: pytest.TempPathFactory
     )
 
 
-@contextmanager
-def over_http(folder: Path, service: str, **settings: str) -> Iterator[str]:
-    """The address of `todo-api mcp --http`, in front of the service at that origin. It ends quietly, without a trace."""
-    port = free_port()
-    with (folder / "log").open("w+b") as log:
-        process = subprocess.Popen(
-            [COMMAND, "mcp", "--url", service, "--http", str(port)],
-            cwd=folder,
-            env=environment(folder, **settings),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            deadline = time.monotonic() + SLACK
-            while process.poll() is None and time.monotonic() < deadline:
-                try:
-                    httpx2.get(f"http://127.0.0.1:{port}/mcp")
-                    break
-                except httpx2.ConnectError:
-                    time.sleep(0.05)
-            yield f"http://127.0.0.1:{port}/mcp"
-        finally:
-            process.send_signal(signal.SIGINT)
-            status = process.wait(SLACK)
-            log.seek(0)
-            said = log.read().decode()
-    assert "Traceback" not in said, said
-    assert status == 128 + signal.SIGINT
-
-
 @pytest.fixture(scope="module")
 def address(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An MCP server over HTTP that has no token of its own."""
@@ -146,12 +85,12 @@ def caller(address: str, open_agent: Open) -> Callable[[str | None], Agent]:
 
 
 def documented() -> dict[str, str]:
-    """The operations of the tag `tasks` with their methods."""
+    """The tools that the contract names, with the methods of their operations."""
     return {
-        operation["operationId"]: method
+        operation["x-mcp"]["name"]: method
         for item in contract.load(contract.TASK_API)["paths"].values()
         for method, operation in item.items()
-        if method != "parameters" and operation["tags"] == ["tasks"]
+        if method != "parameters" and "x-mcp" in operation
     }
 
 
@@ -164,8 +103,48 @@ def violations(problem: Any) -> list[tuple[str, str]]:
     return [(violation["pointer"], violation["code"]) for violation in problem["errors"]]
 
 
-def test_tools_are_the_operations_on_tasks(agent: Agent) -> None:
+def test_tools_are_those_that_the_contract_names(agent: Agent) -> None:
     assert sorted(tool.name for tool in agent.tools()) == sorted(documented())
+    assert len(documented()) == 6
+
+
+def test_tools_and_instructions_are_short_and_speak_of_no_http(agent: Agent) -> None:
+    tools = json.dumps([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in agent.tools()])
+    instructions = agent.instructions()
+    assert len(tools) + len(instructions) <= 32_000
+    assert len(instructions.splitlines()) <= 10
+    assert not re.search(r"\b(HTTP|GET|POST|PATCH|header|status code|4\d\d)\b", instructions)
+    assert instructions == contract.load(contract.TASK_API)["info"]["x-mcp"]["instructions"]
+
+
+def test_tools_leave_out_patterns_examples_and_the_user(agent: Agent) -> None:
+    schemas = json.dumps([[tool.input_schema, tool.output_schema] for tool in agent.tools()])
+    assert not [word for word in ('"pattern"', '"example"', '"examples"', "user_id") if word in schemas]
+
+
+def test_twenty_tasks_of_work_meet_no_refusal(agent: Agent) -> None:
+    """What an agent does that only reads the tools: every argument is what the schemas and the replies gave it."""
+    tasks = [agent.call("add_task", title=f"Chore {number}", description="By the agent") for number in range(20)]
+    for number, task in enumerate(tasks):
+        read = agent.call("get_task", task_id=task["id"])
+        tag = {"If-Match": f'"{read["version"]}"'}
+        changed = agent.call("update_task", task_id=task["id"], status="in_progress", description=None, **tag)
+        assert agent.call("complete_task", task_id=task["id"], completed=True)["completed"] is True
+        if number % 2:
+            reopened = agent.call("update_task", task_id=task["id"], completed=False, title=f"Chore {number} again")
+            assert (reopened["status"], reopened["version"] > changed["version"]) == ("pending", True)
+    found, cursor = [], {}
+    while True:
+        page = agent.call("find_tasks", q="chore", limit=7, sort="title", **cursor)
+        found += page["items"]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert (len(found), page["total"]) == (20, 20)
+    assert sum(task["completed"] for task in found) == 10
+    for task in found:
+        agent.call("delete_task", task_id=task["id"])
+    assert agent.call("find_tasks", q="chore")["total"] == 0
 
 
 def test_tools_hint_what_their_methods_may_do(agent: Agent) -> None:
@@ -196,84 +175,83 @@ def test_tools_ask_for_no_user_and_no_copies(agent: Agent) -> None:
 
 def test_tools_say_that_members_may_be_null(agent: Agent) -> None:
     outputs = {tool.name: tool.output_schema for tool in agent.tools()}
-    assert outputs["getTask"]["properties"]["completed_at"]["type"] == ["string", "null"]
-    assert outputs["listTasks"]["properties"]["next_cursor"]["type"] == ["string", "null"]
+    assert outputs["get_task"]["properties"]["completed_at"]["type"] == ["string", "null"]
+    assert outputs["find_tasks"]["properties"]["next_cursor"]["type"] == ["string", "null"]
 
 
 def test_tools_walk_a_task_through_its_life(agent: Agent) -> None:
-    created = agent.call("createTask", title="Buy milk", description="Two litres")
+    created = agent.call("add_task", title="Buy milk", description="Two litres")
     task = {"task_id": created["id"]}
-    assert (created["user_id"], created["status"], created["completed_at"]) == ("ada", "pending", None)
-    page = agent.call("listTasks", q="milk", status=["pending", "in_progress"], completed=False, limit=1)
+    assert (created["status"], created["completed_at"]) == ("pending", None)
+    page = agent.call("find_tasks", q="milk", status=["pending", "in_progress"], completed=False, limit=1)
     assert page == {"items": [created], "total": 1, "next_cursor": None}
     tag = {"If-Match": f'"{created["version"]}"'}
-    changed = agent.call("updateTask", title="Buy oat milk", **task, **tag)
+    changed = agent.call("update_task", title="Buy oat milk", **task, **tag)
     times = {"updated_at": changed["updated_at"]}
     assert changed == created | times | {"title": "Buy oat milk", "version": changed["version"]}
-    refused = agent.refusal("updateTask", title="Buy soy milk", **task, **tag)
+    refused = agent.refusal("update_task", title="Buy soy milk", **task, **tag)
     assert told(refused) == (412, "precondition_failed")
     assert refused["current"] == changed
-    completed = agent.call("completeTask", completed=True, **task)
+    completed = agent.call("complete_task", completed=True, **task)
     assert (completed["status"], completed["completed"]) == ("completed", True)
-    assert agent.call("getTask", **task) == completed
-    assert agent.call("deleteTask", **task) is None
-    assert told(agent.refusal("getTask", **task)) == (404, "not_found")
+    assert agent.call("get_task", **task) == completed
+    assert agent.call("delete_task", **task) is None
+    assert told(agent.refusal("get_task", **task)) == (404, "not_found")
 
 
 def test_list_tasks_by_cursor_reads_on(agent: Agent) -> None:
-    made = [agent.call("createTask", title=f"walk {number}")["id"] for number in range(3)]
-    first = agent.call("listTasks", q="walk", sort="created_at", limit=2)
-    rest = agent.call("listTasks", q="walk", sort="created_at", limit=2, cursor=first["next_cursor"])
+    made = [agent.call("add_task", title=f"walk {number}")["id"] for number in range(3)]
+    first = agent.call("find_tasks", q="walk", sort="created_at", limit=2)
+    rest = agent.call("find_tasks", q="walk", sort="created_at", limit=2, cursor=first["next_cursor"])
     assert [task["id"] for task in first["items"] + rest["items"]] == made
     assert rest["next_cursor"] is None
 
 
 def test_update_task_description_null_clears_it(agent: Agent) -> None:
-    created = agent.call("createTask", title="Clear me", description="gone soon")
-    assert agent.call("updateTask", task_id=created["id"], description=None)["description"] is None
+    created = agent.call("add_task", title="Clear me", description="gone soon")
+    assert agent.call("update_task", task_id=created["id"], description=None)["description"] is None
 
 
 def test_complete_task_without_a_body_toggles(agent: Agent) -> None:
-    created = agent.call("createTask", title="Toggle me")
-    states = [agent.call("completeTask", task_id=created["id"])["completed"] for _ in range(2)]
+    created = agent.call("add_task", title="Toggle me")
+    states = [agent.call("complete_task", task_id=created["id"])["completed"] for _ in range(2)]
     assert states == [True, False]
 
 
 def test_create_task_unknown_member_is_the_same_400(agent: Agent) -> None:
-    assert violations(agent.refusal("createTask", title="x", priority=1)) == [("/priority", "unknown")]
+    assert violations(agent.refusal("add_task", title="x", priority=1)) == [("/priority", "unknown")]
 
 
 def test_create_task_null_title_is_the_same_400(agent: Agent) -> None:
-    assert violations(agent.refusal("createTask", title=None)) == [("/title", "wrong_type")]
+    assert violations(agent.refusal("add_task", title=None)) == [("/title", "wrong_type")]
 
 
 def test_list_tasks_unknown_parameter_is_the_same_400(agent: Agent) -> None:
-    assert violations(agent.refusal("listTasks", page=2)) == [("/page", "unknown")]
+    assert violations(agent.refusal("find_tasks", page=2)) == [("/page", "unknown")]
 
 
 def test_two_callers_on_one_server_are_kept_apart(caller: Callable[[str | None], Agent]) -> None:
     anna, bert = caller(token("anna")), caller(token("bert"))
-    task = anna.call("createTask", title="Anna's")
-    assert bert.call("createTask", title="Bert's")["user_id"] == "bert"
-    assert anna.call("getTask", task_id=task["id"]) == task
-    assert [kept["title"] for kept in anna.call("listTasks")["items"]] == ["Anna's"]
-    assert [kept["title"] for kept in bert.call("listTasks")["items"]] == ["Bert's"]
+    task = anna.call("add_task", title="Anna's")
+    assert bert.call("add_task", title="Bert's")["title"] == "Bert's"
+    assert anna.call("get_task", task_id=task["id"]) == task
+    assert [kept["title"] for kept in anna.call("find_tasks")["items"]] == ["Anna's"]
+    assert [kept["title"] for kept in bert.call("find_tasks")["items"]] == ["Bert's"]
 
 
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
-        ("getTask", {}),
-        ("replaceTask", {"title": "mine"}),
-        ("updateTask", {"title": "mine"}),
-        ("completeTask", {"completed": True}),
-        ("deleteTask", {}),
+        ("get_task", {}),
+        ("update_task", {"title": "mine"}),
+        ("complete_task", {"completed": True}),
+        ("delete_task", {}),
     ],
 )
 def test_tool_for_a_task_of_another_user_is_404_as_for_a_missing_one(
     caller: Callable[[str | None], Agent], tool: str, arguments: dict[str, Any]
 ) -> None:
-    task = caller(token("anna")).call("createTask", title="Anna's own")
+    task = caller(token("anna")).call("add_task", title="Anna's own")
     problems = []
     for task_id in (task["id"], MISSING):
         problem = caller(token("bert")).refusal(tool, task_id=task_id, **arguments)
@@ -281,15 +259,15 @@ def test_tool_for_a_task_of_another_user_is_404_as_for_a_missing_one(
         problems.append(problem)
     assert told(problems[0]) == (404, "not_found")
     assert problems[0] == problems[1]
-    assert caller(token("anna")).call("getTask", task_id=task["id"]) == task
+    assert caller(token("anna")).call("get_task", task_id=task["id"]) == task
 
 
 @pytest.mark.parametrize("bearer", [None, "not.a.token", token("anna", secret="another-" * 8)])
 def test_tool_with_no_token_or_a_bad_one_is_401(caller: Callable[[str | None], Agent], bearer: str | None) -> None:
-    assert told(caller(bearer).refusal("listTasks")) == (401, "unauthorized")
+    assert told(caller(bearer).refusal("find_tasks")) == (401, "unauthorized")
 
 
-LIST_TASKS = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "listTasks", "arguments": {}}}
+LIST_TASKS = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "find_tasks", "arguments": {}}}
 
 
 def listed(address: str, **fields: str) -> httpx2.Response:
@@ -352,7 +330,7 @@ def test_tool_while_the_service_is_away_says_so() -> None:
 
     async def call() -> Any:
         async with Client(tool_server(f"http://127.0.0.1:{free_port()}", OwnToken(token("ada")))) as client:
-            return await client.call_tool("listTasks", {}, raise_on_error=False)
+            return await client.call_tool("find_tasks", {}, raise_on_error=False)
 
     result = asyncio.run(call())
     assert result.is_error
@@ -373,4 +351,4 @@ def test_mcp_without_its_library_refuses_in_one_line(tmp_path: Path) -> None:
     """A folder in which `import fastmcp` finds nothing stands before the installed one."""
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['fastmcp'] = None", encoding="utf-8")
     said = refusal("mcp", cwd=tmp_path, PYTHONPATH=str(tmp_path))
-    assert said == "fastmcp is missing. Install the extra: pip install 'todo-api[mcp]'"
+    assert said == "fastmcp is missing. Install it: python -m pip install 'fastmcp>=4.1,<5'"

@@ -135,14 +135,16 @@ def test_examples_are_of_languages_that_the_tests_run() -> None:
 def test_agents_settings_as_written_start_the_tools(run: Run, tmp_path: Path) -> None:
     (example,) = [example for example in EXAMPLES if example.language == "json"]
     settings = json.loads(example.code.replace(ADDRESS, run.origin).replace("...", run.token))
-    settings["mcpServers"]["tasks"] |= {"command": str(COMMAND.with_name(settings["mcpServers"]["tasks"]["command"]))}
+    settings["mcpServers"]["tasks"] |= {
+        "command": str(COMMAND.with_name(Path(settings["mcpServers"]["tasks"]["command"]).name))
+    }
     settings["mcpServers"]["tasks"] |= {"cwd": str(tmp_path), "keep_alive": False}
 
     async def pending() -> Any:
         from fastmcp import Client  # noqa: PLC0415  # two seconds, which the other processes of a run need not wait
 
         async with Client(settings) as client:
-            return (await client.call_tool("listTasks", {"q": "compiler"})).structured_content
+            return (await client.call_tool("find_tasks", {"q": "compiler"})).structured_content
 
     assert [task["title"] for task in asyncio.run(pending())["items"]] == ["Write the compiler"]
 

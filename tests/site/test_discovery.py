@@ -1,5 +1,6 @@
 """What a program can find out from the host's name alone, and the contract as OpenAPI 3.1."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -187,3 +188,13 @@ def _restored(part: Any) -> Any:
     if isinstance(part.get("examples"), list):
         (restored["example"],) = restored.pop("examples")
     return restored
+
+
+def test_llms_txt_names_the_api_and_leads_to_what_is_there(anonymous: Client) -> None:
+    reply = anonymous.get("/llms.txt")
+    text = reply.body.decode()
+    assert reply.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert text.startswith("# Task API\n\n> Keep tasks over HTTP.")
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links) == 5
+    assert {link: anonymous.get(link).status for link in links} == dict.fromkeys(links, 200)

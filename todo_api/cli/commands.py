@@ -71,7 +71,7 @@ def mcp(options: argparse.Namespace) -> None:
     try:
         from todo_api.mcp import serve  # noqa: PLC0415  # an extra, and slow to import
     except ModuleNotFoundError as error:
-        raise CommandError(f"{error.name} is missing. Install the extra: pip install 'todo-api[mcp]'") from error
+        raise CommandError(f"{error.name} is missing. Install it: python -m pip install 'fastmcp>=4.1,<5'") from error
     serve(config.mcp_url, config.mcp_token, options.http)
 
 

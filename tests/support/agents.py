@@ -1,0 +1,82 @@
+"""Agents: clients of the Model Context Protocol, and `todo-api mcp --http` for them."""
+
+import asyncio
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from tests.support.live import COMMAND, SLACK, environment, free_port
+
+if TYPE_CHECKING:  # two seconds to import, which the other processes of a run need not wait
+    from fastmcp import Client
+
+
+class Agent:
+    """A client of one MCP server."""
+
+    def __init__(self, client: "Client[Any]", loop: asyncio.AbstractEventLoop) -> None:
+        self._client = client
+        self._loop = loop
+
+    def tools(self) -> list[Any]:
+        return list(self._wait(self._client.list_tools()))
+
+    def instructions(self) -> str:
+        """What the server tells an agent at the beginning."""
+        return str(self._client.instructions)
+
+    def call(self, tool: str, **arguments: Any) -> Any:
+        """What the tool gives; the client holds it to the tool's output schema."""
+        result = self._wait(self._client.call_tool(tool, arguments))
+        assert not result.is_error
+        return result.structured_content
+
+    def refusal(self, tool: str, **arguments: Any) -> Any:
+        """The problem document with which the tool refuses."""
+        result = self._wait(self._client.call_tool(tool, arguments, raise_on_error=False))
+        assert result.is_error, result
+        (content,) = result.content
+        return json.loads(content.text)
+
+    def _wait(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SLACK)
+
+
+@contextmanager
+def over_http(folder: Path, service: str, **settings: str) -> Iterator[str]:
+    """The address of `todo-api mcp --http`, in front of the service at that origin. It ends quietly, without a trace."""
+    port = free_port()
+    with (folder / "log").open("w+b") as log:
+        process = subprocess.Popen(
+            [COMMAND, "mcp", "--url", service, "--http", str(port)],
+            cwd=folder,
+            env=environment(folder, **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            deadline = time.monotonic() + SLACK
+            while process.poll() is None and time.monotonic() < deadline:
+                try:
+                    httpx2.get(f"http://127.0.0.1:{port}/mcp")
+                    break
+                except httpx2.ConnectError:
+                    time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            process.send_signal(signal.SIGINT)
+            status = process.wait(SLACK)
+            log.seek(0)
+            said = log.read().decode()
+    assert "Traceback" not in said, said
+    assert not re.search("[\u2500-\u257f]|\x1b", said), said  # neither boxes nor colours
+    assert status == 128 + signal.SIGINT
