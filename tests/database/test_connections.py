@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from todo_api.database import pool as loop_connections
-from todo_api.database.connection import CONNECT_TIMEOUT, SETTINGS
+from todo_api.database.connection import CONNECT_TIMEOUT, SETTINGS, reason
 from todo_api.database.failures import DatabaseTimeout
 from todo_api.database.greenlets import spawn, wait
 from todo_api.database.pool import SWEEP, Connection, Pool
@@ -368,3 +368,8 @@ def test_server_that_is_away_is_asked_by_one_at_a_time_and_the_others_do_not_wai
     assert took < CONNECT_TIMEOUT + 1
     assert len(attempts) == 1
     attempts[0].close()
+
+
+def test_reason_of_an_error_is_its_first_line_or_its_kind() -> None:
+    assert reason(psycopg2.OperationalError("connection refused\n\tIs the server running?")) == "connection refused"
+    assert reason(DatabaseTimeout()) == "DatabaseTimeout"

@@ -22,9 +22,9 @@ from todo_api.database.database import Database
 from todo_api.database.purging import Purging
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import Scopes
-from todo_api.errors import Unavailable
 from todo_api.idempotency import statements as kept
 from todo_api.idempotency.store import IdempotencyStore, Outcome, Request
+from todo_api.observability.exceptions import describe
 from todo_api.tasks.service import TaskService
 
 TASKS = "/api/v1/me/tasks"
@@ -145,24 +145,30 @@ def test_purge_that_fails_is_a_line_of_the_log_and_is_tried_again(
     run_until_complete(asyncio.wait_for(purge(), 20))
 
 
-def test_purge_without_its_database_is_one_line_of_the_log_and_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_purge_without_its_database_says_where_and_why_in_one_line_and_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     calls: list[int] = []
+    away = Database("postgresql://todo:of-the-tests@127.0.0.1:1/todo", pool_size=1)
 
     def purge() -> int:
         calls.append(len(calls))
-        if len(calls) == 1:
-            raise Unavailable from ConnectionRefusedError()
-        return 0
+        return IdempotencyStore(away, SECRET.encode()).purge() if len(calls) == 1 else 0
 
     async def run() -> None:
         async with Purging(purge, every=0.05):
             while len(calls) < 2:
                 await asyncio.sleep(0.02)
+        away.close()
 
     run_until_complete(asyncio.wait_for(run(), 20))
     (line,) = [record for record in caplog.records if record.name == "todo_api.database.purging"]
-    assert (line.levelname, line.getMessage()) == ("WARNING", "nothing was purged: ConnectionRefusedError")
-    assert line.exc_info is None
+    (error,) = line.args or ()
+    assert isinstance(error, BaseException)
+    told = describe(error, redact=True)  # as the log does with an exception
+    assert (line.levelname, line.msg, line.exc_info) == ("WARNING", "nothing was purged: %s", None)
+    assert told.startswith('psycopg2.OperationalError: connection to server at "127.0.0.1", port 1 failed: ')
+    assert "of-the-tests" not in told
 
 
 def fill(url: str, number: int, age: str) -> None:

@@ -21,7 +21,7 @@ LIBRARIES = (
         "httpx2",
         "jinja2",
     ),
-    *("jsonschema_rs", "jwt", "limits", "markdown_it", "marshmallow", "orjson", "prometheus_client", "psycopg2.extras"),
+    *("jsonschema_rs", "jwt", "markdown_it", "marshmallow", "orjson", "prometheus_client", "psycopg2.extras"),
     *("sqlalchemy.dialects.postgresql", "structlog", "yaml"),
 )
 

@@ -134,6 +134,13 @@ def test_transactions_begin_and_end_in_one_place() -> None:
     assert places == {"todo_api/database/transaction.py"}
 
 
+def test_garbage_collector_is_set_in_one_place() -> None:
+    settings = r"\bgc\.(disable|enable|freeze|set_threshold)\("
+    assert {str(path.relative_to(ROOT)) for path in MODULES if matches(path, settings)} == {
+        "todo_api/config/garbage.py"
+    }
+
+
 def test_idempotent_handlers_use_no_other_database_than_they_are_handed() -> None:
     """What they wrote beside their transaction would hold without the reply that a retry gets."""
     handlers = [

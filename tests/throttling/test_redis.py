@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live
@@ -79,14 +80,14 @@ def test_hit_redis_hangs_waits_once_and_goes_on(
         shared = RedisCounters(redis.url, b"secret")
         await numbers(shared, 1)
         redis.hang()
-        ask = shared._storage.incr
+        ask = shared._increment
 
-        async def counted(*arguments: Any) -> int:
+        async def counted(**arguments: Any) -> int:
             nonlocal asked
             asked += 1
-            return await ask(*arguments)
+            return await ask(**arguments)
 
-        monkeypatch.setattr(shared._storage, "incr", counted)
+        monkeypatch.setattr(shared, "_increment", counted)
         began = time.perf_counter()
         together = await asyncio.gather(*(numbers(shared, 5) for _ in range(40)))
         spent = time.perf_counter() - began
@@ -117,18 +118,51 @@ def test_hit_while_redis_is_away_looks_for_it_no_more_often_than_once_a_pause(
         shared = RedisCounters(redis.url, b"secret")
         await shared.start()
 
-        async def look(_: str) -> int:
+        async def look() -> None:
             nonlocal looks
             looks += 1
-            return 0
 
-        monkeypatch.setattr(shared._storage, "get", look)
+        monkeypatch.setattr(shared, "_ping", look)
         assert await numbers(shared, 100) == list(range(1, 101))
         await asyncio.sleep(0.1)
         await shared.close()
 
     asyncio.run(run())
     assert looks == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://:of-the-tests@127.0.0.1:1/0", "127.0.0.1:1"),
+        ("unix://:of-the-tests@/nowhere/redis.sock", "/nowhere/redis.sock"),
+    ],
+)
+def test_start_while_redis_is_away_says_where_and_why_without_the_password(
+    url: str, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        shared = RedisCounters(url, b"secret")
+        await shared.start()
+        await shared.close()
+
+    asyncio.run(run())
+    assert f"{AWAY} at {place} (ConnectionError: Error " in caplog.text
+    assert "of-the-tests" not in caplog.text
+
+
+def test_failure_that_quotes_the_password_is_told_by_its_kind(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        shared = RedisCounters("redis://:of-the-tests@127.0.0.1:1/0", b"secret")
+
+        async def refuse() -> int:
+            raise ResponseError("unknown command `AUTH`, with args beginning with: `of-the-tests`")
+
+        await shared.call_or_fallback(refuse, lambda: 0)
+        await shared.close()
+
+    asyncio.run(run())
+    assert f"{AWAY} at 127.0.0.1:1 (ResponseError). " in caplog.text
 
 
 def test_close_while_redis_is_away_ends_the_looks_for_it(redis: RedisServer) -> None:

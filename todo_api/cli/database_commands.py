@@ -1,7 +1,6 @@
 """Commands on the database: `todo-api serve | migrate | backup | restore | new-epochs`."""
 
 import argparse
-import gc
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from todo_api import contract
 from todo_api.auth import describe_issuer, external_token_verifier
 from todo_api.cli.commands import CommandError, load, refuse_taken, say, warn_of_unknown_settings, with_secret
 from todo_api.cli.reload import serve_and_reload
-from todo_api.config import Config, ConfigurationError, has_inherited_socket
+from todo_api.config import Config, ConfigurationError, garbage, has_inherited_socket
 from todo_api.database import UrlError, ignore_environment, parameters, reason
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.embedded import backup as backups
@@ -62,7 +61,7 @@ def serve(options: argparse.Namespace) -> None:
     if not config.builtin_issuer:
         external_token_verifier(config)  # for what it refuses: here it is told in one line
         say(describe_issuer(config))
-    gc.disable()  # until there is an application, for the same reason as in cli.py
+    garbage.postpone()  # until there is an application
     server = import_server()
     from todo_api.http import check_contract  # noqa: PLC0415  # it takes what the server imports
 

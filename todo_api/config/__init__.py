@@ -1,10 +1,11 @@
 """Configuration: settings from the environment and `.env`, read once and passed on.
 
 `config` has the settings as one frozen value. `settings` and `origins` check their texts. `secrets`
-makes and keeps the secret of an embedded service, and derives the cursor secret. No other module
-reads the environment.
+makes and keeps the secret of an embedded service, and derives the cursor secret. `garbage` sets
+Python's garbage collector. No other package reads the environment.
 """
 
+from todo_api.config import garbage
 from todo_api.config.config import (
     PUBLIC_ALGORITHMS,
     SECRET_ALGORITHMS,
@@ -27,6 +28,7 @@ __all__ = [
     "Roles",
     "check_url",
     "cursor_secret",
+    "garbage",
     "has_inherited_socket",
     "load_config",
     "load_or_create_secret",

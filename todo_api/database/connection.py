@@ -146,8 +146,9 @@ def driver_error(error: Exception) -> Exception:
 
 
 def reason(error: Exception) -> str:
-    """Return the first line of PostgreSQL's or libpq's message."""
-    return str(driver_error(error)).strip().splitlines()[0]
+    """Return the first line of PostgreSQL's or libpq's message, or the error's type without one."""
+    found = driver_error(error)
+    return str(found).strip().partition("\n")[0] or type(found).__name__
 
 
 class ConnectBackoff:

@@ -66,7 +66,7 @@ class Purging:
                 while await spawn(self._purge) and not await self._ends_within(PAUSE):
                     pass
             except Unavailable as error:
-                _log.warning("nothing was purged: %s", type(error.__cause__ or error).__name__)
+                _log.warning("nothing was purged: %s", error.__cause__ or error)  # the log adds where, and why
             except Exception:  # a bug: log it, since requests do not need the purge
                 _log.exception("nothing was purged")
 

@@ -2,7 +2,6 @@
 # gunicorn's methods have no annotations:
 # mypy: disable-error-code="no-untyped-call"
 
-import gc
 import ipaddress
 import logging
 import os
@@ -17,7 +16,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from todo_api.app import Observers, create_app, new_counters
-from todo_api.config import Config, cursor_secret
+from todo_api.config import Config, cursor_secret, garbage
 from todo_api.observability import LogConfig, MetricsRecorder, RequestLog
 from todo_api.server.connections import Connections
 from todo_api.server.gate import AdmissionGate
@@ -25,13 +24,6 @@ from todo_api.server.limits import RESERVE, ConnectionLimits
 from todo_api.server.protocol import HttpProtocol
 from todo_api.server.worker import STOP_SECONDS, Worker
 from todo_api.throttling import ClientAddresses, KnownLogins
-
-GC_THRESHOLD = 20_000
-"""New objects per collection of the youngest generation.
-
-Python's 700 are those of a few requests. If hundreds wait, each collection visits them all: with
-it, an overloaded service answered half as many.
-"""
 
 RESERVED_FILES = 128 + RESERVE
 """Files that a worker needs besides client connections: database, logs, key servers, refusals."""
@@ -146,12 +138,12 @@ class Server(BaseApplication):
         )
         for specification in app.specifications:
             HttpProtocol.gate.add_api(specification)
-        _freeze_memory()
+        garbage.resume()  # what is there is shared with the workers
         return app
 
     def run(self) -> None:
         """Serve until stopped, then raise SystemExit."""
-        _freeze_memory()
+        garbage.resume()  # what is there is shared with the workers
         Master(self, self._on_tick).run()
 
     def _acquire_slot(self, _: Any, worker: Any) -> None:
@@ -160,13 +152,6 @@ class Server(BaseApplication):
 
     def _release_slot(self, _: Any, worker: Any) -> None:
         self._counters.release_slot(worker.slot)
-
-
-def _freeze_memory() -> None:
-    """Exempt existing objects from collections, which would copy memory shared with the workers."""
-    gc.freeze()
-    gc.enable()
-    gc.set_threshold(GC_THRESHOLD)
 
 
 def _connection_limit(requested: int) -> int:

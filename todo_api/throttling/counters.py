@@ -1,7 +1,6 @@
 """Counters per key and time window, in this process. `redis` counts for all workers.
 
-The `limits` library counts in Redis, but not in memory: its memory store goes through all keys on
-each count, 7 ms for 50,000. A client with many addresses could exploit that.
+Decision 13 says why no library counts here.
 """
 
 from time import time

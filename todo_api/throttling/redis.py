@@ -7,7 +7,6 @@ from hashlib import blake2b
 from time import time
 from typing import TypeVar
 
-from limits.aio.storage import RedisStorage
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -23,6 +22,13 @@ PROBE_INTERVAL = 1.0
 
 CONNECTIONS = 16
 """Maximum number of connections of a worker to Redis."""
+
+_INCREMENT = """
+local number = redis.call('INCR', KEYS[1])
+if number == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return number
+"""
+"""Count and expiry in one step: a count that lost its expiry would never end."""
 
 Answer = TypeVar("Answer")
 
@@ -44,31 +50,25 @@ class RedisCounters:
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),  # a request does not wait for a retry
         )
-        self._storage = RedisStorage(
-            url,
-            implementation="redispy",
-            key_prefix="todo-api",
-            connection_pool=self._pool,  # type: ignore[arg-type]  # documented, and left out of the annotation
-        )
         self.client = Redis(connection_pool=self._pool)
-        """For what the `limits` library does not do."""
+        self._increment = self.client.register_script(_INCREMENT)
         self._probe: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Log if Redis cannot be reached."""
         try:
             async with asyncio.timeout(TIMEOUT):
-                await self._storage.get("")
+                await self._ping()
         except (RedisError, OSError, TimeoutError) as error:
             self._on_failure(error)
 
     async def increment(self, key: str, seconds: int) -> Count:
         """Count the key once."""
         number, left = window(key, seconds, time())
-        name = self.digest(f"{key}/{seconds}/{number}")
+        name = f"todo-api:{self.digest(f'{key}/{seconds}/{number}')}"
 
         async def count() -> Count:
-            return Count(await self._storage.incr(name, seconds), left)
+            return Count(await self._increment(keys=[name], args=[seconds]), left)
 
         return await self.call_or_fallback(count, lambda: self._local.increment(key, seconds))
 
@@ -95,10 +95,24 @@ class RedisCounters:
     def _on_failure(self, error: Exception) -> None:
         if self._probe is None:
             _log.warning(
-                "Redis cannot be reached (%s). Each worker counts alone, so limits apply per worker.",
-                type(error).__name__,
+                "Redis cannot be reached at %s (%s). Each worker counts alone, so limits apply per worker.",
+                self._address(),
+                self._reason(error),
             )
             self._probe = asyncio.get_running_loop().create_task(self._probe_until_back())
+
+    async def _ping(self) -> None:
+        await self.client.ping()
+
+    def _address(self) -> str:
+        options = self._pool.connection_kwargs
+        return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
+
+    def _reason(self, error: Exception) -> str:
+        """Return the kind of an error and what Redis or the system said, unless that quotes the password."""
+        kind, text = type(error).__name__, str(error).strip().partition("\n")[0]
+        password = self._pool.connection_kwargs.get("password")
+        return f"{kind}: {text}" if text and not (password and password in text) else kind
 
     async def _probe_until_back(self) -> None:
         while True:
@@ -106,7 +120,7 @@ class RedisCounters:
             try:
                 async with asyncio.timeout(TIMEOUT):
                     await self._pool.disconnect(inuse_connections=False)  # earlier connections are broken
-                    await self._storage.get("")
+                    await self._ping()
             except (RedisError, OSError, TimeoutError):
                 continue
             self._probe = None
