@@ -11,12 +11,12 @@ it, an overloaded service answered half as many.
 
 
 def postpone() -> None:
-    """Stop collections: nothing that is imported is ever garbage, and looking for it is a fifth of the start."""
+    """Stop collections while modules are imported: they would take a fifth of a start."""
     gc.disable()
 
 
 def resume() -> None:
-    """Start collections, which from now on exempt existing objects, and so copy no memory that workers share."""
+    """Start collections, and exempt existing objects, whose memory the workers share."""
     gc.freeze()
     gc.enable()
     gc.set_threshold(GC_THRESHOLD)

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
-from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, parse_dsn
 from sqlalchemy import exc
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
@@ -25,6 +25,7 @@ from todo_api.database.connection import (
     EACH_TIME,
     IN_USE,
     POOL_TIMEOUT,
+    STRINGS_ADVICE,
     TAKE_SETTINGS,
     TYPES,
     ConnectBackoff,
@@ -311,7 +312,7 @@ class Pool:
             try:
                 await connection.open(partial(psycopg2.connect, host, async_=True, **self._options), self._seconds)
             except (psycopg2.Error, TimeoutError) as error:
-                refused = error
+                refused = _with_address(error, host)
             else:
                 self._hosts = [host, *(other for other in self._hosts if other is not host)]
                 return
@@ -331,6 +332,18 @@ class Pool:
         for connection in self._connections:
             connection.sweep()
         self._sweeping = self.loop.call_later(SWEEP, self._sweep)
+
+
+def _with_address(error: Exception, host: str) -> Exception:
+    """Return the error with the address, which libpq leaves out in asynchronous mode."""
+    text = str(error).strip()
+    if text.startswith(("connection to server", STRINGS_ADVICE)):
+        return error
+    given = parse_dsn(host)
+    name, port = given.get("host") or given.get("hostaddr") or "localhost", given.get("port") or 5432
+    return psycopg2.OperationalError(
+        f'connection to server at "{name}", port {port} failed: {text or type(error).__name__}'
+    )
 
 
 def _settle(future: "asyncio.Future[None]") -> None:
