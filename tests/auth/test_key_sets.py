@@ -16,7 +16,9 @@ from todo_api.auth.public_keys import parse_jwks
 from todo_api.config.config import DEFAULT_PUBLIC_ALGORITHMS
 from todo_api.errors import Unauthorized, Unavailable
 
-DEADLINE = 0.4
+DEADLINE = 60
+"""Seconds that no machine takes for a fetch. One that hangs ends when its server is told to end it."""
+
 PACE = RefreshPolicy(ttl=60, max_stale=3600, cooldown=0.3, retry=60)
 OLD, NEW = Signer(key_id="old"), Signer(key_id="new")
 
@@ -121,10 +123,10 @@ def test_find_of_many_unknown_keys_at_once_fetches_once_each_cooldown(server: Ke
 def test_find_of_unknown_keys_one_after_another_fetches_once_each_cooldown(server: KeyServer) -> None:
     async def test() -> None:
         async with jwks_cache(server) as keys:
-            await keys.fetch_for("old", "EdDSA")
             began = time.monotonic()
+            await keys.fetch_for("old", "EdDSA")
             assert [await outcome(keys, f"unknown-{number}") for number in range(3)] == ["Unauthorized"] * 3
-            assert time.monotonic() - began > 2.5 * PACE.cooldown
+            assert time.monotonic() - began >= 3 * PACE.cooldown
 
     run(test)
     assert len(server.paths) == 4
@@ -133,7 +135,7 @@ def test_find_of_unknown_keys_one_after_another_fetches_once_each_cooldown(serve
 def test_find_of_unknown_key_with_server_out_of_reach_is_unavailable(server: KeyServer) -> None:
     async def test() -> None:
         async with jwks_cache(server) as keys:
-            server.behaviour = issuers.hang
+            server.behaviour = issuers.reset
             assert await outcome(keys, "new") == "Unavailable"
 
     run(test)
@@ -142,14 +144,12 @@ def test_find_of_unknown_key_with_server_out_of_reach_is_unavailable(server: Key
 def test_find_after_failed_fetch_is_unavailable_at_once_until_the_cooldown_is_over(server: KeyServer) -> None:
     async def test() -> None:
         server.behaviour = answer(b"", "500 Internal Server Error")
-        async with jwks_cache(server, PACE._replace(cooldown=3)) as keys:
+        async with jwks_cache(server, PACE._replace(cooldown=3600)) as keys:
             assert await outcome(keys, "old") == "Unavailable"
             server.behaviour = publish(OLD)
-            began = time.monotonic()
             with pytest.raises(Unavailable) as raised:
-                await keys.fetch_for("old", "EdDSA")
-            assert time.monotonic() - began < 0.1
-            assert raised.value.retry_after == 3
+                await asyncio.wait_for(keys.fetch_for("old", "EdDSA"), issuers.SLACK)
+            assert 3600 - issuers.SLACK < raised.value.retry_after <= 3600
 
     run(test)
     assert len(server.paths) == 1
@@ -173,9 +173,9 @@ def test_find_by_more_than_may_wait_is_unavailable_at_once(server: KeyServer) ->
         async with jwks_cache(server) as keys:
             waiting = [asyncio.create_task(outcome(keys, "new")) for _ in range(MAX_WAITING)]
             await until(lambda: bool(server.paths))
-            began = time.monotonic()
             assert await outcome(keys, "new") == "Unavailable"
-            assert time.monotonic() - began < 0.1
+            assert not any(task.done() for task in waiting)
+            server.close_hanging()
             assert set(await asyncio.gather(*waiting)) == {"Unavailable"}
 
     run(test)
@@ -258,7 +258,7 @@ def test_renew_fetches_once_each_cooldown_and_does_not_wait_for_the_next(server:
         async with jwks_cache(server, policy) as keys:
             assert await outcome(keys, "old") == "found"
             for _ in range(20):
-                await asyncio.wait_for(keys.refresh(), 1)
+                await asyncio.wait_for(keys.refresh(), issuers.SLACK)
 
     run(test)
     assert len(server.paths) == 1
@@ -289,16 +289,15 @@ def test_renew_by_many_at_once_waits_for_one_fetch(server: KeyServer) -> None:
 
 
 def test_renew_from_sick_server_keeps_the_keys_and_raises_nothing(server: KeyServer) -> None:
-    policy = PACE._replace(cooldown=2 * DEADLINE)
-
     async def test() -> None:
-        async with jwks_cache(server, policy) as keys:
+        async with jwks_cache(server) as keys:
             assert await outcome(keys, "old") == "found"
-            server.behaviour = issuers.hang
-            await asyncio.sleep(policy.cooldown)
+            server.behaviour = issuers.reset
+            await asyncio.sleep(PACE.cooldown)
             await keys.refresh()
             assert keys.get("old", "EdDSA") is not None
-            await asyncio.wait_for(keys.refresh(), DEADLINE / 2)  # it has just failed, and is not tried again
+            keys._policy = PACE._replace(cooldown=3600)  # however long this takes
+            await asyncio.wait_for(keys.refresh(), issuers.SLACK)  # it has just failed, and is not tried again
 
     run(test)
     assert len(server.paths) == 2
@@ -313,9 +312,10 @@ def test_renew_by_more_than_may_wait_returns_at_once_with_the_keys_there_are(ser
             await until(lambda: len(server.paths) == 2)
             waiting += [asyncio.create_task(keys.refresh()) for _ in range(MAX_WAITING - 1)]
             await asyncio.sleep(0)
-            await asyncio.wait_for(keys.refresh(), DEADLINE / 4)
+            await asyncio.wait_for(keys.refresh(), issuers.SLACK / 2)
             assert keys.get("old", "EdDSA") is not None
             assert not any(task.done() for task in waiting)
+            server.close_hanging()
             await asyncio.gather(*waiting)
 
     run(test)
@@ -327,8 +327,8 @@ def test_close_while_a_fetch_hangs_ends_it(server: KeyServer) -> None:
         async with jwks_cache(server) as keys:
             keys.start()
             await until(lambda: bool(server.paths))
-            began = time.monotonic()
-        assert time.monotonic() - began < DEADLINE / 2
+            closing = asyncio.create_task(keys.close())
+            await asyncio.wait_for(closing, issuers.SLACK / 2)  # before the server ends the fetch
 
     run(test)
 

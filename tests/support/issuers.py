@@ -112,10 +112,11 @@ def hang(connection: socket.socket) -> None:
 
 
 def trickle(connection: socket.socket) -> None:
-    """Sends its body by the byte, and never enough of it."""
+    """Sends its body by the byte, and never enough of it, until the other side gives up."""
+    until = time.monotonic() + SLACK
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
     with suppress(OSError):
-        while True:
+        while time.monotonic() < until:
             connection.sendall(b" ")
             time.sleep(0.05)
 
