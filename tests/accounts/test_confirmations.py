@@ -1,17 +1,17 @@
 """The password that confirms a change of the account, guessed by who has a token of it: held off as at the sign-in."""
 
 import itertools
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.support.client import Client, Reply
+from tests.support.clock import ManualClock, clock_of_attempts
 from tests.support.credentials import PASSWORD, SECRET, token
-from tests.support.logins import HOME, WRONG, anywhere, most_hashed, register, sign_in
+from tests.support.logins import HOME, WRONG, anywhere, register, sign_in
 from todo_api import contract
 from todo_api.config import Config
 from todo_api.contract import resolve
@@ -54,6 +54,13 @@ class Owner(NamedTuple):
 
     def account(self) -> Any:
         return self.service.signed_in(self.token).get(ACCOUNT).json()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clock() -> Iterator[ManualClock]:
+    """The clock by which this process counts attempts: no wait is over before a test says so."""
+    with clock_of_attempts() as clock:
+        yield clock
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +112,15 @@ def test_confirmation_with_wrong_passwords_is_held_off_and_the_right_one_is_not_
 
 
 @each_operation
-def test_confirmation_held_off_waits_longer_each_time_and_then_lets_the_owner_through(owner: Owner, name: str) -> None:
+def test_confirmation_held_off_waits_longer_each_time_and_then_lets_the_owner_through(
+    owner: Owner, clock: ManualClock, name: str
+) -> None:
     for _ in range(ACCOUNT_BACKOFF.free):
         owner.confirm(name, anywhere())
     waits = []
     for password in (WRONG, PASSWORD):
         waits.append(assert_held_off(owner.confirm(name, anywhere(), PASSWORD)))
-        time.sleep(waits[-1])
+        clock.move_on(waits[-1])
         status = owner.confirm(name, anywhere(), password).status
         assert status == (403 if password == WRONG else DONE[name])
     assert waits == [1, 2]
@@ -134,10 +143,8 @@ def test_confirmation_attacked_from_everywhere_is_held_off_and_the_owner_gets_th
 ) -> None:
     assert owner.confirm(name, HOME, PASSWORD).status == DONE[name]
     password = NEW if name == "changePassword" else PASSWORD
-    began = time.monotonic()
-    statuses = Counter(owner.confirm(name, anywhere()).status for _ in range(300))
-    assert statuses.keys() == {403, 429}
-    assert ACCOUNT_BACKOFF.free <= statuses[403] <= most_hashed(ACCOUNT_BACKOFF.free, time.monotonic() - began)
+    statuses = Counter(owner.confirm(name, anywhere()).status for _ in range(50))
+    assert statuses == {403: ACCOUNT_BACKOFF.free, 429: 50 - ACCOUNT_BACKOFF.free}
     assert_held_off(owner.confirm(name, anywhere(), password))
     assert owner.confirm(name, HOME, password).status == DONE[name]
 
