@@ -74,7 +74,8 @@ def server() -> Iterator[EmbeddedServer]:
     with tempfile.TemporaryDirectory(prefix="task-api-", ignore_cleanup_errors=True) as folder:
         embedded = EmbeddedServer.start(Path(folder) / "postgresql")
         try:
-            for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # the data need not outlive the run
+            # The data need not outlive the run, and nothing but the tests is to change what plans are made of.
+            for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
                 rows(embedded.url, f"ALTER SYSTEM SET {setting} = off")
             rows(embedded.url, "SELECT pg_reload_conf()")
             make_template(embedded.url)

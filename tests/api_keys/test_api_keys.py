@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +20,8 @@ from sqlalchemy.engine import make_url
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live
+from tests.support.locks import somebody_waits
+from tests.support.processes import soon
 from tests.support.rows import rows
 from todo_api.api_keys.secret import make
 from todo_api.config import Config
@@ -306,25 +307,21 @@ def test_key_whose_row_somebody_holds_is_taken_without_waiting(ada: Client, url:
 def test_get_task_while_look_ups_of_keys_hang_is_answered(ada: Client, url: str) -> None:
     """Of more made-up keys than there are threads for requests, none keeps a request with a token waiting."""
     task = ada.post(TASKS, {"title": "Not to wait"}).headers["location"]
-    replies: list[int] = []
 
-    def ask() -> None:
-        replies.append(ada.signed_in(make()).get(TASKS).status)
+    def ask() -> int:
+        return ada.signed_in(make()).get(TASKS).status
 
-    waiting = [threading.Thread(target=ask) for _ in range(20)]
-    with transaction(url, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE"):
-        for thread in waiting:
-            thread.start()
-        deadline = time.monotonic() + SLACK
-        while not rows(url, "SELECT 1 FROM pg_locks WHERE relation = 'api_keys'::regclass AND NOT granted"):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        assert [ada.get(task).status for _ in range(10)] == [200] * 10
-        assert ada.get("/health/ready").status == 200
-        assert replies == []
-    for thread in waiting:
-        thread.join()
-    assert Counter(replies) == {401: 20}
+    def answered_meanwhile() -> bool:
+        """Whether no look-up had ended before the others were answered: each gives the lock up after seconds."""
+        with ThreadPoolExecutor(20) as pool:
+            with transaction(url, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE"):
+                looking_up = [pool.submit(ask) for _ in range(20)]
+                assert somebody_waits(url)
+                assert [ada.get(path).status for path in (task, "/health/ready", task)] == [200] * 3
+                all_wait = not any(one.done() for one in looking_up)
+            return all_wait and {one.result() for one in looking_up} == {401}
+
+    assert soon(answered_meanwhile)
 
 
 def test_list_tasks_with_a_key_while_the_database_is_away_is_503(new_client: Callable[[Config], Client]) -> None:

