@@ -145,7 +145,7 @@ def test_migrate_twice_at_once_through_the_pooler_makes_the_schema_once(
     execute(server.url, f"CREATE DATABASE {name}")
     url = pooler.url(database_url(server.url, name))
     options = "sslmode=prefer&channel_binding=prefer&connect_timeout=10&keepalives_idle=20&application_name=tasks"
-    settings = {"DATABASE_URL": f"{url}?{options}", "JWT_SECRET": SECRET}
+    settings = {"DATABASE_URL": f"{url.partition('?')[0]}?{options}", "JWT_SECRET": SECRET}
     with ThreadPoolExecutor(2) as threads:
         done = [*threads.map(lambda folder: run("migrate", cwd=folder, **settings), [tmp_path] * 2)]
     assert [each.returncode for each in done] == [0, 0], done
@@ -164,7 +164,9 @@ def test_any_operation_pooler_killed_is_503_and_serves_again_after_its_return(
     server: EmbeddedServer, url: str, new_client: Callable[[Config], Client]
 ) -> None:
     with Pooler(server.url) as own:
-        service = new_client(Config(database_url=own.url(url), jwt_secret=SECRET, threads=4, rate_limit="off"))
+        service = new_client(
+            Config(database_url=own.url(url), jwt_secret=SECRET, threads=4, rate_limit="off", queue_limit=60_000)
+        )
         ada = service.signed_in(token("ada-of-the-restart"))
         with ThreadPoolExecutor(8) as threads:
             post = lambda title: ada.post(TASKS, {"title": title})  # noqa: E731  # of a line

@@ -1,7 +1,6 @@
 """The embedded server is private, durable and quiet, and keeps its data. `tests/system/test_embedded.py` kills it and shares it."""
 
 import stat
-import time
 from pathlib import Path
 
 import psutil
@@ -26,9 +25,7 @@ def test_start_first_and_again_keeps_the_data_and_tells_what_takes_time(folder: 
     assert "secret" not in (data / "server.log").read_text()
 
     told.clear()
-    began = time.monotonic()
     server = EmbeddedServer.start(data, told.append)
-    assert time.monotonic() - began < 2
     assert kept(server.url)
     server.stop()
     assert told == ["starting the embedded database"]

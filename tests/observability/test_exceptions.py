@@ -1,12 +1,12 @@
 """What a log line says of an exception: enough to act upon, and nothing that a user has sent."""
 
-import socket
 from collections.abc import Callable
 
 import psycopg2
 import pytest
 
 from tests.support.databases import execute
+from tests.support.live import free_port
 from todo_api import etags
 from todo_api.observability.exceptions import chain, describe
 
@@ -19,12 +19,6 @@ def raised(call: Callable[[], object]) -> BaseException:
     except Exception as error:
         return error
     raise AssertionError("nothing was raised")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_describe_a_database_that_refuses_names_host_port_and_reason_and_no_password() -> None:

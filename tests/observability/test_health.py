@@ -19,7 +19,7 @@ from todo_api.errors import Unavailable
 from todo_api.operations.readiness import DEADLINE, Readiness
 
 READY = "/health/ready"
-SLACK = 1.0
+SLACK = 15.0
 """Seconds that a busy machine may add."""
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.client import Client
 from tests.support.credentials import SECRET, token
 from tests.support.live import Live
-from tests.support.metrics import rise, samples, scrape_at_rest
+from tests.support.metrics import in_flight, rise, samples, scrape_at_rest
+from tests.support.processes import soon
 from tests.support.rows import rows
 from todo_api import contract
 from todo_api.api_keys.secret import make
@@ -71,8 +71,7 @@ def test_get_metrics_of_two_workers_adds_up_to_what_was_sent(live: Live) -> None
 
 def test_get_metrics_at_rest_has_only_itself_in_flight(live: Live) -> None:
     found = scrape_at_rest(live)
-    in_flight = {labels: value for (name, labels), value in found.items() if name == "todo_api_requests_in_flight"}
-    assert {labels: value for labels, value in in_flight.items() if value} == {("getMetrics",): 1}
+    assert in_flight(found) == {("getMetrics",): 1}
     assert found["todo_api_database_connections_in_use", ()] == 0
     assert found["todo_api_database_connections", ()] == 2 * (8 + 1)
 
@@ -149,9 +148,7 @@ def test_get_metrics_after_a_request_that_is_no_http_counts_it(live: Live) -> No
 def test_get_metrics_after_a_worker_was_killed_has_lost_nothing(live: Live) -> None:
     before = scrape_at_rest(live)
     os.kill(live.workers()[0], signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while len(live.workers()) < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    assert soon(lambda: len(live.workers()) == 3)
     after = scrape_at_rest(live.ready())
     assert after["todo_api_worker_starts_total", ()] == before["todo_api_worker_starts_total", ()] + 1
     counts = [each for each in before if each[0].endswith(("_count", "_total")) and not each[0].startswith("process_")]

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,15 +22,6 @@ def test_serve_interrupted_exits_quietly_and_stops_the_database(folder: Path) ->
         assert service.end(signal.SIGINT) == 0
         assert "Traceback" not in service.output()
     assert postmasters(folder) == []
-
-
-def test_serve_terminated_does_not_wait_for_idle_connections(folder: Path, url: str) -> None:
-    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET) as service, service.ready().wire() as wire:
-        wire.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert wire.reply().status == 200
-        began = time.monotonic()
-        assert service.end() == 0
-        assert time.monotonic() - began < 5
 
 
 def test_serve_before_its_readiness_was_asked_for_gives_the_second_page(folder: Path, url: str) -> None:
@@ -85,7 +75,7 @@ def test_serve_reads_the_env_file_of_its_folder(served: Live) -> None:
 
 def test_serve_says_where_it_serves(served: Live) -> None:
     at = f"http://localhost:{served.port}/api/v1"
-    assert f"Serving {at} - documentation at {at}/ui/\n" in served.output()
+    assert soon(lambda: f"Serving {at} - documentation at {at}/ui/\n" in served.output())
 
 
 def test_serve_worker_killed_is_replaced(folder: Path, url: str) -> None:

@@ -1,5 +1,6 @@
 """The real server for tests: `todo-api` in processes of its own, and a wire to it that sends exactly the bytes it is told to."""
 
+import itertools
 import os
 import random
 import re
@@ -67,11 +68,18 @@ def interruptible() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+FIRST_PORT, PORTS = 15_000, 1_000
+"""Each process of a run has so many ports of its own, below those that the kernel gives to whoever connects."""
+
+_offsets = itertools.cycle(random.sample(range(PORTS), PORTS))
+
+
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on, below those that the kernel gives to whoever connects."""
+    """Return a port of the loopback that nobody listens on, nor is about to: no other test of the run is given it."""
+    own = FIRST_PORT + PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16)
     while True:
         with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", random.randrange(15_000, 32_000)))  # noqa: S311  # a port, no secret
+            probe.bind(("127.0.0.1", own + next(_offsets)))
             return int(probe.getsockname()[1])
 
 

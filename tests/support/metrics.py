@@ -28,11 +28,15 @@ def scrape_at_rest(service: Live) -> Samples:
 
     def rests() -> bool:
         found.update(scrape(service))
-        labels = {each: count for (name, each), count in found.items() if name == "todo_api_requests_in_flight"}
-        return {each: count for each, count in labels.items() if count} == {("getMetrics",): 1}
+        return in_flight(found) == {("getMetrics",): 1}
 
-    assert soon(rests), "A request is still in flight."
+    assert soon(rests), (in_flight(found), service.output()[-2000:])
     return found
+
+
+def in_flight(found: Samples) -> dict[tuple[str, ...], float]:
+    """How many requests of each operation are being answered, of those that are."""
+    return {each: count for (name, each), count in found.items() if name == "todo_api_requests_in_flight" and count}
 
 
 def rise(before: Samples, after: Samples, name: str) -> dict[tuple[str, ...], float]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.engine import make_url
 
+from tests.support.databases import patient
 from tests.support.live import SLACK, free_port
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.defpath}:/usr/sbin:/usr/local/sbin")
@@ -54,7 +55,7 @@ class Pooler:
     def url(self, url: str) -> str:
         """The way to the same database through the pooler."""
         given = {"username": "todo", "password": "of the tests", "host": "127.0.0.1", "port": self.port, "query": {}}
-        return make_url(url).set(**given).render_as_string(hide_password=False)
+        return patient(make_url(url).set(**given).render_as_string(hide_password=False))
 
     def start(self) -> "Pooler":
         """Itself, once it takes connections."""
