@@ -192,6 +192,13 @@ def test_replies_of_a_user_above_the_most_are_trimmed_to_the_newest(
     assert ask(replies, "ada", "first")
 
 
+def test_reply_before_a_user_is_known_is_kept_where_those_of_a_user_would_be_trimmed(
+    replies: IdempotencyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "TRIMMED_BY", 1)  # by chance, each
+    assert [ask(replies, None, "k") for _ in range(2)] == [False, True]
+
+
 def test_key_of_another_user_is_another_key(url: str, replies: IdempotencyStore) -> None:
     assert [ask(replies, user_id, "k") for user_id in ("ada", "bob", None, "ada")] == [False, False, False, True]
     assert rows(url, "SELECT count(DISTINCT key)::int FROM idempotent_replies") == [(2,)]
