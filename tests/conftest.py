@@ -18,10 +18,10 @@ from tests.support.client import Client, event_loop
 from tests.support.contract_check import ContractCheck
 from tests.support.credentials import PASSWORD, SECRET, own_issuer
 from tests.support.databases import SERVER_URL, database_url, make_template, new_databases
-from tests.support.kinds import new_token
 from tests.support.pooler import Pooler
 from tests.support.processes import postmasters
 from tests.support.rows import rows
+from tests.support.token_kinds import new_token
 from tests.support.users import User
 from todo_api.accounts import passwords
 from todo_api.accounts.passwords import Passwords

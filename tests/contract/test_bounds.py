@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, own_issuer
-from tests.support.kinds import new_token
+from tests.support.token_kinds import new_token
 from todo_api import contract
 from todo_api.config import Config
 from todo_api.contract import resolve

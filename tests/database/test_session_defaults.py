@@ -12,9 +12,9 @@ from sqlalchemy.engine import make_url
 from tests.support.client import Client
 from tests.support.credentials import SECRET, own_issuer, token
 from tests.support.databases import database_url
-from tests.support.kinds import PROBLEM_TYPES, new_token
 from tests.support.pooler import Pooler
 from tests.support.rows import rows
+from tests.support.token_kinds import TOKEN_KINDS, new_token
 from todo_api.config import Config
 from todo_api.database.connection import connect
 from todo_api.embedded import EmbeddedServer
@@ -104,7 +104,7 @@ def test_service_with_a_harmful_default_migrates_and_works(
     lives(new_client(Config(database_url=empty, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000)))
 
 
-@pytest.mark.parametrize("kind", PROBLEM_TYPES)
+@pytest.mark.parametrize("kind", TOKEN_KINDS)
 @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/Los_Angeles"])
 def test_core_operations_in_a_database_not_in_utc_give_times_in_utc(
     empty: str, new_client: Callable[[Config], Client], password_hash: str, zone: str, kind: str

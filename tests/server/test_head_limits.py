@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.credentials import SECRET, own_issuer
 from tests.support.issuers import AUDIENCE, ISSUER, Signer
-from tests.support.kinds import PROBLEM_TYPES, new_token
 from tests.support.live import Live
+from tests.support.token_kinds import TOKEN_KINDS, new_token
 
 TARGET = "/api/v1/me/tasks?limit=1"
 LINE, FIELD, FIELDS, HEAD = 8192, 17_408, 64, 65_536
@@ -32,7 +32,7 @@ def external(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
         yield service.ready(), signer.token()
 
 
-@pytest.fixture(scope="module", params=[*PROBLEM_TYPES, "external"])
+@pytest.fixture(scope="module", params=[*TOKEN_KINDS, "external"])
 def caller(request: pytest.FixtureRequest, url: str, password_hash: str) -> tuple[Live, str]:
     """A service, and a token of a user of that kind."""
     if request.param == "external":

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support import pooler
-from tests.support.kinds import PROBLEM_TYPES
+from tests.support.token_kinds import TOKEN_KINDS
 
 TASKS = (
     "tests.tasks.test_conditions",
@@ -16,7 +16,7 @@ BOTH = (
     "tests.idempotency.test_retries",
     "tests.api_keys.test_api_keys",
 )
-EACH_KIND = dict.fromkeys(TASKS, PROBLEM_TYPES) | dict.fromkeys(BOTH, PROBLEM_TYPES[:2])
+EACH_KIND = dict.fromkeys(TASKS, TOKEN_KINDS) | dict.fromkeys(BOTH, TOKEN_KINDS[:2])
 """The modules whose users are of several kinds: one after another in each test. What is about keys and accounts takes no API key."""
 
 POOLED = (
@@ -32,10 +32,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of the modules above once for each variant."""
     module = metafunc.module.__name__
     names = [name for name in ("kind", "route") if name in metafunc.fixturenames]
-    kinds = EACH_KIND.get(module, PROBLEM_TYPES[:1]) if "kind" in names else PROBLEM_TYPES[:1]
+    kinds = EACH_KIND.get(module, TOKEN_KINDS[:1]) if "kind" in names else TOKEN_KINDS[:1]
     variants = {kind: {"kind": kind, "route": "direct"} for kind in kinds}
     if "route" in names and module in POOLED and pooler.PROGRAM is not None:
-        variants["pooled"] = {"kind": PROBLEM_TYPES[0], "route": "pooled"}
+        variants["pooled"] = {"kind": TOKEN_KINDS[0], "route": "pooled"}
     if len(variants) > 1:
         values = [[variant[name] for name in names] for variant in variants.values()]
         metafunc.parametrize(names, values, indirect=True, scope="module", ids=list(variants))
@@ -44,7 +44,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="module")
 def kind(request: pytest.FixtureRequest) -> str:
     """Return the kind of the test's users: whom the service has not met yet, unless the module has several."""
-    return str(getattr(request, "param", PROBLEM_TYPES[0]))
+    return str(getattr(request, "param", TOKEN_KINDS[0]))
 
 
 @pytest.fixture(scope="module")

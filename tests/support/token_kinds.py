@@ -9,7 +9,7 @@ from todo_api.api_keys import secret as api_keys
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.models import KEY_SCOPES
 
-PROBLEM_TYPES = ("operator", "account", "key")
+TOKEN_KINDS = ("operator", "account", "key")
 """Whose token it is: made by an operator for whom the service has not met, of a session of an account, or an API key."""
 
 
