@@ -45,7 +45,7 @@ from todo_api.site import PageFactories, Pages, discovery, published, reading
 from todo_api.tasks import CursorSigner, Task, dump_task
 from todo_api.throttling import KnownLogins, Throttling
 
-if TYPE_CHECKING:  # an extra, which need not be there
+if TYPE_CHECKING:  # an optional extra
     from todo_api.observability import Traces
 
 _CORS_EXPOSED = [

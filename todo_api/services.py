@@ -13,7 +13,7 @@ from todo_api.database import Scopes
 from todo_api.errors import AccountsDisabled, Forbidden
 from todo_api.guards import Caller
 
-if TYPE_CHECKING:  # the product stands on this module, which names its types alone
+if TYPE_CHECKING:  # the product imports this module, which needs only its types
     from todo_api.accounts import Passwords
     from todo_api.idempotency import IdempotencyStore
     from todo_api.operations import Readiness

@@ -49,7 +49,7 @@ def serve(options: argparse.Namespace) -> None:
     """Migrate the database, then serve until stopped."""
     config = load(host=options.host, port=options.port, web_concurrency=options.workers)
     if options.reload:
-        with _database(config):  # an embedded database runs on while the service starts anew
+        with _database(config):  # an embedded database runs on during restarts
             serve_and_reload(options)
         return
     if not has_inherited_socket():
@@ -59,11 +59,11 @@ def serve(options: argparse.Namespace) -> None:
     log = logs.configure(config.log_level, config.log_format)
     warn_of_unknown_settings()
     if not config.builtin_issuer:
-        external_token_verifier(config)  # for what it refuses: here it is told in one line
+        external_token_verifier(config)  # checks the settings: a mistake is one line here
         say(describe_issuer(config))
     garbage.postpone()  # until there is an application
     server = import_server()
-    from todo_api.http import check_contract  # noqa: PLC0415  # it takes what the server imports
+    from todo_api.http import check_contract  # noqa: PLC0415  # it imports what the server does
 
     for root in (contract.TASK_API, contract.OPS_API):
         check_contract(root)  # before a database is started

@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address to listen on (HOST, default 127.0.0.1)")
     serve.add_argument("--port", help="port to listen on (PORT, default 8000)")
     serve.add_argument("--workers", help="worker processes (WEB_CONCURRENCY, default one a core)")
-    serve.add_argument("--reload", action="store_true", help="start anew when the code or the contract changes")
+    serve.add_argument("--reload", action="store_true", help="restart when the code or the contract changes")
     serve.set_defaults(run=_on_database("serve"))
 
     migrate = subparsers.add_parser("migrate", help="bring the database to this release's schema", epilog=SETTINGS)
@@ -84,7 +84,7 @@ def _on_database(command: str) -> Callable[[argparse.Namespace], None]:
 
     def run(options: argparse.Namespace) -> None:
         garbage.postpone()
-        from todo_api.cli import database_commands  # noqa: PLC0415  # as said above
+        from todo_api.cli import database_commands  # noqa: PLC0415  # see above
 
         garbage.resume()
         getattr(database_commands, command)(options)

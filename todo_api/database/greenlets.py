@@ -45,7 +45,7 @@ class Call(greenlet):
         del self.task
         try:
             self._result = function(*arguments, **more)
-        except GreenletExit:  # nobody waits for it any more
+        except GreenletExit:  # its caller was cancelled
             raise
         except BaseException as error:
             self._error = error
@@ -59,7 +59,7 @@ class Call(greenlet):
         try:
             raise error
         finally:
-            del error  # which refers to this frame
+            del error  # it refers to this frame
 
 
 class _Resting(threading.local):

@@ -168,8 +168,8 @@ class Connection:
             rows = self.run(prefix + prepare + statement.execute, values)
         except psycopg2.errors.FeatureNotSupported:
             # A concurrent migration changed a column's type: prepared statements are invalid.
-            anew = f"DEALLOCATE {statement.name};\n{statement.prepare}"
-            return self.run(prefix + anew + statement.execute, values)
+            prepare_again = f"DEALLOCATE {statement.name};\n{statement.prepare}"
+            return self.run(prefix + prepare_again + statement.execute, values)
         except SHARED_SESSION:
             raise
         except (psycopg2.IntegrityError, psycopg2.DataError):

@@ -31,7 +31,7 @@ def delete_expired(table: Table, expired: ColumnElement[bool]) -> Statement:
     turn = select(func.pg_try_advisory_xact_lock(literal_column(str(LOCK))).label("mine")).cte("turn")
     names = [column.name for column in table.primary_key]
     found = select(*(table.c[name] for name in names)).where(turn.c.mine, expired).limit(AT_ONCE)
-    # PostgreSQL, which expects few, would else look for them anew for each that it deletes.
+    # Otherwise PostgreSQL, which expects few rows, would search again for each that it deletes.
     old = found.cte("old").prefix_with("MATERIALIZED")
     these = (table.c[name] == old.c[name] for name in names)
     gone = delete(table).where(*these).returning(literal_column("1").label("one")).cte("gone")

@@ -195,4 +195,4 @@ class Transaction:
         try:
             self._connection.run("ROLLBACK")
         except psycopg2.Error:
-            self._connection.invalidate()  # whose loss undoes it as well
+            self._connection.invalidate()  # its loss rolls back too

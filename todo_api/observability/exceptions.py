@@ -56,10 +56,10 @@ def _places(trace: TracebackType | None) -> str:
     frames = traceback.extract_tb(trace)[::-1]
     ours = [frame for frame in frames if frame.filename.startswith(_OURS)][:FRAMES]
     others = [frame for frame in frames if not frame.filename.startswith(_OURS)][:FRAMES]
-    told = [
+    shown = [
         " < ".join(f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in part) for part in (ours, others)
     ]
-    return " through ".join(part for part in told if part) or "no place"
+    return " through ".join(part for part in shown if part) or "no place"
 
 
 def _short(filename: str) -> str:

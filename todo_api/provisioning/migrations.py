@@ -17,7 +17,7 @@ from todo_api.database import connect, driver_error, reason
 from todo_api.errors import Unavailable
 from todo_api.provisioning.checks import OURS, DatabaseUnfitError, current_revision
 
-if TYPE_CHECKING:  # half a second to import, and needed only where there is something to migrate
+if TYPE_CHECKING:  # imports take half a second, and are needed only to migrate
     from alembic.config import Config as AlembicConfig
 
 ONE_AT_A_TIME = 7_305_118_446
@@ -89,7 +89,7 @@ def refuse_unknown(revision: str, what: str) -> None:
 
 
 def _alembic() -> "AlembicConfig":
-    from alembic.config import Config as AlembicConfig  # noqa: PLC0415  # only where there is something to migrate
+    from alembic.config import Config as AlembicConfig  # noqa: PLC0415  # needed only to migrate
 
     config = AlembicConfig()
     config.set_main_option("script_location", str(shipped("migrations")).replace("%", "%%"))
@@ -113,7 +113,7 @@ def _upgrade(url: str, revision: str, roles: Roles) -> None:
     steps = _steps(current, head() if revision == "head" else revision)
     if not steps:
         return
-    from alembic import command  # noqa: PLC0415  # only where there is something to migrate
+    from alembic import command  # noqa: PLC0415  # needed only to migrate
 
     config = _alembic()
     config.attributes["roles"] = roles

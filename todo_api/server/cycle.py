@@ -100,7 +100,7 @@ class Cycle(RequestResponseCycle):
     def reply(self, status: int, head: bytes, body: bytes) -> None:
         """Send a reply in place of the application, which was not started."""
         self.response_started = self.response_complete = True
-        self.queued = None  # which refers to this cycle: no work for the garbage collector
+        self.queued = None  # it refers to this cycle: leave no work for the garbage collector
         if self.transport.is_closing():
             return
         self.closes = self.connection.is_last or not self.keep_alive

@@ -122,7 +122,7 @@ class AdmissionGate:
         """Reply 503 `overloaded`."""
         request, headers = queued.request, queued.request.scope["headers"]
         if self._has_cors and any(name == b"origin" for name, _ in headers):
-            request.start()  # it is refused inside, where the headers of CORS are
+            request.start()  # the pipeline refuses it, and adds the headers of CORS
             return
         record, has_token = queued.new_record(self._observers)
         record.status, record.code = self._status, self._code

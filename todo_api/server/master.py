@@ -28,7 +28,7 @@ from todo_api.throttling import ClientAddresses, KnownLogins
 RESERVED_FILES = 128 + RESERVE
 """Files that a worker needs besides client connections: database, logs, key servers, refusals."""
 
-if TYPE_CHECKING:  # an extra, which need not be there
+if TYPE_CHECKING:  # an optional extra
     from todo_api.observability import Traces
 
 _log = logging.getLogger(__name__)

@@ -113,6 +113,6 @@ class Pages:
         ):
             status, body = 304, b""
             headers = [(name, value) for name, value in headers if name not in (b"content-length", b"content-type")]
-        # The list is the page's own, and who sends it on may add to it.
+        # Copy the list: middlewares may add to it.
         await send({"type": "http.response.start", "status": status, "headers": [*headers]})
         await send({"type": "http.response.body", "body": body})

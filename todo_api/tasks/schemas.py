@@ -63,7 +63,7 @@ def load_task_replacement(body: dict[str, Any]) -> dict[str, Any]:
     """
     values: dict[str, Any] = _REPLACEMENT.load(_with_status(body))
     if "completed" in values:
-        del values["status"]  # which is the default: `completed` alone was sent
+        del values["status"]  # it is the default, since only `completed` was sent
     return values
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from todo_api.throttling.counters import MAX_KEYS
 
-if TYPE_CHECKING:  # needed only where there is a Redis
+if TYPE_CHECKING:  # needed only with Redis
     from todo_api.throttling.redis import RedisCounters
 
 ATTEMPT_TTL = 86400

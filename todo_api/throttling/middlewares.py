@@ -13,7 +13,7 @@ from todo_api.throttling.client_address import ClientAddresses
 from todo_api.throttling.login_throttle import LoginThrottle
 from todo_api.throttling.rate_limit import PAGES, Rate, RateLimiter, RateLimitMiddleware, UnauthenticatedRateLimit
 
-if TYPE_CHECKING:  # needed only where there is a Redis
+if TYPE_CHECKING:  # needed only with Redis
     from todo_api.throttling.redis import RedisCounters
 
 
@@ -49,6 +49,6 @@ def _shared(config: Config) -> "RedisCounters | None":
     """Return the counters that all workers share, None if each counts for itself."""
     if not config.rate_limit_storage_url or config.rate is None:
         return None
-    from todo_api.throttling.redis import RedisCounters  # noqa: PLC0415  # needed only where there is a Redis
+    from todo_api.throttling.redis import RedisCounters  # noqa: PLC0415  # needed only with Redis
 
     return RedisCounters(config.rate_limit_storage_url, cursor_secret(config))

@@ -14,7 +14,7 @@ from todo_api.observability import RequestRecord
 from todo_api.throttling.client_address import ClientAddresses
 from todo_api.throttling.counters import MAX_KEYS, LocalCounters
 
-if TYPE_CHECKING:  # needed only where there is a Redis
+if TYPE_CHECKING:  # needed only with Redis
     from todo_api.throttling.redis import RedisCounters
 
 
