@@ -22,6 +22,7 @@ from todo_api.database.database import Database
 from todo_api.database.purging import Purging
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import Scopes
+from todo_api.errors import IdempotencyInProgress
 from todo_api.idempotency import statements as kept
 from todo_api.idempotency.store import IdempotencyStore, Outcome, Request
 from todo_api.observability.exceptions import describe
@@ -202,6 +203,20 @@ def test_reply_before_a_user_is_known_is_kept_where_those_of_a_user_would_be_tri
 def test_key_of_another_user_is_another_key(url: str, replies: IdempotencyStore) -> None:
     assert [ask(replies, user_id, "k") for user_id in ("ada", "bob", None, "ada")] == [False, False, False, True]
     assert rows(url, "SELECT count(DISTINCT key)::int FROM idempotent_replies") == [(2,)]
+
+
+@on_loop
+def test_key_that_another_user_is_using_at_this_moment_is_in_nobodys_way(replies: IdempotencyStore) -> None:
+    others = []
+
+    def act(database: Scopes) -> Outcome:
+        others.extend(ask(replies, user_id, "k") for user_id in ("bob", None))
+        with pytest.raises(IdempotencyInProgress):
+            ask(replies, "ada", "k")
+        return acting("ada")(database)
+
+    assert replies.run(Request("ada", "k", b"create"), act)[1] is False
+    assert others == [False, False]
 
 
 @on_loop
