@@ -1,5 +1,6 @@
 """Composition root: builds everything, decides nothing."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
@@ -9,11 +10,11 @@ from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
 from todo_api import api_keys, contract, services
-from todo_api.accounts import Account, Passwords, dump_account, sessions
+from todo_api.accounts import Account, Administration, Passwords, dump_account, one_time_tokens, sessions
 from todo_api.admission import AdmissionControl
 from todo_api.auth import ExternalTokenVerifier, TokenIssuer, TokenVerifier, VerifiedTokenCache, external_token_verifier
 from todo_api.config import Config, ConfigurationError, cursor_secret
-from todo_api.database import Database, Purging
+from todo_api.database import Database, Purging, spawn
 from todo_api.http import (
     INTERNAL_ERROR,
     PROBLEM_TYPES,
@@ -147,6 +148,19 @@ def create_app(
     return app
 
 
+def administer(config: Config, act: Callable[[Administration], None]) -> None:
+    """Run an operator's act on the users of the configured database."""
+    database = Database(config.database_url or "", pool_size=1, role_prefix=config.database_role_prefix)
+
+    def run() -> None:
+        try:
+            act(Administration(database))
+        finally:
+            database.close()
+
+    asyncio.run(spawn(run))
+
+
 def _database_url(config: Config) -> str:
     if not config.database_url or (config.builtin_issuer and not config.jwt_secret):
         raise ConfigurationError("create_app needs DATABASE_URL and JWT_SECRET.")
@@ -170,7 +184,7 @@ def _key_lookups(database: Database, admission: AdmissionControl) -> TokenLookup
 
 def _purge(replies: IdempotencyStore, database: Database) -> int:
     """Delete some expired rows, and return their number."""
-    return replies.purge() + sessions.purge(database)
+    return replies.purge() + sessions.purge(database) + one_time_tokens.purge(database)
 
 
 def _pages(config: Config) -> PageFactories:

@@ -81,6 +81,12 @@ class InvalidRefreshToken(TaskApiError):
     changes_hold = True
 
 
+class InvalidOneTimeToken(TaskApiError):
+    """The one-time token is unknown, used, expired, or older than the address or password."""
+
+    detail = "The token is invalid: it was used, or has expired. Ask for another."
+
+
 class WrongPassword(TaskApiError):
     """The token is valid, but the password that confirms the request is wrong."""
 

@@ -159,6 +159,27 @@ sessions = Table(
     Index("sessions_by_expires_at", "expires_at"),
 )
 
+one_time_tokens = Table(
+    "one_time_tokens",
+    metadata,
+    Column("user_id", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("digest", Text(collation="C"), nullable=False, comment="SHA-256 of the token, in hexadecimal"),
+    Column("email", Text, nullable=False, comment="the address of the account when the token was made"),
+    Column("passwords", BigInteger, nullable=False, comment="how many passwords the account had had by then"),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("user_id", "id"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+    CheckConstraint("digest ~ '^[0-9a-f]{64}$'", "digest_form"),
+    CheckConstraint("purpose IN ('reset', 'verify')", "purpose_known"),
+    CheckConstraint("expires_at > created_at", "expiry_later"),
+    # Neither begins with the user: a look-up does not know them, and the purge asks for no user's.
+    Index("one_time_tokens_by_digest", "digest"),
+    Index("one_time_tokens_by_expires_at", "expires_at"),
+)
+
 tasks = Table(
     "tasks",
     metadata,

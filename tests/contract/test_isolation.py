@@ -21,7 +21,11 @@ from tests.support.secured_operations import (
 )
 from todo_api import contract
 
-PUBLIC = {"registerAccount", "issueToken", "refreshToken", "signOut", "checkLiveness", "checkReadiness", "getMetrics"}
+PUBLIC = {"registerAccount", "issueToken", "refreshToken", "signOut", "resetPassword"} | {
+    "checkLiveness",
+    "checkReadiness",
+    "getMetrics",
+}
 """Operations without a token. Add to it only what must work before a user is known."""
 
 SAME_ID = {"X-Request-ID": "the-same"}

@@ -18,9 +18,16 @@ from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
 from tests.support.look_alikes import FURTHER, LATER, NOBODYS, THEIR_TASK, TWIN, Outcome, Sent, World
 from tests.support.on_loop import on_loop
-from tests.support.wall_cases import CASES, FIELDS, PREPARED, SORTS, Mine, powerset, seed
+from tests.support.wall_cases import CASES, EMAIL, FIELDS, PREPARED, SORTS, Mine, powerset, seed
 from todo_api import contract
-from todo_api.accounts import session_statements, sessions
+from todo_api.accounts import (
+    administration,
+    administration_statements,
+    one_time_tokens,
+    recovery_statements,
+    session_statements,
+    sessions,
+)
 from todo_api.config import Config
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
@@ -52,6 +59,9 @@ def age(world: World) -> None:
         f"UPDATE anonymous_replies {older} WHERE created_at ="
         f" (SELECT max(created_at) FROM anonymous_replies WHERE {nobodys}) AND {nobodys}"
     )
+    mine_first = "(SELECT min(id::text)::uuid FROM one_time_tokens)"
+    past = {name: PAST[name] for name in ("id", "created_at", "expires_at")} | {"digest": "repeat('a', 64)"}
+    world.copy("one_time_tokens", f"{mine} AND id = {mine_first}", past)
     world.copy("sessions", f"{mine} AND id = (SELECT min(id::text)::uuid FROM sessions WHERE {mine})", PAST)
 
 
@@ -193,12 +203,39 @@ def test_purges_among_look_alikes_delete_what_has_expired_alone(worlds: Worlds) 
         def purge(
             replies: IdempotencyStore = replies, database: Database = database, counts: list[int] = counts
         ) -> list[Reply]:
-            counts += [replies.purge(), sessions.purge(database)]
+            counts += [replies.purge(), sessions.purge(database), one_time_tokens.purge(database)]
             return []
 
         found.append(worlds.within(world, purge))
         assert all(counts)
     assert_the_same(found)
+
+
+def administer(worlds: Worlds) -> list[tuple[Outcome, list[Any], list[Any]]]:
+    """What an operator does with a user, in each of the two."""
+    found = []
+    for world, database in databases(worlds):
+
+        @on_loop
+        def act(database: Database = database) -> list[Reply]:
+            users = administration.Administration(database)
+            for name in (EMAIL.upper(), "operator", "nobody"):
+                user = users.show(name)
+                if user is not None:
+                    users.issue_reset_token(user)
+                    users.sign_out(user, revoke_keys=False)
+                    users.sign_out(user, revoke_keys=True)
+                    users.delete(user)
+            return []
+
+        found.append(worlds.within(world, act))
+    return found
+
+
+def test_administration_among_look_alikes_touches_and_shows_the_one_user_alone(worlds: Worlds) -> None:
+    found = administer(worlds)
+    assert_the_same(found)
+    assert len(found[0][0].answers) > 10
 
 
 def test_every_statement_on_a_password_that_was_changed_does_not_take_that_of_others_for_it(worlds: Worlds) -> None:
@@ -256,6 +293,7 @@ VALUES: dict[str, list[Any]] = {
 
 def test_every_statement_of_the_service_was_sent_by_a_case(worlds: Worlds) -> None:
     """Add a case for the one that is missing, whose filter nobody has seen to work."""
+    administer(worlds)
     for name in CASES:
         worlds.run(name)
     modules = [module for name, module in sys.modules.items() if name.startswith("todo_api.")]
@@ -271,9 +309,9 @@ def test_every_statement_of_the_service_was_sent_by_a_case(worlds: Worlds) -> No
     there |= dict(chain.from_iterable(map(shapes, made)))
     assert len(there) > 100
     sent = {one.statement.name for one in worlds.sent}
-    sent |= {
-        statement.name for statement in statements_of([session_statements.PURGE, kept.PURGES])
-    }  # by a test of their own
+    purges = [session_statements.PURGE, recovery_statements.PURGE, kept.PURGES]
+    of_all = [*purges, administration_statements.LIST]  # by tests of their own
+    sent |= {statement.name for statement in statements_of(of_all)}
     assert sorted(name for name, statement in there.items() if statement.name not in sent) == []
     assert sent <= {statement.name for statement in there.values()}  # none is made where nobody finds it
 

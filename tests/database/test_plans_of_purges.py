@@ -11,7 +11,7 @@ from tests.support.databases import database_url, patient
 from tests.support.on_loop import on_loop
 from tests.support.plans import plan_of
 from tests.support.rows import rows
-from todo_api.accounts import session_statements, sessions
+from todo_api.accounts import recovery_statements, session_statements, sessions
 from todo_api.database import purging
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
@@ -33,6 +33,10 @@ FILL = f"""
         SELECT 'user ' || i, sha256(j::text::bytea), sha256(j::text::bytea), 'x',
         now() - CASE WHEN i <= {EXPIRED} AND j = 1 THEN interval '25 hours' ELSE j * interval '1 hour' END
         FROM generate_series(1, {USERS}) i, generate_series(1, {EACH}) j;
+    INSERT INTO one_time_tokens
+        SELECT 'user ' || i, gen_random_uuid(), 'reset', encode(sha256((i || ' ' || j)::bytea), 'hex'), 'x', 1, made,
+        made + interval '1 hour' FROM generate_series(1, {USERS}) i, generate_series(1, {EACH}) j,
+        LATERAL (SELECT now() - CASE WHEN i <= {EXPIRED} AND j = 1 THEN interval '2 hours' ELSE j * interval '1 minute' END) _(made);
     INSERT INTO anonymous_replies
         SELECT encode(sha256(i::text::bytea), 'hex'), 'x',
         now() - CASE WHEN i <= {EXPIRED} THEN interval '25 hours' ELSE interval '1 hour' END
@@ -41,6 +45,7 @@ FILL = f"""
 
 PURGES = {
     "sessions": (session_statements.PURGE, "sessions_by_expires_at"),
+    "one_time_tokens": (recovery_statements.PURGE, "one_time_tokens_by_expires_at"),
     "idempotent_replies": (replies.PURGES[0], "idempotent_replies_by_created_at"),
     "anonymous_replies": (replies.PURGES[1], "anonymous_replies_by_created_at"),
 }

@@ -43,10 +43,11 @@ class Scope(NamedTuple):
 def login(**more: str) -> dict[str, str]:
     """What is open before a user is known. A command without a name reaches no row. What has expired may always be deleted."""
     return {
-        "users": "INSERT ada bob old",
+        "users": "SELECT, INSERT ada bob old",
         "accounts": "SELECT, INSERT",
         "api_keys": "SELECT, UPDATE",
         "sessions": "SELECT, UPDATE, DELETE old",
+        "one_time_tokens": "SELECT, DELETE old",
         "idempotent_replies": "SELECT, DELETE",
         "anonymous_replies": "SELECT, INSERT, DELETE",
     } | more
@@ -63,6 +64,7 @@ def user(name: str) -> dict[str, str]:
         "tasks": every,
         "api_keys": locked,
         "sessions": locked,
+        "one_time_tokens": some,
         "idempotent_replies": some,
     }
 
@@ -72,6 +74,7 @@ OF_ADA = {
     "app.email": ("accounts", "email"),
     "app.key_digest": ("api_keys", "digest"),
     "app.session": ("sessions", "family"),
+    "app.one_time_token": ("one_time_tokens", "digest"),
     "app.request": ("anonymous_replies", "request"),
 }
 """Where the value of a setting stands that opens what is Ada's."""
@@ -85,6 +88,15 @@ SCOPES = {
     "email": Scope(LOGIN_ROLE, "app.email", "ada", login(accounts="SELECT ada, INSERT ada")),
     "key": Scope(LOGIN_ROLE, "app.key_digest", "ada", login(api_keys="SELECT ada, UPDATE ada")),
     "session": Scope(LOGIN_ROLE, "app.session", "ada", login(sessions="SELECT ada, UPDATE ada, DELETE ada old")),
+    "one-time token": Scope(LOGIN_ROLE, "app.one_time_token", "ada", login(one_time_tokens="SELECT ada, DELETE old")),
+    "list": Scope(
+        LOGIN_ROLE,
+        "app.operator",
+        "list",
+        login(users="SELECT ada bob old, INSERT ada bob old", accounts="SELECT ada bob old, INSERT"),
+    ),
+    "list of a user": Scope(LOGIN_ROLE, "app.operator", "ada", login()),
+    "user who lists": Scope(USER_ROLE, "app.operator", "list", user("")),
     "request": Scope(LOGIN_ROLE, "app.request", "ada", login(anonymous_replies="SELECT ada, INSERT ada, DELETE ada")),
     "purge": Scope(
         LOGIN_ROLE,
@@ -92,6 +104,7 @@ SCOPES = {
         "expired",
         login(
             sessions="SELECT old, UPDATE, DELETE old",
+            one_time_tokens="SELECT old, DELETE old",
             idempotent_replies="SELECT old, DELETE old",
             anonymous_replies="SELECT old, INSERT, DELETE old",
         ),
@@ -99,11 +112,20 @@ SCOPES = {
     "purge of all": Scope(LOGIN_ROLE, "app.purge", "all", login()),
     "login by the user": Scope(LOGIN_ROLE, "app.user_id", "ada", login()),
     "login not set": Scope(LOGIN_ROLE, "app.other", "ada", login()),
-} | {f"{name} empty": Scope(LOGIN_ROLE, name, "", login()) for name in ("app.purge", *OF_ADA)}
+} | {f"{name} empty": Scope(LOGIN_ROLE, name, "", login()) for name in ("app.purge", "app.operator", *OF_ADA)}
 
 MUST_NOT_READ = {
-    USER_ROLE: {"accounts": "password_hash", "api_keys": "digest", "sessions": "digest family"},
-    LOGIN_ROLE: {"api_keys": "hint name", "idempotent_replies": "reply request"},
+    USER_ROLE: {
+        "accounts": "password_hash",
+        "api_keys": "digest",
+        "sessions": "digest family",
+        "one_time_tokens": "digest",
+    },
+    LOGIN_ROLE: {
+        "users": "api_keys cancelled completed epoch in_progress pending seq updated_at version",
+        "api_keys": "hint name",
+        "idempotent_replies": "reply request",
+    },
 }
 """Columns of tables of which a role may read the others."""
 
@@ -217,10 +239,14 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
     ada.post("/api/v1/me/tasks", {"title": "Buy milk"}, headers={"Idempotency-Key": "kept"})
     ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["account"]})
     database = Database(url)
+    database.rows(
+        "INSERT INTO one_time_tokens SELECT user_id, gen_random_uuid(), 'reset', repeat('a', 64), email, 1, now(),"
+        " now() + interval '1 hour' FROM accounts"
+    )
     for prefix, digit in (("bob-", "0"), ("old-", "1")):
         for table in sorted(database.tables, key="users".__ne__):
             database.copy(table, f"{database.owner_name(table)} = 'ada'", database.changes(table, prefix, digit * 60))
-    for table, days in (("idempotent_replies", 2), ("anonymous_replies", 2), ("sessions", 60)):
+    for table, days in (("idempotent_replies", 2), ("anonymous_replies", 2), ("sessions", 60), ("one_time_tokens", 2)):
         times = [name for name in database.tables[table] if name.endswith("_at")]
         older = ", ".join(f"{name} = {name} - interval '{days} days'" for name in times)
         database.rows(f"UPDATE {table} SET {older} WHERE {database.owner_name(table)} = 'old'")
@@ -229,7 +255,7 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
 
 
 def test_every_table_has_a_row_of_each_owner_to_reach(database: Database) -> None:
-    assert len(database.tables) >= 7
+    assert len(database.tables) >= 8
     for table in database.tables:
         found = database.rows(f"SELECT {database.owner_name(table)} FROM {table} ORDER BY 1")
         assert [name for (name,) in found] == [*OWNERS], table

@@ -18,7 +18,7 @@ from todo_api.database.transaction import Scope
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 
 OWNER_COLUMN = {"users": "id"} | dict.fromkeys(
-    ("accounts", "api_keys", "idempotent_replies", "sessions", "tasks"), "user_id"
+    ("accounts", "api_keys", "idempotent_replies", "one_time_tokens", "sessions", "tasks"), "user_id"
 )
 """The column that says whose a row is."""
 
@@ -27,7 +27,12 @@ TABLES = sorted(OWNER_COLUMN)
 OF_NOBODY = {"anonymous_replies"}
 """Tables of what comes before a user is known: no user may do anything with them."""
 
-KEPT_FROM_USERS = {"accounts": {"password_hash"}, "api_keys": {"digest"}, "sessions": {"family", "digest"}}
+KEPT_FROM_USERS = {
+    "accounts": {"password_hash"},
+    "api_keys": {"digest"},
+    "sessions": {"family", "digest"},
+    "one_time_tokens": {"digest"},
+}
 """Columns that the user's role cannot read."""
 
 every_table = pytest.mark.parametrize("table", TABLES)
@@ -65,6 +70,12 @@ def world(url: str, anonymous: Client) -> Iterator[World]:
         client.post("/api/v1/me/keys", {"name": f"The key of {name}", "scopes": ["tasks:read"]})
         assert anonymous.post("/api/v1/auth/token", registration).status == 200
     database = Database(url, pool_size=2)
+    for user_id in ids:
+        rows(
+            url,
+            f"INSERT INTO one_time_tokens SELECT '{user_id}', gen_random_uuid(), 'reset', repeat('a', 64),"
+            f" email, 1, now(), now() + interval '1 hour' FROM accounts WHERE user_id = '{user_id}'",
+        )
     database._pool.prepares = False  # each statement here runs once
     yield World(url, database, *ids)
     database.close()
@@ -210,6 +221,11 @@ POLICY, GRANT = "row-level security policy", "permission denied"
             "INSERT INTO sessions (user_id, id, family, digest, created_at, refreshed_at, expires_at)"
             " VALUES ('{bob}', gen_random_uuid(), repeat('0', 64), repeat('0', 64), now(), now(), 'infinity')",
         ),
+        (
+            POLICY,
+            "INSERT INTO one_time_tokens (user_id, id, purpose, digest, email, passwords, created_at, expires_at)"
+            " VALUES ('{bob}', gen_random_uuid(), 'reset', repeat('0', 64), 'bob@example.com', 1, now(), 'infinity')",
+        ),
         (POLICY, "UPDATE tasks SET user_id = '{bob}'"),
         (POLICY, "UPDATE users SET id = 'mallory'"),
         (POLICY, "INSERT INTO idempotent_replies VALUES ('{bob}', sha256(''), sha256(''), '')"),
@@ -221,6 +237,7 @@ POLICY, GRANT = "row-level security policy", "permission denied"
         "insert-account",
         "insert-key",
         "insert-session",
+        "insert-one-time-token",
         "give-task-away",
         "become-another",
         "insert-reply",
@@ -274,6 +291,8 @@ def test_login_scope_of_tasks_and_users_is_refused(world: World, table: str) -> 
         world.database.as_login("ada@example.com"),
         world.database.as_key("0" * 64),
         world.database.as_session("0" * 64),
+        world.database.as_one_time_token("0" * 64),
+        world.database.as_operator(),
     ):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             run(scope, f"SELECT * FROM {table}")

@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 from todo_api.observability import logs
 
 _MEMBERS = re.compile(
-    rb'"(password|current_password|new_password|email|refresh_token)"\s*:\s*("(?:[^"\\\x00-\x1f]|\\.)*")'
+    rb'"(password|current_password|new_password|email|refresh_token|token)"\s*:\s*("(?:[^"\\\x00-\x1f]|\\.)*")'
 )
 _ISSUED = re.compile(rb'"(access_token|refresh_token|key)"\s*:\s*"([^"\\]*)"')
 _FIELDS = re.compile(rb"^(authorization|idempotency-key|x-request-id):[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
@@ -30,7 +30,7 @@ _OWN_IDS = re.compile(r'("?(?:request_id|user)"?[=:]"?)(?:[0-9a-f]{32}|[0-9a-f]{
 _WORD = re.compile(r"[\w@.+-]{6,}")
 _SHAPES = {
     "something like a JWT": re.compile(r"\beyj[\w-]{8,}\.[\w-]{8,}"),
-    "something like a key or a refresh token": re.compile(r"\btd[kr]_[\w-]{20,}"),
+    "something like a key or a refresh token": re.compile(r"\btd[kor]_[\w-]{20,}"),
     "something like an e-mail address": re.compile(r"[\w.+-]+@[\w-]+\.[a-z]+"),
 }
 _SHORTEST = {"email": 6, "authorization": 16}

@@ -37,6 +37,7 @@ class Mine:
         self.refresh: list[str] = []
         self.tasks: dict[str, list[str]] = {}
         self.key = ""
+        self.one_time = [f"tdo_{letter * 43}" for letter in "ab"]
 
     def task(self, status: str) -> str:
         """The address of a task that the account has, under an id that others have as well."""
@@ -221,6 +222,21 @@ def sign_out(ask: Ask, mine: Mine) -> None:
 
 
 @case
+def reset_password(ask: Ask, mine: Mine) -> None:
+    for number, revoke in ((0, False), (0, False), (1, True)):
+        body = {"token": mine.one_time[number], "new_password": "a ship in port is safe", "revoke_keys": revoke}
+        ask("nobody", "POST", f"{AUTH}/password-reset", body)
+    ask("account", "GET", KEYS)
+
+
+@case
+def reset_password_and_revoke_keys(ask: Ask, mine: Mine) -> None:
+    body = {"token": mine.one_time[1], "new_password": "a ship in port is safe", "revoke_keys": True}
+    ask("nobody", "POST", f"{AUTH}/password-reset", body)
+    ask("account", "GET", KEYS)
+
+
+@case
 def keys(ask: Ask, mine: Mine) -> None:
     body = {"name": "Nightly backup", "scopes": ["tasks:read"], "expires_at": "2999-01-01T00:00:00Z"}
     for who in ("account", "operator", "newcomer-keys"):
@@ -288,4 +304,9 @@ def seed(world: World, client: Client) -> Mine:
         + f"))).* FROM sessions s, generate_series(1, {session_statements.MOST - 3}) n WHERE s.id = '{session}'"
     )
     world.make_older()
+    for number, one in enumerate(mine.one_time):
+        world.rows(
+            f"INSERT INTO one_time_tokens SELECT user_id, '01932c07-9f7a-7c1d-b6a1-00000000001{number}', 'reset',"
+            f" encode(sha256('{one}'), 'hex'), email, passwords, now(), now() + interval '1 hour' FROM accounts"
+        )
     return mine

@@ -1,13 +1,15 @@
 """Accounts: registration, sign-in, sessions, e-mail address and password, export and deletion. A tag of the contract.
 
 `handlers` has one function an operation; `service` changes an account, `sessions` signs in, refreshes and signs out.
+`recovery` lets a user set a forgotten password anew, by one of the `one_time_tokens`; `administration` is for operators.
 `export` collects all that a user has, from `tasks` and `api_keys` as well: the one product package that imports others.
 `passwords` hashes and judges passwords; `statements` and `session_statements` have the SQL.
 """
 
-from todo_api.accounts import sessions
+from todo_api.accounts import one_time_tokens, sessions
+from todo_api.accounts.administration import Administration, ShownUser
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.schemas import dump_account
 from todo_api.accounts.service import Account
 
-__all__ = ["Account", "Passwords", "dump_account", "sessions"]
+__all__ = ["Account", "Administration", "Passwords", "ShownUser", "dump_account", "one_time_tokens", "sessions"]

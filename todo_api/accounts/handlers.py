@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from todo_api.accounts import sessions
+from todo_api.accounts import recovery, sessions
 from todo_api.accounts.export import Export, export
 from todo_api.accounts.schemas import dump_account, dump_session, load_registration
 from todo_api.accounts.service import Account, AccountService, holds, is_there, register, sign_in
@@ -77,6 +77,15 @@ def sign_out(body: dict[str, Any], *, database: Scopes) -> Reply:
     if not sessions.end(database, body["refresh_token"], body.get("everywhere", False)):
         return NotKept(None, 204, SECRET)
     return None, 204, SECRET
+
+
+@idempotent
+def reset_password(body: dict[str, Any], *, database: Scopes) -> Reply:
+    """200 with how many API keys there are, and how many were revoked."""
+    own_issuer()
+    revoke = body.get("revoke_keys", False)
+    left = recovery.reset_password(database, parts().passwords, body["token"], body["new_password"], revoke_keys=revoke)
+    return left._asdict(), 200, SECRET
 
 
 def get_account(user_id: str, identity: Identity, if_none_match: str | None = None) -> Reply:

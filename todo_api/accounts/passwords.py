@@ -1,5 +1,6 @@
 """Passwords: argon2id, through argon2-cffi."""
 
+import unicodedata
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ from argon2.exceptions import VerifyMismatchError
 from argon2.low_level import ARGON2_VERSION
 
 from todo_api.database import in_thread
+from todo_api.errors import ValidationFailed, Violation
 
 AT_ONCE = 1
 """How many passwords a worker hashes at once: each takes a processor for 20 ms, and the requests are to have the others."""
@@ -45,6 +47,20 @@ class Passwords:
     def is_common(password: str) -> bool:
         """Whether the password is one of the commonest of at least 12 characters, in any case."""
         return password.lower() in COMMONEST
+
+
+def normalized(password: str) -> str:
+    """Return the password in NFC, so that the same characters typed on another keyboard are the same (RFC 8265, section 4.2)."""
+    return unicodedata.normalize("NFC", password)
+
+
+def usable(passwords: Passwords, password: str, pointer: str) -> str:
+    """Return the password as it is hashed. Raise ValidationFailed for one of the commonest."""
+    password = normalized(password)
+    if passwords.is_common(password):
+        detail = "This is one of the commonest passwords. Choose another."
+        raise ValidationFailed([Violation("body", pointer, "too_common", detail)])
+    return password
 
 
 def _of_no_password(hasher: PasswordHasher) -> str:

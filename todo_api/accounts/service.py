@@ -1,6 +1,5 @@
 """Accounts: registration and sign-in, before a user is known, and what a user may see of theirs."""
 
-import unicodedata
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ from uuid_utils import uuid7
 
 from todo_api import api_keys
 from todo_api.accounts import sessions, statements
-from todo_api.accounts.passwords import Passwords
+from todo_api.accounts.passwords import Passwords, normalized, usable
 from todo_api.accounts.sessions import Session
 from todo_api.api_keys import KeysLeft
 from todo_api.database import Row, Scopes, Statement
@@ -18,8 +17,6 @@ from todo_api.errors import (
     InvalidCredentials,
     PreconditionFailed,
     Unavailable,
-    ValidationFailed,
-    Violation,
     WrongPassword,
 )
 from todo_api.etags import AccountCondition, space_tag
@@ -47,7 +44,7 @@ class Account(NamedTuple):
 
 def register(database: Scopes, passwords: Passwords, email: str, password: str, name: str | None) -> Account:
     """The new account. Raises EmailTaken, and ValidationFailed for one of the commonest passwords."""
-    password = _usable(passwords, password, "/password")
+    password = usable(passwords, password, "/password")
     email = email.lower()
     try:
         row = database.as_login(email).first(
@@ -69,7 +66,7 @@ def sign_in(database: Scopes, passwords: Passwords, email: str, password: str, l
     email = email.lower()
     row = database.as_login(email).first(statements.FIND, {"email": email})
     user_id, password_hash, count = row if row is not None else (None, passwords.decoy, 0)
-    if not passwords.verify(password_hash, _normalized(password)) or user_id is None:
+    if not passwords.verify(password_hash, normalized(password)) or user_id is None:
         raise InvalidCredentials
     session = sessions.begin(database, user_id, count, lifetime)
     if session is None:
@@ -83,7 +80,7 @@ def holds(database: Scopes, passwords: Passwords, email: str, password: str, ref
     if user_id is None:
         return False
     row = database.as_login(email.lower()).first(statements.FIND, {"email": email.lower()})
-    return row is not None and row[0] == user_id and passwords.verify(row[1], _normalized(password))
+    return row is not None and row[0] == user_id and passwords.verify(row[1], normalized(password))
 
 
 def is_there(database: Scopes, user_id: str) -> bool:
@@ -133,7 +130,7 @@ class AccountService:
         Raises WrongPassword, ValidationFailed, Unauthorized.
         """
         count = self._check(passwords, current)
-        new = _usable(passwords, new, "/new_password")
+        new = usable(passwords, new, "/new_password")
         parameters = {"password_hash": passwords.hash(new), "passwords": count}
         with self._database.transaction() as transaction:
             account = AccountService(transaction, self._user_id, self._caller)
@@ -186,7 +183,7 @@ class AccountService:
             row = None if email is None else self._database.as_login(email).first(statements.FIND, {"email": email})
             if email is None or (row is not None and row[0] == self._user_id):
                 break  # else the address has changed between the two
-        if row is None or row[0] != self._user_id or not passwords.verify(row[1], _normalized(password)):
+        if row is None or row[0] != self._user_id or not passwords.verify(row[1], normalized(password)):
             raise WrongPassword
         return int(row[2])
 
@@ -208,20 +205,6 @@ class AccountService:
         raise Unavailable("The account keeps changing. Try again.")
 
 
-def _usable(passwords: Passwords, password: str, pointer: str) -> str:
-    """The password as it is hashed. Raises ValidationFailed for one of the commonest."""
-    password = _normalized(password)
-    if passwords.is_common(password):
-        detail = "This is one of the commonest passwords. Choose another."
-        raise ValidationFailed([Violation("body", pointer, "too_common", detail)])
-    return password
-
-
 def _account(row: Row | None) -> Account:
     assert row is not None  # noqa: S101  # an INSERT ... RETURNING returns
     return Account._make(row)
-
-
-def _normalized(password: str) -> str:
-    """The password in NFC, so that the same characters typed on another keyboard are the same (RFC 8265, section 4.2)."""
-    return unicodedata.normalize("NFC", password)

@@ -104,9 +104,9 @@ def is_alive(database: Scopes, token: str) -> bool:
     return database.as_session(parameters["family"]).first(statements.IS_ALIVE, parameters) is not None
 
 
-def end_others(database: Scopes, user_id: str, session_id: str | None) -> None:
-    """Ends every session of the user but this one."""
-    database.as_user(user_id).all(statements.END_OTHERS, {"user_id": user_id, "session_id": session_id})
+def end_others(database: Scopes, user_id: str, session_id: str | None) -> int:
+    """End every session of the user but this one, if there is one to be kept. Return how many."""
+    return len(database.as_user(user_id).all(statements.END_OTHERS, {"user_id": user_id, "session_id": session_id}))
 
 
 def purge(database: Database) -> int:

@@ -29,7 +29,7 @@ _NAME = column_value(users.c.name)
 _PASSWORD_HASH = given("password_hash", Text)
 _CHECKED = accounts.c.passwords == given("passwords", BigInteger)
 _ROW = (users.c.name, users.c.created_at, users.c.updated_at, users.c.version, users.c.epoch)
-_STAMP: dict[str, Any] = {
+STAMP: dict[str, Any] = {
     "seq": users.c.seq + 1,
     "version": users.c.seq + 1,
     "updated_at": func.clock_timestamp(),
@@ -100,7 +100,7 @@ def rename(conditional: bool, by_key: bool) -> Statement:
     return Statement(
         update(users)
         .where(users.c.id == USER_ID, *here, *_at(conditional))
-        .values(name=_NAME, **_STAMP)
+        .values(name=_NAME, **STAMP)
         .returning(users.c.id, email, *_ROW)
     )
 
@@ -118,7 +118,7 @@ def _rewrite(conditional: bool, by_session: bool, values: dict[str, Any]) -> Sta
     return Statement(
         update(users)
         .where(users.c.id == account.c.user_id, users.c.id == USER_ID)
-        .values(**_STAMP)
+        .values(**STAMP)
         .returning(users.c.id, account.c.email, *_ROW)
     )
 

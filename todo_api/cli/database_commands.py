@@ -26,7 +26,7 @@ from todo_api.provisioning import DatabaseUnfitError, epochs, migrations
 
 
 @contextmanager
-def _command_errors() -> Iterator[None]:
+def command_errors() -> Iterator[None]:
     """Raise errors of the database as CommandError."""
     try:
         yield
@@ -44,12 +44,12 @@ def _command_errors() -> Iterator[None]:
         ) from error
 
 
-@_command_errors()
+@command_errors()
 def serve(options: argparse.Namespace) -> None:
     """Migrate the database, then serve until stopped."""
     config = load(host=options.host, port=options.port, web_concurrency=options.workers)
     if options.reload:
-        with _database(config):  # an embedded database runs on during restarts
+        with database_of(config):  # an embedded database runs on during restarts
             serve_and_reload(options)
         return
     if not has_inherited_socket():
@@ -67,7 +67,7 @@ def serve(options: argparse.Namespace) -> None:
 
     for root in (contract.TASK_API, contract.OPS_API):
         check_contract(root)  # before a database is started
-    with _database(config) as (ready, on_tick):
+    with database_of(config) as (ready, on_tick):
         migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
         address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
         serving = f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"
@@ -88,17 +88,17 @@ def _need_traces() -> None:
         ) from error
 
 
-@_command_errors()
+@command_errors()
 def migrate(_: argparse.Namespace) -> None:
     """Migrate the database to this release's schema."""
     config = load()
     warn_of_unknown_settings()
-    with _database(config) as (ready, __):
+    with database_of(config) as (ready, __):
         migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
         say(f"The database is at revision {migrations.head()}.")
 
 
-@_command_errors()
+@command_errors()
 def backup(options: argparse.Namespace) -> None:
     """Back up the embedded database to a file."""
     folder = _embedded_folder("back it up with pg_dump")
@@ -112,7 +112,7 @@ def backup(options: argparse.Namespace) -> None:
     say(f"{options.file} holds {rows} rows, {options.file.stat().st_size} bytes.")
 
 
-@_command_errors()
+@command_errors()
 def restore(options: argparse.Namespace) -> None:
     """Restore the embedded database from a file."""
     folder = _embedded_folder("restore it with pg_restore")
@@ -125,10 +125,10 @@ def restore(options: argparse.Namespace) -> None:
     say(f"{options.file} is restored into {folder}.")
 
 
-@_command_errors()
+@command_errors()
 def new_epochs(_: argparse.Namespace) -> None:
     """Invalidate what clients know of a database that was not restored by `restore`."""
-    with _database(load()) as (ready, _keep):
+    with database_of(load()) as (ready, _keep):
         epochs.renew(ready.database_url or "")
     say("Every user has a new epoch; sessions and kept replies are gone.")
 
@@ -144,7 +144,7 @@ def _embedded_folder(way: str) -> Path:
 
 
 @contextmanager
-def _database(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
+def database_of(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
     """Yield the configuration with a database and a secret, and a function that keeps it running.
 
     An embedded server stops with the block.

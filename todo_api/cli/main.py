@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -60,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     for command in (backup, restore):
         command.add_argument("file", metavar="FILE", type=Path, help="the backup")
 
+    _add_users(subparsers)
+
     token = subparsers.add_parser(
         "token", help="print a token for trying things out (own issuer only)", epilog=SETTINGS
     )
@@ -79,15 +82,40 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _on_database(command: str) -> Callable[[argparse.Namespace], None]:
+def _add_users(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    users = subparsers.add_parser("users", help="list, show, help back in, sign out and delete users", epilog=SETTINGS)
+    commands = users.add_subparsers(metavar="COMMAND", required=True)
+    for name, run, told in (
+        ("list", "list_users", "every user, one a line"),
+        ("show", "show_user", "one user, and how much is theirs"),
+        ("reset-password", "reset_password", "print a token that sets a new password, once and within an hour"),
+        ("sign-out", "sign_out", "end every session of a user"),
+        ("delete", "delete_user", "delete a user and everything that is theirs"),
+    ):
+        command = commands.add_parser(name, help=told, epilog=SETTINGS)
+        command.set_defaults(run=_on_database(run, "user_commands"))
+        command.add_argument("--json", action="store_true", help="print JSON, for programs")
+        if name != "list":
+            command.add_argument("user", metavar="USER", help="the user's e-mail address or id")
+        if name == "sign-out":
+            command.add_argument("--revoke-keys", action="store_true", help="revoke every API key of the user as well")
+        if name == "delete":
+            command.add_argument("--yes", action="store_true", help="delete, and do not only say what would be deleted")
+
+
+def _on_database(command: str, module: str = "database_commands") -> Callable[[argparse.Namespace], None]:
     """Return a database command, imported when it runs: SQLAlchemy imports slowly."""
 
     def run(options: argparse.Namespace) -> None:
         garbage.postpone()
-        from todo_api.cli import database_commands  # noqa: PLC0415  # see above
+        garbage.postpone()
+        commands = import_module(f"todo_api.cli.{module}")
 
         garbage.resume()
-        getattr(database_commands, command)(options)
+        getattr(commands, command)(options)
+
+        garbage.resume()
+        getattr(commands, command)(options)
 
     return run
 

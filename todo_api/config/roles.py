@@ -18,7 +18,8 @@ class Roles(NamedTuple):
     """Runs statements before a user is known.
 
     It sees the account of `app.email`, the API key of `app.key_digest`, the session of
-    `app.session`, the reply of `app.request`, what the purge may delete, and no task.
+    `app.session`, the one-time token of `app.one_time_token`, the reply of `app.request`, what the
+    purge may delete, the list of users if `app.operator` is `list`, and no task.
     """
 
     @classmethod

@@ -103,6 +103,14 @@ class Database:
         """Return the session of a refresh or sign-out: it sees this family of refresh tokens."""
         return Scope(self, self._prefixes.session, family)
 
+    def as_one_time_token(self, digest: str) -> Scope:
+        """Return the scope of one look-up: the one-time token with this digest, and no task."""
+        return Scope(self, self._prefixes.one_time_token, digest)
+
+    def as_operator(self) -> Scope:
+        """Return the scope of an operator's list: who the users are, and nothing that is theirs."""
+        return Scope(self, self._prefixes.operator, "list")
+
     def spent(self) -> tuple[int, float, float]:
         """Return the usage of this function or thread since the last call.
 

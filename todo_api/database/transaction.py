@@ -33,12 +33,14 @@ class Prefixes(NamedTuple):
     purge: str
     key: str
     session: str
+    one_time_token: str
+    operator: str
 
     @classmethod
     def of(cls, roles: Roles) -> "Prefixes":
         """Return the prefixes of a deployment."""
-        settings = ("app.email", "app.request", "app.purge", "app.key_digest", "app.session")
-        return cls(_prefix(roles.user, "app.user_id"), *(_prefix(roles.login, setting) for setting in settings))
+        names = ("email", "request", "purge", "key_digest", "session", "one_time_token", "operator")
+        return cls(_prefix(roles.user, "app.user_id"), *(_prefix(roles.login, f"app.{name}") for name in names))
 
 
 _BEGIN = (
@@ -103,6 +105,9 @@ class Scopes(Protocol):
     def as_session(self, family: str) -> Scope:
         """Return the session of a refresh or sign-out."""
 
+    def as_one_time_token(self, digest: str) -> Scope:
+        """Return the session of a look-up of a one-time token."""
+
     def transaction(self) -> "AbstractContextManager[Transaction]":
         """Run the statements of the block in one transaction."""
 
@@ -137,6 +142,10 @@ class Transaction:
     def as_session(self, family: str) -> Scope:
         """Return the session of a refresh or sign-out in the transaction."""
         return Scope(self, self._prefixes.session, family)
+
+    def as_one_time_token(self, digest: str) -> Scope:
+        """As `Database.as_one_time_token`, within the transaction."""
+        return Scope(self, self._prefixes.one_time_token, digest)
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:

@@ -41,6 +41,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     http_errors.MalformedJson: _problem_type("malformed_json"),
     http_errors.BadRequest: _problem_type("bad_request"),
     errors.InvalidCursor: _problem_type("invalid_cursor"),
+    errors.InvalidOneTimeToken: _problem_type("invalid_one_time_token"),
     errors.Unauthorized: _problem_type("unauthorized"),
     errors.InvalidCredentials: _problem_type("invalid_credentials"),
     errors.InvalidRefreshToken: _problem_type("invalid_refresh_token"),

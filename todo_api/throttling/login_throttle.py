@@ -1,7 +1,8 @@
 """Throttle of password guesses: per account, per address, and by processor time.
 
 It applies to operations with `x-password-attempt` in the contract: `sign-in` checks a password,
-`register` makes an account. The account is that of the token, else of the body's `email`.
+`register` makes an account, `reset` takes a one-time token. The account is that of the token, else
+of the body's `email`. A one-time token names none, so only the address counts.
 """
 
 import asyncio
@@ -14,13 +15,17 @@ from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_api.errors import EmailTaken, InvalidCredentials, Unavailable, WrongPassword
+from todo_api.errors import EmailTaken, InvalidCredentials, InvalidOneTimeToken, Unavailable, WrongPassword
 from todo_api.http import ARGUMENTS, METHODS, RateLimited
 from todo_api.throttling.attempts import AttemptCounters, Backoff, CounterKey
 from todo_api.throttling.client_address import ClientAddresses
 
 ACCOUNT_BACKOFF = Backoff(free=5, longest=300)
-ADDRESS_BACKOFF = {"sign-in": Backoff(free=20, longest=300), "register": Backoff(free=50, longest=300)}
+ADDRESS_BACKOFF = {
+    "sign-in": Backoff(free=20, longest=300),
+    "register": Backoff(free=50, longest=300),
+    "reset": Backoff(free=20, longest=300),
+}
 """Higher, since many people may share an address. Successful registrations count too."""
 
 MAX_CONCURRENT = 2
@@ -45,14 +50,15 @@ _BUSY = "Too many sign-ins at this moment. Try again later."
 class LoginAttempt(NamedTuple):
     """Counters of one attempt.
 
-    All `keys` are incremented. On success `account` is reset and `refunded_on_success` refunded.
+    All `keys` are incremented. On success `account` is reset, `refunded_on_success` refunded, and
+    `pair` becomes known.
     """
 
-    account: CounterKey
+    account: CounterKey | None
     keys: tuple[CounterKey, ...]
     refunded_on_success: tuple[CounterKey, ...]
-    pair: str
-    is_known: bool
+    pair: str | None = None
+    is_known: bool = False
 
 
 class LoginThrottle(SpecMiddleware):
@@ -94,15 +100,17 @@ class LoginThrottle(SpecMiddleware):
             await self._call_counted(self._attempts, attempt, scope, receive, send)
 
     async def _attempt(self, attempts: AttemptCounters, kind: str, scope: Scope) -> LoginAttempt:
+        address = self._addresses.client(scope)
+        of_address = CounterKey(f"{kind} from {address}", ADDRESS_BACKOFF[kind])
+        if kind == "reset":
+            return LoginAttempt(None, (of_address,), (of_address,))
         user = scope["state"]["record"].subject
         account = f"user {user}" if user else f"e-mail {scope['extensions'][ARGUMENTS]['body']['email'].lower()}"
-        address = self._addresses.client(scope)
         pair = f"{account} from {address}"
         if kind == "sign-in" and await attempts.is_known(pair):
             key = CounterKey(pair, ACCOUNT_BACKOFF)
             return LoginAttempt(key, (key,), (), pair, True)
         key = CounterKey(f"{kind} {account}", ACCOUNT_BACKOFF)
-        of_address = CounterKey(f"{kind} from {address}", ADDRESS_BACKOFF[kind])
         return LoginAttempt(key, (key, of_address), (of_address,) if kind == "sign-in" else (), pair, False)
 
     async def _call_counted(
@@ -122,7 +130,7 @@ class LoginThrottle(SpecMiddleware):
         try:
             async with self._concurrency[attempt.is_known].slot():
                 await self._call(scope, receive, send_watched)
-        except (InvalidCredentials, EmailTaken, WrongPassword):
+        except (InvalidCredentials, InvalidOneTimeToken, EmailTaken, WrongPassword):
             raise
         except Exception:  # the password was not checked, or not wrong
             await attempts.refund(attempt.keys)
@@ -130,9 +138,11 @@ class LoginThrottle(SpecMiddleware):
         if replayed:  # it proves nothing about this sender
             await attempts.refund(attempt.keys)
             return
-        await attempts.forget(attempt.account)
+        if attempt.account is not None:
+            await attempts.forget(attempt.account)
         await attempts.refund(attempt.refunded_on_success)
-        await attempts.remember(attempt.pair)
+        if attempt.pair is not None:
+            await attempts.remember(attempt.pair)
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["record"].ready_at = perf_counter()  # waiting for a password check has its own limit

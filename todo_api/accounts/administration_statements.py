@@ -1,0 +1,36 @@
+"""The statements of operators: one that lists every user, and those that find one."""
+
+from sqlalchemy import Text, func, select
+
+from todo_api.accounts.statements import EMAIL, USER_ID
+from todo_api.database import Statement, given
+from todo_api.models import STATUSES, accounts, sessions, users
+
+BATCH = 500
+"""How many users are read at a time."""
+
+LIST = Statement(
+    select(users.c.id, accounts.c.email, users.c.name, users.c.created_at)
+    .select_from(users.outerjoin(accounts, accounts.c.user_id == users.c.id))
+    .where(users.c.id > given("after", Text))
+    .order_by(users.c.id)
+    .limit(BATCH)
+)
+SHOW = Statement(
+    select(
+        users.c.id,
+        accounts.c.email,
+        users.c.name,
+        users.c.created_at,
+        users.c.updated_at,
+        sum((users.c[status] for status in STATUSES[1:]), users.c[STATUSES[0]]),
+        users.c.api_keys,
+        select(func.count())
+        .select_from(sessions)
+        .where(sessions.c.user_id == users.c.id, sessions.c.expires_at > func.now())
+        .scalar_subquery(),
+    )
+    .select_from(users.outerjoin(accounts, accounts.c.user_id == users.c.id))
+    .where(users.c.id == USER_ID)
+)
+FIND_BY_EMAIL = Statement(select(accounts.c.user_id).where(accounts.c.email == EMAIL))

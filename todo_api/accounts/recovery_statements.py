@@ -1,0 +1,80 @@
+"""The statements on one-time tokens, and the reset of a password that uses one up."""
+
+from sqlalchemy import DateTime, Text, Uuid, delete, func, literal_column, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from todo_api import guards
+from todo_api.accounts.statements import STAMP
+from todo_api.database import Statement, delete_expired, given
+from todo_api.models import accounts, one_time_tokens, users
+
+LIFETIME = 3600
+"""Seconds for which a token is good."""
+
+_USER_ID = given("user_id", Text)
+_PURPOSE = given("purpose", Text)
+_DIGEST = given("digest", Text)
+
+
+def _issue() -> Statement:
+    values = {
+        one_time_tokens.c.user_id: accounts.c.user_id,
+        one_time_tokens.c.id: given("id", Uuid),
+        one_time_tokens.c.purpose: _PURPOSE,
+        one_time_tokens.c.digest: _DIGEST,
+        one_time_tokens.c.email: accounts.c.email,
+        one_time_tokens.c.passwords: accounts.c.passwords,
+        one_time_tokens.c.created_at: func.now(),
+        one_time_tokens.c.expires_at: func.now() + literal_column(f"interval '{LIFETIME} seconds'", DateTime()),
+    }
+    account = select(*values.values()).where(accounts.c.user_id == _USER_ID, accounts.c.email == given("email", Text))
+    return Statement(insert(one_time_tokens).from_select(list(values), account).returning(one_time_tokens.c.expires_at))
+
+
+ISSUE = _issue()
+FIND = Statement(
+    select(one_time_tokens.c.user_id, one_time_tokens.c.id).where(
+        one_time_tokens.c.digest == _DIGEST,
+        one_time_tokens.c.purpose == _PURPOSE,
+        one_time_tokens.c.expires_at > func.now(),
+    )
+)
+END = Statement(delete(one_time_tokens).where(one_time_tokens.c.user_id == _USER_ID).returning(one_time_tokens.c.id))
+PURGE = delete_expired(one_time_tokens, one_time_tokens.c.expires_at < func.now())
+
+
+def _reset_password() -> Statement:
+    """Uses a one-time token up and sets the hash, if the account still has the address and the password that the token was made for.
+
+    The user's row is locked first: of two requests with one token the second finds it used.
+    """
+    me = guards.locked()
+    used = (
+        delete(one_time_tokens)
+        .where(
+            one_time_tokens.c.user_id == me.c.id,
+            one_time_tokens.c.user_id == _USER_ID,
+            one_time_tokens.c.id == given("token_id", Uuid),
+            one_time_tokens.c.purpose == literal_column("'reset'"),
+            one_time_tokens.c.expires_at > func.now(),
+        )
+        .returning(one_time_tokens.c.user_id, one_time_tokens.c.email, one_time_tokens.c.passwords)
+        .cte("used")
+    )
+    account = (
+        update(accounts)
+        .where(
+            accounts.c.user_id == used.c.user_id,
+            accounts.c.user_id == _USER_ID,
+            accounts.c.email == used.c.email,
+            accounts.c.passwords == used.c.passwords,
+        )
+        .values(password_hash=given("password_hash", Text), passwords=accounts.c.passwords + 1)
+        .returning(accounts.c.user_id)
+        .cte("account")
+    )
+    changed = update(users).where(users.c.id == account.c.user_id, users.c.id == _USER_ID).values(**STAMP)
+    return Statement(changed.returning(users.c.id))
+
+
+RESET_PASSWORD = _reset_password()

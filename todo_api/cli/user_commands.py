@@ -1,0 +1,117 @@
+"""The commands on users: `todo-api users list | show | reset-password | sign-out | delete`.
+
+Their statements run as the service's two roles, under row-level security.
+"""
+
+import argparse
+from collections.abc import Callable
+from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from todo_api.cli.commands import CommandError, load, warn_of_unknown_settings
+from todo_api.cli.database_commands import command_errors, database_of
+
+if TYPE_CHECKING:
+    from todo_api.accounts import Administration, ShownUser
+
+LIST_LINE = "{:36}  {:30}  {:20}  {}"
+
+
+def list_users(options: argparse.Namespace) -> None:
+    """Print every user, by id."""
+
+    def act(administration: "Administration") -> None:
+        for number, user in enumerate(administration.list()):
+            if options.json:
+                print(_json(user))
+            else:
+                if number == 0:
+                    print(LIST_LINE.format("ID", "E-MAIL", "CREATED", "NAME"))
+                print(LIST_LINE.format(*map(_text, (user.id, user.email, user.created_at, user.name))).rstrip())
+
+    _administer(act)
+
+
+def show_user(options: argparse.Namespace) -> None:
+    """Print what there is of a user."""
+
+    def act(administration: "Administration") -> None:
+        user = _found(administration, options.user)
+        print(_json(user) if options.json else _shown(user))
+
+    _administer(act)
+
+
+def reset_password(options: argparse.Namespace) -> None:
+    """Print a token for `resetPassword`. The password and the sessions stay until it is used."""
+
+    def act(administration: "Administration") -> None:
+        user = _found(administration, options.user)
+        if user.email is None:
+            raise CommandError(f"{_text(user.id)} has no password here: there is no account with an e-mail address.")
+        token = administration.issue_reset_token(user)
+        if token is None:
+            raise CommandError("the account has just changed. Run the command once more.")
+        print(orjson.dumps({"token": token}).decode() if options.json else token)
+
+    _administer(act)
+
+
+def sign_out(options: argparse.Namespace) -> None:
+    """End a user's sessions. Access tokens last until they expire."""
+
+    def act(administration: "Administration") -> None:
+        ended = administration.sign_out(_found(administration, options.user), revoke_keys=options.revoke_keys)
+        if options.json:
+            print(_json(ended))
+        else:
+            print(f"Ended {ended.sessions} sessions, and revoked {ended.api_keys} API keys.")
+
+    _administer(act)
+
+
+def delete_user(options: argparse.Namespace) -> None:
+    """Delete a user, if `--yes` says so."""
+
+    def act(administration: "Administration") -> None:
+        user = _found(administration, options.user)
+        who = f"{_text(user.id)}, with {user.tasks} tasks and {user.api_keys} API keys"
+        if not options.yes:
+            raise CommandError(f"this deletes {who}, for good: add --yes.")
+        administration.delete(user)
+        print(orjson.dumps({"deleted": user.id}).decode() if options.json else f"Deleted {who}.")
+
+    _administer(act)
+
+
+@command_errors()
+def _administer(act: Callable[["Administration"], None]) -> None:
+    config = load()
+    warn_of_unknown_settings()
+    with database_of(config) as (ready, _):
+        import_module("todo_api.app").administer(ready, act)
+
+
+def _found(administration: "Administration", name: str) -> "ShownUser":
+    user = administration.show(name)
+    if user is None:
+        raise CommandError("there is no such user: give an e-mail address or an id, as `todo-api users list` has them.")
+    return user
+
+
+def _shown(user: "ShownUser") -> str:
+    return "\n".join(f"{name.replace('_', ' '):10}  {_text(value)}" for name, value in user._asdict().items())
+
+
+def _json(value: NamedTuple) -> str:
+    return orjson.dumps(value._asdict(), option=orjson.OPT_UTC_Z).decode()
+
+
+def _text(value: Any) -> str:
+    """Return a value as people read it. What a terminal would act on is no part of it."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
+    return "-" if value is None else "".join(one if one.isprintable() else "?" for one in str(value))
