@@ -10,10 +10,10 @@ from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
 from todo_api import api_keys, contract, services
-from todo_api.accounts import Account, Administration, Passwords, dump_account, one_time_tokens, sessions
+from todo_api.accounts import Account, Administration, Passwords, dump_account, one_time_tokens, recovery, sessions
 from todo_api.admission import AdmissionControl
 from todo_api.auth import ExternalTokenVerifier, TokenIssuer, TokenVerifier, VerifiedTokenCache, external_token_verifier
-from todo_api.config import Config, ConfigurationError, cursor_secret
+from todo_api.config import Config, ConfigurationError, cursor_secret, smtp_url
 from todo_api.database import Database, Purging, spawn
 from todo_api.http import (
     INTERNAL_ERROR,
@@ -31,6 +31,7 @@ from todo_api.http import (
     Validation,
 )
 from todo_api.idempotency import IdempotencyStore
+from todo_api.mail import Messages, Sender, SmtpServer, TemplateError, outbox
 from todo_api.observability import (
     CounterLayout,
     Exposition,
@@ -102,15 +103,15 @@ def create_app(
 ) -> ContractApp:
     """Return the service as an ASGI application. `config` has database URL and secret."""
     observers = observers or _unshared_observers()
-    url = _database_url(config)
     connections = config.max_concurrency + 1  # readiness does not wait for requests
     used, prefix = observers.recorder.add_connections_in_use, config.database_role_prefix
-    database = Database(url, pool_size=connections, watch=used, role_prefix=prefix)
+    database = Database(_database_url(config), pool_size=connections, watch=used, role_prefix=prefix)
     observers.recorder.set_pool_size(connections)
     external = None if config.builtin_issuer else external_token_verifier(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = VerifiedTokenCache(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
     replies = IdempotencyStore(database, cursor_secret(config))
+    mailing = _sender(config, database) or nullcontext()
     throttling = Throttling(config, known_logins or KnownLogins())
     admission = AdmissionControl(config.max_concurrency, config.queue_limit / 1000)
     parts = services.Parts(
@@ -120,6 +121,7 @@ def create_app(
         replies=replies,
         issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.builtin_issuer else None,
         session_lifetime=config.session_lifetime,
+        sends_mail=config.smtp_url is not None,
         readiness=Readiness(_checks(database, external)),
         metrics=Exposition(observers.counters).text,
     )
@@ -129,7 +131,7 @@ def create_app(
         if observers.log:
             observers.log.start_redacting()
         traces, issuer = observers.traces or nullcontext(), external or nullcontext()
-        async with throttling, traces, issuer, Purging(partial(_purge, replies, database)):
+        async with throttling, traces, issuer, mailing, Purging(partial(_purge, replies, database)):
             yield
         database.close()
 
@@ -146,6 +148,20 @@ def create_app(
     app.add_contract(contract.load(contract.TASK_API))
     app.add_contract(contract.load(contract.OPS_API))
     return app
+
+
+def _sender(config: Config, database: Database) -> Sender | None:
+    """Return what sends mail, if there is a server for it. Raise ConfigurationError."""
+    if config.smtp_url is None or config.mail_from is None:
+        return None
+    url = smtp_url(config.smtp_url)
+    assert url is not None  # noqa: S101  # the configuration refuses any other
+    server = SmtpServer(*url, ca_file=None if config.smtp_ca_file is None else str(config.smtp_ca_file))
+    try:
+        messages = Messages(config.mail_from, {"reset": config.password_reset_url}, config.mail_templates)
+    except (TemplateError, ValueError) as error:
+        raise ConfigurationError(f"MAIL_TEMPLATES has a template that cannot be used: {error}") from error
+    return Sender(database, server, messages, partial(recovery.issue, database))
 
 
 def administer(config: Config, act: Callable[[Administration], None]) -> None:
@@ -184,7 +200,7 @@ def _key_lookups(database: Database, admission: AdmissionControl) -> TokenLookup
 
 def _purge(replies: IdempotencyStore, database: Database) -> int:
     """Delete some expired rows, and return their number."""
-    return replies.purge() + sessions.purge(database) + one_time_tokens.purge(database)
+    return replies.purge() + sessions.purge(database) + one_time_tokens.purge(database) + outbox.purge(database)
 
 
 def _pages(config: Config) -> PageFactories:

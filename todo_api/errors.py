@@ -125,6 +125,12 @@ class AccountsDisabled(TaskApiError):
     detail = "This service has no accounts of its own. Register and sign in with its external issuer."
 
 
+class MailDisabled(TaskApiError):
+    """The service has no mail server to send with."""
+
+    detail = "This service sends no mail. Ask its operator for a token."
+
+
 class EmailTaken(TaskApiError):
     """The e-mail address already has an account."""
 

@@ -180,6 +180,21 @@ one_time_tokens = Table(
     Index("one_time_tokens_by_expires_at", "expires_at"),
 )
 
+outbox = Table(
+    "outbox",
+    metadata,
+    # Whether an e-mail address has an account is looked up when its mail is sent.
+    Column("email", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("attempts", BigInteger, nullable=False, server_default=text("0")),
+    Column("created_at", DateTime(timezone=True), nullable=False, comment="when it was last asked for"),
+    Column("next_attempt_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("email", "purpose"),
+    CheckConstraint("email = lower(email) AND char_length(email) <= 254", "email_form"),
+    CheckConstraint("purpose IN ('reset', 'verify')", "purpose_known"),
+    Index("outbox_by_next_attempt_at", "next_attempt_at"),
+)
+
 tasks = Table(
     "tasks",
     metadata,

@@ -34,6 +34,7 @@ class Parts:
     replies: IdempotencyStore
     issuer: TokenIssuer | None
     session_lifetime: int
+    sends_mail: bool
     readiness: Readiness
     metrics: Callable[[], bytes]
 

@@ -25,6 +25,7 @@ PUBLIC = {"registerAccount", "issueToken", "refreshToken", "signOut", "resetPass
     "checkLiveness",
     "checkReadiness",
     "getMetrics",
+    "requestPasswordReset",
 }
 """Operations without a token. Add to it only what must work before a user is known."""
 

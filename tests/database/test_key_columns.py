@@ -7,11 +7,13 @@ EXCEPTIONS = {
     "accounts_email_key",
     # Before a user is known, there is none to begin with.
     "anonymous_replies_pkey",
+    "outbox_pkey",
     # What has expired is purged for all users at once. No unique key: each server of several has its own.
     "anonymous_replies_by_created_at",
     "idempotent_replies_by_created_at",
     "sessions_by_expires_at",
     "one_time_tokens_by_expires_at",
+    "outbox_by_next_attempt_at",
     # Not unique, and asked by the digest of a secret, before it is known whose.
     "api_keys_by_digest",
     "sessions_by_family",

@@ -17,6 +17,7 @@ from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.embedded import EmbeddedServer
 from todo_api.idempotency import statements as replies
+from todo_api.mail import outbox
 
 USERS = 2000
 EACH = 20
@@ -37,6 +38,9 @@ FILL = f"""
         SELECT 'user ' || i, gen_random_uuid(), 'reset', encode(sha256((i || ' ' || j)::bytea), 'hex'), 'x', 1, made,
         made + interval '1 hour' FROM generate_series(1, {USERS}) i, generate_series(1, {EACH}) j,
         LATERAL (SELECT now() - CASE WHEN i <= {EXPIRED} AND j = 1 THEN interval '2 hours' ELSE j * interval '1 minute' END) _(made);
+    INSERT INTO outbox
+        SELECT i || '@example.com', 'reset', 1, now(), now() - CASE WHEN i <= {EXPIRED} THEN interval '2 days' ELSE interval '1 minute' END
+        FROM generate_series(1, {USERS * EACH}) i;
     INSERT INTO anonymous_replies
         SELECT encode(sha256(i::text::bytea), 'hex'), 'x',
         now() - CASE WHEN i <= {EXPIRED} THEN interval '25 hours' ELSE interval '1 hour' END
@@ -46,6 +50,7 @@ FILL = f"""
 PURGES = {
     "sessions": (session_statements.PURGE, "sessions_by_expires_at"),
     "one_time_tokens": (recovery_statements.PURGE, "one_time_tokens_by_expires_at"),
+    "outbox": (outbox.PURGE, "outbox_by_next_attempt_at"),
     "idempotent_replies": (replies.PURGES[0], "idempotent_replies_by_created_at"),
     "anonymous_replies": (replies.PURGES[1], "anonymous_replies_by_created_at"),
 }

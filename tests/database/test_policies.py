@@ -27,6 +27,7 @@ CHANGES = {
     "tasks": "description = 'x'",
     "api_keys": "last_used_at = now()",
     "sessions": "refreshed_at = created_at",
+    "outbox": "attempts = 9",
 }
 """A change to every row there is, by a constant, of tables that a role may change."""
 
@@ -50,6 +51,7 @@ def login(**more: str) -> dict[str, str]:
         "one_time_tokens": "SELECT, DELETE old",
         "idempotent_replies": "SELECT, DELETE",
         "anonymous_replies": "SELECT, INSERT, DELETE",
+        "outbox": "SELECT, INSERT, UPDATE, DELETE old",
     } | more
 
 
@@ -85,7 +87,12 @@ SCOPES = {
     "user empty": Scope(USER_ROLE, "app.user_id", "", user("")),
     "user unknown": Scope(USER_ROLE, "app.user_id", "%", user("")),
     "user by the email": Scope(USER_ROLE, "app.email", "ada", user("")),
-    "email": Scope(LOGIN_ROLE, "app.email", "ada", login(accounts="SELECT ada, INSERT ada")),
+    "email": Scope(
+        LOGIN_ROLE,
+        "app.email",
+        "ada",
+        login(accounts="SELECT ada, INSERT ada", outbox="SELECT ada, INSERT ada, UPDATE ada, DELETE ada old"),
+    ),
     "key": Scope(LOGIN_ROLE, "app.key_digest", "ada", login(api_keys="SELECT ada, UPDATE ada")),
     "session": Scope(LOGIN_ROLE, "app.session", "ada", login(sessions="SELECT ada, UPDATE ada, DELETE ada old")),
     "one-time token": Scope(LOGIN_ROLE, "app.one_time_token", "ada", login(one_time_tokens="SELECT ada, DELETE old")),
@@ -95,6 +102,13 @@ SCOPES = {
         "list",
         login(users="SELECT ada bob old, INSERT ada bob old", accounts="SELECT ada bob old, INSERT"),
     ),
+    "sender": Scope(
+        LOGIN_ROLE,
+        "app.sender",
+        "outbox",
+        login(outbox="SELECT ada bob old, INSERT, UPDATE ada bob old, DELETE ada bob old"),
+    ),
+    "sender of another": Scope(LOGIN_ROLE, "app.sender", "ada", login()),
     "list of a user": Scope(LOGIN_ROLE, "app.operator", "ada", login()),
     "user who lists": Scope(USER_ROLE, "app.operator", "list", user("")),
     "request": Scope(LOGIN_ROLE, "app.request", "ada", login(anonymous_replies="SELECT ada, INSERT ada, DELETE ada")),
@@ -107,12 +121,16 @@ SCOPES = {
             one_time_tokens="SELECT old, DELETE old",
             idempotent_replies="SELECT old, DELETE old",
             anonymous_replies="SELECT old, INSERT, DELETE old",
+            outbox="SELECT old, INSERT, UPDATE, DELETE old",
         ),
     ),
     "purge of all": Scope(LOGIN_ROLE, "app.purge", "all", login()),
     "login by the user": Scope(LOGIN_ROLE, "app.user_id", "ada", login()),
     "login not set": Scope(LOGIN_ROLE, "app.other", "ada", login()),
-} | {f"{name} empty": Scope(LOGIN_ROLE, name, "", login()) for name in ("app.purge", "app.operator", *OF_ADA)}
+} | {
+    f"{name} empty": Scope(LOGIN_ROLE, name, "", login())
+    for name in ("app.purge", "app.operator", "app.sender", *OF_ADA)
+}
 
 MUST_NOT_READ = {
     USER_ROLE: {
@@ -135,7 +153,11 @@ MAY_CHANGE = {
         "api_keys": "last_used_at",
         "sessions": "refreshed_at",
     },
-    LOGIN_ROLE: {"api_keys": "last_used_at", "sessions": "digest expires_at refreshed_at"},
+    LOGIN_ROLE: {
+        "api_keys": "last_used_at",
+        "sessions": "digest expires_at refreshed_at",
+        "outbox": "attempts created_at next_attempt_at",
+    },
 }
 """Columns of tables of which a role may not change the others."""
 
@@ -243,10 +265,12 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
         "INSERT INTO one_time_tokens SELECT user_id, gen_random_uuid(), 'reset', repeat('a', 64), email, 1, now(),"
         " now() + interval '1 hour' FROM accounts"
     )
+    database.rows("INSERT INTO outbox SELECT email, 'reset', 0, now(), now() FROM accounts")
     for prefix, digit in (("bob-", "0"), ("old-", "1")):
         for table in sorted(database.tables, key="users".__ne__):
             database.copy(table, f"{database.owner_name(table)} = 'ada'", database.changes(table, prefix, digit * 60))
-    for table, days in (("idempotent_replies", 2), ("anonymous_replies", 2), ("sessions", 60), ("one_time_tokens", 2)):
+    ages = {"idempotent_replies": 2, "anonymous_replies": 2, "sessions": 60, "one_time_tokens": 2, "outbox": 2}
+    for table, days in ages.items():
         times = [name for name in database.tables[table] if name.endswith("_at")]
         older = ", ".join(f"{name} = {name} - interval '{days} days'" for name in times)
         database.rows(f"UPDATE {table} SET {older} WHERE {database.owner_name(table)} = 'old'")
@@ -255,7 +279,7 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
 
 
 def test_every_table_has_a_row_of_each_owner_to_reach(database: Database) -> None:
-    assert len(database.tables) >= 8
+    assert len(database.tables) >= 9
     for table in database.tables:
         found = database.rows(f"SELECT {database.owner_name(table)} FROM {table} ORDER BY 1")
         assert [name for (name,) in found] == [*OWNERS], table

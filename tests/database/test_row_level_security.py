@@ -24,7 +24,7 @@ OWNER_COLUMN = {"users": "id"} | dict.fromkeys(
 
 TABLES = sorted(OWNER_COLUMN)
 
-OF_NOBODY = {"anonymous_replies"}
+OF_NOBODY = {"anonymous_replies", "outbox"}
 """Tables of what comes before a user is known: no user may do anything with them."""
 
 KEPT_FROM_USERS = {

@@ -94,7 +94,11 @@ class World:
 
     def owner(self, table: str) -> str:
         """The SQL of whose a row is."""
-        return "id" if table == "users" else "user_id" if "user_id" in self.tables[table] else "request"
+        return (
+            "id"
+            if table == "users"
+            else next(name for name in ("user_id", "request", "email") if name in self.tables[table])
+        )
 
     def _of_others(self, table: str) -> str:
         begins = "|".join((TWIN, LATER, *NOBODYS.values()))

@@ -222,6 +222,12 @@ def sign_out(ask: Ask, mine: Mine) -> None:
 
 
 @case
+def request_password_reset(ask: Ask, mine: Mine) -> None:
+    for email in (EMAIL, EMAIL, "another@example.com"):
+        ask("nobody", "POST", f"{AUTH}/password-reset/request", {"email": email})
+
+
+@case
 def reset_password(ask: Ask, mine: Mine) -> None:
     for number, revoke in ((0, False), (0, False), (1, True)):
         body = {"token": mine.one_time[number], "new_password": "a ship in port is safe", "revoke_keys": revoke}
@@ -309,4 +315,5 @@ def seed(world: World, client: Client) -> Mine:
             f"INSERT INTO one_time_tokens SELECT user_id, '01932c07-9f7a-7c1d-b6a1-00000000001{number}', 'reset',"
             f" encode(sha256('{one}'), 'hex'), email, passwords, now(), now() + interval '1 hour' FROM accounts"
         )
+    world.rows("INSERT INTO outbox SELECT email, 'reset', 1, now(), now() + interval '2 days' FROM accounts")
     return mine

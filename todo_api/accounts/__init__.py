@@ -6,10 +6,19 @@
 `passwords` hashes and judges passwords; `statements` and `session_statements` have the SQL.
 """
 
-from todo_api.accounts import one_time_tokens, sessions
+from todo_api.accounts import one_time_tokens, recovery, sessions
 from todo_api.accounts.administration import Administration, ShownUser
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.schemas import dump_account
 from todo_api.accounts.service import Account
 
-__all__ = ["Account", "Administration", "Passwords", "ShownUser", "dump_account", "one_time_tokens", "sessions"]
+__all__ = [
+    "Account",
+    "Administration",
+    "Passwords",
+    "ShownUser",
+    "dump_account",
+    "one_time_tokens",
+    "recovery",
+    "sessions",
+]

@@ -12,7 +12,7 @@ from todo_api.accounts.sessions import Session
 from todo_api.api_keys import dump_api_key
 from todo_api.auth import Identity, TokenIssuer
 from todo_api.database import Scopes
-from todo_api.errors import StaleToken, ValidationFailed, Violation
+from todo_api.errors import MailDisabled, StaleToken, ValidationFailed, Violation
 from todo_api.etags import is_known, matched_account
 from todo_api.http import Reply
 from todo_api.idempotency import NotKept, idempotent, idempotent_while, session_is_there
@@ -77,6 +77,15 @@ def sign_out(body: dict[str, Any], *, database: Scopes) -> Reply:
     if not sessions.end(database, body["refresh_token"], body.get("everywhere", False)):
         return NotKept(None, 204, SECRET)
     return None, 204, SECRET
+
+
+def request_password_reset(body: dict[str, str]) -> Reply:
+    """202, whether there is an account or not."""
+    own_issuer()
+    if not parts().sends_mail:
+        raise MailDisabled
+    recovery.request_password_reset(parts().database, body["email"])
+    return None, 202, SECRET
 
 
 @idempotent

@@ -3,11 +3,24 @@
 from todo_api import api_keys
 from todo_api.accounts import one_time_tokens, sessions
 from todo_api.accounts import recovery_statements as statements
+from todo_api.accounts import statements as account_statements
 from todo_api.accounts.one_time_tokens import Purpose
 from todo_api.accounts.passwords import Passwords, usable
 from todo_api.api_keys import KeysLeft
 from todo_api.database import Scopes
 from todo_api.errors import InvalidOneTimeToken
+from todo_api.mail import outbox
+
+
+def request_password_reset(database: Scopes, email: str) -> None:
+    """Queue a mail. Whether the address has an account, nobody looks up before the mail is sent: it would show in the time."""
+    outbox.queue(database, email.lower(), Purpose.RESET)
+
+
+def issue(database: Scopes, email: str, purpose: str) -> str | None:
+    """Return a one-time token for the account with this e-mail address. None if there is none."""
+    row = database.as_login(email).first(account_statements.FIND, {"email": email})
+    return None if row is None else one_time_tokens.issue(database, row[0], email, Purpose(purpose))
 
 
 def reset_password(database: Scopes, passwords: Passwords, token: str, new: str, *, revoke_keys: bool) -> KeysLeft:

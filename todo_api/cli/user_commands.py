@@ -55,7 +55,13 @@ def reset_password(options: argparse.Namespace) -> None:
         token = administration.issue_reset_token(user)
         if token is None:
             raise CommandError("the account has just changed. Run the command once more.")
-        print(orjson.dumps({"token": token}).decode() if options.json else token)
+        link = link_of(token)
+        print(orjson.dumps({"token": token, "link": link}).decode() if options.json else link or token)
+
+    page = load().password_reset_url
+
+    def link_of(token: str) -> str | None:
+        return None if page is None else page.replace("{token}", token)
 
     _administer(act)
 

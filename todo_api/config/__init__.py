@@ -16,6 +16,7 @@ from todo_api.config.config import (
     load_config,
     unknown_settings,
 )
+from todo_api.config.mail import smtp_url
 from todo_api.config.roles import ROLE_PREFIX, Roles
 from todo_api.config.secrets import cursor_secret, load_or_create_secret
 
@@ -32,5 +33,6 @@ __all__ = [
     "has_inherited_socket",
     "load_config",
     "load_or_create_secret",
+    "smtp_url",
     "unknown_settings",
 ]

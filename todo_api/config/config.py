@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from todo_api.config import origins, settings
+from todo_api.config import mail, origins, settings
 from todo_api.config.roles import ROLE_PREFIX
 from todo_api.contract import is_date_time
 
@@ -43,7 +43,7 @@ _NUMBERS = (
 _LISTS = {"CORS_ORIGINS", "TRUSTED_PROXIES"} | {
     f"JWT_{name}" for name in ("AUDIENCE", "AUTHORIZED_PARTIES", "ALGORITHMS", "REQUIRED_CLAIMS")
 }
-_PATHS = {"DATA_DIR", "JWT_KEY_FILE", "JWT_CA_FILE"}
+_PATHS = {"DATA_DIR", "JWT_KEY_FILE", "JWT_CA_FILE", "SMTP_CA_FILE", "MAIL_TEMPLATES"}
 _OF_FETCHED_KEYS = ("jwt_keys_ttl", "jwt_keys_max_stale", "jwt_keys_cooldown", "jwt_keys_timeout")
 _SWITCHES = {"JWT_DISCOVERY"}
 
@@ -86,6 +86,11 @@ class Config:
     jwt_ca_file: Path | None = None
     jwt_lifetime: int = 900
     session_lifetime: int = 2592000
+    smtp_url: str | None = None
+    smtp_ca_file: Path | None = None
+    mail_from: str | None = None
+    mail_templates: Path | None = None
+    password_reset_url: str | None = None
     cursor_secret: str = ""
     cors_origins: tuple[str, ...] = ()
     rate_limit: str = "600/minute"
@@ -125,6 +130,7 @@ class Config:
         for origin in self.cors_origins:
             _refuse("CORS_ORIGINS", origins.flaw(origin))
         _check_limits(self)
+        _refuse(*mail.flaw(self))
         _check_servers(self)
         _check_security_txt(self.security_contact, self.security_expires)
         if self.jwt_secret:

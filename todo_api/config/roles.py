@@ -19,7 +19,8 @@ class Roles(NamedTuple):
 
     It sees the account of `app.email`, the API key of `app.key_digest`, the session of
     `app.session`, the one-time token of `app.one_time_token`, the reply of `app.request`, what the
-    purge may delete, the list of users if `app.operator` is `list`, and no task.
+    purge may delete, the list of users if `app.operator` is `list`, the mails to send
+    if `app.sender` is `outbox`, and no task.
     """
 
     @classmethod

@@ -111,6 +111,10 @@ class Database:
         """Return the scope of an operator's list: who the users are, and nothing that is theirs."""
         return Scope(self, self._prefixes.operator, "list")
 
+    def as_sender(self) -> Scope:
+        """Return the scope of whoever sends mail: the outbox of all, and nothing else."""
+        return Scope(self, self._prefixes.sender, "outbox")
+
     def spent(self) -> tuple[int, float, float]:
         """Return the usage of this function or thread since the last call.
 

@@ -35,11 +35,12 @@ class Prefixes(NamedTuple):
     session: str
     one_time_token: str
     operator: str
+    sender: str
 
     @classmethod
     def of(cls, roles: Roles) -> "Prefixes":
         """Return the prefixes of a deployment."""
-        names = ("email", "request", "purge", "key_digest", "session", "one_time_token", "operator")
+        names = ("email", "request", "purge", "key_digest", "session", "one_time_token", "operator", "sender")
         return cls(_prefix(roles.user, "app.user_id"), *(_prefix(roles.login, f"app.{name}") for name in names))
 
 

@@ -52,6 +52,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     errors.NotFound: _problem_type("not_found"),
     http_errors.RouteNotFound: _problem_type("not_found"),
     errors.AccountsDisabled: _problem_type("accounts_disabled"),
+    errors.MailDisabled: _problem_type("mail_disabled"),
     http_errors.MethodNotAllowed: _problem_type("method_not_allowed"),
     http_errors.RequestTimeout: _problem_type("request_timeout"),
     errors.InvalidTransition: _problem_type("invalid_transition"),

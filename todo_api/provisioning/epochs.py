@@ -17,7 +17,7 @@ SET LOCAL statement_timeout = 0;
 ALTER TABLE users NO FORCE ROW LEVEL SECURITY;
 UPDATE users SET seq = seq + {JUMP}, epoch = {EPOCH};
 ALTER TABLE users FORCE ROW LEVEL SECURITY;
-TRUNCATE sessions, one_time_tokens, idempotent_replies, anonymous_replies;
+TRUNCATE sessions, one_time_tokens, outbox, idempotent_replies, anonymous_replies;
 """  # noqa: S608  # of constants
 
 

@@ -1,8 +1,8 @@
 """Throttle of password guesses: per account, per address, and by processor time.
 
 It applies to operations with `x-password-attempt` in the contract: `sign-in` checks a password,
-`register` makes an account, `reset` takes a one-time token. The account is that of the token, else
-of the body's `email`. A one-time token names none, so only the address counts.
+`register` makes an account, `reset` takes a one-time token, `mail` sends one. The account is that
+of the token, else of the body's `email`. A one-time token names none, so only the address counts.
 """
 
 import asyncio
@@ -25,8 +25,12 @@ ADDRESS_BACKOFF = {
     "sign-in": Backoff(free=20, longest=300),
     "register": Backoff(free=50, longest=300),
     "reset": Backoff(free=20, longest=300),
+    "mail": Backoff(free=20, longest=300),
 }
 """Higher, since many people may share an address. Successful registrations count too."""
+
+MAIL_BACKOFF = Backoff(free=3, longest=3600)
+"""Of mails to one address: each counts, for whom there is no account as well."""
 
 MAX_CONCURRENT = 2
 """Maximum number of concurrent password checks of a worker.
@@ -44,6 +48,7 @@ REPLAYED = b"idempotency-replayed"
 """Header of a stored reply. An attempt answered with one neither succeeds nor fails."""
 
 _DETAIL = "Too many attempts with a password. Retry-After says how many seconds to wait."
+_TOO_MANY_MAILS = "Too many mails were asked for. Retry-After says how many seconds to wait."
 _BUSY = "Too many sign-ins at this moment. Try again later."
 
 
@@ -59,6 +64,7 @@ class LoginAttempt(NamedTuple):
     refunded_on_success: tuple[CounterKey, ...]
     pair: str | None = None
     is_known: bool = False
+    detail: str = _DETAIL
 
 
 class LoginThrottle(SpecMiddleware):
@@ -107,6 +113,10 @@ class LoginThrottle(SpecMiddleware):
         user = scope["state"]["record"].subject
         account = f"user {user}" if user else f"e-mail {scope['extensions'][ARGUMENTS]['body']['email'].lower()}"
         pair = f"{account} from {address}"
+        if kind == "mail":
+            known = await attempts.is_known(pair)
+            keys = (CounterKey(f"mail {pair if known else account}", MAIL_BACKOFF),)
+            return LoginAttempt(None, keys if known else (*keys, of_address), (), detail=_TOO_MANY_MAILS)
         if kind == "sign-in" and await attempts.is_known(pair):
             key = CounterKey(pair, ACCOUNT_BACKOFF)
             return LoginAttempt(key, (key,), (), pair, True)
@@ -118,7 +128,7 @@ class LoginThrottle(SpecMiddleware):
     ) -> None:
         wait = await attempts.begin(attempt.keys)
         if wait:
-            raise RateLimited(wait, _DETAIL)
+            raise RateLimited(wait, attempt.detail)
         replayed = False
 
         async def send_watched(message: Message) -> None:

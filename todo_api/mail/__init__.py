@@ -1,0 +1,13 @@
+"""Mail: requests queue it in a table, and a background task of each worker sends it.
+
+`outbox` is the table: who is to get a mail, and for what. `sender` takes one after another.
+`messages` renders the templates; `smtp` hands a message to the server of `SMTP_URL`.
+A mail is sent at least once: after a crash between sending and deleting its row, it is sent again.
+"""
+
+from todo_api.mail import outbox
+from todo_api.mail.messages import Messages, TemplateError
+from todo_api.mail.sender import Sender
+from todo_api.mail.smtp import SmtpServer
+
+__all__ = ["Messages", "Sender", "SmtpServer", "TemplateError", "outbox"]

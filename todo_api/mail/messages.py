@@ -1,0 +1,60 @@
+"""Messages: plain text and HTML, from templates that a deployment may replace.
+
+A template gets the token and the link to the page that takes it, and no word of a user's choice.
+"""
+
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, localtime, make_msgid
+from pathlib import Path
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError, select_autoescape
+
+__all__ = ["Messages", "TemplateError"]
+
+SAMPLE = "tdo_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE"
+"""A token to try the templates with."""
+
+_FOLDER = Path(__file__).with_name("templates")
+
+
+class Messages:
+    """Render the mails of a deployment."""
+
+    def __init__(self, sender: str, links: dict[str, str | None], folder: Path | None = None) -> None:
+        """Load the templates: those of `folder` replace ours. Raise TemplateError.
+
+        `links` has the URL with `{token}` of each purpose.
+        """
+        folders = [folder, _FOLDER] if folder is not None else [_FOLDER]
+        loader = ChoiceLoader([FileSystemLoader(one) for one in folders])
+        self._templates = Environment(
+            loader=loader,
+            undefined=StrictUndefined,
+            autoescape=select_autoescape(["html"]),
+        )
+        self._sender = sender
+        self._links = links
+        for purpose in links:
+            self.message("ada@example.com", purpose, SAMPLE)
+
+    def message(self, email: str, purpose: str, token: str) -> EmailMessage:
+        """Return the mail of this purpose. Raise ValueError for what is no address.
+
+        The subject is the first line of the text.
+        """
+        link = self._links[purpose]
+        values = {"token": token, "link": None if link is None else link.replace("{token}", token)}
+        subject, _, text = self._templates.get_template(f"{purpose}.txt").render(values).partition("\n")
+        message = EmailMessage(SMTP)
+        message["Subject"] = " ".join(subject.split())
+        message["From"] = self._sender
+        message["To"] = Address(addr_spec=email)
+        message["Date"] = format_datetime(localtime())
+        message["Message-ID"] = make_msgid(domain=message["From"].addresses[0].domain)
+        message["Auto-Submitted"] = "auto-generated"  # so that nobody answers that they are on holiday (RFC 3834)
+        message.set_content(text.lstrip("\n"))
+        html = self._templates.get_template(f"{purpose}.html").render(values)
+        message.add_alternative(html, subtype="html")
+        return message

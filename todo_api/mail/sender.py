@@ -1,0 +1,99 @@
+"""The sender: a task of each worker that sends the mails of the outbox, one after another."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from email.errors import MessageError
+
+from todo_api.database import Database, spawn
+from todo_api.errors import Unavailable
+from todo_api.mail import outbox
+from todo_api.mail.messages import Messages
+from todo_api.mail.outbox import QueuedMail
+from todo_api.mail.smtp import MailNotSent, MailRefused, SmtpServer, send
+
+EVERY = 5
+"""Seconds between two looks at the outbox, more or less, so that workers do not stay together."""
+
+_log = logging.getLogger(__name__)
+
+IssueToken = Callable[[str, str], str | None]
+"""Return a new token for an e-mail address, by purpose. None if it has no account."""
+
+
+class Sender:
+    """Send what the outbox has. `async with` it while the service runs.
+
+    No other worker takes a claimed mail until its next attempt is due.
+    """
+
+    def __init__(self, database: Database, server: SmtpServer, messages: Messages, issue: IssueToken) -> None:
+        self._database = database
+        self._server = server
+        self._messages = messages
+        self._issue = issue
+        self._ending = asyncio.Event()
+        self._sending: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None]
+
+    async def __aenter__(self) -> None:
+        """Start. Mails that an earlier process has left are sent at once."""
+        self._task = asyncio.create_task(self._run())
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop, in the middle of an attempt if there is one: it is made again later."""
+        self._ending.set()
+        if self._sending is not None:
+            self._sending.cancel()
+        await self._task
+
+    async def _run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                await self.send_due()
+            except Unavailable as error:
+                _log.warning("no mail was sent: %s", error.__cause__ or error)
+            except Exception:  # a fault of ours, told with its trace; the next round tries again
+                _log.exception("no mail was sent")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), EVERY * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
+
+    async def send_due(self) -> None:
+        """Send every mail that is due, until the server does not take one."""
+        while not self._ending.is_set() and (mail := await spawn(outbox.claim, self._database)) is not None:
+            if not await self._sent(mail):
+                return
+            await spawn(outbox.finish, self._database, mail)
+
+    async def _sent(self, mail: QueuedMail) -> bool:
+        """Try one mail. Return whether it is done with."""
+        if mail.is_too_old:
+            _log.error("a mail (%s) was not sent: given up after %d attempts", mail.purpose, mail.attempts - 1)
+            return True
+        token = await spawn(self._issue, mail.email, mail.purpose)
+        if token is None:
+            return True
+        try:
+            message = self._messages.message(mail.email, mail.purpose, token)
+        except (ValueError, MessageError):
+            _log.error("a mail (%s) was not sent: its address is none", mail.purpose)  # the trace has the address
+            return True
+        try:
+            self._sending = asyncio.create_task(send(self._server, message))
+            await self._sending
+        except asyncio.CancelledError:
+            if not self._ending.is_set():
+                raise
+            return False
+        except MailRefused as error:
+            _log.warning("a mail (%s) was not sent, and will not be: %s", mail.purpose, error)
+        except MailNotSent as error:
+            _log.warning("a mail (%s) was not sent, attempt %d: %s", mail.purpose, mail.attempts, error)
+            return False
+        else:
+            _log.info("a mail (%s) was sent", mail.purpose)
+        finally:
+            self._sending = None
+        return True

@@ -1,0 +1,69 @@
+"""SMTP, through aiosmtplib: one message on one connection, within one deadline."""
+
+import asyncio
+import ssl
+from email.message import EmailMessage
+from typing import NamedTuple
+
+DEADLINE = 30
+"""Seconds that an attempt may take, however slowly the server answers."""
+
+_PERMANENT = 500
+"""Codes from here on: the same message will be refused again (RFC 5321, section 4.2.1)."""
+
+
+class SmtpServer(NamedTuple):
+    """A server, and how to speak with it: `tls` is `implicit`, `starttls` or `off`."""
+
+    host: str
+    port: int
+    tls: str
+    username: str | None = None
+    password: str | None = None
+    ca_file: str | None = None
+
+
+class MailRefused(Exception):
+    """The server will never take this message for this recipient."""
+
+
+class MailNotSent(Exception):
+    """The message was not sent this time. The text, for the log, has no address and no secret."""
+
+
+async def send(server: SmtpServer, message: EmailMessage, deadline: float = DEADLINE) -> None:
+    """Send a message. Raise MailRefused or MailNotSent."""
+    import aiosmtplib  # noqa: PLC0415  # a service that sends no mail starts without it
+
+    sender, recipient = (message[name].addresses[0] for name in ("From", "To"))
+    try:
+        async with asyncio.timeout(deadline):
+            await aiosmtplib.send(
+                message,
+                sender=sender.addr_spec,
+                recipients=[recipient.addr_spec],
+                hostname=server.host,
+                port=server.port,
+                username=server.username,
+                password=server.password,
+                local_hostname=sender.domain,  # its default asks the name service, and waits for it
+                timeout=deadline,
+                use_tls=server.tls == "implicit",
+                start_tls=server.tls == "starttls",
+                tls_context=None if server.tls == "off" else ssl.create_default_context(cafile=server.ca_file),
+            )
+    except aiosmtplib.SMTPRecipientsRefused as error:
+        codes = [refused.code for refused in error.recipients]
+        if min(codes) >= _PERMANENT:
+            raise MailRefused(f"recipient refused with {codes[0]}") from error
+        raise MailNotSent(f"recipient refused with {codes[0]}") from error
+    except aiosmtplib.SMTPDataError as error:
+        if error.code >= _PERMANENT:
+            raise MailRefused(f"message refused with {error.code}") from error
+        raise MailNotSent(f"message refused with {error.code}") from error
+    except aiosmtplib.SMTPResponseException as error:  # its text is the server's, and may repeat what it was sent
+        raise MailNotSent(f"{type(error).__name__} {error.code}") from error
+    except TimeoutError as error:
+        raise MailNotSent(f"no answer within {deadline} seconds") from error
+    except (aiosmtplib.SMTPException, OSError) as error:
+        raise MailNotSent(f"{type(error).__name__}: {error}") from error
