@@ -108,11 +108,7 @@ def _on_database(command: str, module: str = "database_commands") -> Callable[[a
 
     def run(options: argparse.Namespace) -> None:
         garbage.postpone()
-        garbage.postpone()
         commands = import_module(f"todo_api.cli.{module}")
-
-        garbage.resume()
-        getattr(commands, command)(options)
 
         garbage.resume()
         getattr(commands, command)(options)
