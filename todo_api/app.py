@@ -114,7 +114,7 @@ def create_app(
     mailing = _sender(config, database) or nullcontext()
     throttling = Throttling(config, known_logins or KnownLogins())
     admission = AdmissionControl(config.max_concurrency, config.queue_limit / 1000)
-    parts = services.Parts(
+    dependencies = services.Services(
         database=database,
         signer=CursorSigner(cursor_secret(config)),
         passwords=Passwords(),
@@ -143,7 +143,7 @@ def create_app(
         resolver=TagResolver(),
         security_map={"bearer": lambda: bearer},
     )
-    services.install(app.app, parts)
+    services.install_services(app.app, dependencies)
     app.admission, app.known_subject = admission, (external or own).known_subject
     app.add_contract(contract.load(contract.TASK_API))
     app.add_contract(contract.load(contract.OPS_API))

@@ -22,7 +22,7 @@ class TaskApiError(Exception):
     """
 
     detail = "The request failed."
-    changes_hold = False
+    commit_on_error = False
     """Whether what the request changed before it failed is to hold all the same."""
 
     def __init__(self, detail: str | None = None) -> None:
@@ -78,7 +78,7 @@ class InvalidRefreshToken(TaskApiError):
     """The refresh token's session has ended, perhaps by this request, or never existed."""
 
     detail = "The session has ended. Sign in again."
-    changes_hold = True
+    commit_on_error = True
 
 
 class InvalidOneTimeToken(TaskApiError):

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from sqlalchemy import CTE, ColumnElement, Table, Text, Uuid, and_, func, select
 
-from todo_api.database import Scope, Statement, given
+from todo_api.database import RoleSession, Statement, param
 from todo_api.errors import Unauthorized
 from todo_api.models import api_keys, sessions, users
 
-_USER_ID = given("user_id", Text)
-_KEY_ID = given("caller_key", Uuid)
-_SESSION_ID = given("caller_session", Uuid)
+_USER_ID = param("user_id", Text)
+_KEY_ID = param("caller_key", Uuid)
+_SESSION_ID = param("caller_session", Uuid)
 
 
 class Caller(NamedTuple):
@@ -44,7 +44,7 @@ class Caller(NamedTuple):
         """Return the parameters of statements that check either."""
         return {"caller_key": self.key, "caller_session": self.session}
 
-    def check(self, scope: Scope, user_id: str, *, session: bool = False) -> None:
+    def check(self, scope: RoleSession, user_id: str, *, session: bool = False) -> None:
         """Raise Unauthorized if the user's row or the key is gone, or with `session` the session.
 
         Call it when a statement found nothing.
@@ -52,7 +52,7 @@ class Caller(NamedTuple):
         looked_for = api_keys if self.by_key else sessions if session and self.by_session else None
         if not self.registered and looked_for is None:
             return
-        user, standing = scope.first(_STANDINGS[looked_for], {"user_id": user_id, **self.values}) or (None, None)
+        user, standing = scope.fetch_one(_STANDINGS[looked_for], {"user_id": user_id, **self.values}) or (None, None)
         if self.by_key and standing is None:
             raise key_gone()
         if user is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import flask
 
 from todo_api.auth import Identity, TokenIssuer
-from todo_api.database import Scopes
+from todo_api.database import RoleSessions
 from todo_api.errors import AccountsDisabled, Forbidden
 from todo_api.guards import Caller
 
@@ -25,10 +25,10 @@ SECRET = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Services:
     """Dependencies of handlers. `issuer` is None with an external issuer; lifetimes: seconds."""
 
-    database: Scopes
+    database: RoleSessions
     signer: CursorSigner
     passwords: Passwords
     replies: IdempotencyStore
@@ -39,21 +39,21 @@ class Parts:
     metrics: Callable[[], bytes]
 
 
-def install(app: flask.Flask, parts: Parts) -> None:
+def install_services(app: flask.Flask, services: Services) -> None:
     """Add the dependencies to the application's `flask.g`."""
-    globals_class: Any = type("Globals", (app.app_ctx_globals_class,), {"parts": parts})
+    globals_class: Any = type("Globals", (app.app_ctx_globals_class,), {"services": services})
     app.app_ctx_globals_class = globals_class
 
 
-def parts() -> Parts:
+def services() -> Services:
     """Return the dependencies from `flask.g`."""
-    found: Parts = flask.g.parts
+    found: Services = flask.g.services
     return found
 
 
-def own_issuer() -> TokenIssuer:
+def builtin_issuer() -> TokenIssuer:
     """Return the built-in issuer. Raise AccountsDisabled if there is an external one."""
-    issuer = parts().issuer
+    issuer = services().issuer
     if issuer is None:
         raise AccountsDisabled
     return issuer
@@ -64,11 +64,11 @@ def caller(identity: Identity) -> Caller:
 
     Users of an external issuer, and of an operator's token, get a row with their first write.
     """
-    session = identity.session if parts().issuer is not None else None
+    session = identity.session if services().issuer is not None else None
     return Caller(registered=bool(session or identity.key), key=identity.key, session=session)
 
 
-def owner(user_id: str, user: str) -> str:
+def require_owner(user_id: str, user: str) -> str:
     """Return the user of the path, which must be the token's or `me`. Raise Forbidden."""
     if user_id not in (ME, user):
         raise Forbidden

@@ -53,7 +53,7 @@ def write(database: Database, user_id: str, way: str, title: str = "One") -> Non
     with database.transaction() as transaction:
         TaskService(transaction, user_id).create(title, None, "pending")
         if way == "with-a-statement":
-            transaction.as_user(user_id).last(COUNT, {})
+            transaction.as_user(user_id).execute_and_commit(COUNT, {})
 
 
 def titles(url: str, user_id: str) -> list[str]:
@@ -66,12 +66,12 @@ def test_commit_that_the_database_refuses_raises_keeps_nothing_and_its_connectio
     refusing: str, way: str
 ) -> None:
     database = Database(refusing, pool_size=1)
-    session = database.as_user(way).first(SESSION, {})
+    session = database.as_user(way).fetch_one(SESSION, {})
     with pytest.raises(psycopg2.errors.RaiseException, match="not now"):
         write(database, way, way, "Refused")
     assert titles(refusing, way) == []
     write(database, way, way, "Two")
-    assert database.as_user(way).first(SESSION, {}) == session
+    assert database.as_user(way).fetch_one(SESSION, {}) == session
     assert titles(refusing, way) == ["Two"]
     database.close()
 
@@ -84,14 +84,14 @@ def test_commit_without_an_answer_does_not_claim_to_know_and_gives_the_connectio
 ) -> None:
     user_id = f"{way}-{after}"
     database = Database(proxy.url, pool_size=1)
-    session = database.as_user(user_id).first(SESSION, {})
+    session = database.as_user(user_id).fetch_one(SESSION, {})
     proxy.cut(b"COMMIT\0", after=after)  # PostgreSQL ends a query with a zero
     with pytest.raises(Unavailable, match="whether the change was made is not known"):
         write(database, user_id, way)
     write(database, user_id, way, "Two")  # at once: the event loop has not looked at the old connection since
     assert proxy.cuts == 1
     assert titles(url, user_id) == ["One"] * after + ["Two"]
-    assert database.as_user(user_id).first(SESSION, {}) != session
+    assert database.as_user(user_id).fetch_one(SESSION, {}) != session
     database.close()
 
 
@@ -101,7 +101,7 @@ def test_commit_on_a_connection_that_has_ended_before_is_not_sent_and_is_unavail
 
     def end(transaction: Transaction) -> None:
         TaskService(transaction, "ended").create("One", None, "pending")
-        (session,) = transaction.as_user("ended").first(SESSION, {}) or (0,)
+        (session,) = transaction.as_user("ended").fetch_one(SESSION, {}) or (0,)
         assert rows(url, f"SELECT pg_terminate_backend({session}, 5000)") == [(True,)]
         turn: Any = asyncio.sleep(0.01)  # one turn of the loop, which looks at its sockets
         wait(turn)
@@ -137,11 +137,11 @@ def test_transaction_that_a_limit_of_the_database_ends_is_unavailable_and_keeps_
         with database.transaction() as transaction:
             TaskService(transaction, when).create("One", None, "pending")
             scope = transaction.as_user(when)
-            (session,) = scope.first(SESSION, {}) or (0,)
-            scope.all(Statement(sqlalchemy.text(f"SET LOCAL {setting} = '50ms'")), {})
+            (session,) = scope.fetch_one(SESSION, {}) or (0,)
+            scope.fetch_all(Statement(sqlalchemy.text(f"SET LOCAL {setting} = '50ms'")), {})
             if when == "between-statements":  # the event loop stands still, and so does not see the end
                 soon(lambda: rows(url, f"SELECT 1 FROM pg_stat_activity WHERE pid = {session}") == [])
-            scope.all(Statement(sqlalchemy.text(then)), {})
+            scope.fetch_all(Statement(sqlalchemy.text(then)), {})
 
     database = Database(url, pool_size=1)
     with pytest.raises(Unavailable, match="cannot be reached"):
@@ -159,7 +159,7 @@ def test_wait_for_a_connection_that_is_in_vain_is_counted(url: str, monkeypatch:
     with database.connection():
         database.spent()
         with pytest.raises(Unavailable, match="in use"):
-            database.as_user("waits").all(COUNT, {})
+            database.as_user("waits").fetch_all(COUNT, {})
         statements, _, waited = database.spent()
     assert (statements, waited >= 0.05) == (0, True)
     database.close()

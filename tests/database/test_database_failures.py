@@ -145,7 +145,7 @@ def test_first_statement_refused_by_a_constraint_is_executed_the_next_time(datab
     sent = _sent(database)
     for _ in range(2):
         with pytest.raises(ConstraintViolated):
-            database.as_user("taken").all(broken, {})
+            database.as_user("taken").fetch_all(broken, {})
     assert ["PREPARE" in sql for sql in sent] == [True, False]
     assert database._pool.prepares
     database.close()
@@ -158,7 +158,7 @@ def test_statement_whose_data_are_refused_is_executed_the_next_time(database_url
     sent = _sent(database)
     for _ in range(2):
         with pytest.raises(psycopg2.errors.DivisionByZero):
-            database.as_user("ada").all(divide, {})
+            database.as_user("ada").fetch_all(divide, {})
     assert ["PREPARE" in sql for sql in sent] == [True, False]
     assert database._pool.prepares
     database.close()
@@ -170,7 +170,7 @@ def test_rollback_without_an_answer_gives_the_connection_up(database_url: str) -
 
     def fail(database: Database) -> None:
         with database.transaction() as transaction:
-            (pid,) = transaction.as_user("ada").first(SESSION, {}) or (0,)
+            (pid,) = transaction.as_user("ada").fetch_one(SESSION, {}) or (0,)
             stopped.append(pid)
             os.kill(pid, signal.SIGSTOP)
             raise KeyError
@@ -182,7 +182,7 @@ def test_rollback_without_an_answer_gives_the_connection_up(database_url: str) -
         fail(database)
     os.kill(stopped[0], signal.SIGCONT)
     set_read_timeout(database, 5)
-    assert database.as_user("ada").first(SESSION, {}) != (stopped[0],)
+    assert database.as_user("ada").fetch_one(SESSION, {}) != (stopped[0],)
     database.close()
 
 
@@ -190,10 +190,10 @@ def test_rollback_without_an_answer_gives_the_connection_up(database_url: str) -
 def test_former_primary_behind_a_pooler_is_unavailable_and_its_connection_given_up(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
     database._pool.prepares = False
-    (before,) = database.as_user("ada").first(SESSION, {}) or (None,)
+    (before,) = database.as_user("ada").fetch_one(SESSION, {}) or (None,)
     with refusing(database_url, READ_ONLY), pytest.raises(Unavailable):
         TaskService(database, "ada").create("Refused", None, "pending")
-    assert database.as_user("ada").first(SESSION, {}) != (before,)
+    assert database.as_user("ada").fetch_one(SESSION, {}) != (before,)
     database.close()
 
 
@@ -206,7 +206,7 @@ def test_silence_on_one_connection_gives_idle_ones_up_and_pauses_attempts(databa
     with pytest.raises(Unavailable), database.connection():
         raise DatabaseTimeout
     with pytest.raises(Unavailable, match=r"The database cannot be reached\."):
-        database.as_user("ada").all(SESSION, {})
+        database.as_user("ada").fetch_all(SESSION, {})
     ended = time.monotonic() + 10  # the server takes a moment to see that they are closed
     while sessions(database_url) and time.monotonic() < ended:
         wait(asyncio.sleep(0.01))
@@ -216,11 +216,11 @@ def test_silence_on_one_connection_gives_idle_ones_up_and_pauses_attempts(databa
 @on_loop
 def test_connection_on_which_nobody_answered_is_not_used_again(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
-    (before,) = database.as_user("ada").first(SESSION, {}) or (None,)
+    (before,) = database.as_user("ada").fetch_one(SESSION, {}) or (None,)
     with pytest.raises(Unavailable, match=r"does not answer\. It is unknown"), database.connection():
         raise DatabaseTimeout
     wait(asyncio.sleep(CONNECT_PAUSE))
-    assert database.as_user("ada").first(SESSION, {}) != (before,)
+    assert database.as_user("ada").fetch_one(SESSION, {}) != (before,)
     database.close()
 
 

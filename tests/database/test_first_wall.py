@@ -31,7 +31,7 @@ from todo_api.accounts import (
 from todo_api.config import Config
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
-from todo_api.database.transaction import Scope
+from todo_api.database.transaction import RoleSession
 from todo_api.embedded import EmbeddedServer
 from todo_api.idempotency import statements as kept
 from todo_api.idempotency.store import IdempotencyStore
@@ -145,19 +145,19 @@ def worlds(
 
 def record(patch: pytest.MonkeyPatch, sent: list[Sent]) -> None:
     """Writes down every statement that a scope sends."""
-    every, last = Scope.all, Scope.last
+    every, last = RoleSession.fetch_all, RoleSession.execute_and_commit
 
-    def recorded_all(self: Scope, statement: Statement, parameters: Any) -> list[Any]:
+    def recorded_all(self: RoleSession, statement: Statement, parameters: Any) -> list[Any]:
         rows = every(self, statement, parameters)
         sent.append(Sent(self._prefix, self._value, statement, parameters, rows))
         return rows
 
-    def recorded_last(self: Scope, statement: Statement, parameters: Any) -> None:
+    def recorded_last(self: RoleSession, statement: Statement, parameters: Any) -> None:
         last(self, statement, parameters)
         sent.append(Sent(self._prefix, self._value, statement, parameters, []))
 
-    patch.setattr(Scope, "all", recorded_all)
-    patch.setattr(Scope, "last", recorded_last)
+    patch.setattr(RoleSession, "fetch_all", recorded_all)
+    patch.setattr(RoleSession, "last", recorded_last)
 
 
 def assert_the_same(found: list[tuple[Outcome, list[Any], list[Any]]]) -> None:
@@ -250,10 +250,11 @@ def test_every_statement_on_a_password_that_was_changed_does_not_take_that_of_ot
         values = {**one.values, "passwords": one.values["passwords"] + FURTHER}
         found = []
         for world, database in databases(worlds):
-            scope = Scope(database, one.prefix, one.scope)
+            scope = RoleSession(database, one.prefix, one.scope)
             found.append(
                 worlds.within(
-                    world, on_loop(lambda scope=scope, one=one, values=values: scope.all(one.statement, values) and [])
+                    world,
+                    on_loop(lambda scope=scope, one=one, values=values: scope.fetch_all(one.statement, values) and []),
                 )
             )
         assert_the_same(found)

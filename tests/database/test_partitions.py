@@ -125,6 +125,6 @@ def test_statements_on_partitions_go_to_one(url: str, statement: Statement, more
     database = Database(url, pool_size=1)
     database._pool.prepares = False  # EXPLAIN cannot be prepared
     parameters = {"user_id": "ada", "task_id": "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e", **more}
-    plan = json.dumps(database.as_user("ada").all(explained, parameters))
+    plan = json.dumps(database.as_user("ada").fetch_all(explained, parameters))
     database.close()
     assert len(set(re.findall(r'"Relation Name": "(tasks_[0-9])"', plan))) == 1

@@ -89,7 +89,7 @@ def test_purge_reads_by_its_index_what_has_expired_and_no_more(
     reads = [node for node in nodes if "Index Name" in node]
     assert index in {node["Index Name"] for node in reads}
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) == 2 * EXPIRED  # found, then deleted
-    assert database.as_purge().all(statement, {}) == [(0,)]
+    assert database.as_purge().fetch_all(statement, {}) == [(0,)]
 
 
 @on_loop
@@ -103,7 +103,7 @@ def test_purge_of_sessions_deletes_a_thousand_at_a_time_and_one_process_is_at_it
     rows(url, f"UPDATE sessions SET {past}, expires_at = now() - interval '1 day' WHERE (user_id, id) IN ({due})")
     with closing(Database(url, pool_size=2)) as database:
         with database.transaction(claim=purging.LOCK) as transaction:
-            transaction.as_user("user 1").all(replies.TRIM, {"user_id": "user 1"})
+            transaction.as_user("user 1").fetch_all(replies.TRIM, {"user_id": "user 1"})
             assert sessions.purge(database) == 0
         assert [sessions.purge(database) for _ in range(3)] == [purging.AT_ONCE, 500 - EXPIRED, 0]
     assert rows(url, "SELECT count(*) FROM sessions WHERE expires_at < now()") == [(0,)]

@@ -19,7 +19,7 @@ from tests.support.on_loop import on_loop
 from tests.support.pooler import SESSIONS, Pooler
 from todo_api.config import Config
 from todo_api.database.database import Database
-from todo_api.database.statement import Statement, given
+from todo_api.database.statement import Statement, param
 from todo_api.embedded import EmbeddedServer
 from todo_api.provisioning import migrations
 
@@ -27,7 +27,7 @@ TASKS = "/api/v1/me/tasks"
 USERS = [f"user-{number}" for number in range(8)]
 SESSION = Statement(
     select(
-        func.pg_backend_pid(), func.current_setting("app.user_id"), literal_column("current_user"), given("n", Integer)
+        func.pg_backend_pid(), func.current_setting("app.user_id"), literal_column("current_user"), param("n", Integer)
     )
 )
 
@@ -106,7 +106,7 @@ def traffic(anonymous: Client) -> None:
 @on_loop
 def test_one_connection_meets_all_sessions_and_each_statement_is_its_users(url: str) -> None:
     database = Database(url, pool_size=1)
-    seen = [database.as_user(user_id).all(SESSION, {"n": 1})[0] for user_id in USERS * 3]
+    seen = [database.as_user(user_id).fetch_all(SESSION, {"n": 1})[0] for user_id in USERS * 3]
     assert len({pid for pid, *_ in seen}) == SESSIONS
     assert [row[1:] for row in seen] == [(user_id, "task_api_user", 1) for user_id in USERS * 3]
     assert not database._pool.prepares

@@ -14,7 +14,7 @@ from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
-from todo_api.database.transaction import Scope
+from todo_api.database.transaction import RoleSession
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 
 OWNER_COLUMN = {"users": "id"} | dict.fromkeys(
@@ -55,8 +55,8 @@ class World(NamedTuple):
 
 
 @on_loop
-def run(scope: Scope, statement: str) -> list[Any]:
-    return scope.all(Statement(sqlalchemy.text(statement)), {})
+def run(scope: RoleSession, statement: str) -> list[Any]:
+    return scope.fetch_all(Statement(sqlalchemy.text(statement)), {})
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def world(url: str, anonymous: Client) -> Iterator[World]:
 
 
 @pytest.fixture
-def as_ada(world: World) -> Scope:
+def as_ada(world: World) -> RoleSession:
     return world.database.as_user(world.ada)
 
 
@@ -138,7 +138,7 @@ def test_catalogue_table_of_nobody_is_closed_to_users(world: World, table: str) 
 
 
 @every_table
-def test_select_without_filter_shows_own_rows_alone(world: World, as_ada: Scope, table: str) -> None:
+def test_select_without_filter_shows_own_rows_alone(world: World, as_ada: RoleSession, table: str) -> None:
     assert run(as_ada, f"SELECT DISTINCT {OWNER_COLUMN[table]} FROM {table}") == [(world.ada,)]
 
 
@@ -149,7 +149,7 @@ WRITTEN = {"accounts": "email", "api_keys": "last_used_at", "sessions": "refresh
 @pytest.mark.parametrize("table", ["api_keys", "sessions"])
 @pytest.mark.usefixtures("unchanged")
 def test_update_of_own_keys_and_sessions_which_may_be_locked_is_refused(
-    world: World, as_ada: Scope, table: str
+    world: World, as_ada: RoleSession, table: str
 ) -> None:
     assert run(as_ada, f"SELECT user_id FROM {table} FOR KEY SHARE")[0] == (world.ada,)
     with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
@@ -158,7 +158,7 @@ def test_update_of_own_keys_and_sessions_which_may_be_locked_is_refused(
 
 @every_table
 @pytest.mark.usefixtures("unchanged")
-def test_update_without_filter_reaches_no_row_of_another(world: World, as_ada: Scope, table: str) -> None:
+def test_update_without_filter_reaches_no_row_of_another(world: World, as_ada: RoleSession, table: str) -> None:
     column, written = OWNER_COLUMN[table], WRITTEN.get(table, OWNER_COLUMN[table])
     statement = f"UPDATE {table} SET {written} = {written} WHERE {column} <> '{world.ada}' RETURNING {column}"
     if privilege(world.url, table, "UPDATE"):
@@ -168,7 +168,7 @@ def test_update_without_filter_reaches_no_row_of_another(world: World, as_ada: S
             run(as_ada, statement)
 
 
-def test_update_tasks_without_filter_changes_own_rows_alone(world: World, as_ada: Scope) -> None:
+def test_update_tasks_without_filter_changes_own_rows_alone(world: World, as_ada: RoleSession) -> None:
     before = world.rows_of(world.bob, "tasks")
     assert run(as_ada, "UPDATE tasks SET description = 'all of them' RETURNING user_id") == [(world.ada,)]
     assert world.rows_of(world.bob, "tasks") == before
@@ -176,7 +176,7 @@ def test_update_tasks_without_filter_changes_own_rows_alone(world: World, as_ada
 
 @every_table
 @pytest.mark.usefixtures("unchanged")
-def test_delete_without_filter_reaches_no_row_of_another(world: World, as_ada: Scope, table: str) -> None:
+def test_delete_without_filter_reaches_no_row_of_another(world: World, as_ada: RoleSession, table: str) -> None:
     column = OWNER_COLUMN[table]
     statement = f"DELETE FROM {table} WHERE {column} <> '{world.ada}' RETURNING {column}"
     if execute(world.url, f"SELECT has_table_privilege('{USER_ROLE}', '{table}', 'DELETE')") == [(True,)]:
@@ -243,7 +243,7 @@ POLICY, GRANT = "row-level security policy", "permission denied"
         "insert-reply",
     ],
 )
-def test_write_in_the_name_of_another_is_refused(world: World, as_ada: Scope, by: str, statement: str) -> None:
+def test_write_in_the_name_of_another_is_refused(world: World, as_ada: RoleSession, by: str, statement: str) -> None:
     """By what it writes: nothing is read back, which would be refused for what may be read."""
     with pytest.raises(psycopg2.errors.InsufficientPrivilege, match=by):
         run(as_ada, f"WITH written AS ({statement.format(bob=world.bob)}) SELECT 1")
@@ -270,7 +270,7 @@ def test_select_as_owner_of_the_tables_shows_nothing(world: World, table: str) -
 
 
 @on_loop
-def test_user_scope_after_a_statement_leaves_nothing_on_the_connection(world: World, as_ada: Scope) -> None:
+def test_user_scope_after_a_statement_leaves_nothing_on_the_connection(world: World, as_ada: RoleSession) -> None:
     run(as_ada, "SELECT 1")  # the pool gives the connection used last
     with world.database.connection() as connection:
         rows = connection.run("SELECT current_user = session_user, current_setting('app.user_id', true)")
@@ -280,7 +280,7 @@ def test_user_scope_after_a_statement_leaves_nothing_on_the_connection(world: Wo
 @pytest.mark.parametrize(
     ("table", "column"), [(table, one) for table, kept in KEPT_FROM_USERS.items() for one in sorted(kept)]
 )
-def test_user_scope_of_what_opens_the_account_is_refused(as_ada: Scope, table: str, column: str) -> None:
+def test_user_scope_of_what_opens_the_account_is_refused(as_ada: RoleSession, table: str, column: str) -> None:
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         run(as_ada, f"SELECT {column} FROM {table}")
 

@@ -56,13 +56,13 @@ def lose(url: str, database: Database, user_id: str, then: Callable[[Any], None]
 
 
 def titles(database: Database, user_id: str) -> list[str]:
-    found = database.as_user(user_id).all(Statement(sqlalchemy.text("SELECT title FROM tasks ORDER BY id")), {})
+    found = database.as_user(user_id).fetch_all(Statement(sqlalchemy.text("SELECT title FROM tasks ORDER BY id")), {})
     return [title for (title,) in found]
 
 
 def end_session(url: str, database: Any, user_id: str) -> None:
     """Ends the session of a transaction, as an operator or a failover would."""
-    (pid,) = database.as_user(user_id).first(SESSION, {})
+    (pid,) = database.as_user(user_id).fetch_one(SESSION, {})
     assert rows(url, f"SELECT pg_terminate_backend({pid}, 5000)") == [(True,)]
 
 
@@ -90,12 +90,14 @@ def test_transaction_that_raises_keeps_nothing_and_its_connection_serves_on(url:
 def test_transaction_with_last_statement_ends_with_it(database: Database) -> None:
     with database.transaction() as transaction:
         TaskService(transaction, "ends").create("One", None, "pending")
-        transaction.as_user("ends").last(Statement(sqlalchemy.text("UPDATE tasks SET description = 'x'")), {})
+        transaction.as_user("ends").execute_and_commit(
+            Statement(sqlalchemy.text("UPDATE tasks SET description = 'x'")), {}
+        )
         with pytest.raises(Unavailable):
             TaskService(transaction, "ends").create("Two", None, "pending")
-    assert database.as_user("ends").all(Statement(sqlalchemy.text("SELECT title, description FROM tasks")), {}) == [
-        ("One", "x")
-    ]
+    assert database.as_user("ends").fetch_all(
+        Statement(sqlalchemy.text("SELECT title, description FROM tasks")), {}
+    ) == [("One", "x")]
 
 
 @on_loop
@@ -116,7 +118,7 @@ def test_transaction_takes_a_round_trip_a_statement_and_one_to_end(database: Dat
     assert database.spent()[0] == 2
     with database.transaction() as transaction:
         TaskService(transaction, "counts").create("Three", None, "pending")
-        transaction.as_user("counts").last(COUNT, {})
+        transaction.as_user("counts").execute_and_commit(COUNT, {})
     assert database.spent()[0] == 2
     tasks.create("Four", None, "pending")
     assert database.spent()[0] == 1
@@ -159,7 +161,7 @@ def test_transaction_within_a_transaction_holds_with_the_outer_one(database: Dat
         with database.transaction() as outer:
             with outer.transaction() as inner:
                 create(inner, "within", "One")
-                inner.as_user("within").last(COUNT, {})
+                inner.as_user("within").execute_and_commit(COUNT, {})
             create(outer, "within", "Two")
             assert titles(database, "within") == []
             raise SomethingElse
@@ -176,16 +178,16 @@ def test_transaction_within_a_transaction_holds_with_the_outer_one(database: Dat
 def test_transaction_of_one_user_shows_nothing_of_another(database: Database) -> None:
     TaskService(database, "owner").create("Mine", None, "pending")
     with database.transaction() as transaction:
-        assert transaction.as_user("owner").all(COUNT, {}) == [(1,)]
-        assert transaction.as_user("other").all(COUNT, {}) == [(0,)]
+        assert transaction.as_user("owner").fetch_all(COUNT, {}) == [(1,)]
+        assert transaction.as_user("other").fetch_all(COUNT, {}) == [(0,)]
 
 
 @on_loop
 def test_transaction_before_a_user_is_known_shows_no_task(database: Database) -> None:
     def count() -> None:
         with database.transaction() as transaction:
-            assert transaction.as_user("counted").all(COUNT, {}) == [(1,)]
-            transaction.as_login("ada@example.com").all(COUNT, {})
+            assert transaction.as_user("counted").fetch_all(COUNT, {}) == [(1,)]
+            transaction.as_login("ada@example.com").fetch_all(COUNT, {})
 
     TaskService(database, "counted").create("Mine", None, "pending")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
@@ -196,7 +198,7 @@ def test_transaction_before_a_user_is_known_shows_no_task(database: Database) ->
 def test_transaction_leaves_no_role_and_no_user_on_the_connection(url: str) -> None:
     database = Database(url, pool_size=1)
     with database.transaction() as transaction:
-        transaction.as_user("leaves").all(COUNT, {})
+        transaction.as_user("leaves").fetch_all(COUNT, {})
     with database.connection() as connection:
         rows = connection.run("SELECT current_user = session_user, current_setting('app.user_id', true)")
         assert rows == [(True, "")]
@@ -221,19 +223,19 @@ def test_transaction_in_a_session_that_is_not_ours_alone_sends_statements_whole(
     database = Database(url, pool_size=1)
     tasks = TaskService(database, f"pooled-{at}")
     tasks.create("Zero", None, "pending")
-    database.as_user("x").all(COUNT, {})
+    database.as_user("x").fetch_all(COUNT, {})
     with database.connection() as connection:
         connection.run("DEALLOCATE ALL")
     with database.transaction(claim=LOCK) as transaction:
         scope = transaction.as_user(f"pooled-{at}")
         if at == "first":
-            scope.all(COUNT, {})
+            scope.fetch_all(COUNT, {})
         else:
-            assert scope.first(CLAIMED, {}) == ("true",)
+            assert scope.fetch_one(CLAIMED, {}) == ("true",)
         if at == "later":
-            scope.all(COUNT, {})
+            scope.fetch_all(COUNT, {})
         TaskService(transaction, f"pooled-{at}").create("One", None, "pending")
-        scope.last(COUNT, {})
+        scope.execute_and_commit(COUNT, {})
     assert titles(database, f"pooled-{at}") == ["Zero", "One"]
     database.close()
 
@@ -282,14 +284,14 @@ def test_transaction_that_raises_after_its_session_ended_raises_that(url: str, d
 def test_transaction_is_not_left_open_by_a_process_that_stopped(url: str, database: Database) -> None:
     with database.transaction() as transaction:
         setting = Statement(sqlalchemy.text("SELECT current_setting('idle_in_transaction_session_timeout')"))
-        assert transaction.as_user("idle").first(setting, {}) == ("5s",)
+        assert transaction.as_user("idle").fetch_one(setting, {}) == ("5s",)
     assert execute(url, "SHOW idle_in_transaction_session_timeout") == [("0",)]
 
 
 @on_loop
 def test_transaction_with_a_claim_is_told_whether_another_has_it(database: Database) -> None:
     def claimed(transaction: Any) -> str:
-        return str(transaction.as_user("claims").first(CLAIMED, {})[0])
+        return str(transaction.as_user("claims").fetch_one(CLAIMED, {})[0])
 
     with database.transaction(claim=LOCK) as first:
         assert claimed(first) == "true"

@@ -21,7 +21,7 @@ from todo_api.database import purging
 from todo_api.database.database import Database
 from todo_api.database.purging import Purging
 from todo_api.database.statement import Statement
-from todo_api.database.transaction import Scopes
+from todo_api.database.transaction import RoleSessions
 from todo_api.errors import IdempotencyInProgress
 from todo_api.idempotency import statements as kept
 from todo_api.idempotency.store import IdempotencyStore, Outcome, Request
@@ -52,7 +52,7 @@ def replies(database: Database) -> IdempotencyStore:
     return IdempotencyStore(database, SECRET.encode())
 
 
-def acting(user_id: str) -> Callable[[Scopes], Outcome]:
+def acting(user_id: str) -> Callable[[RoleSessions], Outcome]:
     """Makes a task, and replies its id."""
     return lambda database: Outcome(TaskService(database, user_id).create("Once", None, "pending").id.encode())
 
@@ -109,7 +109,7 @@ def test_purge_while_another_is_at_it_deletes_nothing(url: str, database: Databa
     ask(replies, "ada", "old")
     age(url, 25)
     with database.transaction(claim=purging.LOCK) as transaction:
-        transaction.as_user("ada").all(FIND_ANY, {})
+        transaction.as_user("ada").fetch_all(FIND_ANY, {})
         assert replies.purge() == 0
     assert replies.purge() == 1
 
@@ -209,7 +209,7 @@ def test_key_of_another_user_is_another_key(url: str, replies: IdempotencyStore)
 def test_key_that_another_user_is_using_at_this_moment_is_in_nobodys_way(replies: IdempotencyStore) -> None:
     others = []
 
-    def act(database: Scopes) -> Outcome:
+    def act(database: RoleSessions) -> Outcome:
         others.extend(ask(replies, user_id, "k") for user_id in ("bob", None))
         with pytest.raises(IdempotencyInProgress):
             ask(replies, "ada", "k")
@@ -225,13 +225,13 @@ def test_reply_of_one_user_is_not_shown_to_another_nor_before_one_is_known(
 ) -> None:
     ask(replies, "ada", "k")
     ask(replies, None, "k")
-    assert database.as_user("ada").all(FIND_ANY, {}) == [(1,)]
-    assert database.as_user("bob").all(FIND_ANY, {}) == [(0,)]
+    assert database.as_user("ada").fetch_all(FIND_ANY, {}) == [(1,)]
+    assert database.as_user("bob").fetch_all(FIND_ANY, {}) == [(0,)]
     for scope in (database.as_login("ada"), database.as_purge()):
-        assert scope.all(FIND_ANY, {}) == [(0,)]
-        assert scope.all(FIND_ANY_ANONYMOUS, {}) == [(0,)]
+        assert scope.fetch_all(FIND_ANY, {}) == [(0,)]
+        assert scope.fetch_all(FIND_ANY_ANONYMOUS, {}) == [(0,)]
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        database.as_user("ada").all(FIND_ANY_ANONYMOUS, {})
+        database.as_user("ada").fetch_all(FIND_ANY_ANONYMOUS, {})
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -242,12 +242,12 @@ def test_purge_cannot_read_replies_and_cannot_delete_those_that_hold(
     ask(replies, "ada", "k")
     ask(replies, None, "k")
     delete = Statement(sqlalchemy.text(f"DELETE FROM {table} RETURNING 1"))
-    assert database.as_purge().all(delete, {}) == []
+    assert database.as_purge().fetch_all(delete, {}) == []
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        database.as_purge().all(Statement(sqlalchemy.text("SELECT reply FROM idempotent_replies")), {})
+        database.as_purge().fetch_all(Statement(sqlalchemy.text("SELECT reply FROM idempotent_replies")), {})
     age(url, 25)
-    assert database.as_login("ada").all(delete, {}) == []
-    assert database.as_purge().all(delete, {}) == [(1,)]
+    assert database.as_login("ada").fetch_all(delete, {}) == []
+    assert database.as_purge().fetch_all(delete, {}) == [(1,)]
 
 
 def test_reply_goes_with_its_user(url: str, replies: IdempotencyStore) -> None:
@@ -260,7 +260,7 @@ def test_reply_goes_with_its_user(url: str, replies: IdempotencyStore) -> None:
 def test_reply_of_a_request_that_removes_its_user_is_not_kept(url: str, replies: IdempotencyStore) -> None:
     ask(replies, "ada", "k")
 
-    def leave(_: Scopes) -> Outcome:
+    def leave(_: RoleSessions) -> Outcome:
         rows(url, "DELETE FROM users WHERE id = 'ada' RETURNING 1")
         return Outcome(b"gone")
 

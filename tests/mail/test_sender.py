@@ -18,7 +18,7 @@ from tests.support.smtp import Mailbox, certificate, smtp_server, text_of, token
 from tests.support.users import User
 from todo_api.accounts import recovery
 from todo_api.config import Config
-from todo_api.database import Database, Scope
+from todo_api.database import Database, RoleSession
 from todo_api.mail import Messages, Sender, SmtpServer, outbox, smtp
 
 REQUEST = "/api/v1/auth/password-reset/request"
@@ -112,13 +112,13 @@ def test_request_password_reset_of_an_unknown_address_is_answered_alike_and_send
 ) -> None:
     """The same statements, with the same work: the look-up comes with the sending."""
     asked: list[list[str]] = []
-    every = Scope.all
+    every = RoleSession.fetch_all
 
-    def watched(self: Scope, statement: Any, parameters: Any) -> Any:
+    def watched(self: RoleSession, statement: Any, parameters: Any) -> Any:
         asked[-1].append(statement.sql)
         return every(self, statement, parameters)
 
-    monkeypatch.setattr(Scope, "all", watched)
+    monkeypatch.setattr(RoleSession, "fetch_all", watched)
     replies = []
     for email in (user.email, f"nobody-{user.email}"):
         asked.append([])

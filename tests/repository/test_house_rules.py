@@ -151,7 +151,9 @@ def test_idempotent_handlers_use_no_other_database_than_they_are_handed() -> Non
     ]
     assert handlers
     beside = [
-        f"{path.relative_to(ROOT)}: {node.name}" for path, node in handlers if "parts().database" in ast.unparse(node)
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path, node in handlers
+        if "services().database" in ast.unparse(node)
     ]
     assert beside == []
 

@@ -12,7 +12,7 @@ from tests.support.on_loop import on_loop
 from tests.support.plans import LIMIT, USER, plan_of
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
-from todo_api.database.transaction import Scope
+from todo_api.database.transaction import RoleSession
 from todo_api.models import STATUSES, users
 from todo_api.tasks import statements as task_statements
 
@@ -54,7 +54,7 @@ def filled(new_database: Callable[[], str]) -> str:
 
 
 @pytest.fixture(scope="module", params=["force_custom_plan", "force_generic_plan"])
-def scope(filled: str, request: pytest.FixtureRequest) -> Iterator[Scope]:
+def scope(filled: str, request: pytest.FixtureRequest) -> Iterator[RoleSession]:
     """A user's scope, in either of the ways in which PostgreSQL may plan a prepared statement: it is free to change its mind."""
     url = make_url(filled).update_query_dict({"options": f"-c plan_cache_mode={request.param}"})
     database = Database(url.render_as_string(hide_password=False).replace("+", "%20"), pool_size=1)
@@ -76,7 +76,7 @@ def _reads(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("cursor", [False, True], ids=["first", "cursor"])
 @pytest.mark.parametrize("most_octets", [None, 2**21], ids=["small", "large"])
 def test_list_tasks_page_reads_an_ordered_index_and_no_more_than_the_page(
-    scope: Scope, sort: str, statuses: tuple[str, ...] | None, cursor: bool, most_octets: int | None
+    scope: RoleSession, sort: str, statuses: tuple[str, ...] | None, cursor: bool, most_octets: int | None
 ) -> None:
     statement = task_statements.page(sort, statuses, False, cursor, most_octets)
     nodes = plan_of(scope, statement, **(_after(sort) if cursor else {}))
@@ -93,7 +93,7 @@ def test_list_tasks_page_reads_an_ordered_index_and_no_more_than_the_page(
 
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("cursor", [False, True], ids=["first", "cursor"])
-def test_list_tasks_search_for_words_reads_no_other_users_task(scope: Scope, sort: str, cursor: bool) -> None:
+def test_list_tasks_search_for_words_reads_no_other_users_task(scope: RoleSession, sort: str, cursor: bool) -> None:
     statement = task_statements.page(sort, None, True, cursor)
     nodes = plan_of(scope, statement, words=["abc"], **(_after(sort) if cursor else {}))
     assert {node["Node Type"] for node in _reads(nodes)} <= {"Index Scan", "Bitmap Heap Scan"}
@@ -108,10 +108,10 @@ EPOCH_OF_USER = Statement(sqlalchemy.select(users.c.epoch).where(users.c.id == t
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("words", [False, True], ids=["plain", "words"])
 @on_loop
-def test_list_tasks_not_modified_reads_no_task(scope: Scope, sort: str, words: bool) -> None:
+def test_list_tasks_not_modified_reads_no_task(scope: RoleSession, sort: str, words: bool) -> None:
     statement = task_statements.page(sort, None, words, False)
     more = {"words": ["abc"]} if words else {}
-    ((epoch,),) = scope.all(EPOCH_OF_USER, {"user_id": USER})
+    ((epoch,),) = scope.fetch_all(EPOCH_OF_USER, {"user_id": USER})
     of_user, of_another = {"known": [f"{epoch}-{TASKS}"]}, {"known": [f"{epoch + 1}-{TASKS}"]}
     unchanged, changed = (_reads(plan_of(scope, statement, **tags, **more)) for tags in (of_user, of_another))
     assert sum(node["Actual Loops"] for node in changed) > 0
@@ -131,7 +131,7 @@ def test_list_tasks_not_modified_reads_no_task(scope: Scope, sort: str, words: b
     ],
     ids=["get", "change", "complete", "remove"],
 )
-def test_statements_on_one_task_read_one_key(scope: Scope, statement: Statement, more: dict[str, Any]) -> None:
+def test_statements_on_one_task_read_one_key(scope: RoleSession, statement: Statement, more: dict[str, Any]) -> None:
     values = {"task_id": "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e", "versions": [1], **more}
     reads = [node for node in _reads(plan_of(scope, statement, **values)) if node["Node Type"] != "ModifyTable"]
     assert reads

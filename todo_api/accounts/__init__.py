@@ -1,9 +1,8 @@
-"""Accounts: registration, sign-in, sessions, e-mail address and password, export and deletion. A tag of the contract.
+"""Accounts: registration, sign-in, sessions, e-mail address and password, export and deletion.
 
-`handlers` has one function an operation; `service` changes an account, `sessions` signs in, refreshes and signs out.
-`recovery` lets a user set a forgotten password anew, by one of the `one_time_tokens`; `administration` is for operators.
-`export` collects all that a user has, from `tasks` and `api_keys` as well: the one product package that imports others.
-`passwords` hashes and judges passwords; `statements` and `session_statements` have the SQL.
+A tag of the contract. `handlers` has a function per operation. `service` changes an account;
+`sessions` signs in, refreshes and signs out; `export` also reads `tasks` and `api_keys`.
+`passwords` hashes passwords; `statements` and `session_statements` have the SQL.
 """
 
 from todo_api.accounts import one_time_tokens, recovery, sessions

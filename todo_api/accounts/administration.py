@@ -1,4 +1,4 @@
-"""What an operator may do with accounts: list and show them, help a user back in, sign one out, delete one."""
+"""Administration of accounts by operators: list, show, reset a password, sign out, delete."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,7 +11,7 @@ from todo_api.database import Database
 
 
 class ListedUser(NamedTuple):
-    """A user in the list. `email` is None if there is no account here."""
+    """A user in the list. `email` is None without an account."""
 
     id: str
     email: str | None
@@ -20,7 +20,7 @@ class ListedUser(NamedTuple):
 
 
 class ShownUser(NamedTuple):
-    """A user, and how much is theirs."""
+    """A user, and how much they own."""
 
     id: str
     email: str | None
@@ -33,35 +33,35 @@ class ShownUser(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How many sessions have ended, and how many API keys were revoked."""
+    """Numbers of ended sessions and revoked API keys."""
 
     sessions: int
     api_keys: int
 
 
 class Administration:
-    """The users of one database. Each statement runs as one of the service's two roles, under row-level security."""
+    """Users of a database. Statements run as the service's roles, under row-level security."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def list(self) -> Iterator[ListedUser]:
-        """Yield every user by id, read a batch at a time."""
+        """Yield every user by id, read in batches."""
         after = ""
-        while rows := self._database.as_operator().all(administration_statements.LIST, {"after": after}):
+        while rows := self._database.as_operator().fetch_all(administration_statements.LIST, {"after": after}):
             after = rows[-1][0]
             yield from map(ListedUser._make, rows)
 
     def show(self, name: str) -> ShownUser | None:
         """Return the user with this id or, in any case, this e-mail address."""
         email = name.lower()
-        found = self._database.as_login(email).first(administration_statements.FIND_BY_EMAIL, {"email": email})
+        found = self._database.as_login(email).fetch_one(administration_statements.FIND_BY_EMAIL, {"email": email})
         user_id = name if found is None else str(found[0])
-        row = self._database.as_user(user_id).first(administration_statements.SHOW, {"user_id": user_id})
+        row = self._database.as_user(user_id).fetch_one(administration_statements.SHOW, {"user_id": user_id})
         return None if row is None else ShownUser._make(row)
 
     def issue_reset_token(self, user: ShownUser) -> str | None:
-        """Return a token with which the user sets another password. None if there is no account, or it has changed."""
+        """Return a token to set another password. None without an account, or if it has changed."""
         if user.email is None:
             return None
         return one_time_tokens.issue(self._database, user.id, user.email, Purpose.RESET)
@@ -69,11 +69,11 @@ class Administration:
     def sign_out(self, user: ShownUser, *, revoke_keys: bool) -> Ended:
         """End every session of the user and, on request, revoke every API key."""
         with self._database.transaction() as transaction:
-            transaction.as_user(user.id).all(statements.LOCK, {"user_id": user.id})
+            transaction.as_user(user.id).fetch_all(statements.LOCK, {"user_id": user.id})
             ended = sessions.end_others(transaction, user.id, None)
             keys = api_keys.count(transaction, user.id, revoke=revoke_keys)
         return Ended(ended, keys.revoked_keys)
 
     def delete(self, user: ShownUser) -> bool:
-        """Delete the user and everything that is theirs. Return whether there was one."""
-        return self._database.as_user(user.id).first(statements.DELETE, {"user_id": user.id}) is not None
+        """Delete the user and everything they own. Return whether there was one."""
+        return self._database.as_user(user.id).fetch_one(statements.DELETE, {"user_id": user.id}) is not None

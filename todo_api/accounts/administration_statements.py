@@ -1,18 +1,18 @@
-"""The statements of operators: one that lists every user, and those that find one."""
+"""SQL for operators: list every user, find one."""
 
 from sqlalchemy import Text, func, select
 
 from todo_api.accounts.statements import EMAIL, USER_ID
-from todo_api.database import Statement, given
+from todo_api.database import Statement, param
 from todo_api.models import STATUSES, accounts, sessions, users
 
 BATCH = 500
-"""How many users are read at a time."""
+"""Maximum number of users read at a time."""
 
 LIST = Statement(
     select(users.c.id, accounts.c.email, users.c.name, users.c.created_at)
     .select_from(users.outerjoin(accounts, accounts.c.user_id == users.c.id))
-    .where(users.c.id > given("after", Text))
+    .where(users.c.id > param("after", Text))
     .order_by(users.c.id)
     .limit(BATCH)
 )

@@ -1,4 +1,4 @@
-"""Exports: everything that a user owns, read piece by piece, so that the memory it takes does not grow with what there is."""
+"""Export of everything that a user owns, read in batches, so its memory is bounded."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -9,18 +9,18 @@ from todo_api.accounts import sessions
 from todo_api.accounts.service import Account, AccountService
 from todo_api.accounts.sessions import SessionRecord
 from todo_api.api_keys import ApiKey, KeyService
-from todo_api.database import Scopes
+from todo_api.database import RoleSessions
 from todo_api.guards import Caller
 from todo_api.tasks import Task, TaskService
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
-"""The id that every other one comes after."""
+"""The id before all others."""
 
 Item = TypeVar("Item", SessionRecord, Task)
 
 
 class Export(NamedTuple):
-    """What a user owns. `sessions` and `tasks` are read while they are gone through, a batch at a time.
+    """What a user owns. `sessions` and `tasks` are read in batches while they are iterated.
 
     `sessions` and `keys` are None for an API key, which may not see them.
     """
@@ -32,8 +32,11 @@ class Export(NamedTuple):
     tasks: Iterator[Task]
 
 
-def export(database: Scopes, user_id: str, caller: Caller) -> Export:
-    """What the user owns. Raises Unauthorized where the account was deleted, or the caller's session has ended."""
+def export(database: RoleSessions, user_id: str, caller: Caller) -> Export:
+    """Return what the user owns.
+
+    Raise Unauthorized if the account or the caller's session is gone.
+    """
     account = AccountService(database, user_id, caller).get()
     tasks = _all(TaskService(database, user_id, caller).batch)
     if caller.key is not None:
@@ -44,7 +47,7 @@ def export(database: Scopes, user_id: str, caller: Caller) -> Export:
 
 
 def _all(batch: Callable[[str], Sequence[Item]]) -> Iterator[Item]:
-    """The items of all batches, each of which begins after the id that the one before ends with."""
+    """Yield the items of all batches. Each starts after the last id of the previous one."""
     after = _FIRST
     while items := batch(after):
         yield from items

@@ -1,4 +1,4 @@
-"""Accounts: each function is the operation of the same name in `openapi/task-api.yaml`."""
+"""Operations on accounts of `openapi/task-api.yaml`, one function each."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from todo_api.accounts.service import Account, AccountService, holds, is_there, 
 from todo_api.accounts.sessions import Session
 from todo_api.api_keys import dump_api_key
 from todo_api.auth import Identity, TokenIssuer
-from todo_api.database import Scopes
+from todo_api.database import RoleSessions
 from todo_api.errors import MailDisabled, StaleToken, ValidationFailed, Violation
 from todo_api.etags import is_known, matched_account
 from todo_api.http import Reply
@@ -20,60 +20,60 @@ from todo_api.schemas import dump_json
 from todo_api.services import (
     PRIVATE,
     SECRET,
+    builtin_issuer,
     caller,
-    own_issuer,
-    owner,
-    parts,
+    require_owner,
+    services,
 )
 from todo_api.tasks import dump_task
 
 FRESH = 300
-"""Seconds for which a token is good for what cannot be undone, where there is no password to ask for."""
+"""Maximum age in seconds of a token that confirms an irreversible operation without a password."""
 
 PIECE = 256 * 1024
-"""Octets of an export that are handed to the server at a time; the next are made when its reader has taken them."""
+"""Bytes of an export that are sent at a time. The next are made when the client has read them."""
 
 
-def _is_there(database: Scopes, body: dict[str, Any], _: object) -> bool:
+def _is_there(database: RoleSessions, body: dict[str, Any], _: object) -> bool:
     return is_there(database, body["id"])
 
 
-def _is_signed_in(database: Scopes, body: dict[str, Any], arguments: dict[str, Any]) -> bool:
-    return holds(database, parts().passwords, **arguments["body"], refresh_token=body["refresh_token"])
+def _is_signed_in(database: RoleSessions, body: dict[str, Any], arguments: dict[str, Any]) -> bool:
+    return holds(database, services().passwords, **arguments["body"], refresh_token=body["refresh_token"])
 
 
-def _goes_on(database: Scopes, body: dict[str, Any], _: object) -> bool:
+def _goes_on(database: RoleSessions, body: dict[str, Any], _: object) -> bool:
     return sessions.is_alive(database, body["refresh_token"])
 
 
 @idempotent_while(_is_there)
-def register_account(body: dict[str, Any], *, database: Scopes) -> Reply:
-    """201 with the new account."""
-    own_issuer()
-    account = register(database, parts().passwords, **load_registration(body))
+def register_account(body: dict[str, Any], *, database: RoleSessions) -> Reply:
+    """Return 201 with the new account."""
+    builtin_issuer()
+    account = register(database, services().passwords, **load_registration(body))
     return dump_account(account), 201, SECRET | {"Location": "/api/v1/me/account"}
 
 
 @idempotent_while(_is_signed_in)
-def issue_token(body: dict[str, str], *, database: Scopes) -> Reply:
-    """200 with an access token and a refresh token."""
-    issuer = own_issuer()
-    session = sign_in(database, parts().passwords, body["email"], body["password"], parts().session_lifetime)
+def issue_token(body: dict[str, str], *, database: RoleSessions) -> Reply:
+    """Return 200 with an access token and a refresh token."""
+    issuer = builtin_issuer()
+    session = sign_in(database, services().passwords, body["email"], body["password"], services().session_lifetime)
     return _tokens(issuer, session), 200, SECRET
 
 
 @idempotent_while(_goes_on)
-def refresh_token(body: dict[str, str], *, database: Scopes) -> Reply:
-    """200 with an access token and the next refresh token."""
-    issuer = own_issuer()
-    session = sessions.refresh(database, body["refresh_token"], parts().session_lifetime)
+def refresh_token(body: dict[str, str], *, database: RoleSessions) -> Reply:
+    """Return 200 with an access token and the next refresh token."""
+    issuer = builtin_issuer()
+    session = sessions.refresh(database, body["refresh_token"], services().session_lifetime)
     return _tokens(issuer, session), 200, SECRET
 
 
 @idempotent
-def sign_out(body: dict[str, Any], *, database: Scopes) -> Reply:
-    """204."""
-    own_issuer()
+def sign_out(body: dict[str, Any], *, database: RoleSessions) -> Reply:
+    """Return 204."""
+    builtin_issuer()
     if not sessions.end(database, body["refresh_token"], body.get("everywhere", False)):
         return NotKept(None, 204, SECRET)
     return None, 204, SECRET
@@ -81,33 +81,35 @@ def sign_out(body: dict[str, Any], *, database: Scopes) -> Reply:
 
 def request_password_reset(body: dict[str, str]) -> Reply:
     """202, whether there is an account or not."""
-    own_issuer()
-    if not parts().sends_mail:
+    builtin_issuer()
+    if not services().sends_mail:
         raise MailDisabled
-    recovery.request_password_reset(parts().database, body["email"])
+    recovery.request_password_reset(services().database, body["email"])
     return None, 202, SECRET
 
 
 @idempotent
-def reset_password(body: dict[str, Any], *, database: Scopes) -> Reply:
+def reset_password(body: dict[str, Any], *, database: RoleSessions) -> Reply:
     """200 with how many API keys there are, and how many were revoked."""
-    own_issuer()
+    builtin_issuer()
     revoke = body.get("revoke_keys", False)
-    left = recovery.reset_password(database, parts().passwords, body["token"], body["new_password"], revoke_keys=revoke)
+    left = recovery.reset_password(
+        database, services().passwords, body["token"], body["new_password"], revoke_keys=revoke
+    )
     return left._asdict(), 200, SECRET
 
 
 def get_account(user_id: str, identity: Identity, if_none_match: str | None = None) -> Reply:
-    """200 with the account, 304 where the caller has it."""
-    account = _service(parts().database, user_id, identity).get()
+    """Return 200 with the account, 304 if the client knows it."""
+    account = _service(services().database, user_id, identity).get()
     if is_known(if_none_match, account.tag):
         return None, 304, _tagged(account)
     return dump_account(account), 200, _tagged(account)
 
 
 def update_account(user_id: str, identity: Identity, body: dict[str, Any], if_match: str | None = None) -> Reply:
-    """200 with the account, the members of the merge patch set."""
-    account = _service(parts().database, user_id, identity).rename(
+    """Return 200 with the account, after setting the members of the merge patch."""
+    account = _service(services().database, user_id, identity).rename(
         body["name"], matched_account(if_match, identity.subject)
     )
     return dump_account(account), 200, _tagged(account)
@@ -115,41 +117,41 @@ def update_account(user_id: str, identity: Identity, body: dict[str, Any], if_ma
 
 @idempotent_while(session_is_there)
 def change_email(
-    user_id: str, identity: Identity, body: dict[str, str], if_match: str | None = None, *, database: Scopes
+    user_id: str, identity: Identity, body: dict[str, str], if_match: str | None = None, *, database: RoleSessions
 ) -> Reply:
-    """200 with the account."""
+    """Return 200 with the account."""
     service = _service(database, user_id, identity)
-    own_issuer()
+    builtin_issuer()
     condition = matched_account(if_match, identity.subject)
-    account = service.change_email(parts().passwords, body["password"], body["email"], condition)
+    account = service.change_email(services().passwords, body["password"], body["email"], condition)
     return dump_account(account), 200, _tagged(account)
 
 
 @idempotent_while(session_is_there)
-def change_password(user_id: str, identity: Identity, body: dict[str, Any], *, database: Scopes) -> Reply:
-    """200 with how many API keys there are, and how many were revoked."""
+def change_password(user_id: str, identity: Identity, body: dict[str, Any], *, database: RoleSessions) -> Reply:
+    """Return 200 with the numbers of API keys that remain and that were revoked."""
     service = _service(database, user_id, identity)
-    own_issuer()
+    builtin_issuer()
     left = service.change_password(
-        parts().passwords, body["current_password"], body["new_password"], revoke_keys=body.get("revoke_keys", False)
+        services().passwords, body["current_password"], body["new_password"], revoke_keys=body.get("revoke_keys", False)
     )
     return left._asdict(), 200, SECRET
 
 
 def export_account(user_id: str, identity: Identity) -> Reply:
-    """200 with everything, written while it is read."""
-    found = export(parts().database, owner(user_id, identity.subject), caller(identity))
+    """Return 200 with everything, sent while it is read."""
+    found = export(services().database, require_owner(user_id, identity.subject), caller(identity))
     return _document(found), 200, SECRET | {"Content-Type": "application/json"}
 
 
 @idempotent
-def delete_account(user_id: str, identity: Identity, body: dict[str, str], *, database: Scopes) -> Reply:
-    """204."""
+def delete_account(user_id: str, identity: Identity, body: dict[str, str], *, database: RoleSessions) -> Reply:
+    """Return 204."""
     service = _service(database, user_id, identity)
-    if parts().issuer is not None and service.has_password():
+    if services().issuer is not None and service.has_password():
         if "password" not in body:
             raise ValidationFailed([Violation("body", "/password", "required", "Is required.")])
-        service.delete(parts().passwords, body["password"])
+        service.delete(services().passwords, body["password"])
     elif time.time() - identity.issued_at > FRESH:
         raise StaleToken
     else:
@@ -158,7 +160,7 @@ def delete_account(user_id: str, identity: Identity, body: dict[str, str], *, da
 
 
 def _document(found: Export) -> Iterator[bytes]:
-    """The export in pieces of at most `PIECE` octets, each as large as it can be."""
+    """Yield the export in chunks of at most `PIECE` bytes, as large as possible."""
     piece = bytearray()
     for part in _parts_of(found):
         if len(piece) + len(part) > PIECE:
@@ -169,7 +171,7 @@ def _document(found: Export) -> Iterator[bytes]:
 
 
 def _parts_of(found: Export) -> Iterator[bytes]:
-    """The export in parts none of which is longer than a task."""
+    """Yield the export in parts no longer than a task."""
     head = {"exported_at": found.exported_at, "account": dump_account(found.account)}
     yield dump_json(head)[:-1]
     if found.sessions is not None and found.keys is not None:
@@ -188,8 +190,8 @@ def _section(name: bytes, values: Iterator[dict[str, Any]]) -> Iterator[bytes]:
     yield b"]"
 
 
-def _service(database: Scopes, user_id: str, identity: Identity) -> AccountService:
-    return AccountService(database, owner(user_id, identity.subject), caller(identity))
+def _service(database: RoleSessions, user_id: str, identity: Identity) -> AccountService:
+    return AccountService(database, require_owner(user_id, identity.subject), caller(identity))
 
 
 def _tagged(account: Account) -> dict[str, str]:
@@ -202,5 +204,5 @@ def _tokens(issuer: TokenIssuer, session: Session) -> dict[str, Any]:
         "token_type": "Bearer",
         "expires_in": issuer.lifetime,
         "refresh_token": session.refresh_token,
-        "refresh_expires_in": parts().session_lifetime,
+        "refresh_expires_in": services().session_lifetime,
     }

@@ -1,4 +1,4 @@
-"""Passwords: argon2id, through argon2-cffi."""
+"""Passwords, hashed with argon2id by argon2-cffi."""
 
 import unicodedata
 from base64 import b64encode
@@ -14,30 +14,31 @@ from todo_api.database import in_thread
 from todo_api.errors import ValidationFailed, Violation
 
 AT_ONCE = 1
-"""How many passwords a worker hashes at once: each takes a processor for 20 ms, and the requests are to have the others."""
+"""Maximum of concurrent hashes of a worker. Each takes 20 ms of a core that requests need."""
 
 COST = (2, 19 * 1024)
-"""Passes, and KiB of memory: the least that OWASP gives for argon2id, on one lane."""
+"""Passes and KiB of memory: the minimum of OWASP for argon2id with one lane."""
 
 COMMONEST = frozenset((Path(__file__).with_name("common-passwords.txt")).read_text(encoding="utf-8").splitlines())
+"""Common passwords of at least 12 characters, in lower case."""
 
 
 class Passwords:
-    """Hash passwords and check them."""
+    """Hashes and verifies passwords."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE, "password")
         passes, memory = COST
         self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory, parallelism=1)
         self.decoy = _of_no_password(self._hasher)
-        """A hash to check against where there is no account, so that the check takes the same time."""
+        """A hash that no password has, checked if there is no account, to take the same time."""
 
     def hash(self, password: str) -> str:
-        """The hash to store, with its salt and parameters (RFC 9106)."""
+        """Return the hash to store, with its salt and parameters (RFC 9106)."""
         return in_thread(self._threads, self._hasher.hash, password)
 
     def verify(self, password_hash: str, password: str) -> bool:
-        """Whether the password is the one that was hashed."""
+        """Return whether the password matches the hash."""
         try:
             return in_thread(self._threads, self._hasher.verify, password_hash, password)
         except VerifyMismatchError:
@@ -45,17 +46,17 @@ class Passwords:
 
     @staticmethod
     def is_common(password: str) -> bool:
-        """Whether the password is one of the commonest of at least 12 characters, in any case."""
+        """Return whether the password is a common one, in any case."""
         return password.lower() in COMMONEST
 
 
 def normalized(password: str) -> str:
-    """Return the password in NFC, so that the same characters typed on another keyboard are the same (RFC 8265, section 4.2)."""
+    """Return the password in NFC, which is the same from every keyboard (RFC 8265, section 4.2)."""
     return unicodedata.normalize("NFC", password)
 
 
 def usable(passwords: Passwords, password: str, pointer: str) -> str:
-    """Return the password as it is hashed. Raise ValidationFailed for one of the commonest."""
+    """Return the password to hash. Raise ValidationFailed if it is a common one."""
     password = normalized(password)
     if passwords.is_common(password):
         detail = "This is one of the commonest passwords. Choose another."
@@ -64,7 +65,7 @@ def usable(passwords: Passwords, password: str, pointer: str) -> str:
 
 
 def _of_no_password(hasher: PasswordHasher) -> str:
-    """A hash by its form (RFC 9106, section 3.1; the PHC string format) that no password has: made of chance, at no cost."""
+    """Return a random hash (RFC 9106, section 3.1; PHC string format) that no password has."""
     salt, tag = (b64encode(token_bytes(size)).decode().rstrip("=") for size in (hasher.salt_len, hasher.hash_len))
     costs = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
     return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${tag}"

@@ -1,4 +1,4 @@
-"""The way back into an account for a user who has forgotten the password."""
+"""Recovery of an account whose password was forgotten."""
 
 from todo_api import api_keys
 from todo_api.accounts import one_time_tokens, sessions
@@ -7,34 +7,39 @@ from todo_api.accounts import statements as account_statements
 from todo_api.accounts.one_time_tokens import Purpose
 from todo_api.accounts.passwords import Passwords, usable
 from todo_api.api_keys import KeysLeft
-from todo_api.database import Scopes
+from todo_api.database import RoleSessions
 from todo_api.errors import InvalidOneTimeToken
 from todo_api.mail import outbox
 
 
-def request_password_reset(database: Scopes, email: str) -> None:
-    """Queue a mail. Whether the address has an account, nobody looks up before the mail is sent: it would show in the time."""
+def request_password_reset(database: RoleSessions, email: str) -> None:
+    """Queue a mail.
+
+    The account is looked up later, so the time does not reveal whether it exists.
+    """
     outbox.queue(database, email.lower(), Purpose.RESET)
 
 
-def issue(database: Scopes, email: str, purpose: str) -> str | None:
+def issue(database: RoleSessions, email: str, purpose: str) -> str | None:
     """Return a one-time token for the account with this e-mail address. None if there is none."""
-    row = database.as_login(email).first(account_statements.FIND, {"email": email})
+    row = database.as_login(email).fetch_one(account_statements.FIND, {"email": email})
     return None if row is None else one_time_tokens.issue(database, row[0], email, Purpose(purpose))
 
 
-def reset_password(database: Scopes, passwords: Passwords, token: str, new: str, *, revoke_keys: bool) -> KeysLeft:
-    """Set the password, and end every session, every one-time token and, on request, every API key of the token's user.
+def reset_password(
+    database: RoleSessions, passwords: Passwords, token: str, new: str, *, revoke_keys: bool
+) -> KeysLeft:
+    """Set the password; end sessions, one-time tokens and, on request, API keys of its user.
 
-    Raise InvalidOneTimeToken, and ValidationFailed for one of the commonest passwords.
+    Raise InvalidOneTimeToken, or ValidationFailed for a common password.
     """
     new = usable(passwords, new, "/new_password")
     user_id, token_id = one_time_tokens.find(database, token, Purpose.RESET)
     parameters = {"user_id": user_id, "token_id": token_id, "password_hash": passwords.hash(new)}
     with database.transaction() as transaction:
-        if transaction.as_user(user_id).first(statements.RESET_PASSWORD, parameters) is None:
+        if transaction.as_user(user_id).fetch_one(statements.RESET_PASSWORD, parameters) is None:
             raise InvalidOneTimeToken
-        # After it, in statements of their own: they see what a sign-in has begun that held the user's row until now.
+        # Separate statements see the session of a sign-in that held the user's row until now.
         sessions.end_others(transaction, user_id, None)
         one_time_tokens.end_all(transaction, user_id)
         return api_keys.count(transaction, user_id, revoke=revoke_keys)

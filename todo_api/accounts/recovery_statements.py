@@ -1,25 +1,25 @@
-"""The statements on one-time tokens, and the reset of a password that uses one up."""
+"""SQL of one-time tokens and of the reset of a password."""
 
 from sqlalchemy import DateTime, Text, Uuid, delete, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from todo_api import guards
 from todo_api.accounts.statements import STAMP
-from todo_api.database import Statement, delete_expired, given
+from todo_api.database import Statement, delete_expired, param
 from todo_api.models import accounts, one_time_tokens, users
 
 LIFETIME = 3600
-"""Seconds for which a token is good."""
+"""Seconds for which a token is valid."""
 
-_USER_ID = given("user_id", Text)
-_PURPOSE = given("purpose", Text)
-_DIGEST = given("digest", Text)
+_USER_ID = param("user_id", Text)
+_PURPOSE = param("purpose", Text)
+_DIGEST = param("digest", Text)
 
 
 def _issue() -> Statement:
     values = {
         one_time_tokens.c.user_id: accounts.c.user_id,
-        one_time_tokens.c.id: given("id", Uuid),
+        one_time_tokens.c.id: param("id", Uuid),
         one_time_tokens.c.purpose: _PURPOSE,
         one_time_tokens.c.digest: _DIGEST,
         one_time_tokens.c.email: accounts.c.email,
@@ -27,7 +27,7 @@ def _issue() -> Statement:
         one_time_tokens.c.created_at: func.now(),
         one_time_tokens.c.expires_at: func.now() + literal_column(f"interval '{LIFETIME} seconds'", DateTime()),
     }
-    account = select(*values.values()).where(accounts.c.user_id == _USER_ID, accounts.c.email == given("email", Text))
+    account = select(*values.values()).where(accounts.c.user_id == _USER_ID, accounts.c.email == param("email", Text))
     return Statement(insert(one_time_tokens).from_select(list(values), account).returning(one_time_tokens.c.expires_at))
 
 
@@ -44,9 +44,9 @@ PURGE = delete_expired(one_time_tokens, one_time_tokens.c.expires_at < func.now(
 
 
 def _reset_password() -> Statement:
-    """Uses a one-time token up and sets the hash, if the account still has the address and the password that the token was made for.
+    """Use a one-time token and set the hash, if address and password are unchanged since.
 
-    The user's row is locked first: of two requests with one token the second finds it used.
+    The user's row is locked first: the second of two requests with one token finds it used.
     """
     me = guards.locked()
     used = (
@@ -54,7 +54,7 @@ def _reset_password() -> Statement:
         .where(
             one_time_tokens.c.user_id == me.c.id,
             one_time_tokens.c.user_id == _USER_ID,
-            one_time_tokens.c.id == given("token_id", Uuid),
+            one_time_tokens.c.id == param("token_id", Uuid),
             one_time_tokens.c.purpose == literal_column("'reset'"),
             one_time_tokens.c.expires_at > func.now(),
         )
@@ -69,7 +69,7 @@ def _reset_password() -> Statement:
             accounts.c.email == used.c.email,
             accounts.c.passwords == used.c.passwords,
         )
-        .values(password_hash=given("password_hash", Text), passwords=accounts.c.passwords + 1)
+        .values(password_hash=param("password_hash", Text), passwords=accounts.c.passwords + 1)
         .returning(accounts.c.user_id)
         .cte("account")
     )

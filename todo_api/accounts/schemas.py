@@ -1,4 +1,4 @@
-"""Accounts and sessions as JSON: what is told of them, and what a client registers with."""
+"""Accounts and sessions as JSON: their representation, and what clients send."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from todo_api.schemas import dump_of
 
 
 class AccountSchema(Schema):
-    """An account as it is told."""
+    """The representation of an account."""
 
     id = fields.String()
     email = fields.String(allow_none=True)
@@ -22,7 +22,7 @@ class AccountSchema(Schema):
 
 
 class SessionSchema(Schema):
-    """A session as it is told."""
+    """The representation of a session."""
 
     id = fields.String()
     created_at = fields.AwareDateTime()

@@ -1,31 +1,31 @@
-"""The statements on sessions."""
+"""SQL of sessions."""
 
 from sqlalchemy import DateTime, Integer, Text, Uuid, and_, delete, func, literal_column, not_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from todo_api import guards
-from todo_api.database import Statement, delete_expired, given
+from todo_api.database import Statement, delete_expired, param
 from todo_api.models import accounts, sessions
 
 MOST = 20
-"""How many sessions a user has: each further one ends that which was not refreshed for the longest time."""
+"""Maximum number of sessions of a user. A further one ends the least recently refreshed."""
 
 AT_ONCE = 500
-"""How many sessions an export reads at a time."""
+"""Maximum number of sessions that an export reads at a time."""
 
-_USER_ID = given("user_id", Text)
-_SESSION_ID = given("session_id", Uuid)
-_FAMILY = given("family", Text)
-_DIGEST = given("digest", Text)
-_EXPIRY = func.now() + given("lifetime", Integer) * literal_column("interval '1 second'")
+_USER_ID = param("user_id", Text)
+_SESSION_ID = param("session_id", Uuid)
+_FAMILY = param("family", Text)
+_DIGEST = param("digest", Text)
+_EXPIRY = func.now() + param("lifetime", Integer) * literal_column("interval '1 second'")
 _HOLDS = and_(sessions.c.digest == _DIGEST, sessions.c.expires_at > func.now())
 
 
 def _begin() -> Statement:
-    """Where the password has changed since it was checked, there is no session. The user's row is locked against that."""
+    """Insert a session unless the password has changed. A lock of the user's row prevents that."""
     account = (
         select(accounts.c.user_id)
-        .where(accounts.c.user_id == _USER_ID, accounts.c.passwords == given("passwords", Integer))
+        .where(accounts.c.user_id == _USER_ID, accounts.c.passwords == param("passwords", Integer))
         .cte("account")
     )
     kept = (
@@ -49,9 +49,9 @@ def _begin() -> Statement:
 
 
 def _refresh() -> Statement:
-    """The row of a refresh that goes on, none where the session has ended. What does not hold ends it, in the same statement.
+    """Refresh a session, or end it if the token is not its current one.
 
-    The lock makes the second of two that refresh at once see what the first has done, and so end the session.
+    The lock makes the second of two concurrent refreshes see the first, and so end the session.
     """
     session = (
         select(sessions.c.user_id, sessions.c.id, _HOLDS.label("holds"))
@@ -64,14 +64,14 @@ def _refresh() -> Statement:
     return Statement(
         update(sessions)
         .where(this, session.c.holds)
-        .values(digest=given("next_digest", Text), refreshed_at=func.now(), expires_at=_EXPIRY)
+        .values(digest=param("next_digest", Text), refreshed_at=func.now(), expires_at=_EXPIRY)
         .returning(sessions.c.user_id, sessions.c.id)
         .add_cte(ended)
     )
 
 
 def _end_all() -> Statement:
-    """Ends all of the user's sessions, where this one is as it was found: neither ended nor refreshed since."""
+    """End all sessions of the user if this one is unchanged."""
     me = guards.locked()
     this = (
         select(me.c.id)
@@ -79,7 +79,7 @@ def _end_all() -> Statement:
             sessions.c.user_id == me.c.id,
             sessions.c.user_id == _USER_ID,
             sessions.c.id == _SESSION_ID,
-            sessions.c.refreshed_at == given("refreshed_at", DateTime(timezone=True)),
+            sessions.c.refreshed_at == param("refreshed_at", DateTime(timezone=True)),
         )
         .with_for_update(of=sessions)
         .cte("this")
@@ -104,7 +104,7 @@ END_OTHERS = Statement(
 PURGE = delete_expired(sessions, sessions.c.expires_at < func.now())
 BATCH = Statement(
     select(sessions.c.id, sessions.c.created_at, sessions.c.refreshed_at, sessions.c.expires_at)
-    .where(sessions.c.user_id == _USER_ID, sessions.c.id > given("after", Uuid))
+    .where(sessions.c.user_id == _USER_ID, sessions.c.id > param("after", Uuid))
     .order_by(sessions.c.id)
     .limit(AT_ONCE)
 )

@@ -1,8 +1,8 @@
-"""Sessions: what a sign-in begins and refresh tokens keep going.
+"""Sessions: a sign-in begins one, refresh tokens continue it.
 
-A refresh token is `tdr_` and two secrets of 256 bits: the first stays the same for the whole session, the second is new with every
-refresh. Of both the database has SHA-256 alone. So a token that the session has had before is told apart from one that
-nobody ever issued, and ends the session, without any used token being kept.
+A refresh token is `tdr_` and two secrets of 256 bits: the first is that of the session, the second
+is new with each refresh. The database has only their SHA-256. So a used token is distinguishable
+from one that was never issued, and ends the session; used tokens need not be stored.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from uuid_utils import uuid7
 
 from todo_api.accounts import session_statements as statements
 from todo_api.accounts.statements import LOCK
-from todo_api.database import Database, Scopes
+from todo_api.database import Database, RoleSessions
 from todo_api.errors import InvalidRefreshToken
 
 PREFIX = "tdr_"
-"""What every refresh token begins with, so that people and scanners know it for a secret."""
+"""Prefix of refresh tokens, by which people and scanners recognize a secret."""
 
 _SECRET_LENGTH = 43
-"""Of 32 bytes in base64url."""
+"""Length of 32 bytes in base64url."""
 
 
 class Session(NamedTuple):
-    """A session that has just begun or gone on, with the refresh token to go on with next."""
+    """A session and its next refresh token."""
 
     user_id: str
     id: str
@@ -34,7 +34,7 @@ class Session(NamedTuple):
 
 
 class SessionRecord(NamedTuple):
-    """A session without what opens it. Times are in UTC."""
+    """A session without its secrets. Times are in UTC."""
 
     id: str
     created_at: datetime
@@ -42,8 +42,8 @@ class SessionRecord(NamedTuple):
     expires_at: datetime
 
 
-def begin(database: Scopes, user_id: str, passwords: int, lifetime: int) -> Session | None:
-    """A new session, `lifetime` seconds long unless it is refreshed. None where the account has had more than `passwords` by now."""
+def begin(database: RoleSessions, user_id: str, passwords: int, lifetime: int) -> Session | None:
+    """Return a new session, `lifetime` seconds long. None if the password has changed."""
     family = PREFIX + token_urlsafe()
     token = family + token_urlsafe()
     session_id = str(uuid7())
@@ -57,70 +57,72 @@ def begin(database: Scopes, user_id: str, passwords: int, lifetime: int) -> Sess
     with database.transaction() as transaction:
         scope = transaction.as_user(user_id)
         # The lock first: the statement after it sees every session and the password as they are.
-        scope.all(LOCK, {"user_id": user_id})
-        begun = scope.first(statements.BEGIN, parameters)
+        scope.fetch_all(LOCK, {"user_id": user_id})
+        begun = scope.fetch_one(statements.BEGIN, parameters)
     return Session(user_id, session_id, token) if begun is not None else None
 
 
-def refresh(database: Scopes, token: str, lifetime: int) -> Session:
-    """The session of a refresh token, `lifetime` seconds longer, with the next refresh token.
+def refresh(database: RoleSessions, token: str, lifetime: int) -> Session:
+    """Return the session of a refresh token, prolonged, with the next refresh token.
 
-    Raises InvalidRefreshToken. A token that was refreshed before ends its session.
+    Raise InvalidRefreshToken. A used token ends its session.
     """
     successor = token[:-_SECRET_LENGTH] + token_urlsafe()
     parameters = {"next_digest": _digest(successor), "lifetime": lifetime, **_digests(token)}
-    row = database.as_session(parameters["family"]).first(statements.REFRESH, parameters)
+    row = database.as_session(parameters["family"]).fetch_one(statements.REFRESH, parameters)
     if row is None:
         raise InvalidRefreshToken
     user_id, session_id = row
     return Session(user_id, session_id, successor)
 
 
-def end(database: Scopes, token: str, everywhere: bool) -> bool:
-    """Ends the session of a refresh token, where there is one; `everywhere`, where the token still holds, all of its user.
+def end(database: RoleSessions, token: str, everywhere: bool) -> bool:
+    """End the session of a refresh token, or with `everywhere` all sessions of its user.
 
-    Says whether there was one.
+    Return whether there was one.
     """
     parameters = _digests(token)
     session = database.as_session(parameters["family"])
-    row = session.first(statements.FIND, parameters) if everywhere else None
+    row = session.fetch_one(statements.FIND, parameters) if everywhere else None
     if row is not None:
         found = dict(zip(("user_id", "session_id", "refreshed_at"), row, strict=True))
-        if database.as_user(row[0]).all(statements.END_ALL, found):
+        if database.as_user(row[0]).fetch_all(statements.END_ALL, found):
             return True
-    return session.all(statements.END, parameters) != []
+    return session.fetch_all(statements.END, parameters) != []
 
 
-def holder(database: Scopes, token: str) -> str | None:
-    """The user whose session goes on with this refresh token, and with no other by now."""
+def holder(database: RoleSessions, token: str) -> str | None:
+    """Return the user of the session whose current refresh token this is."""
     parameters = _digests(token)
-    row = database.as_session(parameters["family"]).first(statements.FIND, parameters)
+    row = database.as_session(parameters["family"]).fetch_one(statements.FIND, parameters)
     return None if row is None else str(row[0])
 
 
-def is_alive(database: Scopes, token: str) -> bool:
-    """Whether the session that this refresh token was of has not ended."""
+def is_alive(database: RoleSessions, token: str) -> bool:
+    """Return whether the session of this refresh token exists."""
     parameters = _digests(token)
-    return database.as_session(parameters["family"]).first(statements.IS_ALIVE, parameters) is not None
+    return database.as_session(parameters["family"]).fetch_one(statements.IS_ALIVE, parameters) is not None
 
 
-def end_others(database: Scopes, user_id: str, session_id: str | None) -> int:
-    """End every session of the user but this one, if there is one to be kept. Return how many."""
-    return len(database.as_user(user_id).all(statements.END_OTHERS, {"user_id": user_id, "session_id": session_id}))
+def end_others(database: RoleSessions, user_id: str, session_id: str | None) -> int:
+    """End every session of the user except the given one. Return their number."""
+    return len(
+        database.as_user(user_id).fetch_all(statements.END_OTHERS, {"user_id": user_id, "session_id": session_id})
+    )
 
 
 def purge(database: Database) -> int:
-    """Deletes sessions that have expired, a thousand at most, and says how many. Zero also where another process is at it.
+    """Delete expired sessions, a thousand at most, and return their number.
 
-    Raises Unavailable.
+    Return zero if another process is purging. Raise Unavailable.
     """
-    ((count,),) = database.as_purge().all(statements.PURGE, {})
+    ((count,),) = database.as_purge().fetch_all(statements.PURGE, {})
     return int(count)
 
 
-def batch(database: Scopes, user_id: str, after: str) -> Sequence[SessionRecord]:
-    """Some of the user's sessions in the order of their ids, after that one. None after the last."""
-    rows = database.as_user(user_id).all(statements.BATCH, {"user_id": user_id, "after": after})
+def batch(database: RoleSessions, user_id: str, after: str) -> Sequence[SessionRecord]:
+    """Return some sessions by id after the given one, none after the last."""
+    rows = database.as_user(user_id).fetch_all(statements.BATCH, {"user_id": user_id, "after": after})
     return [SessionRecord._make(row) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""The statements on users and their accounts. Each write takes the user's next number and stamps it on the account as its version."""
+"""SQL of users and accounts. A write takes the user's next number as the account's version."""
 
 from functools import cache
 from typing import Any
@@ -20,14 +20,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
-from todo_api.database import Statement, column_value, given
+from todo_api.database import Statement, column_value, param
 from todo_api.models import accounts, users
 
-USER_ID = given("user_id", Text)
-EMAIL = given("email", Text)
+USER_ID = param("user_id", Text)
+EMAIL = param("email", Text)
 _NAME = column_value(users.c.name)
-_PASSWORD_HASH = given("password_hash", Text)
-_CHECKED = accounts.c.passwords == given("passwords", BigInteger)
+_PASSWORD_HASH = param("password_hash", Text)
+_CHECKED = accounts.c.passwords == param("passwords", BigInteger)
 _ROW = (users.c.name, users.c.created_at, users.c.updated_at, users.c.version, users.c.epoch)
 STAMP: dict[str, Any] = {
     "seq": users.c.seq + 1,
@@ -70,9 +70,9 @@ DELETE = Statement(delete(users).where(users.c.id == USER_ID).returning(users.c.
 
 @cache
 def delete_at(by_session: bool) -> Statement:
-    """Deletes the user, where the password is still that which was checked.
+    """Delete the user if the password is still the one that was checked.
 
-    The account's row is locked as well: who has waited for a change of the password sees the new one.
+    It locks the account's row too, so it sees a concurrent change of the password.
     """
     me = guards.locked(session=by_session)
     account = (
@@ -85,16 +85,19 @@ def delete_at(by_session: bool) -> Statement:
 
 
 def _at(conditional: bool) -> list[ColumnElement[bool]]:
-    """At one of `versions`, or at one of `tags`, `epoch-version`: a version alone may be one of the user's life before."""
+    """Return the condition for one of `versions`, or of `tags` (`epoch-version`).
+
+    A version alone may be one of an earlier row of the user.
+    """
     if not conditional:
         return []
     tag = cast(users.c.epoch, Text) + "-" + cast(users.c.version, Text)
-    return [or_(users.c.version == any_(given("versions", ARRAY(BigInteger))), tag == any_(given("tags", ARRAY(Text))))]
+    return [or_(users.c.version == any_(param("versions", ARRAY(BigInteger))), tag == any_(param("tags", ARRAY(Text))))]
 
 
 @cache
 def rename(conditional: bool, by_key: bool) -> Statement:
-    """Sets the name; where conditional, only at `versions`."""
+    """Set the name; conditional: only at `versions`."""
     email = select(accounts.c.email).where(accounts.c.user_id == USER_ID).scalar_subquery()
     here = [users.c.id == guards.locked(key=True).c.id] if by_key else []
     return Statement(
@@ -106,7 +109,7 @@ def rename(conditional: bool, by_key: bool) -> Statement:
 
 
 def _rewrite(conditional: bool, by_session: bool, values: dict[str, Any]) -> Statement:
-    """Sets columns of `accounts`, where the password is still that which was checked."""
+    """Set columns of `accounts` if the password is still the one that was checked."""
     me = guards.locked(*_at(conditional), session=by_session)
     account = (
         update(accounts)
@@ -125,11 +128,11 @@ def _rewrite(conditional: bool, by_session: bool, values: dict[str, Any]) -> Sta
 
 @cache
 def change_email(conditional: bool, by_session: bool) -> Statement:
-    """Sets the e-mail address; where conditional, only at `versions`."""
+    """Set the e-mail address; conditional: only at `versions`."""
     return _rewrite(conditional, by_session, {"email": EMAIL})
 
 
 @cache
 def change_password(by_session: bool) -> Statement:
-    """Sets the hash of the password, and counts it."""
+    """Set the password's hash and count it."""
     return _rewrite(False, by_session, {"password_hash": _PASSWORD_HASH, "passwords": accounts.c.passwords + 1})

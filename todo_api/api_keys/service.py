@@ -11,7 +11,7 @@ from todo_api import guards
 from todo_api.api_keys import secret as secrets
 from todo_api.api_keys import statements
 from todo_api.auth import Identity
-from todo_api.database import Scope, Scopes
+from todo_api.database import RoleSession, RoleSessions
 from todo_api.errors import ConstraintViolated, NotFound, TooManyKeys, Unauthorized, ValidationFailed, Violation
 from todo_api.guards import Caller
 from todo_api.models import KEY_SCOPES
@@ -39,9 +39,9 @@ class KeysLeft(NamedTuple):
     revoked_keys: int
 
 
-def find(as_key: Callable[[str], Scope], digest: str) -> Identity:
+def find(as_key: Callable[[str], RoleSession], digest: str) -> Identity:
     """Return the identity of the key with this digest. Raise Unauthorized if unknown or expired."""
-    row = as_key(digest).first(statements.FIND, {"digest": digest})
+    row = as_key(digest).fetch_one(statements.FIND, {"digest": digest})
     if row is None:
         raise guards.key_gone()
     user_id, key_id, created, expires, expired, scopes = row
@@ -52,24 +52,24 @@ def find(as_key: Callable[[str], Scope], digest: str) -> Identity:
     )
 
 
-def count(database: Scopes, user_id: str, *, revoke: bool) -> KeysLeft:
+def count(database: RoleSessions, user_id: str, *, revoke: bool) -> KeysLeft:
     """Return how many keys the user has, after revoking all or none.
 
     The transaction must hold the lock of the user's row.
     """
     scope, named = database.as_user(user_id), {"user_id": user_id}
     if revoke:
-        ((revoked,),) = scope.all(statements.REVOKE_ALL, named)
+        ((revoked,),) = scope.fetch_all(statements.REVOKE_ALL, named)
         return KeysLeft(0, int(revoked))
-    ((number,),) = scope.all(statements.COUNT, named)
+    ((number,),) = scope.fetch_all(statements.COUNT, named)
     return KeysLeft(int(number), 0)
 
 
 class KeyService:
     """API keys of a user. Every method raises Unauthorized if the caller's credential is gone."""
 
-    def __init__(self, database: Scopes, user_id: str, caller: Caller) -> None:
-        self._scope = database.as_user(user_id)
+    def __init__(self, database: RoleSessions, user_id: str, caller: Caller) -> None:
+        self._db = database.as_user(user_id)
         self._caller = caller
         self._by_session = caller.by_session
         self._user_id = user_id
@@ -90,7 +90,7 @@ class KeyService:
             "expires_at": expires_at,
         }
         try:
-            row = self._scope.first(statements.create(self._by_session), parameters)
+            row = self._db.fetch_one(statements.create(self._by_session), parameters)
         except ConstraintViolated as error:
             if error.constraint == "api_keys_expiry_later_check":
                 raise ValidationFailed(
@@ -98,21 +98,21 @@ class KeyService:
                 ) from error
             raise
         if row is None:
-            self._caller.check(self._scope, self._user_id, session=True)
+            self._caller.check(self._db, self._user_id, session=True)
             raise TooManyKeys
         return ApiKey._make(row), secret
 
     def list(self) -> list[ApiKey]:
         """Return every key, newest first."""
-        rows = self._scope.all(statements.LIST[self._by_session], self._named())
+        rows = self._db.fetch_all(statements.LIST[self._by_session], self._named())
         if not rows:
-            self._caller.check(self._scope, self._user_id, session=True)
+            self._caller.check(self._db, self._user_id, session=True)
         return [ApiKey._make(row) for row in rows if row[0] is not None]
 
     def revoke(self, key_id: str) -> None:
         """Revoke a key. Raise NotFound."""
-        if self._scope.first(statements.revoke(self._by_session), self._named() | {"key_id": key_id}) is None:
-            self._caller.check(self._scope, self._user_id, session=True)
+        if self._db.fetch_one(statements.revoke(self._by_session), self._named() | {"key_id": key_id}) is None:
+            self._caller.check(self._db, self._user_id, session=True)
             raise NotFound("There is no such API key in your space.")
 
     def _named(self) -> dict[str, Any]:

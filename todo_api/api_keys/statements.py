@@ -6,12 +6,12 @@ from sqlalchemy import DateTime, Double, Text, Uuid, cast, delete, func, or_, se
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
-from todo_api.database import Statement, given
+from todo_api.database import Statement, param
 from todo_api.models import MOST_KEYS, api_keys, users
 
-USER_ID = given("user_id", Text)
-KEY_ID = given("key_id", Uuid)
-DIGEST = given("digest", Text)
+USER_ID = param("user_id", Text)
+KEY_ID = param("key_id", Uuid)
+DIGEST = param("digest", Text)
 
 _COLUMNS = (
     api_keys.c.id,
@@ -53,12 +53,12 @@ def create(by_session: bool) -> Statement:
     values = {
         api_keys.c.user_id: USER_ID,
         api_keys.c.id: KEY_ID,
-        api_keys.c.name: given("name", Text),
-        api_keys.c.scopes: given("scopes", ARRAY(Text)),
-        api_keys.c.hint: given("hint", Text),
+        api_keys.c.name: param("name", Text),
+        api_keys.c.scopes: param("scopes", ARRAY(Text)),
+        api_keys.c.hint: param("hint", Text),
         api_keys.c.digest: DIGEST,
         api_keys.c.created_at: owner.c.at,
-        api_keys.c.expires_at: given("expires_at", DateTime(timezone=True)),
+        api_keys.c.expires_at: param("expires_at", DateTime(timezone=True)),
     }
     return Statement(insert(api_keys).from_select(list(values), select(*values.values())).returning(*_COLUMNS))
 

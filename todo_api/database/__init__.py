@@ -18,8 +18,8 @@ from todo_api.database.connection import (
 from todo_api.database.database import Database
 from todo_api.database.greenlets import in_thread, spawn, wait
 from todo_api.database.purging import Purging, delete_expired
-from todo_api.database.statement import Row, Statement, column_value, given
-from todo_api.database.transaction import Scope, Scopes, Transaction
+from todo_api.database.statement import Row, Statement, column_value, param
+from todo_api.database.transaction import RoleSession, RoleSessions, Transaction
 from todo_api.database.url import UrlError, ignore_environment, parameters
 
 __all__ = [
@@ -28,9 +28,9 @@ __all__ = [
     "STRINGS_ADVICE",
     "Database",
     "Purging",
+    "RoleSession",
+    "RoleSessions",
     "Row",
-    "Scope",
-    "Scopes",
     "Statement",
     "Transaction",
     "UrlError",
@@ -39,9 +39,9 @@ __all__ = [
     "delete_expired",
     "driver_error",
     "engine_url",
-    "given",
     "ignore_environment",
     "in_thread",
+    "param",
     "parameters",
     "reason",
     "spawn",

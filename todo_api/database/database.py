@@ -21,7 +21,7 @@ from todo_api.database.failures import AWAY, LATE, LOST, SILENT, ConnectionLost,
 from todo_api.database.pool import Connection, Pool
 from todo_api.database.spending import spending, spent
 from todo_api.database.statement import Row, Statement
-from todo_api.database.transaction import Prefixes, Scope, Transaction
+from todo_api.database.transaction import Prefixes, RoleSession, Transaction
 from todo_api.errors import Unavailable
 
 READ_TIMEOUT = STATEMENT_TIMEOUT + 1
@@ -50,21 +50,21 @@ class Database:
         self._prefixes = Prefixes.of(self.roles)
         self._pool = Pool(url, size=pool_size, read_timeout=READ_TIMEOUT)
 
-    def as_user(self, user_id: str) -> Scope:
+    def as_user(self, user_id: str) -> RoleSession:
         """Return the session of a user: row-level security shows only their rows."""
-        return Scope(self, self._prefixes.user, user_id)
+        return RoleSession(self, self._prefixes.user, user_id)
 
-    def as_login(self, email: str) -> Scope:
+    def as_login(self, email: str) -> RoleSession:
         """Return the session of a sign-in or registration, which sees this address's account."""
-        return Scope(self, self._prefixes.login, email)
+        return RoleSession(self, self._prefixes.login, email)
 
-    def as_purge(self) -> Scope:
+    def as_purge(self) -> RoleSession:
         """Return the session of the purge: it sees and deletes only expired rows."""
-        return Scope(self, self._prefixes.purge, "expired")
+        return RoleSession(self, self._prefixes.purge, "expired")
 
-    def as_key(self, digest: str) -> Scope:
+    def as_key(self, digest: str) -> RoleSession:
         """Return the session of a look-up: it sees the API key with this digest."""
-        return Scope(self, self._prefixes.key, digest)
+        return RoleSession(self, self._prefixes.key, digest)
 
     @contextmanager
     def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:
@@ -99,21 +99,21 @@ class Database:
         with self.connection() as connection:
             return connection.execute(prefix, statement, values)
 
-    def as_session(self, family: str) -> Scope:
+    def as_session(self, family: str) -> RoleSession:
         """Return the session of a refresh or sign-out: it sees this family of refresh tokens."""
-        return Scope(self, self._prefixes.session, family)
+        return RoleSession(self, self._prefixes.session, family)
 
-    def as_one_time_token(self, digest: str) -> Scope:
+    def as_one_time_token(self, digest: str) -> RoleSession:
         """Return the scope of one look-up: the one-time token with this digest, and no task."""
-        return Scope(self, self._prefixes.one_time_token, digest)
+        return RoleSession(self, self._prefixes.one_time_token, digest)
 
-    def as_operator(self) -> Scope:
+    def as_operator(self) -> RoleSession:
         """Return the scope of an operator's list: who the users are, and nothing that is theirs."""
-        return Scope(self, self._prefixes.operator, "list")
+        return RoleSession(self, self._prefixes.operator, "list")
 
-    def as_sender(self) -> Scope:
+    def as_sender(self) -> RoleSession:
         """Return the scope of whoever sends mail: the outbox of all, and nothing else."""
-        return Scope(self, self._prefixes.sender, "outbox")
+        return RoleSession(self, self._prefixes.sender, "outbox")
 
     def spent(self) -> tuple[int, float, float]:
         """Return the usage of this function or thread since the last call.

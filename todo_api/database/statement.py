@@ -21,7 +21,7 @@ def _literal(value: str | int) -> str:
     return "'" + value.replace("'", "''").replace("%", "%%") + "'"
 
 
-def given(name: str, kind: Any) -> ColumnElement[Any]:
+def param(name: str, kind: Any) -> ColumnElement[Any]:
     """Return a typed bind parameter."""
     return cast(bindparam(name, type_=kind), kind)
 
@@ -29,7 +29,7 @@ def given(name: str, kind: Any) -> ColumnElement[Any]:
 def column_value(column: Column[Any]) -> ColumnElement[Any]:
     """Return a bind parameter with a column's name and type."""
     kind = column.type.data_type if isinstance(column.type, DOMAIN) else column.type
-    return given(column.name, kind)
+    return param(column.name, kind)
 
 
 def _listed(parts: list[str]) -> str:

@@ -57,7 +57,7 @@ class Executor(Protocol):
         """Return the rows of a statement."""
 
 
-class Scope:
+class RoleSession:
     """A session as a role, with one setting that row-level security reads."""
 
     __slots__ = ("_executor", "_prefix", "_value")
@@ -67,7 +67,7 @@ class Scope:
         self._prefix = prefix
         self._value = value
 
-    def all(self, statement: Statement, parameters: Values) -> list[Row]:
+    def fetch_all(self, statement: Statement, parameters: Values) -> list[Row]:
         """Return the rows of a statement, in one round trip, and outside transactions in its own.
 
         Raise Unavailable or ConstraintViolated.
@@ -77,13 +77,13 @@ class Scope:
         except psycopg2.IntegrityError as error:
             raise ConstraintViolated(error.diag.constraint_name) from error
 
-    def first(self, statement: Statement, parameters: Values) -> Row | None:
+    def fetch_one(self, statement: Statement, parameters: Values) -> Row | None:
         """Return the first row, or None."""
-        rows = self.all(statement, parameters)
+        rows = self.fetch_all(statement, parameters)
         return rows[0] if rows else None
 
-    def last(self, statement: Statement, parameters: Values) -> None:
-        """Run the last statement and COMMIT in one round trip. Raise what `all` raises.
+    def execute_and_commit(self, statement: Statement, parameters: Values) -> None:
+        """Run the last statement and COMMIT in one round trip. Raise what `fetch_all` raises.
 
         If the connection is lost, the outcome is unknown, as the Unavailable says.
         """
@@ -94,19 +94,19 @@ class Scope:
             raise ConstraintViolated(error.diag.constraint_name) from error
 
 
-class Scopes(Protocol):
+class RoleSessions(Protocol):
     """Makes sessions: a database, each statement in its own transaction, or a transaction."""
 
-    def as_user(self, user_id: str) -> Scope:
+    def as_user(self, user_id: str) -> RoleSession:
         """Return the session of a user."""
 
-    def as_login(self, email: str) -> Scope:
+    def as_login(self, email: str) -> RoleSession:
         """Return the session of a sign-in or registration."""
 
-    def as_session(self, family: str) -> Scope:
+    def as_session(self, family: str) -> RoleSession:
         """Return the session of a refresh or sign-out."""
 
-    def as_one_time_token(self, digest: str) -> Scope:
+    def as_one_time_token(self, digest: str) -> RoleSession:
         """Return the session of a look-up of a one-time token."""
 
     def transaction(self) -> "AbstractContextManager[Transaction]":
@@ -128,25 +128,25 @@ class Transaction:
         self._begun = self._failed = self._ended = False
         self._depth = 0
 
-    def as_user(self, user_id: str) -> Scope:
+    def as_user(self, user_id: str) -> RoleSession:
         """Return the session of a user in the transaction."""
-        return Scope(self, self._prefixes.user, user_id)
+        return RoleSession(self, self._prefixes.user, user_id)
 
-    def as_login(self, email: str) -> Scope:
+    def as_login(self, email: str) -> RoleSession:
         """Return the session of a sign-in or registration in the transaction."""
-        return Scope(self, self._prefixes.login, email)
+        return RoleSession(self, self._prefixes.login, email)
 
-    def as_request(self, digest: str) -> Scope:
+    def as_request(self, digest: str) -> RoleSession:
         """Return the session of a request without a user: it sees the reply stored for it."""
-        return Scope(self, self._prefixes.request, digest)
+        return RoleSession(self, self._prefixes.request, digest)
 
-    def as_session(self, family: str) -> Scope:
+    def as_session(self, family: str) -> RoleSession:
         """Return the session of a refresh or sign-out in the transaction."""
-        return Scope(self, self._prefixes.session, family)
+        return RoleSession(self, self._prefixes.session, family)
 
-    def as_one_time_token(self, digest: str) -> Scope:
+    def as_one_time_token(self, digest: str) -> RoleSession:
         """As `Database.as_one_time_token`, within the transaction."""
-        return Scope(self, self._prefixes.one_time_token, digest)
+        return RoleSession(self, self._prefixes.one_time_token, digest)
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:

@@ -10,7 +10,7 @@ from connexion.security import AbstractSecurityHandler
 from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
 from todo_api.database import spawn
 from todo_api.errors import Unauthorized
-from todo_api.observability import RequestRecord, UsageReader
+from todo_api.observability import DatabaseUsage, RequestRecord
 
 IDENTITY = "identity"
 """Key of the identity in Connexion's token info, and the handler argument that receives it."""
@@ -42,7 +42,7 @@ class TokenLookup:
         find: Callable[[str], TokenIdentity],
         *,
         admission: AdmissionControl,
-        read_usage: UsageReader,
+        read_usage: DatabaseUsage,
     ) -> None:
         """`read` returns a token's lookup key at once; `find` returns its identity and may wait.
 

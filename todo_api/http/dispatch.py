@@ -23,7 +23,7 @@ from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
 from todo_api.database import spawn
 from todo_api.http.authentication import IDENTITY
 from todo_api.http.validation import ARGUMENTS
-from todo_api.observability import RequestRecord, UsageReader
+from todo_api.observability import DatabaseUsage, RequestRecord
 
 Reply = tuple[Any, int, dict[str, str]]
 """What a handler returns: body, status code and headers.
@@ -99,7 +99,7 @@ class HandlerDispatch(RoutedMiddleware[DispatchAPI]):
         app: FlaskASGIApp,
         *,
         admission: AdmissionControl | None = None,
-        read_usage: UsageReader = lambda: (0, 0.0, 0.0),
+        read_usage: DatabaseUsage = lambda: (0, 0.0, 0.0),
     ) -> None:
         """`admission` limits the handlers, but not those of contracts with `x-admission: false`."""
         super().__init__(app)

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 import orjson
 
 from todo_api.auth import Identity
-from todo_api.database import Scopes, Transaction
+from todo_api.database import RoleSessions, Transaction
 from todo_api.http import Reply
 from todo_api.idempotency.store import Outcome, Request
-from todo_api.services import caller, owner, parts
+from todo_api.services import caller, require_owner, services
 
 DATABASE = "database"
 KEY = "idempotency_key"
 REPLAYED = "Idempotency-Replayed"
 
 Handler = Callable[..., Reply]
-StillValid = Callable[[Scopes, Any, dict[str, Any]], bool]
+StillValid = Callable[[RoleSessions, Any, dict[str, Any]], bool]
 """Return whether a stored reply's body is still valid for a request with these arguments.
 
 May raise what the handler raises.
@@ -51,7 +51,7 @@ def idempotent(handler: Handler) -> Handler:
     return _idempotent(handler, still_valid=lambda *_: True)
 
 
-def session_is_there(database: Scopes, _: object, arguments: dict[str, Any]) -> bool:
+def session_is_there(database: RoleSessions, _: object, arguments: dict[str, Any]) -> bool:
     """Raise Unauthorized for a token whose session has ended, also if a reply is stored."""
     identity: Identity = arguments["identity"]
     caller(identity).check(database.as_user(identity.subject), identity.subject, session=True)
@@ -66,7 +66,7 @@ def _idempotent(handler: Handler, still_valid: StillValid) -> Handler:
     @functools.wraps(handler)
     def answer(*, idempotency_key: str | None = None, **arguments: Any) -> Reply:
         if idempotency_key is None:
-            return handler(database=parts().database, **arguments)
+            return handler(database=services().database, **arguments)
         return _once(handler, still_valid, idempotency_key, arguments)
 
     answer.__signature__ = signature.replace(parameters=[*sent, key])  # type: ignore[attr-defined]  # of every function
@@ -84,7 +84,7 @@ def _once(handler: Handler, still_valid: StillValid, key: str, arguments: dict[s
     def is_valid(transaction: Transaction, reply: bytes) -> bool:
         return still_valid(transaction, orjson.loads(reply)[0], arguments)
 
-    reply, replayed = parts().replies.run(Request(user, key.strip('"'), content), operation, is_valid)
+    reply, replayed = services().replies.run(Request(user, key.strip('"'), content), operation, is_valid)
     body, status, headers = orjson.loads(reply)
     return body, status, headers | {REPLAYED: "true"} if replayed else headers
 
@@ -98,5 +98,5 @@ def _sent(arguments: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     identity: Identity | None = sent.pop("identity", None)
     user = None if identity is None else identity.subject
     if user is not None and "user_id" in sent:
-        owner(sent["user_id"], user)
+        require_owner(sent["user_id"], user)
     return user, sent

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from todo_api.database import Statement, delete_expired, given
+from todo_api.database import Statement, delete_expired, param
 from todo_api.models import REPLIES_KEPT, anonymous_replies, idempotent_replies, users
 
 MOST_REPLIES = 10000
@@ -27,11 +27,11 @@ TRIMMED_BY = 256
 
 _OLD = func.now() - literal_column(f"interval '{REPLIES_KEPT}'")
 
-_USER_ID = given("user_id", Text)
-_KEY = given("key", LargeBinary)
-_REQUEST = given("request", LargeBinary)
-_REPLY = given("reply", LargeBinary)
-_DIGEST = given("request", Text)
+_USER_ID = param("user_id", Text)
+_KEY = param("key", LargeBinary)
+_REQUEST = param("request", LargeBinary)
+_REPLY = param("reply", LargeBinary)
+_DIGEST = param("request", Text)
 
 
 def _find(table: Table, same: ColumnElement[bool], *mine: ColumnElement[bool]) -> Statement:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from todo_api.database import Database, Scope, Transaction
+from todo_api.database import Database, RoleSession, Transaction
 from todo_api.errors import IdempotencyInProgress, IdempotencyKeyReused, TaskApiError
 from todo_api.idempotency import statements
 
@@ -63,7 +63,7 @@ class IdempotencyStore:
         claim = int.from_bytes(key[:8], "big") >> 1
         with self._database.transaction(claim=claim) as transaction:
             scope, of_table, row = _addressed(transaction, request.user_id, key, digest)
-            ((claimed, reply, is_same, is_old),) = scope.all(of_table.find, row)
+            ((claimed, reply, is_same, is_old),) = scope.fetch_all(of_table.find, row)
             if reply is not None and not is_old:
                 kept = self._opened_for(bool(is_same), bytes(reply), content, key)
                 if is_valid(transaction, kept):
@@ -71,18 +71,18 @@ class IdempotencyStore:
             if not claimed:
                 raise IdempotencyInProgress
             if reply is not None:
-                scope.all(of_table.forget, row)
+                scope.fetch_all(of_table.forget, row)
             if is_known and key[-1] % statements.TRIMMED_BY == 0:
-                scope.all(statements.TRIM, row)
+                scope.fetch_all(statements.TRIM, row)
             try:
                 outcome = operation(transaction)
             except TaskApiError as error:
-                if not error.changes_hold:
+                if not error.commit_on_error:
                     raise
                 refused = error
             else:
                 if outcome.is_kept:
-                    scope.last(of_table.keep, {**row, "reply": self._sealed(outcome.reply, content, key)})
+                    scope.execute_and_commit(of_table.keep, {**row, "reply": self._sealed(outcome.reply, content, key)})
                 return outcome.reply, False
         raise refused
 
@@ -92,7 +92,7 @@ class IdempotencyStore:
         Return zero if another process is purging. Raise Unavailable.
         """
         scope = self._database.as_purge()
-        return sum(row[0] for statement in statements.PURGES for row in scope.all(statement, {}))
+        return sum(row[0] for statement in statements.PURGES for row in scope.fetch_all(statement, {}))
 
     def _digest(self, kind: bytes, content: bytes) -> bytes:
         return hmac.digest(self._digests, kind + b"\0" + content, "sha256")
@@ -116,7 +116,7 @@ class IdempotencyStore:
 
 def _addressed(
     transaction: Transaction, user_id: str | None, key: bytes, digest: bytes
-) -> tuple[Scope, statements.Statements, dict[str, object]]:
+) -> tuple[RoleSession, statements.Statements, dict[str, object]]:
     """Return session, statements and row of the reply to a request."""
     if user_id is None:
         return transaction.as_request(digest.hex()), statements.OF_NOBODY, {"request": digest.hex()}

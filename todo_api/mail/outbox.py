@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Text, delete, func, literal_column, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from todo_api.database import Database, Scopes, Statement, delete_expired, given
+from todo_api.database import Database, RoleSessions, Statement, delete_expired, param
 from todo_api.models import outbox
 
 LIFETIME = "1 hour"
@@ -20,8 +20,8 @@ FIRST_PAUSE = "1 minute"
 No other sender takes the mail meanwhile, so it is longer than an attempt may take.
 """
 
-_EMAIL = given("email", Text)
-_PURPOSE = given("purpose", Text)
+_EMAIL = param("email", Text)
+_PURPOSE = param("purpose", Text)
 
 
 class QueuedMail(NamedTuple):
@@ -77,23 +77,23 @@ FINISH = Statement(
 PURGE = delete_expired(outbox, outbox.c.next_attempt_at < func.now() - literal_column("interval '1 day'"))
 
 
-def queue(database: Scopes, email: str, purpose: str) -> None:
+def queue(database: RoleSessions, email: str, purpose: str) -> None:
     """Queue a mail for this address, whether it has an account or not."""
-    database.as_login(email).all(QUEUE, {"email": email, "purpose": purpose})
+    database.as_login(email).fetch_all(QUEUE, {"email": email, "purpose": purpose})
 
 
 def claim(database: Database) -> QueuedMail | None:
     """Claim the mail that has waited longest, for one attempt. Return None if none is due."""
-    row = database.as_sender().first(CLAIM, {})
+    row = database.as_sender().fetch_one(CLAIM, {})
     return None if row is None else QueuedMail._make(row)
 
 
 def finish(database: Database, mail: QueuedMail) -> None:
     """Delete a mail that was sent, or never will be."""
-    database.as_sender().all(FINISH, {"email": mail.email, "purpose": mail.purpose})
+    database.as_sender().fetch_all(FINISH, {"email": mail.email, "purpose": mail.purpose})
 
 
 def purge(database: Database) -> int:
     """Delete mails that no sender has taken for a day, a thousand at most. Return how many."""
-    ((count,),) = database.as_purge().all(PURGE, {})
+    ((count,),) = database.as_purge().fetch_all(PURGE, {})
     return int(count)

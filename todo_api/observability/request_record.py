@@ -14,7 +14,7 @@ PAGE = "page"
 ABANDONED = 499
 """Status in logs and metrics of a request whose client disconnected before the reply."""
 
-UsageReader = Callable[[], tuple[int, float, float]]
+DatabaseUsage = Callable[[], tuple[int, float, float]]
 """Return what the caller has used of the database since the last call.
 
 The values are statements, seconds of execution and seconds of waiting for a connection.

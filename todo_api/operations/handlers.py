@@ -2,7 +2,7 @@
 
 from todo_api.errors import NotReady
 from todo_api.http import Reply
-from todo_api.services import SECRET, parts
+from todo_api.services import SECRET, services
 
 TEXT = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 """Prometheus's text format."""
@@ -15,7 +15,7 @@ def check_liveness() -> Reply:
 
 def check_readiness() -> Reply:
     """Return 200 if every check passes. Raise NotReady."""
-    checks = {name: check._asdict() for name, check in parts().readiness.report().items()}
+    checks = {name: check._asdict() for name, check in services().readiness.report().items()}
     failed = [name for name, check in checks.items() if check["status"] != "pass"]
     if failed:
         raise NotReady(failed, checks)
@@ -24,4 +24,4 @@ def check_readiness() -> Reply:
 
 def get_metrics() -> Reply:
     """Return 200 with the metrics of all workers."""
-    return parts().metrics(), 200, SECRET | TEXT
+    return services().metrics(), 200, SECRET | TEXT

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from todo_api.auth import Identity
-from todo_api.database import Scopes
+from todo_api.database import RoleSessions
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.etags import is_known, known_in_space, matched_versions, space_tag
 from todo_api.http import Reply
@@ -17,8 +17,8 @@ from todo_api.schemas import dump_json
 from todo_api.services import (
     PRIVATE,
     caller,
-    owner,
-    parts,
+    require_owner,
+    services,
 )
 from todo_api.tasks.schemas import dump_task, load_task_filter, load_task_input, load_task_patch, load_task_replacement
 from todo_api.tasks.service import MAX_PAGE, Place, Task, TaskService
@@ -43,14 +43,14 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     if_none_match: str | None = None,
 ) -> Reply:
     """Return 200 with a page of tasks, 304 if the client knows it."""
-    tasks = _service(parts().database, user_id, identity)
+    tasks = _service(services().database, user_id, identity)
     if cursor is not None and skip is not None:
         raise ValidationFailed([Violation("query", "/skip", "conflicting", "Send skip or cursor, not both.")])
     if q is not None and len(q.split()) > MAX_WORDS:
         raise ValidationFailed([Violation("query", "/q", "too_many", f"Must have at most {MAX_WORDS} words.")])
     wanted = load_task_filter(status, completed, q, sort)
     known = known_in_space(if_none_match, identity.subject)
-    page = tasks.list(wanted, Place(limit, skip or 0, cursor), parts().signer, known)
+    page = tasks.list(wanted, Place(limit, skip or 0, cursor), services().signer, known)
     tag = space_tag(identity.subject, page.epoch, page.seq)
     headers = PRIVATE | {"ETag": tag}
     if page.tasks is None or is_known(if_none_match, tag):
@@ -58,7 +58,7 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     items, fitting = _dumped([dump_task(task) for task in page.tasks], MAX_PAGE - _ENVELOPE)
     next_cursor = None
     if page.has_more or fitting < len(page.tasks):
-        next_cursor = tasks.cursor_after(page.epoch, page.tasks[fitting - 1], wanted, parts().signer)
+        next_cursor = tasks.cursor_after(page.epoch, page.tasks[fitting - 1], wanted, services().signer)
         filters = {"status": ",".join(status or ()), "completed": _text(completed), "q": q or ""}
         query = {name: value for name, value in filters.items() if value}
         query |= {"sort": sort, "limit": str(limit), "cursor": next_cursor}
@@ -67,7 +67,7 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
 
 
 @idempotent
-def create_task(user_id: str, identity: Identity, body: dict[str, Any], *, database: Scopes) -> Reply:
+def create_task(user_id: str, identity: Identity, body: dict[str, Any], *, database: RoleSessions) -> Reply:
     """Return 201 with the new task and its `Location`."""
     task = _service(database, user_id, identity).create(**load_task_input(body))
     return dump_task(task), 201, _tagged(task) | {"Location": f"{_path(user_id)}/{task.id}"}
@@ -75,7 +75,7 @@ def create_task(user_id: str, identity: Identity, body: dict[str, Any], *, datab
 
 def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str | None = None) -> Reply:
     """Return 200 with the task, 304 if the client knows it."""
-    task = _service(parts().database, user_id, identity).get(task_id)
+    task = _service(services().database, user_id, identity).get(task_id)
     if is_known(if_none_match, task.tag):
         return None, 304, _tagged(task)
     return dump_task(task), 200, _tagged(task)
@@ -86,7 +86,7 @@ def replace_task(
 ) -> Reply:
     """Return 200 with the task, after setting every member."""
     changes = load_task_replacement(body)
-    task = _service(parts().database, user_id, identity).change(task_id, changes, matched_versions(if_match))
+    task = _service(services().database, user_id, identity).change(task_id, changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
@@ -95,7 +95,7 @@ def update_task(
 ) -> Reply:
     """Return 200 with the task, after setting the members of the merge patch."""
     changes = load_task_patch(body)
-    task = _service(parts().database, user_id, identity).change(task_id, changes, matched_versions(if_match))
+    task = _service(services().database, user_id, identity).change(task_id, changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 
@@ -107,7 +107,7 @@ def complete_task(
     body: dict[str, bool] | None,
     if_match: str | None = None,
     *,
-    database: Scopes,
+    database: RoleSessions,
 ) -> Reply:
     """Return 200 with the task, completed or reopened."""
     completed = None if body is None else body["completed"]
@@ -117,12 +117,12 @@ def complete_task(
 
 def delete_task(user_id: str, identity: Identity, task_id: str, if_match: str | None = None) -> Reply:
     """Return 204."""
-    _service(parts().database, user_id, identity).delete(task_id, matched_versions(if_match))
+    _service(services().database, user_id, identity).delete(task_id, matched_versions(if_match))
     return None, 204, PRIVATE
 
 
-def _service(database: Scopes, user_id: str, identity: Identity) -> TaskService:
-    return TaskService(database, owner(user_id, identity.subject), caller(identity))
+def _service(database: RoleSessions, user_id: str, identity: Identity) -> TaskService:
+    return TaskService(database, require_owner(user_id, identity.subject), caller(identity))
 
 
 def _tagged(task: Task) -> dict[str, str]:

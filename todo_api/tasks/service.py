@@ -7,7 +7,7 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
-from todo_api.database import Row, Scopes, Statement
+from todo_api.database import RoleSessions, Row, Statement
 from todo_api.errors import InvalidCursor, InvalidTransition, NotFound, PreconditionFailed, Unavailable
 from todo_api.etags import SpaceTag, version_tag
 from todo_api.guards import UNREGISTERED, Caller, gone
@@ -101,9 +101,9 @@ class TaskService:
     must have a row and it is gone.
     """
 
-    def __init__(self, database: Scopes, user_id: str, caller: Caller = UNREGISTERED) -> None:
+    def __init__(self, database: RoleSessions, user_id: str, caller: Caller = UNREGISTERED) -> None:
         self._caller = caller
-        self._scope = database.as_user(user_id)
+        self._db = database.as_user(user_id)
         self._user_id = user_id
 
     def create(self, title: str, description: str | None, status: str) -> Task:
@@ -111,7 +111,7 @@ class TaskService:
         task_id = str(uuid7())
         values = {**self._named(task_id), "title": title, "description": description}
         statement = statements.create(status, registered=self._caller.registered, by_key=self._caller.by_key)
-        row = self._scope.first(statement, values)
+        row = self._db.fetch_one(statement, values)
         if row is None:
             self._check_caller()
             raise gone()
@@ -120,7 +120,7 @@ class TaskService:
 
     def get(self, task_id: str) -> Task:
         """Return the task. Raise NotFound."""
-        row = self._scope.first(statements.get, self._named(task_id))
+        row = self._db.fetch_one(statements.get, self._named(task_id))
         if row is None:
             raise self._missing()
         return Task._make(row)
@@ -148,7 +148,7 @@ class TaskService:
         statement = statements.page(
             wanted.sort, wanted.matching(), bool(wanted.words), place.cursor is not None, most_octets
         )
-        rows = self._scope.all(statement, parameters)
+        rows = self._db.fetch_all(statement, parameters)
         if not rows and self._caller.registered:
             raise gone()
         page = _page(rows, place.limit, known)
@@ -159,7 +159,7 @@ class TaskService:
     def batch(self, after: str) -> Sequence[Task]:
         """Return some tasks by id after the given one, none after the last."""
         return [
-            Task._make(row) for row in self._scope.all(statements.batch, {"user_id": self._user_id, "after": after})
+            Task._make(row) for row in self._db.fetch_all(statements.batch, {"user_id": self._user_id, "after": after})
         ]
 
     def cursor_after(self, epoch: int, task: Task, wanted: TaskFilter, signer: CursorSigner) -> str:
@@ -207,7 +207,7 @@ class TaskService:
         """Delete the task. Raise NotFound or PreconditionFailed."""
         parameters = {**self._named(task_id), "versions": versions}
         for _ in range(_ATTEMPTS):
-            if self._scope.first(statements.remove(versions is not None, self._caller.by_key), parameters) is not None:
+            if self._db.fetch_one(statements.remove(versions is not None, self._caller.by_key), parameters) is not None:
                 return
             self._check_key()
             _at(self.get(task_id), versions)
@@ -223,7 +223,7 @@ class TaskService:
         return NotFound()
 
     def _check_caller(self) -> None:
-        self._caller.check(self._scope, self._user_id)
+        self._caller.check(self._db, self._user_id)
 
     def _check_key(self) -> None:
         """Raise Unauthorized before a refused write tells a revoked key anything of the task."""
@@ -248,7 +248,7 @@ class TaskService:
         """
         values = {**self._named(task_id), **parameters, "versions": versions}
         for _ in range(_ATTEMPTS):
-            row = self._scope.first(statement, values)
+            row = self._db.fetch_one(statement, values)
             if row is not None:
                 return Task._make(row)
             self._check_key()

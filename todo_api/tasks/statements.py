@@ -43,7 +43,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN, insert
 
 from todo_api import guards
-from todo_api.database import Statement, column_value, given
+from todo_api.database import Statement, column_value, param
 from todo_api.models import STATUSES, tasks, users
 
 TASK_COLUMNS = (
@@ -67,11 +67,11 @@ BATCH = 500
 BATCH_OCTETS = 256 * 1024
 """Bytes of text after which a batch of an export ends."""
 
-USER_ID = given("user_id", Text)
-TASK_ID = given("task_id", Uuid)
-STATUS = given("status", Text)
-LIMIT = given("limit", Integer)
-SKIP = given("skip", Integer)
+USER_ID = param("user_id", Text)
+TASK_ID = param("task_id", Uuid)
+STATUS = param("status", Text)
+LIMIT = param("limit", Integer)
+SKIP = param("skip", Integer)
 MINE = and_(tasks.c.user_id == USER_ID, tasks.c.id == TASK_ID)
 
 
@@ -80,12 +80,12 @@ def _number(condition: ColumnElement[bool] | bool) -> ColumnElement[int]:
 
 
 def _at_version() -> ColumnElement[bool]:
-    return tasks.c.version == any_(given("versions", ARRAY(BigInteger)))
+    return tasks.c.version == any_(param("versions", ARRAY(BigInteger)))
 
 
 def _from_source() -> ColumnElement[bool]:
     """Return a condition that no index serves: for one task, the primary key is best."""
-    return func.array_position(given("sources", ARRAY(Text)), tasks.c.status).is_not(None)
+    return func.array_position(param("sources", ARRAY(Text)), tasks.c.status).is_not(None)
 
 
 get = Statement(select(*TASK_COLUMNS).where(MINE))
@@ -221,7 +221,7 @@ def page(
     owner = _owner(select(func.count()).select_from(source).scalar_subquery() if words else _counted(wanted))
     if cursor:
         kind = key.type.data_type if isinstance(key.type, DOMAIN) else key.type
-        position = tuple_(given("after_key", kind), given("after_id", Uuid))
+        position = tuple_(param("after_key", kind), param("after_id", Uuid))
         row = tuple_(source.c[key.name], source.c.id)
         filters.append(row < position if descending else row > position)
     # The default order has an index over all statuses; the result of a search has none.
@@ -250,7 +250,7 @@ def _owner(total: ColumnElement[int]) -> CTE:
     It is materialized: PostgreSQL would evaluate it for each row of the page.
     """
     number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
-    is_unknown = number != all_(given("known", ARRAY(Text)))
+    is_unknown = number != all_(param("known", ARRAY(Text)))
     columns = (users.c.epoch, users.c.seq, is_unknown.label("is_unknown"), case((is_unknown, total)).label("total"))
     return select(*columns).where(users.c.id == USER_ID).cte("owner").prefix_with("MATERIALIZED")
 
@@ -271,7 +271,7 @@ def _found(statuses: Sequence[str]) -> CTE:
     """
     title = func.coalesce(tasks.c.title_folded, func.fold_case(tasks.c.title))
     description = func.coalesce(tasks.c.description_folded, func.fold_case(tasks.c.description), "")
-    word = func.unnest(given("words", ARRAY(Text))).column_valued("word")
+    word = func.unnest(param("words", ARRAY(Text))).column_valued("word")
     patterns = func.array(select("%" + func.fold_case(word) + "%").scalar_subquery(), type_=ARRAY(Text))
     has_all = collate(title + "\n" + description, "C").like(func.all(patterns))
     known_status = or_(false(), *(_of_status(tasks, status)[0] for status in statuses))
@@ -303,7 +303,7 @@ def _order(rows: FromClause, key: Column[Any], descending: bool) -> list[ColumnE
 def _batch() -> Statement:
     batch = (
         select(*TASK_COLUMNS)
-        .where(tasks.c.user_id == USER_ID, tasks.c.id > given("after", Uuid))
+        .where(tasks.c.user_id == USER_ID, tasks.c.id > param("after", Uuid))
         .order_by(tasks.c.id)
         .limit(BATCH)
         .subquery("batch")
