@@ -55,6 +55,11 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
     task = user.post("/api/v1/me/tasks", {"title": "Soon gone"}, headers={"Idempotency-Key": '"before-the-end"'}).json()
     key = user.post("/api/v1/me/keys", {"name": "Soon gone", "scopes": ["tasks:read"]}).json()
     keys = {scope: new_key(user, [scope]) for scope in KEY_SCOPES}
+    rows(
+        url,
+        "INSERT INTO one_time_tokens SELECT user_id, gen_random_uuid(), 'reset', repeat('d', 64), email, 1,"
+        f" now(), now() + interval '1 hour' FROM accounts WHERE user_id = '{user_id}'",
+    )
     services = (
         anonymous,
         new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000)),
