@@ -180,8 +180,8 @@ def test_list_tasks_that_is_refused_says_how_its_connection_goes_on(live: Live, 
 
 def test_health_metrics_and_pages_are_answered_however_many_wait(live: Live, url: str) -> None:
     with full(live, url), ExitStack() as stack:
-        for number in range(20):
-            wire = stack.enter_context(live.wire())
+        waiting = [stack.enter_context(live.wire()) for _ in range(20)]
+        for number, wire in enumerate(waiting):
             wire.send(
                 f"GET {TASKS} HTTP/1.1\r\nHost: localhost\r\n"
                 f"Authorization: Bearer {token(f'waiting{number}')}\r\n\r\n".encode()
@@ -189,6 +189,7 @@ def test_health_metrics_and_pages_are_answered_however_many_wait(live: Live, url
         for path in ("/health/live", "/health/ready", "/metrics", "/api/v1/openapi.yaml"):
             assert live.request("GET", path).status == 200, path
         assert live.request("GET", "/api/v1/nothing").status == 404
+        assert {wire.reply().status for wire in waiting} == {503}  # and are counted before the next test counts
 
 
 def test_list_tasks_that_is_refused_is_counted(live: Live, url: str) -> None:
