@@ -1,4 +1,4 @@
-"""ConnectionLimits on what clients may use, over real sockets: time, connections, and turns."""
+"""Limits on what clients may use, over real sockets: time, connections, and turns."""
 
 import json
 import time

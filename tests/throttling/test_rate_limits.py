@@ -211,7 +211,7 @@ def test_refusal_of_an_address_over_its_limit_asks_nobody(
     client = app(url, new_client, "1/day")
     assert client.get("/nowhere").status == 404
     monkeypatch.setattr(LocalCounters, "increment", None)
-    monkeypatch.setattr(Routes, "match", None)
+    monkeypatch.setattr(Routes, "find", None)
     assert client.get(TASKS).status == 429
     assert client.get(TASKS, headers={"Accept": "*/*", "User-Agent": "any client"}).status == 429
 
