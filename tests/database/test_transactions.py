@@ -87,7 +87,7 @@ def test_transaction_that_raises_keeps_nothing_and_its_connection_serves_on(url:
 
 
 @on_loop
-def test_transaction_with_last_statement_ends_with_it(database: Database) -> None:
+def test_transaction_with_last_statement_ends_with_it(url: str, database: Database) -> None:
     with database.transaction() as transaction:
         TaskService(transaction, "ends").create("One", None, "pending")
         transaction.as_user("ends").execute_and_commit(
@@ -95,9 +95,8 @@ def test_transaction_with_last_statement_ends_with_it(database: Database) -> Non
         )
         with pytest.raises(Unavailable):
             TaskService(transaction, "ends").create("Two", None, "pending")
-    assert database.as_user("ends").fetch_all(
-        Statement(sqlalchemy.text("SELECT title, description FROM tasks")), {}
-    ) == [("One", "x")]
+    written = "SELECT title, description FROM tasks WHERE user_id = 'ends'"
+    assert rows(url, written) == [("One", "x")]  # as another session sees it
 
 
 @on_loop
