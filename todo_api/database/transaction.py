@@ -19,7 +19,7 @@ Values = Mapping[str, Any]
 def _prefix(role: str, setting: str) -> str:
     """Return the settings of a role.
 
-    `set_config` would be planned and answered, for most of a get's time.
+    `set_config` would be planned and answered, which takes most of the time of a get.
     """
     return f"SET LOCAL ROLE {role}; SET LOCAL {setting} = %(scope)s;\n"
 
