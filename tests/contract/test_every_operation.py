@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,9 @@ from todo_api.config import Config
 
 ORIGIN = "https://app.example.com"
 
+MAIL: Any = {"smtp_url": "smtp://127.0.0.1:1?tls=off", "mail_from": "no-reply@example.com"}
+"""A mail server, so that no operation is refused before it asks the database. Nothing is sent."""
+
 
 @pytest.fixture(scope="module")
 def away(new_client: Callable[[Config], Client]) -> Iterator[Client]:
@@ -21,7 +25,7 @@ def away(new_client: Callable[[Config], Client]) -> Iterator[Client]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"postgresql://tasks@127.0.0.1:{taken.getsockname()[1]}/tasks"
-        yield new_client(Config(database_url=url, jwt_secret=SECRET)).signed_in(token("ada"))
+        yield new_client(Config(database_url=url, jwt_secret=SECRET, **MAIL)).signed_in(token("ada"))
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,7 @@ def broken(new_database: Callable[[], str], new_client: Callable[[Config], Clien
     """A service whose roles have lost their rights to every table."""
     url = new_database()
     rows(url, "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM task_api_user, task_api_login")
-    return new_client(Config(database_url=url, jwt_secret=SECRET)).signed_in(token("ada"))
+    return new_client(Config(database_url=url, jwt_secret=SECRET, **MAIL)).signed_in(token("ada"))
 
 
 @pytest.fixture(scope="module")
