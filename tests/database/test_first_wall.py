@@ -157,7 +157,7 @@ def record(patch: pytest.MonkeyPatch, sent: list[Sent]) -> None:
         sent.append(Sent(self._prefix, self._value, statement, parameters, []))
 
     patch.setattr(RoleSession, "fetch_all", recorded_all)
-    patch.setattr(RoleSession, "last", recorded_last)
+    patch.setattr(RoleSession, "execute_and_commit", recorded_last)
 
 
 def assert_the_same(found: list[tuple[Outcome, list[Any], list[Any]]]) -> None:
