@@ -222,6 +222,7 @@ def test_any_help_names_every_command(tmp_path: Path) -> None:
         "backup",
         "restore",
         "new-epochs",
+        "users",
         "token",
         "mcp",
         "contract",

@@ -75,7 +75,8 @@ class Bound(NamedTuple):
 def texts(number: int) -> Iterator[str]:
     """Texts in the forms that the contract knows, cut to that length where they have one of their own."""
     domain = ".".join(["a" * 63, "b" * 63, "c" * 63])
-    yield from ("x" * number, "1" * number, THING, f'"{"x" * (number - 2)}"', f"tdr_{'x' * (number - 4)}")
+    yield from ("x" * number, "1" * number, THING, f'"{"x" * (number - 2)}"')
+    yield from (f"{kind}_{'x' * (number - 4)}" for kind in ("tdr", "tdo"))
     yield from ("a@e.de"[-number:], "a@e.d", f"{'a' * 64}@{domain}"[:number])
     yield from ("2999-01-01T00:00:00Z", f"2999-01-01T00:00:00.{'1' * (number - 21)}Z", "*")
 

@@ -313,7 +313,9 @@ def seed(world: World, client: Client) -> Mine:
     for number, one in enumerate(mine.one_time):
         world.rows(
             f"INSERT INTO one_time_tokens SELECT user_id, '01932c07-9f7a-7c1d-b6a1-00000000001{number}', 'reset',"
-            f" encode(sha256('{one}'), 'hex'), email, passwords, now(), now() + interval '1 hour' FROM accounts"
+            f" encode(sha256('{one}'), 'hex'), email, passwords, now() - interval '30 minutes', now() + interval '30 minutes' FROM accounts"
         )
-    world.rows("INSERT INTO outbox SELECT email, 'reset', 1, now(), now() + interval '2 days' FROM accounts")
+    world.rows(
+        "INSERT INTO outbox SELECT email, 'reset', 1, now() - interval '1 hour', now() + interval '2 days' FROM accounts"
+    )
     return mine
