@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.live import Live
-from tests.system.fuzz.fuzzing import fuzz
+from tests.system.fuzz.fuzzing import SETTINGS, fuzz
 from todo_api import contract
 
 ROOT = Path(__file__).parents[3]
@@ -85,7 +85,7 @@ def _is_misread(problem: dict[str, Any]) -> bool:
 
 def main() -> int:
     """0 where both find nothing, 1 where not."""
-    with tempfile.TemporaryDirectory(prefix="second-judge-") as above, Live(Path(above), RATE_LIMIT="off") as service:
+    with tempfile.TemporaryDirectory(prefix="second-judge-") as above, Live(Path(above), **SETTINGS) as service:
         service.ready()
         verdicts = [respect(service), drift(service, Path(above))]
     return 0 if all(verdicts) else 1

@@ -18,6 +18,9 @@ LIMIT = 3600
 """Seconds after which a run is ended, and counts as failed."""
 
 OWN_SPACE = '"path.user_id" = "me"'
+SETTINGS = {"RATE_LIMIT": "off", "SMTP_URL": "smtp://127.0.0.1:1?tls=off", "MAIL_FROM": "no-reply@example.com"}
+"""Of the service that is asked: without limits, and with mail that nobody takes."""
+
 OWN_SPACE_STATUSES = "checks.positive_data_acceptance.expected-statuses = ["
 
 
@@ -65,7 +68,7 @@ def main() -> None:
     parser.add_argument("--seed", default=str(int(time.time())), help="the seed of an earlier run, to repeat it")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as above, Live(Path(above), RATE_LIMIT="off") as service:
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as above, Live(Path(above), **SETTINGS) as service:
         service.ready()
         for any_user, share in ((False, 1), (True, 4)):  # nearly all of another's space is 403
             bounds = (f"--max-examples={options.max_examples // share}", f"--seed={options.seed}")
