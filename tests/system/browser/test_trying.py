@@ -20,6 +20,7 @@ from todo_api import contract
 
 OUTPUT = Path("test-output")
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
+MAIL = {"SMTP_URL": "smtp://127.0.0.1:1?tls=off", "MAIL_FROM": "no-reply@example.com"}
 OPERATIONS = {
     operation["operationId"]: (operation["tags"][0], method, path)
     for path, item in contract.load(contract.TASK_API)["paths"].items()
@@ -31,7 +32,7 @@ OPERATIONS = {
 @pytest.fixture(scope="module")
 def service() -> Iterator[str]:
     """The address of a running service."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Live(Path(folder)) as live:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Live(Path(folder), **MAIL) as live:
         yield live.ready().origin
 
 
@@ -146,6 +147,8 @@ def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: C
     refresh = {"refresh_token": tokens["refresh_token"]}
     (next_tokens, _) = run("refreshToken", (200, 401), refresh)
     run("signOut", (204, 204), {"refresh_token": next_tokens["refresh_token"]})
+    run("requestPasswordReset", (202, 202), {"email": EMAIL})
+    run("resetPassword", (400, 400), {"token": f"tdo_{'x' * 43}", "new_password": PASSWORD})
     run("getAccount", (200, 200))
     run("updateAccount", (200, 200), {"name": "Ada"}, {"name": "Ada Lovelace"})
     run("changeEmail", (200, 200), *({"email": f"{uuid4().hex}@example.com", "password": PASSWORD} for _ in range(2)))
