@@ -22,7 +22,7 @@ OUTPUT = Path("test-output")
 SIZES = {"desktop": (1280, 1000), "phone": (390, 844)}
 CODES = contract.load(contract.TASK_API)["components"]["schemas"]["ProblemCode"]["enum"]
 MAIN = {"ui": "#swagger-ui .opblock", "reference": "#reference h1"}
-REPLACE_TASK = "tag/tasks/PUT/{user_id}/tasks/{task_id}"
+REPLACE_TASK = "api-1/tag/tasks/PUT/{user_id}/tasks/{task_id}"
 READ = {"front": "/", "reference": "/api/v1/reference/", "ui": "/api/v1/ui/", "problems": "/problems/"}
 
 
@@ -91,14 +91,17 @@ def test_problem_page_is_found_from_the_list(browser: Chrome, service: str, code
 
 
 def test_front_page_leads_to_the_reference(browser: Chrome, service: str) -> None:
+    browser.set_window_size(*SIZES["desktop"])
     browser.get(service)
     soon(browser, '.cards a[href="/api/v1/reference/"]').click()
     soon(browser, "#reference h1")
-    assert "Register an account" in browser.find_element(By.CSS_SELECTOR, "#reference aside").text
+    bar = (By.CSS_SELECTOR, "#reference aside")
+    WebDriverWait(browser, 15).until(expected.text_to_be_present_in_element(bar, "Register an account"))
     quiet(browser, service)
 
 
 def test_problem_page_leads_to_the_operations_that_answer_with_it(browser: Chrome, service: str) -> None:
+    browser.set_window_size(*SIZES["desktop"])
     browser.get(f"{service}/problems/invalid_transition")
     soon(browser, 'main a[href$="#tag/tasks/PUT/{user_id}/tasks/{task_id}"]').click()
     assert WebDriverWait(browser, 15).until(expected.visibility_of_element_located((By.ID, REPLACE_TASK)))
