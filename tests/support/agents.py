@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from tests.support.live import COMMAND, SLACK, environment, free_port
+from tests.support.live import COMMAND, SLACK, environment, free_port, interruptible
 
 if TYPE_CHECKING:  # two seconds to import, which the other processes of a run need not wait
     from fastmcp import Client
@@ -62,6 +62,7 @@ def over_http(folder: Path, service: str, **settings: str) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            preexec_fn=interruptible,  # noqa: PLW1509  # it takes no lock
         )
         try:
             deadline = time.monotonic() + SLACK
