@@ -20,7 +20,7 @@ Item = TypeVar("Item", SessionRecord, Task)
 
 
 class Export(NamedTuple):
-    """What a user owns. `sessions` and `tasks` are read in batches while they are iterated.
+    """Everything a user owns. `sessions` and `tasks` are read in batches while they are iterated.
 
     `sessions` and `keys` are None for an API key, which may not see them.
     """

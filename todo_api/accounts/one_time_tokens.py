@@ -21,7 +21,7 @@ PREFIX = "tdo_"
 
 
 class Purpose(StrEnum):
-    """What a token is for."""
+    """Purposes of a one-time token."""
 
     RESET = "reset"
     VERIFY = "verify"

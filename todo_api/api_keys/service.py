@@ -33,7 +33,7 @@ class ApiKey(NamedTuple):
 
 
 class KeysLeft(NamedTuple):
-    """How many API keys a user has, and how many were just revoked."""
+    """The number of a user's API keys, and of those just revoked."""
 
     api_keys: int
     revoked_keys: int

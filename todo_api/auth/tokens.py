@@ -56,7 +56,7 @@ class Identity(NamedTuple):
 
 
 class TokenPolicy(NamedTuple):
-    """What a token of an issuer must meet besides its signature."""
+    """The requirements on a token of an issuer, besides its signature."""
 
     issuer: str
     """The exact `iss`."""
@@ -76,7 +76,7 @@ class TokenPolicy(NamedTuple):
 
 
 class ParsedToken(NamedTuple):
-    """What a token says of itself. Its signature is not verified."""
+    """The unverified claims of a token."""
 
     algorithm: str
     key_id: str | None

@@ -13,7 +13,7 @@ _PORTS = {"smtp": 587, "smtps": 465}
 
 
 class SmtpUrl(NamedTuple):
-    """What SMTP_URL says. `tls` is `implicit`, `starttls` or `off`."""
+    """The parts of SMTP_URL. `tls` is `implicit`, `starttls` or `off`."""
 
     host: str
     port: int

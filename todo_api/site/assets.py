@@ -2,7 +2,7 @@
 
 import hashlib
 import mimetypes
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +31,7 @@ _LIBRARIES = {
 """Files of libraries: the package whose version identifies the content, and the folder."""
 
 
+@cache
 def addresses() -> dict[str, str]:
     """Return the address of every file by its name."""
     own = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in _OWN.iterdir()}

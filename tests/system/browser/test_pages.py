@@ -2,19 +2,19 @@
 
 import json
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as expected
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.support.browser import chromium
 from tests.support.live import Live
 from todo_api import contract
 
@@ -36,18 +36,9 @@ def service() -> Iterator[str]:
 @pytest.fixture
 def browser() -> Iterator[Chrome]:
     """A fresh Chromium that notes every request and every line of its console."""
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.fail("needs Debian's chromium and chromium-driver: apt-get install chromium chromium-driver")
-    options = ChromeOptions()
-    options.binary_location = binary
-    for argument in (
-        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
-        *("disable-component-update", "disable-sync", "hide-scrollbars"),
-    ):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with Chrome(options, ChromeService(driver)) as chrome:
+    logs = {"browser": "ALL", "performance": "ALL"}
+    quiet = ("disable-background-networking", "disable-component-update", "hide-scrollbars")
+    with chromium(*quiet, logs=logs) as chrome:
         yield chrome
 
 

@@ -1,14 +1,14 @@
 """Two people share a browser: what it has stored of the one is never shown to the other."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 
+from tests.support.browser import chromium
 from tests.support.credentials import PASSWORD
 from tests.support.live import Live
 
@@ -35,14 +35,7 @@ def service() -> Iterator[str]:
 @pytest.fixture
 def browser(service: str) -> Iterator[Chrome]:
     """A fresh Chromium with a page of the service, which keeps what the service lets it keep."""
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.fail("needs Debian's chromium and chromium-driver: apt-get install chromium chromium-driver")
-    options = ChromeOptions()
-    options.binary_location = binary
-    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"):
-        options.add_argument(f"--{argument}")
-    with Chrome(options, ChromeService(driver)) as chrome:
+    with chromium() as chrome:
         chrome.set_script_timeout(15)
         chrome.get(f"{service}/api/v1/ui/")
         yield chrome

@@ -1,7 +1,6 @@
 """Every operation by clicking, twice: on the page to try them, and in the reference."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as expected
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.support.browser import chromium
 from tests.support.live import Live
 from todo_api import contract
 
@@ -39,14 +39,7 @@ def service() -> Iterator[str]:
 @pytest.fixture
 def browser() -> Iterator[Chrome]:
     """A fresh Chromium."""
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.fail("needs Debian's chromium and chromium-driver: apt-get install chromium chromium-driver")
-    options = ChromeOptions()
-    options.binary_location = binary
-    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"):
-        options.add_argument(f"--{argument}")
-    with Chrome(options, ChromeService(driver)) as chrome:
+    with chromium() as chrome:
         chrome.set_window_size(1280, 1600)
         yield chrome
 
