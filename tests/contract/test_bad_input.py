@@ -9,9 +9,12 @@ import pytest
 from tests.support.client import Client
 from tests.support.rows import counts
 from tests.support.tasks import create, path
+from todo_api import contract
 
 TASKS = "/api/v1/me/tasks"
-AUTH = ["/api/v1/auth/register", "/api/v1/auth/token", "/api/v1/auth/refresh", "/api/v1/auth/sign-out"]
+AUTH = [f"/api/v1{path}" for path in contract.load(contract.TASK_API)["paths"] if path.startswith("/auth/")]
+"""Every operation without a user: a new one is refused as the others are."""
+
 JSON = {"Content-Type": "application/json"}
 
 MALFORMED = {
