@@ -50,27 +50,6 @@ from todo_api.throttling import KnownLogins, Throttling
 if TYPE_CHECKING:  # an optional extra
     from todo_api.observability import Traces
 
-_CORS_EXPOSED = [
-    *(
-        "Accept-Encoding",
-        "Accept-Patch",
-        "Allow",
-        "Deprecation",
-        "ETag",
-        "Idempotency-Replayed",
-        "Link",
-        "Location",
-        "RateLimit",
-        "RateLimit-Policy",
-        "Retry-After",
-    ),
-    *("Sunset", "WWW-Authenticate", "X-Request-ID"),
-]
-_CORS_ALLOWED = [
-    *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID"),
-    *("traceparent", "tracestate"),  # W3C Trace Context: what OpenTelemetry sends from a browser
-]
-
 
 class Observers(NamedTuple):
     """Observers of a worker's requests. `log` and `traces` are None if they are off."""
@@ -216,13 +195,7 @@ def _middlewares(
     config: Config, database: Database, observers: Observers, throttling: Throttling, admission: AdmissionControl
 ) -> list[Any]:
     """Return the middlewares, outermost first."""
-    cors = partial(
-        Cors,
-        allow_origins=config.cors_origins,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=_CORS_ALLOWED,
-        expose_headers=_CORS_EXPOSED,
-    )
+    cors = partial(Cors, origins=config.cors_origins)
     return [
         LifespanMiddleware,
         partial(RequestIdMiddleware, observers=observers.active),

@@ -1,12 +1,15 @@
 """Cross-origin requests (the Fetch standard), as far as the contract speaks of them; `test_product_plans.py` has what a front end needs."""
 
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.support.client import Client
 from tests.support.credentials import SECRET, token
 from todo_api.config import Config
+from todo_api.http import Cors
 
 ORIGIN = "https://app.example.com"
 OTHER = "https://other.example.com"
@@ -65,3 +68,19 @@ def test_create_task_preflight_that_is_refused_gets_no_permission_and_no_body(
     assert reply.headers.get("access-control-allow-origin") == allowed_origin
     assert reply.headers["access-control-allow-methods"] == "GET, POST, PUT, PATCH, DELETE"
     assert "x-unheard-of" not in reply.headers["access-control-allow-headers"].lower()
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [(ORIGIN, [ORIGIN.encode()]), (OTHER, [])], ids=["allowed", "other"])
+def test_any_reply_that_the_server_sends_for_the_application_has_the_headers_of_cors(
+    origin: str, allowed: list[bytes]
+) -> None:
+    """The server answers with the headers of the state where the application sends no reply, or too large a one."""
+    state: dict[str, Any] = {"headers": []}
+
+    async def application(*_: Any) -> None:
+        """Send nothing."""
+
+    scope = {"type": "http", "method": "GET", "headers": [(b"origin", origin.encode())], "state": state}
+    asyncio.run(Cors(application, (ORIGIN,))(scope, application, application))
+    assert [value for name, value in state["headers"] if name == b"access-control-allow-origin"] == allowed
+    assert (b"vary", b"Origin") in state["headers"]

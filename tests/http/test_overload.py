@@ -224,10 +224,14 @@ def test_list_tasks_whose_client_leaves_while_it_waits_is_told_as_499(url: str, 
 def test_list_tasks_of_a_browser_that_is_refused_may_be_read_by_its_page(url: str, tmp_path: Any) -> None:
     origin = "https://app.example.com"
     settings = {"THREADS": "2", "QUEUE_LIMIT": "100", "CORS_ORIGINS": origin}
+    fields = {origin: [f"Origin: {origin}"], "foreign": ["Origin: https://foreign.example.com"], "none": []}
     with Live(tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET, **settings) as live, full(live.ready(), url):
-        refused = live.request("GET", TASKS, b"", f"Origin: {origin}", token=token("browser"))
-    assert (refused.status, refused.code) == (503, "overloaded")
-    assert refused.headers["access-control-allow-origin"] == origin
+        refused = {name: live.request("GET", TASKS, b"", *sent, token=token("b")) for name, sent in fields.items()}
+    for name, reply in refused.items():
+        assert (reply.status, reply.code) == (503, "overloaded")
+        assert reply.headers.get("access-control-allow-origin") == (origin if name == origin else None)
+        assert ("access-control-expose-headers" in reply.headers) == (name == origin)
+        assert sorted(value for field, value in reply.header_list if field == "vary") == ["Authorization", "Origin"]
 
 
 def test_get_task_with_an_api_key_waits_for_its_look_up_as_all_others_do(

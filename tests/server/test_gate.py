@@ -15,6 +15,7 @@ from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
 from todo_api.errors import Overloaded, Unauthorized
 from todo_api.http.authentication import TokenLookup
 from todo_api.http.connexion_app import CompiledSpecification
+from todo_api.http.cors import CorsFields
 from todo_api.http.problems import render_problem
 from todo_api.observability import RequestRecord
 from todo_api.server.gate import AdmissionGate
@@ -79,12 +80,12 @@ class Request:
 class Edge:
     """The gate with requests, by name: a name's first part is the user's, who is known unless a stranger."""
 
-    def __init__(self, slots: int, specifications: list[Specification], *, has_cors: bool = False) -> None:
+    def __init__(self, slots: int, specifications: list[Specification]) -> None:
         self.clock = Clock()
         self.loop = self.clock.new_loop()
         self.admission = AdmissionControl(slots, LIMIT, lambda: self.clock.now)
         self.records: list[RequestRecord] = []
-        self.gate = AdmissionGate(self.admission, {ADA: ADA, BOB: BOB, EVE: EVE}.get, (self,), has_cors=has_cors)
+        self.gate = AdmissionGate(self.admission, {ADA: ADA, BOB: BOB, EVE: EVE}.get, CorsFields(()), (self,))
         for specification in specifications:
             self.gate.add_api(specification)
         self.started: list[str] = []
@@ -286,14 +287,6 @@ def test_tokens_that_nobody_has_verified_wait_as_one_stranger(edge: Callable[...
     it.end(it.running[0])
     assert it.running[3:] == ["bob 1"]
     assert it.started == ["nobody 0", "nobody 1", "nobody 2", "ada 1", "bob 1"]
-
-
-def test_browser_is_refused_inside_where_the_fields_of_cors_are(edge: Callable[..., Edge]) -> None:
-    for has_cors in (True, False):
-        it = edge(1, has_cors=has_cors)
-        it.send("ada 1", "bob 1", fields=[(b"origin", b"https://app.example.com")])
-        it.pass_time(LIMIT)
-        assert (it.refused_inside, list(it.refused)) == ((["bob 1"], []) if has_cors else ([], ["bob 1"]))
 
 
 def test_standstill_refuses_nobody_who_is_read_after_it(edge: Callable[..., Edge]) -> None:

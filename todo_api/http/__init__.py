@@ -10,7 +10,7 @@ from todo_api.http.authentication import BearerHandler, TokenLookup, bearer_toke
 from todo_api.http.compression import Compression
 from todo_api.http.connexion_app import ContractApp, TagResolver
 from todo_api.http.contract_check import check_contract
-from todo_api.http.cors import Cors
+from todo_api.http.cors import Cors, CorsFields
 from todo_api.http.dispatch import HandlerDispatch, Reply
 from todo_api.http.errors import (
     BadRequest,
@@ -40,6 +40,7 @@ __all__ = [
     "Compression",
     "ContractApp",
     "Cors",
+    "CorsFields",
     "HandlerDispatch",
     "HeaderFieldsTooLarge",
     "MethodNotAllowed",

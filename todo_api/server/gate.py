@@ -19,6 +19,7 @@ from todo_api.http import (
     BY_TOKEN,
     PROBLEM_TYPES,
     SAFE_TYPE,
+    CorsFields,
     RouteNotFound,
     Routes,
     bearer_token,
@@ -51,19 +52,15 @@ class AdmissionGate:
         self,
         admission: AdmissionControl,
         known_subject: Callable[[str], str | None],
+        cors: CorsFields,
         observers: tuple[Observer, ...] = (),
-        *,
-        has_cors: bool = False,
     ) -> None:
-        """`known_subject` returns the subject of a token that was verified before.
-
-        With `has_cors` the pipeline refuses the requests of browsers.
-        """
+        """`known_subject` returns the subject of a token that was verified before."""
         self._routes = Routes()
         self._admission = admission
         self._known_subject = known_subject
         self._observers = observers
-        self._has_cors = has_cors
+        self._cors = cors
         status, fields, body = render_problem(Overloaded(), _ID)
         lines = [_LINE % field for field in (*fields, SAFE_TYPE) if field[0] != b"content-length"]
         self._status, self._code, self._head = status, PROBLEM_TYPES[Overloaded].code, b"".join(lines)
@@ -121,15 +118,13 @@ class AdmissionGate:
     def refuse(self, queued: "QueuedRequest") -> None:
         """Reply 503 `overloaded`."""
         request, headers = queued.request, queued.request.scope["headers"]
-        if self._has_cors and any(name == b"origin" for name, _ in headers):
-            request.start()  # the pipeline refuses it, and adds the headers of CORS
-            return
         record, has_token = queued.new_record(self._observers)
         record.status, record.code = self._status, self._code
         request_id, vary = record.request_id, _VARY if has_token else b""
         body = b"%b%b%b" % (self._before_id, orjson.dumps(request_id), self._after_id)
         own_lines = b"x-request-id: %b\r\ncontent-length: %d\r\n%b" % (request_id.encode(), len(body), vary)
-        request.reply(self._status, self._head + own_lines, body)
+        cors = b"".join([_LINE % field for field in self._cors.of(headers)])
+        request.reply(self._status, self._head + own_lines + cors, body)
         record.end()
 
 

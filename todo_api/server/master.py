@@ -17,6 +17,7 @@ from gunicorn.arbiter import Arbiter
 
 from todo_api.app import Observers, create_app, new_counters
 from todo_api.config import Config, cursor_secret, garbage
+from todo_api.http import CorsFields
 from todo_api.observability import LogConfig, MetricsRecorder, RequestLog
 from todo_api.server.connections import Connections
 from todo_api.server.gate import AdmissionGate
@@ -133,9 +134,8 @@ class Server(BaseApplication):
         addresses = ClientAddresses(map(ipaddress.ip_network, config.trusted_proxies))
         HttpProtocol.table = Connections(limits, observers.active, addresses.peer)
         app = create_app(config, observers, self._known_logins)
-        HttpProtocol.gate = AdmissionGate(
-            app.admission, app.known_subject, observers.active, has_cors=bool(config.cors_origins)
-        )
+        HttpProtocol.cors = cors = CorsFields(config.cors_origins)
+        HttpProtocol.gate = AdmissionGate(app.admission, app.known_subject, cors, observers.active)
         for specification in app.specifications:
             HttpProtocol.gate.add_api(specification)
         garbage.resume()  # what is there is shared with the workers

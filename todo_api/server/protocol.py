@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from todo_api.errors import Overloaded
 from todo_api.http import (
     BadRequest,
+    CorsFields,
     HeaderFieldsTooLarge,
     NotImplementedByServer,
     RequestTimeout,
@@ -33,6 +34,7 @@ class HttpProtocol(HttpToolsProtocol):
     table: ClassVar[Connections]
     """The connections of this worker."""
     gate: ClassVar[AdmissionGate]
+    cors: ClassVar[CorsFields]
 
     address: str | None = None
     since = 0.0
@@ -141,7 +143,7 @@ class HttpProtocol(HttpToolsProtocol):
         if start == len(data):
             return start
         if not self._in_head:
-            self._in_head, self._method, self.cycle = True, b"", None
+            self._in_head, self._method, self.cycle, self.headers = True, b"", None, []
             self._began_at = self._wait()
         end = data.find(b"\n", start, start + limits.LINE_BYTES) + 1
         if not end:
@@ -370,9 +372,8 @@ class HttpProtocol(HttpToolsProtocol):
             record = RequestRecord(OTHER, uuid4().hex, None, self.table.observers)
             if cycle is not None and cycle.task:
                 cycle.task.cancel()  # it has not started
-        self.transport.write(
-            refusal(error, record, self.server_state.default_headers, with_body=self._method != b"HEAD")
-        )
+        headers = [*self.server_state.default_headers, *self.cors.of(self.headers, is_whole=cycle is not None)]
+        self.transport.write(refusal(error, record, headers, with_body=self._method != b"HEAD"))
         self._end()
 
     def _end(self) -> None:
