@@ -18,7 +18,7 @@ from todo_api.auth.external_issuer import describe_issuer
 from todo_api.auth.jwks_cache import JwksCache, RefreshPolicy
 from todo_api.auth.public_keys import MAX_KEYS, find_key, parse_jwks
 from todo_api.config import Config
-from todo_api.config.config import DEFAULT_PUBLIC_ALGORITHMS
+from todo_api.config.issuer import DEFAULT_PUBLIC_ALGORITHMS
 from todo_api.errors import Unauthorized, Unavailable
 
 OLD, NEW = Signer(key_id="old"), Signer(key_id="new")

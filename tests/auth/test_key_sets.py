@@ -13,7 +13,7 @@ from tests.support.issuers import KeyServer, Signer, answer, key_server, publish
 from todo_api.auth import jwks_client as fetching
 from todo_api.auth.jwks_cache import MAX_WAITING, JwksCache, RefreshPolicy
 from todo_api.auth.public_keys import parse_jwks
-from todo_api.config.config import DEFAULT_PUBLIC_ALGORITHMS
+from todo_api.config.issuer import DEFAULT_PUBLIC_ALGORITHMS
 from todo_api.errors import Unauthorized, Unavailable
 
 DEADLINE = 60

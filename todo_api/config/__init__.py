@@ -1,21 +1,16 @@
 """Configuration: settings from the environment and `.env`, read once and passed on.
 
-`config` has the settings as one frozen value. `settings` and `origins` check their texts. `secrets`
-makes and keeps the secret of an embedded service, and derives the cursor secret. `garbage` sets
-Python's garbage collector. No other package reads the environment.
+`config` has the settings as one frozen value, `loading` reads them. `issuer`, `mail`, `settings`
+and `origins` check them. `secrets` makes and keeps the secret of an embedded service, and derives
+the cursor secret. `garbage` sets Python's garbage collector. No other package reads the
+environment.
 """
 
 from todo_api.config import garbage
-from todo_api.config.config import (
-    PUBLIC_ALGORITHMS,
-    SECRET_ALGORITHMS,
-    Config,
-    ConfigurationError,
-    check_url,
-    has_inherited_socket,
-    load_config,
-    unknown_settings,
-)
+from todo_api.config.config import Config
+from todo_api.config.errors import ConfigurationError
+from todo_api.config.issuer import PUBLIC_ALGORITHMS, SECRET_ALGORITHMS, check_url
+from todo_api.config.loading import has_inherited_socket, load_config, unknown_settings
 from todo_api.config.mail import smtp_url
 from todo_api.config.roles import ROLE_PREFIX, Roles
 from todo_api.config.secrets import cursor_secret, load_or_create_secret

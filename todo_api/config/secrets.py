@@ -8,7 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from todo_api.config.config import Config, ConfigurationError, check_secret
+from todo_api.config.config import Config
+from todo_api.config.errors import ConfigurationError
+from todo_api.config.issuer import check_secret
 
 
 def cursor_secret(config: Config) -> bytes:

@@ -1,0 +1,17 @@
+"""What is raised for a setting that cannot be used, and the checks that raise it."""
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or invalid. The message is one line with its name and a remedy."""
+
+
+def refuse(name: str, flaw: str | None) -> None:
+    """Raise ConfigurationError if the setting has a flaw."""
+    if flaw is not None:
+        raise ConfigurationError(f"{name} {flaw}")
+
+
+def within(name: str, value: float, lowest: int, highest: int) -> None:
+    """Raise ConfigurationError unless the number is within the bounds."""
+    if not lowest <= value <= highest:
+        raise ConfigurationError(f"{name} must be a whole number from {lowest} to {highest}.")
