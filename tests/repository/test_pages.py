@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages import PAGES, ROOT, anchors, links
+from tests.support.pages import PAGES, ROOT, anchors, links, read, section
 
 README_LINES = 200
 MOST_WORDS = 1500
@@ -61,3 +61,9 @@ def test_every_page_is_linked_from_the_readme_or_a_page_that_it_links_to() -> No
     manual = {page for page in PAGES if page.parent != ROOT / ".github" and ".github" not in page.parts}
     decisions = {page for page in manual if page.parent.name == "decisions"}
     assert {name(page) for page in manual - decisions - seen} == set()
+
+
+def test_guide_lists_the_pages_that_the_readme_has_for_those_who_use_the_api() -> None:
+    listed = {f"docs/{target}" for target in links(read("docs/guide.md")) if re.fullmatch(r"[\w-]+\.md", target)}
+    using = section(read("README.md"), "Where to read on").partition("To run the service")[0]
+    assert {target for target in links(using) if target.startswith("docs/")} <= listed | {"docs/guide.md"}

@@ -196,5 +196,5 @@ def test_llms_txt_names_the_api_and_leads_to_what_is_there(anonymous: Client) ->
     assert reply.headers["content-type"] == "text/markdown; charset=utf-8"
     assert text.startswith("# Task API\n\n> Keep tasks over HTTP.")
     links = re.findall(r"\]\(([^)]+)\)", text)
-    assert len(links) == 5
+    assert len(links) == 6
     assert {link: anonymous.get(link).status for link in links} == dict.fromkeys(links, 200)

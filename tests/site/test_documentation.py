@@ -10,10 +10,12 @@ import pytest
 from tests.support.client import Client
 from todo_api import contract
 from todo_api.contract import resolve
+from todo_api.site import guide
 
 DOCUMENT = contract.load(contract.TASK_API)
 CODES: list[str] = DOCUMENT["components"]["schemas"]["ProblemCode"]["enum"]
-PAGES = ["/", "/api/v1/reference/", "/api/v1/ui/", "/problems/", *(f"/problems/{code}" for code in CODES)]
+GUIDE = [chapter.address for chapter in guide.chapters()]
+PAGES = ["/", *GUIDE, "/api/v1/reference/", "/api/v1/ui/", "/problems/", *(f"/problems/{code}" for code in CODES)]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -46,6 +48,7 @@ def test_pages_without_script_need_none(anonymous: Client) -> None:
 @pytest.mark.parametrize(
     ("path", "target"),
     {
+        "/guide": "/guide/",
         "/docs": "/api/v1/reference/",
         "/redoc": "/api/v1/reference/",
         "/api/v1/docs": "/api/v1/reference/",

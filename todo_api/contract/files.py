@@ -11,7 +11,7 @@ from todo_api.contract.errors import ContractError
 
 
 def shipped(folder: str) -> Path:
-    """Return a top folder of the checkout that the package includes: `openapi`, `migrations`."""
+    """Return a top folder of the checkout that the package includes, such as `openapi`."""
     package = Path(__file__).parents[1]
     inside = package / folder
     return inside if inside.is_dir() else package.parent / folder

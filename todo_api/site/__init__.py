@@ -1,10 +1,11 @@
 """Pages: front page, reference, guide, a page per problem, and discovery for clients.
 
 `pages` serves them from memory, outside the operations of the contract. `reading` makes the pages
-for people, `assets` their static files, `discovery` the documents of `/.well-known/`.
+for people, `guide` those of Markdown, `assets` their static files, `discovery` the documents of
+`/.well-known/`.
 """
 
-from todo_api.site import assets, discovery, reading
+from todo_api.site import assets, discovery, guide, reading
 from todo_api.site.pages import PageFactories, Pages, published
 
-__all__ = ["PageFactories", "Pages", "assets", "discovery", "published", "reading"]
+__all__ = ["PageFactories", "Pages", "assets", "discovery", "guide", "published", "reading"]

@@ -78,6 +78,7 @@ Errors are problem documents (RFC 9457): act on `code`, and read `errors`.
 
 ## Pages
 
+- [Guide](/guide/): lists, conditional writes, retries and errors, each with an example
 - [Problems](/problems/): what each error means, and what to do
 - [Reference]({ROOT}/reference/): the contract for people; it needs JavaScript
 """

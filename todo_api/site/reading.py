@@ -1,4 +1,4 @@
-"""Pages for people: front page, reference, try-it page, and a page per problem."""
+"""Pages for people: front page, guide, reference, try-it page, and a page per problem."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from todo_api.contract import load, problem_text, problem_texts, resolve
 from todo_api.http import INTERNAL_ERROR, METHODS, PROBLEM_TYPES, ProblemType
-from todo_api.site import assets
+from todo_api.site import assets, guide
 from todo_api.site.pages import Page, PageFactories, html, redirect
 
 REFERENCE = "/api/v1/reference/"
@@ -23,6 +23,7 @@ _STYLED = _SCRIPTED.replace("style-src 'self'", "style-src 'self' 'unsafe-inline
 """Scalar writes its styles into the page."""
 
 _EXPECTED = {
+    guide.GUIDE.rstrip("/"): guide.GUIDE,
     "/docs": REFERENCE,
     "/redoc": REFERENCE,
     "/api/v1/docs": REFERENCE,
@@ -44,6 +45,7 @@ def pages(path: Path) -> PageFactories:
         TRY_IT: lambda: _render(path, "ui.html", _SCRIPTED),
         PROBLEMS: lambda: _render(path, "problems.html", _CLOSED, kinds=_kinds(), advice=problem_texts()),
     }
+    found |= {chapter.address: partial(_guide, path, chapter) for chapter in guide.chapters()}
     found |= {address: partial(redirect, target) for address, target in _EXPECTED.items()}
     return found | {PROBLEMS + kind.code: partial(_problem, path, kind) for kind in _kinds()} | assets.pages()
 
@@ -59,6 +61,21 @@ def _kinds() -> list[ProblemType]:
     return sorted(
         {kind.code: kind for kind in [*PROBLEM_TYPES.values(), INTERNAL_ERROR]}.values(), key=lambda kind: kind.code
     )
+
+
+def _guide(path: Path, chapter: guide.Chapter) -> Page:
+    chapters = guide.chapters()
+    place = chapters.index(chapter)
+    text, headings = guide.render(chapter)
+    values: dict[str, Any] = {
+        "chapter": chapter,
+        "chapters": chapters,
+        "text": text,
+        "headings": headings,
+        "previous": chapters[place - 1] if place else None,
+        "following": chapters[place + 1] if place + 1 < len(chapters) else None,
+    }
+    return _render(path, "guide.html", _CLOSED, **values)
 
 
 def _problem(path: Path, kind: ProblemType) -> Page:
@@ -98,7 +115,9 @@ def _templates(path: Path) -> Callable[[str], Any]:
     environment.filters["markdown"] = lambda text: Markup(markdown.render(text or ""))  # noqa: S704  # html is off
     environment.filters["inline"] = lambda text: Markup(markdown.renderInline(text or ""))  # noqa: S704  # html is off
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
-    environment.globals.update(document=load(path), reference=REFERENCE, try_it=TRY_IT, asset=assets.addresses())
+    environment.globals.update(
+        document=load(path), guide=guide.GUIDE, reference=REFERENCE, try_it=TRY_IT, asset=assets.addresses()
+    )
     return environment.get_template
 
 
