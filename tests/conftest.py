@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.support.client import Client, event_loop
+from tests.support.clock import ManualClock, clock_of_attempts
 from tests.support.contract_check import ContractCheck
 from tests.support.credentials import PASSWORD, SECRET, own_issuer
 from tests.support.databases import SERVER_URL, database_url, make_template, new_databases
@@ -136,6 +137,13 @@ def new_client(check: ContractCheck) -> Iterator[Callable[[Config], Client]]:
 def anonymous(url: str, new_client: Callable[[Config], Client]) -> Client:
     """A client without a token. However slow the machine, no request of it is turned away for having to wait."""
     return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000))
+
+
+@pytest.fixture(scope="module")
+def clock() -> Iterator[ManualClock]:
+    """The clock by which this process counts attempts while a module's tests run: no wait is over before a test says so."""
+    with clock_of_attempts() as clock:
+        yield clock
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,16 +2,16 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.support.client import Client, Reply
-from tests.support.clock import ManualClock, clock_of_attempts
-from tests.support.credentials import PASSWORD, SECRET, token
+from tests.support.clock import ManualClock
+from tests.support.credentials import PASSWORD, token
 from tests.support.logins import HOME, WRONG, anywhere, register, sign_in
+from tests.support.settings import behind_a_proxy
 from todo_api import contract
 from todo_api.config import Config
 from todo_api.contract import resolve
@@ -32,6 +32,7 @@ GUESSES: dict[str, tuple[str, Callable[[str], dict[str, str]]]] = {
 DONE = {"changeEmail": 200, "changePassword": 200, "deleteAccount": 204}
 
 each_operation = pytest.mark.parametrize("name", GUESSES)
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def new_email() -> str:
@@ -56,18 +57,10 @@ class Owner(NamedTuple):
         return self.service.signed_in(self.token).get(ACCOUNT).json()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def clock() -> Iterator[ManualClock]:
-    """The clock by which this process counts attempts: no wait is over before a test says so."""
-    with clock_of_attempts() as clock:
-        yield clock
-
-
 @pytest.fixture(scope="module")
 def service(url: str, new_client: Callable[[Config], Client]) -> Client:
     """A service behind a proxy, with the usual limits of attempts."""
-    config = Config(database_url=url, jwt_secret=SECRET, rate_limit="1000000/minute", trusted_proxies=("127.0.0.1",))
-    return new_client(replace(config, queue_limit=60_000))  # however slow the machine
+    return new_client(behind_a_proxy(url))
 
 
 @pytest.fixture

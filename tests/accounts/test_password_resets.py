@@ -11,6 +11,7 @@ from tests.support.credentials import PASSWORD, SECRET
 from tests.support.discretion import RUN
 from tests.support.on_loop import on_loop
 from tests.support.rows import rows
+from tests.support.settings import behind_a_proxy
 from tests.support.users import User
 from todo_api.accounts import one_time_tokens, recovery_statements
 from todo_api.accounts.administration import Administration
@@ -197,15 +198,7 @@ def test_reset_password_token_is_kept_as_its_digest_alone(user: User, url: str, 
 def test_reset_password_with_wrong_tokens_from_one_address_is_held_off(
     url: str, new_client: Callable[[Config], Client]
 ) -> None:
-    service = new_client(
-        Config(
-            database_url=url,
-            jwt_secret=SECRET,
-            rate_limit="1000000/minute",
-            trusted_proxies=("127.0.0.1",),
-            queue_limit=60_000,
-        )
-    )
+    service = new_client(behind_a_proxy(url))
     body = {"token": UNKNOWN, "new_password": NEW}
     statuses = [service.post(RESET, body, headers={"X-Forwarded-For": "192.0.2.77"}).status for _ in range(21)]
     assert statuses == [400] * 20 + [429]

@@ -1,13 +1,12 @@
 """Replies that are kept before a user is known, and of operations on credentials: good only while what they gave is."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.support.client import Client, Reply
-from tests.support.clock import ManualClock, clock_of_attempts
 from tests.support.credentials import PASSWORD, SECRET
 from tests.support.rows import rows
 from tests.support.users import User
@@ -51,11 +50,7 @@ class SignIn:
         return self._client.post(f"{AUTH}/sign-out", body, headers=headers or {})
 
 
-@pytest.fixture(scope="module", autouse=True)
-def clock() -> Iterator[ManualClock]:
-    """The clock by which this process counts attempts: no wait is over before a test says so."""
-    with clock_of_attempts() as clock:
-        yield clock
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from tests.support.live import Live, free_port
 from tests.support.on_loop import on_loop, run_until_complete
 from tests.support.processes import soon
 from tests.support.rows import rows
+from tests.support.settings import MAIL_FROM, with_mail
 from tests.support.smtp import Mailbox, certificate, smtp_server, text_of, token_of
 from tests.support.users import User
 from todo_api.accounts import recovery
@@ -24,7 +25,6 @@ from todo_api.mail import Messages, Sender, SmtpServer, outbox, smtp
 REQUEST = "/api/v1/auth/password-reset/request"
 RESET = "/api/v1/auth/password-reset"
 NEW = "a ship in port is safe"
-FROM = "Tasks <no-reply@example.com>"
 PAGE = "https://app.example.com/reset#{token}"
 Send = Callable[..., None]
 
@@ -32,16 +32,7 @@ Send = Callable[..., None]
 @pytest.fixture(scope="module")
 def anonymous(url: str, new_client: Callable[[Config], Client]) -> Client:
     """A client of a service that has a mail server. Its own sender does not run: the tests send."""
-    return new_client(
-        Config(
-            database_url=url,
-            jwt_secret=SECRET,
-            rate_limit="off",
-            queue_limit=60_000,
-            smtp_url="smtp://127.0.0.1:1?tls=off",
-            mail_from=FROM,
-        )
-    )
+    return new_client(with_mail(url, rate_limit="off"))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +55,7 @@ def send(database: Database, url: str) -> Send:
     def act(port: int, **more: Any) -> None:
         server = SmtpServer("127.0.0.1", port, **{"tls": "off"} | more)
         sender = Sender(
-            database, server, Messages(FROM, {"reset": PAGE}), lambda *what: recovery.issue(database, *what)
+            database, server, Messages(MAIL_FROM, {"reset": PAGE}), lambda *what: recovery.issue(database, *what)
         )
         run_until_complete(sender.send_due())
 
@@ -94,7 +85,7 @@ def test_request_password_reset_sends_a_mail_whose_token_sets_a_password(
         send(port)
     (message,) = mailbox.messages
     assert mailbox.envelopes == [("no-reply@example.com", [user.email])]
-    assert (message["To"], message["From"]) == (user.email, FROM)
+    assert (message["To"], message["From"]) == (user.email, MAIL_FROM)
     assert message["Subject"] == "Reset your password"
     assert message["Auto-Submitted"] == "auto-generated"
     token = token_of(message)
@@ -243,13 +234,13 @@ def test_claim_by_two_senders_at_once_gives_each_mail_to_one(
 )
 def test_message_to_an_address_with_more_in_it_is_refused(email: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # of the library's several kinds
-        Messages(FROM, {"reset": PAGE}).message(email, "reset", "tdo_x")
+        Messages(MAIL_FROM, {"reset": PAGE}).message(email, "reset", "tdo_x")
 
 
 def test_message_from_replaced_templates_has_one_line_of_subject_and_escaped_html(tmp_path: Path) -> None:
     (tmp_path / "reset.txt").write_text("Hello\rBcc: eve@example.com {{ token }}\n\n{{ link }}\n", encoding="utf-8")
     (tmp_path / "reset.html").write_text("<b>{{ token }}</b>", encoding="utf-8")
-    message = Messages(FROM, {"reset": None}, tmp_path).message("ada@example.com", "reset", "<tdo>")
+    message = Messages(MAIL_FROM, {"reset": None}, tmp_path).message("ada@example.com", "reset", "<tdo>")
     assert message["Subject"] == "Hello"
     assert message["Bcc"] is None
     assert text_of(message, "html").strip() == "<b>&lt;tdo&gt;</b>"
@@ -274,16 +265,7 @@ def test_request_password_reset_without_a_mail_server_is_refused(
 def test_request_password_reset_too_often_is_held_off_for_known_and_unknown_addresses_alike(
     user: User, url: str, new_client: Callable[[Config], Client], send: Send
 ) -> None:
-    service = new_client(
-        Config(
-            database_url=url,
-            jwt_secret=SECRET,
-            rate_limit="1000000/minute",
-            queue_limit=60_000,
-            smtp_url="smtp://127.0.0.1:1?tls=off",
-            mail_from=FROM,
-        )
-    )
+    service = new_client(with_mail(url))
     told = []
     for email in (user.email, f"nobody-{user.email}"):
         replies = [service.post(REQUEST, {"email": email}) for _ in range(4)]
@@ -299,7 +281,7 @@ def test_request_password_reset_before_a_crash_is_sent_after_the_restart(
     port = free_port()
     settings = {
         "SMTP_URL": f"smtp://127.0.0.1:{port}?tls=off",
-        "MAIL_FROM": FROM,
+        "MAIL_FROM": MAIL_FROM,
         "DATABASE_URL": url,
         "JWT_SECRET": SECRET,
     }

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.support.client import Client
-from tests.support.clock import ManualClock, clock_of_attempts
+from tests.support.clock import ManualClock
 from tests.support.credentials import PASSWORD, SECRET
 from tests.support.live import Live
 from tests.support.logins import HOME, REGISTER, TOKEN, WRONG, anywhere, most_hashed, register, sign_in
+from tests.support.settings import behind_a_proxy
 from todo_api.config import Config
 from todo_api.errors import Unavailable
 from todo_api.throttling import login_throttle
@@ -31,19 +32,13 @@ MANY = 300
 PAUSE = 0.05
 """Seconds between two guesses, by the clock of the tests."""
 
-
-@pytest.fixture(scope="module", autouse=True)
-def clock() -> Iterator[ManualClock]:
-    """The clock by which this process counts attempts: no wait is over before a test says so."""
-    with clock_of_attempts() as clock:
-        yield clock
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture(scope="module")
 def service(url: str, new_client: Callable[[Config], Client]) -> Client:
     """A service behind a proxy. Its limit of requests is out of the way, those of attempts are the usual ones."""
-    config = Config(database_url=url, jwt_secret=SECRET, rate_limit="1000000/minute", trusted_proxies=("127.0.0.1",))
-    return new_client(config)
+    return new_client(behind_a_proxy(url))
 
 
 def test_issue_token_of_one_account_attacked_from_everywhere_is_held_off_and_the_owner_gets_in(
