@@ -14,6 +14,8 @@ BETTER_AUTH := tests/system/better-auth/node_modules/.package-lock.json
 
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
+# The processes of a run, some hundreds, find the byte code that the first of them made, whatever the caller's environment says.
+test test-system: export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: serve dev test test-system lint lint-contract contract-diff clients respect fuzz mutants coverage browser deployment faults bench clean
 
