@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import structlog
@@ -18,7 +19,7 @@ from tests.support.databases import execute
 from tests.support.live import Live
 from tests.support.processes import soon
 from todo_api.errors import Unauthorized
-from todo_api.observability import logs
+from todo_api.observability import logs, request_record
 from todo_api.observability.request_record import RequestRecord
 
 TASKS = "/api/v1/me/tasks"
@@ -250,18 +251,19 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def written(pipe: tuple[int, int], form: str, least: int, *statuses: int, **known: object) -> list[str]:
-    """The lines of requests that ended with these statuses."""
+    """Return the lines of requests that took 3 ms and ended with these statuses."""
     reader, writer = pipe
     sink = logs.LogWriter(writer)
     handler = logs.StructlogHandler(structlog.get_logger())
     log = logs.RequestLog(logs.LogConfig(sink, handler, logs.RENDERERS[form], least), b"key")
     for status in statuses:
-        record = RequestRecord("GET", "seen", None, (log,))
+        record = RequestRecord("GET", "seen", None, (log,), started_at=0)
         record.start("getTask", "/api/v1/{user_id}/tasks/{task_id}")
         record.status = status
         for name, value in known.items():
             setattr(record, name, value)
-        record.end()
+        with patch.object(request_record, "perf_counter", lambda: 0.003):
+            record.end()
     sink.close()
     os.write(writer, b"end")
     return os.read(reader, 65536).decode().splitlines()[:-1]
@@ -270,14 +272,14 @@ def written(pipe: tuple[int, int], form: str, least: int, *statuses: int, **know
 def test_log_in_text_of_a_request_that_went_well_is_short(pipe: tuple[int, int]) -> None:
     (line,) = written(pipe, "text", logging.INFO, 200)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z ", line[:25])
-    assert line[25:] == "info    GET    /me/tasks/{task_id}          200     0 ms"
+    assert line[25:] == "info    GET    /me/tasks/{task_id}          200     3 ms"
 
 
 def test_log_in_text_of_a_refusal_says_what_to_look_for(pipe: tuple[int, int]) -> None:
     (line,) = written(
         pipe, "text", logging.INFO, 401, code="unauthorized", error=Unauthorized(token_sent=True, cause="key_expired")
     )
-    refusal = "GET /me/tasks/{task_id} 401 0 ms request_id=seen code=unauthorized cause=key_expired"
+    refusal = "GET /me/tasks/{task_id} 401 3 ms request_id=seen code=unauthorized cause=key_expired"
     assert line[25:].split() == ["info", *refusal.split()]
 
 
