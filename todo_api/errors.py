@@ -143,6 +143,16 @@ class TooManyKeys(TaskApiError):
     detail = "You have 100 API keys, and cannot have more. Revoke one first."
 
 
+class IdTaken(TaskApiError):
+    """One of the user's tasks has the id that a new one asks for; `current` is that task."""
+
+    detail = "One of your tasks has this id."
+
+    def __init__(self, current: Any) -> None:
+        super().__init__()
+        self.current = current
+
+
 class InvalidTransition(TaskApiError):
     """The status cannot change from `source` to `target`; `allowed` lists possible targets."""
 

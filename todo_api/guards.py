@@ -5,9 +5,10 @@ between is detected by the statement itself: it locks the user's row, then the k
 writes only if both exist. All writes lock in this order, so they do not deadlock.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, Table, Text, Uuid, and_, func, select
+from sqlalchemy import CTE, Column, ColumnElement, Table, Text, Uuid, and_, func, select
 
 from todo_api.database import RoleSession, Statement, param
 from todo_api.errors import Unauthorized
@@ -65,16 +66,19 @@ UNREGISTERED = Caller()
 """A caller that needs no row: users of an external issuer, and of an operator's tokens."""
 
 
-def locked(*conditions: ColumnElement[bool], key: bool = False, session: bool = False) -> CTE:
+def locked(
+    *conditions: ColumnElement[bool], key: bool = False, session: bool = False, columns: Sequence[Column[Any]] = ()
+) -> CTE:
     """Return the locked user's row, if it meets the conditions and the credential exists.
 
-    The lock does not block references to the row by other tables.
+    It has the id, and `columns` as they are once the lock is held. The lock does not block
+    references to the row by other tables.
     """
-    me = select(users.c.id).where(users.c.id == _USER_ID, *conditions).with_for_update(key_share=True)
+    me = select(users.c.id, *columns).where(users.c.id == _USER_ID, *conditions).with_for_update(key_share=True)
     if not key and not session:
         return me.cte("me")
     user, table = me.cte("user_row"), api_keys if key else sessions
-    held = select(user.c.id).where(table.c.user_id == user.c.id, *_NAMED[table])
+    held = select(*user.c).where(table.c.user_id == user.c.id, *_NAMED[table])
     return held.with_for_update(read=True, key_share=True, of=table).cte("me")
 
 

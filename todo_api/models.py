@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -39,6 +40,9 @@ MOST_KEYS = 100
 """Maximum number of API keys of a user."""
 
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
+
+PRIORITIES = ("none", "low", "medium", "high", "urgent")
+"""The words of a task's priority, by the number that is stored."""
 
 LINE_ENDS = r"\x01-\x1f\x7f-\x9f\u2028-\u2029"
 """Characters that a line of text must not have: control characters (Cc), line breaks (UAX 14)."""
@@ -66,6 +70,13 @@ class TextDomain(DOMAIN):
     comparator_factory = Text.comparator_factory
 
 
+class SmallIntegerDomain(DOMAIN):
+    """A domain with the operators of a small integer."""
+
+    operator_classes = SmallInteger.operator_classes
+    comparator_factory = SmallInteger.comparator_factory
+
+
 def _domain(name: str, rule: str, collation: str | None = None) -> TextDomain:
     """Return text with a rule. Statements that leave the column alone do not evaluate it."""
     return TextDomain(name, Text(), collation=collation, constraint_name=f"{name}_check", check=rule)
@@ -81,6 +92,13 @@ KEY_NAME = _domain("key_name", _one_line(100))
 TASK_TITLE = _domain("task_title", _one_line(255), collation="C")
 TASK_DESCRIPTION = _domain(
     "task_description", r"char_length(VALUE) <= 5000 AND VALUE !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]'"
+)
+TASK_PRIORITY = SmallIntegerDomain(
+    "task_priority", SmallInteger(), constraint_name="task_priority_check", check="VALUE BETWEEN 0 AND 4"
+)
+TASK_LINKS = _domain(
+    "task_links",
+    "octet_length(VALUE) <= 65536 AND jsonb_array_length(VALUE::jsonb) BETWEEN 1 AND 20",
 )
 
 EPOCH = "((random() * ('9007199254740991'::bigint)::double precision))::bigint"
@@ -210,6 +228,8 @@ tasks = Table(
     # Kept by a trigger.
     Column("title_folded", Text(collation="C"), comment="the title without case, where it is not ASCII"),
     Column("description_folded", Text(collation="C"), comment="the description without case, where it is not ASCII"),
+    Column("priority", TASK_PRIORITY, nullable=False, server_default=text("0"), comment="from 0, none, to 4, urgent"),
+    Column("links", TASK_LINKS, comment="JSON; null without links"),
     PrimaryKeyConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
     CheckConstraint("is_valid_state(status, completed_at, version)", "state"),

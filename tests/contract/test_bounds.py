@@ -42,6 +42,8 @@ class Bound(NamedTuple):
     keyword: str
     schema: dict[str, Any]
     body: Any
+    items: dict[str, Any]
+    """By the name of an array of objects, the schema of its items."""
 
     def call(self, client: Client, value: Any) -> Reply:
         path, body, headers = self.path, self.body, {}
@@ -52,6 +54,10 @@ class Bound(NamedTuple):
             path += f"?{name}={quote(str(value), safe=',')}"
         elif self.location == "header":
             headers = {name: value}
+        elif "/" in name:  # a member of the only item of an array
+            array, _, member = name.split("/")
+            item = resolve(DOCUMENT, self.items[array])
+            body = {**body, array: [{**{each: example(item, each) for each in item["required"]}, member: value}]}
         else:
             body = {**body, name: value} if name else value
         path = path.format(user_id="me", task_id=THING, key_id=THING)
@@ -62,6 +68,9 @@ class Bound(NamedTuple):
         schema = self.schema
         if schema["type"] == "integer":
             return number
+        if schema["type"] == "array" and resolve(DOCUMENT, schema["items"])["type"] == "object":
+            item = resolve(DOCUMENT, schema["items"])
+            return [{each: example(item, each) for each in item["required"]}] * number
         if schema["type"] == "array":
             chosen = resolve(DOCUMENT, schema["items"])["enum"][:number]
             chosen += chosen[:1] * (number - len(chosen))
@@ -72,12 +81,18 @@ class Bound(NamedTuple):
         return next(fitting, None)
 
 
+def example(schema: dict[str, Any], member: str) -> Any:
+    """The contract's example of a member."""
+    return resolve(DOCUMENT, schema["properties"][member])["example"]
+
+
 def texts(number: int) -> Iterator[str]:
     """Texts in the forms that the contract knows, cut to that length where they have one of their own."""
     domain = ".".join(["a" * 63, "b" * 63, "c" * 63])
     yield from ("x" * number, "1" * number, THING, f'"{"x" * (number - 2)}"')
     yield from (f"{kind}_{'x' * (number - 4)}" for kind in ("tdr", "tdo"))
     yield from ("a@e.de"[-number:], "a@e.d", f"{'a' * 64}@{domain}"[:number])
+    yield f"http://{'x' * (number - 7)}"
     yield from ("2999-01-01T00:00:00Z", f"2999-01-01T00:00:00.{'1' * (number - 21)}Z", "*")
 
 
@@ -90,18 +105,29 @@ def fits(schema: dict[str, Any], text: str) -> bool:
     return re.search(schema.get("pattern", ""), text) is not None
 
 
+def item_of(part: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema of the items, where they are objects."""
+    schema = resolve(DOCUMENT, part)
+    item: dict[str, Any] = resolve(DOCUMENT, schema["items"]) if schema["type"] == "array" else {}
+    return item if item.get("type") == "object" else None
+
+
 def bounds() -> Iterator[Bound]:
     for template, item in DOCUMENT["paths"].items():
         for method in item.keys() - {"parameters"}:
             operation = item[method]
-            body, places = None, []
+            body, places, items = None, [], {}
             if "requestBody" in operation:
                 (media,) = operation["requestBody"]["content"].values()
                 body = resolve(DOCUMENT, next(iter(media["examples"].values())))["value"]
                 whole = resolve(DOCUMENT, media["schema"])
-                places = [
-                    ("body", "", whole),
-                    *(("body", f"/{name}", part) for name, part in whole["properties"].items()),
+                members = whole["properties"].items()
+                places = [("body", "", whole), *(("body", f"/{name}", part) for name, part in members)]
+                items = {name: each for name, part in members if (each := item_of(part)) is not None}
+                places += [
+                    ("body", f"/{name}/0/{member}", part)
+                    for name, each in items.items()
+                    for member, part in each["properties"].items()
                 ]
             for parameter in [*item.get("parameters", []), *operation.get("parameters", [])]:
                 found = resolve(DOCUMENT, parameter)
@@ -118,6 +144,7 @@ def bounds() -> Iterator[Bound]:
                         keyword,
                         schema,
                         body,
+                        items,
                     )
 
 

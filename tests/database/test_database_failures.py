@@ -131,7 +131,7 @@ def test_statement_refused_by_a_constraint_was_prepared_and_preparing_goes_on(da
         assert database._pool.prepares
     tasks = TaskService(database, "ada")
     sent = _sent(database)
-    task = tasks.create("One", None, "pending")
+    task = tasks.create({"title": "One", "description": None, "status": "pending"})
     assert [tasks.get(task.id) for _ in range(2)] == [task, task]
     assert ["PREPARE" in sql for sql in sent] == [True, True, False]
     database.close()
@@ -192,7 +192,7 @@ def test_former_primary_behind_a_pooler_is_unavailable_and_its_connection_given_
     database._pool.prepares = False
     (before,) = database.as_user("ada").fetch_one(SESSION, {}) or (None,)
     with refusing(database_url, READ_ONLY), pytest.raises(Unavailable):
-        TaskService(database, "ada").create("Refused", None, "pending")
+        TaskService(database, "ada").create({"title": "Refused", "description": None, "status": "pending"})
     assert database.as_user("ada").fetch_one(SESSION, {}) != (before,)
     database.close()
 

@@ -37,6 +37,10 @@ def write(url: str, user: dict[str, str], task: dict[str, str]) -> None:
         {"description": r"E'two\n\tlines\r'"},
         {"status": "'completed'", "completed_at": "now()"},
         {"status": "'cancelled'"},
+        {"priority": "0"},
+        {"priority": "4"},
+        {"links": "NULL"},
+        {"links": """'[{"url": "https://a", "title": null}]'"""},
     ],
 )
 def test_task_row_within_the_rules_is_written(url: str, values: dict[str, str]) -> None:
@@ -54,6 +58,11 @@ def test_task_row_within_the_rules_is_written(url: str, values: dict[str, str]) 
         ("task_description_check", {"description": "repeat('a', 5001)"}),
         ("task_description_check", {"description": r"E'a bell\x07'"}),
         ("task_description_check", {"description": r"E'a\u009fb'"}),
+        ("task_priority_check", {"priority": "-1"}),
+        ("task_priority_check", {"priority": "5"}),
+        ("task_links_check", {"links": "'[]'"}),
+        ("task_links_check", {"links": "(SELECT jsonb_agg(n) FROM generate_series(1, 21) n)"}),
+        ("task_links_check", {"links": "jsonb_build_array(repeat('x', 65536))"}),
         ("tasks_state_check", {"status": "'done'"}),
         ("tasks_state_check", {"status": "'done'", "completed_at": "now()"}),
         ("tasks_state_check", {"status": "'completed'"}),

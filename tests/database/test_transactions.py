@@ -37,7 +37,7 @@ def database(url: str) -> Iterator[Database]:
 
 def create(transaction: Any, user_id: str, *titles: str) -> None:
     for title in titles:
-        TaskService(transaction, user_id).create(title, None, "pending")
+        TaskService(transaction, user_id).create({"title": title, "description": None, "status": "pending"})
 
 
 def fail(database: Database, user_id: str) -> None:
@@ -69,9 +69,9 @@ def end_session(url: str, database: Any, user_id: str) -> None:
 @on_loop
 def test_transaction_keeps_everything_when_it_ends(database: Database) -> None:
     with database.transaction() as transaction:
-        first = TaskService(transaction, "keeps").create("One", None, "pending")
+        first = TaskService(transaction, "keeps").create({"title": "One", "description": None, "status": "pending"})
         TaskService(transaction, "keeps").change(first.id, {"title": "Uno"}, None)
-        TaskService(transaction, "keeps").create("Two", None, "pending")
+        TaskService(transaction, "keeps").create({"title": "Two", "description": None, "status": "pending"})
         assert titles(database, "keeps") == []
     assert titles(database, "keeps") == ["Uno", "Two"]
 
@@ -82,19 +82,21 @@ def test_transaction_that_raises_keeps_nothing_and_its_connection_serves_on(url:
     with pytest.raises(SomethingElse):
         fail(database, "raises")
     assert titles(database, "raises") == []
-    assert TaskService(database, "raises").create("Two", None, "pending").version == 1
+    assert (
+        TaskService(database, "raises").create({"title": "Two", "description": None, "status": "pending"}).version == 1
+    )
     database.close()
 
 
 @on_loop
 def test_transaction_with_last_statement_ends_with_it(url: str, database: Database) -> None:
     with database.transaction() as transaction:
-        TaskService(transaction, "ends").create("One", None, "pending")
+        TaskService(transaction, "ends").create({"title": "One", "description": None, "status": "pending"})
         transaction.as_user("ends").execute_and_commit(
             Statement(sqlalchemy.text("UPDATE tasks SET description = 'x'")), {}
         )
         with pytest.raises(Unavailable):
-            TaskService(transaction, "ends").create("Two", None, "pending")
+            TaskService(transaction, "ends").create({"title": "Two", "description": None, "status": "pending"})
     written = "SELECT title, description FROM tasks WHERE user_id = 'ends'"
     assert rows(url, written) == [("One", "x")]  # as another session sees it
 
@@ -110,16 +112,16 @@ def test_transaction_without_a_statement_asks_nothing(database: Database) -> Non
 @on_loop
 def test_transaction_takes_a_round_trip_a_statement_and_one_to_end(database: Database) -> None:
     tasks = TaskService(database, "counts")
-    tasks.create("One", None, "pending")
+    tasks.create({"title": "One", "description": None, "status": "pending"})
     database.spent()
     with database.transaction() as transaction:
-        TaskService(transaction, "counts").create("Two", None, "pending")
+        TaskService(transaction, "counts").create({"title": "Two", "description": None, "status": "pending"})
     assert database.spent()[0] == 2
     with database.transaction() as transaction:
-        TaskService(transaction, "counts").create("Three", None, "pending")
+        TaskService(transaction, "counts").create({"title": "Three", "description": None, "status": "pending"})
         transaction.as_user("counts").execute_and_commit(COUNT, {})
     assert database.spent()[0] == 2
-    tasks.create("Four", None, "pending")
+    tasks.create({"title": "Four", "description": None, "status": "pending"})
     assert database.spent()[0] == 1
 
 
@@ -129,7 +131,7 @@ def test_transaction_whose_statement_failed_keeps_nothing_whatever_becomes_of_th
 
     def write() -> None:
         with database.transaction() as transaction:
-            TaskService(transaction, "failed").create("One", None, "pending")
+            TaskService(transaction, "failed").create({"title": "One", "description": None, "status": "pending"})
             with pytest.raises(EmailTaken):
                 register(transaction, Passwords(), "taken@example.com", PASSWORD, None)
 
@@ -137,7 +139,7 @@ def test_transaction_whose_statement_failed_keeps_nothing_whatever_becomes_of_th
     with pytest.raises(RuntimeError, match="has failed"):
         write()
     assert titles(database, "failed") == []
-    TaskService(database, "failed").create("Two", None, "pending")
+    TaskService(database, "failed").create({"title": "Two", "description": None, "status": "pending"})
     assert titles(database, "failed") == ["Two"]
 
 
@@ -145,7 +147,7 @@ def test_transaction_whose_statement_failed_keeps_nothing_whatever_becomes_of_th
 def test_transaction_sees_its_own_writes_and_the_versions_they_left(database: Database) -> None:
     with database.transaction() as transaction:
         tasks = TaskService(transaction, "sees")
-        task = tasks.create("One", None, "pending")
+        task = tasks.create({"title": "One", "description": None, "status": "pending"})
         assert tasks.complete(task.id, None, [task.version]).version == 2
         with pytest.raises(PreconditionFailed):
             tasks.change(task.id, {"title": "Lost"}, [1])
@@ -175,7 +177,7 @@ def test_transaction_within_a_transaction_holds_with_the_outer_one(database: Dat
 
 @on_loop
 def test_transaction_of_one_user_shows_nothing_of_another(database: Database) -> None:
-    TaskService(database, "owner").create("Mine", None, "pending")
+    TaskService(database, "owner").create({"title": "Mine", "description": None, "status": "pending"})
     with database.transaction() as transaction:
         assert transaction.as_user("owner").fetch_all(COUNT, {}) == [(1,)]
         assert transaction.as_user("other").fetch_all(COUNT, {}) == [(0,)]
@@ -188,7 +190,7 @@ def test_transaction_before_a_user_is_known_shows_no_task(database: Database) ->
             assert transaction.as_user("counted").fetch_all(COUNT, {}) == [(1,)]
             transaction.as_login("ada@example.com").fetch_all(COUNT, {})
 
-    TaskService(database, "counted").create("Mine", None, "pending")
+    TaskService(database, "counted").create({"title": "Mine", "description": None, "status": "pending"})
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         count()
 
@@ -221,7 +223,7 @@ def test_transaction_in_a_session_that_is_not_ours_alone_sends_statements_whole(
     """As behind a pooler: what a connection has prepared is gone with the next transaction."""
     database = Database(url, pool_size=1)
     tasks = TaskService(database, f"pooled-{at}")
-    tasks.create("Zero", None, "pending")
+    tasks.create({"title": "Zero", "description": None, "status": "pending"})
     database.as_user("x").fetch_all(COUNT, {})
     with database.connection() as connection:
         connection.run("DEALLOCATE ALL")
@@ -233,7 +235,7 @@ def test_transaction_in_a_session_that_is_not_ours_alone_sends_statements_whole(
             assert scope.fetch_one(CLAIMED, {}) == ("true",)
         if at == "later":
             scope.fetch_all(COUNT, {})
-        TaskService(transaction, f"pooled-{at}").create("One", None, "pending")
+        TaskService(transaction, f"pooled-{at}").create({"title": "One", "description": None, "status": "pending"})
         scope.execute_and_commit(COUNT, {})
     assert titles(database, f"pooled-{at}") == ["Zero", "One"]
     database.close()
@@ -244,12 +246,12 @@ def test_transaction_after_a_column_changed_its_type_prepares_anew(new_database:
     url = new_database()
     database = Database(url, pool_size=1)
     tasks = TaskService(database, "ada")
-    task = tasks.create("One", None, "pending")
+    task = tasks.create({"title": "One", "description": None, "status": "pending"})
     tasks.get(task.id)
     rows(url, "DROP TRIGGER tasks_fold ON tasks; ALTER TABLE tasks ALTER COLUMN description TYPE varchar(5000)")
     with database.transaction() as transaction:
         assert TaskService(transaction, "ada").get(task.id) == task
-        TaskService(transaction, "ada").create("Two", None, "pending")
+        TaskService(transaction, "ada").create({"title": "Two", "description": None, "status": "pending"})
     assert titles(database, "ada") == ["One", "Two"]
     assert database._pool.prepares
     database.close()

@@ -23,6 +23,8 @@ AUTH = "/api/v1/auth"
 EMAIL = "mine@example.com"
 CREDENTIALS = {"email": EMAIL, "password": PASSWORD}
 FIELDS = {"title": "Buy oats", "description": "Two bags.", "status": "in_progress"}
+LATER_FIELDS = {"priority": "high", "links": [{"url": "https://oats.example/", "title": None}]}
+"""Members whose column alone is written: a shape of a statement has no other part for them."""
 SORTS = contract.load(contract.TASK_API)["components"]["schemas"]["TaskSort"]["enum"]
 
 Case = Callable[[Ask, "Mine"], object]
@@ -69,6 +71,14 @@ def create(ask: Ask, mine: Mine) -> None:
 
 
 @case
+def create_with_ids(ask: Ask, mine: Mine) -> None:
+    for number, status in enumerate(STATUSES):
+        for who in ("account", "operator", f"newcomer-{status}", "key"):
+            for id_ in (THEIR_TASK, mine.tasks[status][0], f"01932c07-9f7a-7c1d-b6a1-00000000010{number}"):
+                ask(who, "POST", TASKS, {"id": id_, "title": "Buy milk", "status": status, **LATER_FIELDS})
+
+
+@case
 def get(ask: Ask, mine: Mine) -> None:
     for who in ("account", "key", "operator"):
         for address in (mine.task("pending"), f"{TASKS}/{THEIR_TASK}"):
@@ -98,6 +108,7 @@ CASES |= {
     f"patch {' and '.join(names)}": _writes("PATCH", "", [{name: FIELDS[name] for name in names}])
     for names in powerset(FIELDS)[1:]
 }
+CASES |= {f"patch {name}": _writes("PATCH", "", [{name: value}]) for name, value in LATER_FIELDS.items()}
 CASES |= {f"complete {body}": _writes("PATCH", "/complete", [body]) for body in (None, {"completed": True})}
 CASES["reopen"] = _writes("PATCH", "/complete", [{"completed": False}])
 CASES["replace"] = _writes("PUT", "", [FIELDS, {"title": "Buy oats", "status": "completed"}])

@@ -109,7 +109,9 @@ def test_list_tasks_of_many_octets_whose_last_page_is_just_full_has_no_next(
 
 def test_longest_task_has_fewer_octets_than_a_limit_is_judged_by(url: str, anonymous: Client) -> None:
     fill(url, LONGEST, DESCRIPTIONS["emoji"])
-    rows(url, f"UPDATE tasks SET title = '{LONGEST}' WHERE user_id = '{LONGEST}' RETURNING 1")
+    link = {"url": f"https://a/{'x' * 2038}", "title": "😀" * 200}
+    links = json.dumps([link] * 20, separators=(",", ":"), ensure_ascii=False)
+    rows(url, f"UPDATE tasks SET title = '{LONGEST}', links = '{links}' WHERE user_id = '{LONGEST}' RETURNING 1")
     reply = anonymous.signed_in(token(LONGEST)).get(f"{TASKS}?limit=1")
     assert len(json.dumps(reply.json()["items"][0], ensure_ascii=False).encode()) <= MAX_TASK
 

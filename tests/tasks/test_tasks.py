@@ -29,6 +29,8 @@ def test_create_task_with_title_gives_defaults(ada: Client) -> None:
         "status": "pending",
         "completed": False,
         "completed_at": None,
+        "priority": "none",
+        "links": [],
         "created_at": task["created_at"],
         "updated_at": task["created_at"],
         "version": 1,

@@ -18,6 +18,7 @@ SERVER_SET = {
     "updated_at": "2026-11-20T09:30:00Z",
     "version": 7,
 }
+KNOWN = contract.load(contract.TASK_API)["components"]["schemas"]["TaskInput"]["properties"]
 FROM_FALSE = {"pending": "pending", "in_progress": "in_progress", "completed": "pending", "cancelled": "cancelled"}
 
 
@@ -77,6 +78,8 @@ def test_update_task_with_completed_at_an_old_version_is_412(ada: Client, comple
 @pytest.mark.parametrize("member", SERVER_SET)
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 def test_write_of_a_member_that_the_server_sets_is_refused(ada: Client, method: str, member: str) -> None:
+    if (method, member) == ("POST", "id"):  # a client may make the id of a new task
+        return
     task = create(ada)
     target = TASKS if method == "POST" else path(task)
     reply = ada.request(method, target, json_body={"title": "x", member: SERVER_SET[member]})
@@ -127,7 +130,7 @@ def test_contract_says_of_every_member_of_a_reply_whether_it_may_be_written() ->
         ({"title": " \u200b"}, "pattern", "Must contain a visible character."),
         ({"title": "a\nb"}, "pattern", "Must be one line, without control characters."),
         ({"title": "x", "description": "\x00"}, "pattern", "Must not contain control characters other than line breaks and tabs."),
-        ({"title": "x", "due": 1}, "unknown", "Is not a known member. Known are: title, description, status, completed."),
+        ({"title": "x", "due_at": 1}, "unknown", f"Is not a known member. Known are: {', '.join(KNOWN)}."),
         ({"title": "x", "completed": True, "status": "pending"}, "conflicting", "Must agree with status."),
     ],
 )  # fmt: skip

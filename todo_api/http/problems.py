@@ -56,6 +56,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     http_errors.MethodNotAllowed: _problem_type("method_not_allowed"),
     http_errors.RequestTimeout: _problem_type("request_timeout"),
     errors.InvalidTransition: _problem_type("invalid_transition"),
+    errors.IdTaken: _problem_type("id_taken"),
     errors.EmailTaken: _problem_type("email_taken"),
     errors.IdempotencyInProgress: _problem_type("idempotency_in_progress"),
     errors.TooManyKeys: _problem_type("too_many_keys"),
@@ -105,7 +106,7 @@ def _members(error: Exception) -> dict[str, Any]:
             return {"errors": [violation._asdict() for violation in error.violations]}
         case errors.InvalidTransition():
             return {"from": error.source, "to": error.target, "allowed": error.allowed}
-        case errors.PreconditionFailed():
+        case errors.PreconditionFailed() | errors.IdTaken():
             return {"current": error.current}
         case errors.NotReady():
             return {"checks": error.checks}

@@ -69,7 +69,7 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
 @idempotent
 def create_task(user_id: str, identity: Identity, body: dict[str, Any], *, database: RoleSessions) -> Reply:
     """Return 201 with the new task and its `Location`."""
-    task = _service(database, user_id, identity).create(**load_task_input(body))
+    task = _service(database, user_id, identity).create(*load_task_input(body))
     return dump_task(task), 201, _tagged(task) | {"Location": f"{_path(user_id)}/{task.id}"}
 
 
@@ -84,7 +84,7 @@ def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str 
 def replace_task(
     user_id: str, identity: Identity, task_id: str, body: dict[str, Any], if_match: str | None = None
 ) -> Reply:
-    """Return 200 with the task, after setting every member."""
+    """Return 200 with the task, after setting its members; those after 1.0 if they are named."""
     changes = load_task_replacement(body)
     task = _service(services().database, user_id, identity).change(task_id, changes, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)

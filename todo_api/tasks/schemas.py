@@ -20,18 +20,35 @@ class TaskSchema(Schema):
     status = fields.String()
     completed = fields.Boolean()
     completed_at = fields.AwareDateTime(allow_none=True)
+    priority = fields.String()
+    links = fields.Raw()
     created_at = fields.AwareDateTime()
     updated_at = fields.AwareDateTime()
     version = fields.Integer()
 
 
-class TaskInputSchema(Schema):
-    """A task as a client creates or replaces it. Absent members take their defaults."""
+class LinkSchema(Schema):
+    """A link of a task, as a client writes it."""
+
+    url = fields.String(required=True)
+    title = fields.String(load_default=None, allow_none=True)
+
+
+class TaskReplacementSchema(Schema):
+    """A task as a client replaces it. Absent members of 1.0 take their defaults, others stay."""
 
     title = fields.String(required=True)
     description = fields.String(load_default=None, allow_none=True)
     status = fields.String(load_default="pending")
     completed = fields.Boolean()
+    priority = fields.String()
+    links = fields.List(fields.Nested(LinkSchema))
+
+
+class TaskInputSchema(TaskReplacementSchema):
+    """A task as a client creates it."""
+
+    id = fields.String()
 
 
 class TaskPatchSchema(Schema):
@@ -41,23 +58,28 @@ class TaskPatchSchema(Schema):
     description = fields.String(allow_none=True)
     status = fields.String()
     completed = fields.Boolean()
+    priority = fields.String()
+    links = fields.List(fields.Nested(LinkSchema))
 
 
 dump_task: Callable[[Task], dict[str, Any]] = dump_of(TaskSchema)
 _INPUT = TaskInputSchema()
-_REPLACEMENT = TaskInputSchema(unknown=EXCLUDE)
+_REPLACEMENT = TaskReplacementSchema(unknown=EXCLUDE)
 _PATCH = TaskPatchSchema()
 
 
-def load_task_input(body: dict[str, Any]) -> dict[str, Any]:
-    """Return title, description and status of a new task. Raise ValidationFailed."""
+def load_task_input(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Return the members of a new task, and its id if the client made one.
+
+    Raise ValidationFailed.
+    """
     values: dict[str, Any] = _INPUT.load(_with_status(body))
     values.pop("completed", None)  # a new task is not completed anyway
-    return values
+    return values, values.pop("id", None)
 
 
 def load_task_replacement(body: dict[str, Any]) -> dict[str, Any]:
-    """Return all members to set: title, description, and status or `completed: False`.
+    """Return the members to set: those of 1.0 always, later ones if they are named.
 
     Raise ValidationFailed.
     """

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from uuid_utils import uuid7
 
 from todo_api.database import RoleSessions, Row, Statement
-from todo_api.errors import InvalidCursor, InvalidTransition, NotFound, PreconditionFailed, Unavailable
+from todo_api.errors import IdTaken, InvalidCursor, InvalidTransition, NotFound, PreconditionFailed, Unavailable
 from todo_api.etags import SpaceTag, version_tag
 from todo_api.guards import UNREGISTERED, Caller, gone
-from todo_api.models import STATUSES
+from todo_api.models import PRIORITIES, STATUSES
 from todo_api.tasks import statements
 from todo_api.tasks.pagination import CursorSigner
 from todo_api.tasks.transitions import TRANSITIONS, sources
@@ -24,8 +25,17 @@ _ATTEMPTS = 5
 MAX_PAGE = 2 * 1024 * 1024
 """Maximum size of a page in bytes of JSON."""
 
-MAX_TASK = 24 * 1024
-"""Maximum size of a task in bytes of JSON: 5,515 characters of four bytes, 2 KiB for the rest."""
+MAX_TASK = 79 * 1024
+"""Maximum size of a task in bytes of JSON.
+
+It has 5,515 characters of four bytes, 20 links of 2,871 bytes, and 2 KiB for the rest.
+"""
+
+UNCUT = 50
+"""Maximum number of tasks that are read whole: however long they are, they have at most 4 MiB."""
+
+
+_NO_LINKS = orjson.Fragment("[]")
 
 
 class Task(NamedTuple):
@@ -40,6 +50,18 @@ class Task(NamedTuple):
     created_at: datetime
     updated_at: datetime
     version: int
+    priority_rank: int = 0
+    links_json: str | None = None
+
+    @property
+    def priority(self) -> str:
+        """Return the word for its priority."""
+        return PRIORITIES[self.priority_rank]
+
+    @property
+    def links(self) -> orjson.Fragment:
+        """Return its links, which are stored as JSON."""
+        return _NO_LINKS if self.links_json is None else orjson.Fragment(self.links_json)
 
     @property
     def tag(self) -> str:
@@ -106,17 +128,40 @@ class TaskService:
         self._db = database.as_user(user_id)
         self._user_id = user_id
 
-    def create(self, title: str, description: str | None, status: str) -> Task:
-        """Return the new task. The first write of an unregistered user creates their row."""
-        task_id = str(uuid7())
-        values = {**self._named(task_id), "title": title, "description": description}
-        statement = statements.create(status, registered=self._caller.registered, by_key=self._caller.by_key)
-        row = self._db.fetch_one(statement, values)
+    def create(self, members: dict[str, Any], task_id: str | None = None) -> Task:
+        """Return the new task with these members. Raise IdTaken if a task has the id.
+
+        The first write of an unregistered user creates their row.
+        """
+        status = members["status"]
+        made_id = str(uuid7() if task_id is None else UUID(task_id))
+        written = {"priority": 0, "links": None, **_stored(members)}
+        values = {**self._named(made_id), **written}
+        if task_id is None:
+            statement = statements.create(status, registered=self._caller.registered, by_key=self._caller.by_key)
+            row = self._db.fetch_one(statement, values)
+        else:
+            row = self._create_with_id(statements.create_with_id(status, by_key=self._caller.by_key), values)
         if row is None:
             self._check_caller()
             raise gone()
+        title, description, priority, links = (written[name] for name in ("title", "description", "priority", "links"))
         completed_at, created_at, version = row
-        return Task(task_id, self._user_id, title, description, status, completed_at, created_at, created_at, version)
+        times = completed_at, created_at, created_at
+        return Task(made_id, self._user_id, title, description, status, *times, version, priority, links)
+
+    def _create_with_id(self, statement: Statement, values: dict[str, Any]) -> Row | None:
+        """Return what the statement returns, None if the caller is gone. Raise IdTaken."""
+        row = self._db.fetch_one(statement, values)
+        if row is None:
+            self._check_key()
+            current = self._db.fetch_one(statements.get, values)
+            if current is not None:
+                raise IdTaken(Task._make(current))
+            if not self._caller.registered:
+                self._db.fetch_all(statements.register, values)
+                row = self._db.fetch_one(statement, values)
+        return row
 
     def get(self, task_id: str) -> Task:
         """Return the task. Raise NotFound."""
@@ -143,8 +188,7 @@ class TaskService:
             is_time = not wanted.sort.endswith("title")
             scope = self._scope_of(wanted)
             epoch, parameters["after_key"], parameters["after_id"] = signer.read(place.cursor, scope, is_time=is_time)
-        # Few tasks cannot fill a page, however long they are.
-        most_octets = MAX_PAGE if place.limit * MAX_TASK > MAX_PAGE else None
+        most_octets = MAX_PAGE if place.limit > UNCUT else None
         statement = statements.page(
             wanted.sort, wanted.matching(), bool(wanted.words), place.cursor is not None, most_octets
         )
@@ -168,14 +212,14 @@ class TaskService:
         return signer.sign(epoch, key, UUID(task.id), self._scope_of(wanted))
 
     def change(self, task_id: str, changes: dict[str, Any], versions: Versions) -> Task:
-        """Return the changed task. `changes`: title, description, status, or `completed: False`.
+        """Return the task with these members changed; `completed: False` reopens it.
 
-        `completed: False` reopens it. Raise NotFound, PreconditionFailed or InvalidTransition.
+        Raise NotFound, PreconditionFailed or InvalidTransition.
         """
         statement = statements.change(frozenset(changes), versions is not None, self._caller.by_key)
         target = changes.get("status")
         allowed = {} if target is None else {"sources": sources(target)}
-        return self._written(statement, task_id, versions, {**changes, **allowed}, lambda _: target)
+        return self._written(statement, task_id, versions, {**_stored(changes), **allowed}, lambda _: target)
 
     def complete(self, task_id: str, completed: bool | None, versions: Versions) -> Task:
         """Return the task completed (True), reopened (False) or toggled (None).
@@ -265,6 +309,16 @@ class TaskService:
 def _at(task: Task, versions: Versions) -> None:
     if versions is not None and task.version not in versions:
         raise PreconditionFailed(task)
+
+
+def _stored(members: dict[str, Any]) -> dict[str, Any]:
+    """Return members of a task as its columns have them."""
+    stored = dict(members)
+    if "priority" in members:
+        stored["priority"] = PRIORITIES.index(members["priority"])
+    if "links" in members:
+        stored["links"] = orjson.dumps(members["links"]).decode() if members["links"] else None
+    return stored
 
 
 def _escape(word: str) -> str:

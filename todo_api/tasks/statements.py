@@ -56,6 +56,8 @@ TASK_COLUMNS = (
     tasks.c.created_at,
     tasks.c.updated_at,
     tasks.c.version,
+    tasks.c.priority,
+    tasks.c.links,
 )
 
 SEARCH_SECONDS = 1
@@ -98,7 +100,7 @@ def create(status: str, *, registered: bool, by_key: bool = False) -> Statement:
     A `registered` user must have a row; another gets one with the first task. The status is part of
     the shape, since comparing it with each counted one would cost more than the rest of the count.
     """
-    counted = {"seq": users.c.seq + 1, status: users.c[status] + 1}
+    counted = _one_more(status)
     first = insert(users).values(id=USER_ID, seq=1, **{status: 1})
     here = [] if not by_key else [users.c.id == guards.locked(key=by_key).c.id]
     numbered = (
@@ -107,20 +109,53 @@ def create(status: str, *, registered: bool, by_key: bool = False) -> Statement:
         else first.on_conflict_do_update(index_elements=[users.c.id], set_=counted)
     )
     owner = numbered.returning(users.c.seq, func.clock_timestamp().label("at")).cte("owner")
-    completed_at = owner.c.at if status == "completed" else null()
-    values = {
+    values = _new_task(status, owner)
+    made = insert(tasks).from_select(list(values), select(*values.values())).cte("made")
+    return Statement(select(values[tasks.c.completed_at], owner.c.at, owner.c.seq).add_cte(made))
+
+
+@cache
+def create_with_id(status: str, *, by_key: bool = False) -> Statement:
+    """As `create`, for a user with a row: returns nothing if a task of theirs has the id.
+
+    Whether one has it is known once the task is inserted, so the number is taken after that. The
+    row was locked before, so the number is still the next one.
+    """
+    me = guards.locked(key=by_key, columns=[users.c.seq])
+    owner = select((me.c.seq + 1).label("seq"), func.clock_timestamp().label("at")).cte("owner")
+    values = _new_task(status, owner)
+    made = (
+        insert(tasks)
+        .from_select(list(values), select(*values.values()))
+        .on_conflict_do_nothing(index_elements=[tasks.c.user_id, tasks.c.id])
+        .returning(tasks.c.completed_at, tasks.c.created_at, tasks.c.version)
+        .cte("made")
+    )
+    counted = update(users).where(users.c.id == USER_ID, made.c.version.is_not(None)).values(**_one_more(status))
+    return Statement(counted.returning(made.c.completed_at, made.c.created_at, made.c.version))
+
+
+register = Statement(insert(users).values(id=USER_ID).on_conflict_do_nothing())
+"""Give the user a row, unless they have one."""
+
+
+def _one_more(status: str) -> dict[str, ColumnElement[int]]:
+    return {"seq": users.c.seq + 1, status: users.c[status] + 1}
+
+
+def _new_task(status: str, owner: CTE) -> dict[Column[Any], ColumnElement[Any]]:
+    """Return the values of a new task. `owner` has its number and time."""
+    written = (tasks.c.title, tasks.c.description, tasks.c.priority, tasks.c.links)
+    return {
         tasks.c.id: TASK_ID,
         tasks.c.user_id: USER_ID,
-        tasks.c.title: column_value(tasks.c.title),
-        tasks.c.description: column_value(tasks.c.description),
+        **{column: column_value(column) for column in written},
         tasks.c.status: literal(status, Text),
-        tasks.c.completed_at: completed_at,
+        tasks.c.completed_at: owner.c.at if status == "completed" else null(),
         tasks.c.created_at: owner.c.at,
         tasks.c.updated_at: owner.c.at,
         tasks.c.version: owner.c.seq,
     }
-    made = insert(tasks).from_select(list(values), select(*values.values())).cte("made")
-    return Statement(select(completed_at, owner.c.at, owner.c.seq).add_cte(made))
 
 
 def _locked(by_key: bool, *conditions: ColumnElement[bool]) -> CTE:
@@ -283,7 +318,9 @@ def _octets_before(rows: FromClause, order: list[ColumnElement[Any]]) -> ColumnE
 
     PostgreSQL knows it without reading them.
     """
-    octets = func.octet_length(rows.c.title) + func.coalesce(func.octet_length(rows.c.description), 0)
+    octets = func.octet_length(rows.c.title) + reduce(
+        add, (func.coalesce(func.octet_length(rows.c[name]), 0) for name in ("description", "links"))
+    )
     return func.coalesce(func.sum(octets).over(order_by=order, rows=(None, -1)), 0).label("octets_before")
 
 
