@@ -23,6 +23,7 @@ from todo_api.app import create_app
 from todo_api.config import Config
 from todo_api.database.database import Database
 from todo_api.guards import Caller
+from todo_api.models import PRIORITIES
 from todo_api.tasks.statements import BATCH, BATCH_OCTETS
 
 ACCOUNT = "/api/v1/me/account"
@@ -65,7 +66,7 @@ def plain(value: Any) -> Any:
 
 def test_export_account_has_every_column_of_every_table_of_users(user: User, url: str) -> None:
     user.client.post(TASKS, {"title": "First", "description": "whole", "status": "completed"})
-    user.client.post(TASKS, {"title": "Second"})
+    user.client.post(TASKS, {"title": "Second", "priority": "high", "links": [{"url": "https://a", "title": "A"}]})
     user.client.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]})
     reply = user.client.get(f"{ACCOUNT}/export")
     assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
@@ -80,6 +81,8 @@ def test_export_account_has_every_column_of_every_table_of_users(user: User, url
         told = section if isinstance(section, list) else [section]
         assert len(stored) == len(told) > 0
         for (row,), item in zip(stored, sorted(told, key=lambda one: one["id"]), strict=True):
+            if table == "tasks":
+                row |= {"priority": PRIORITIES[row["priority"]], "links": json.loads(row["links"] or "[]")}
             kept = columns - LEFT_OUT.get(table, set())
             assert {name: plain(({"user_id": user.id} | item)[name]) for name in kept} == {
                 name: plain(row[name]) for name in kept

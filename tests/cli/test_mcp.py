@@ -219,7 +219,7 @@ def test_complete_task_without_a_body_toggles(agent: Agent) -> None:
 
 
 def test_create_task_unknown_member_is_the_same_400(agent: Agent) -> None:
-    assert violations(agent.refusal("add_task", title="x", priority=1)) == [("/priority", "unknown")]
+    assert violations(agent.refusal("add_task", title="x", importance=1)) == [("/importance", "unknown")]
 
 
 def test_create_task_null_title_is_the_same_400(agent: Agent) -> None:

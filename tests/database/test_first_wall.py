@@ -287,7 +287,7 @@ def shapes(factory: Any) -> Iterator[tuple[str, Statement]]:
 
 VALUES: dict[str, list[Any]] = {
     "status": [*STATUSES],
-    "fields": [frozenset(names) for names in powerset(FIELDS)[1:]],
+    "fields": [frozenset(names) for names in powerset([*FIELDS, "kept"])[1:]],
     "sort": SORTS,
     "statuses": [None, ("pending",), ("in_progress", "completed"), ()],
     "most_octets": [None, MAX_PAGE],

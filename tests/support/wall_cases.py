@@ -24,7 +24,7 @@ EMAIL = "mine@example.com"
 CREDENTIALS = {"email": EMAIL, "password": PASSWORD}
 FIELDS = {"title": "Buy oats", "description": "Two bags.", "status": "in_progress"}
 LATER_FIELDS = {"priority": "high", "links": [{"url": "https://oats.example/", "title": None}]}
-"""Members whose column alone is written: a shape of a statement has no other part for them."""
+"""Members that came after 1.0: a statement has one part for all of them."""
 SORTS = contract.load(contract.TASK_API)["components"]["schemas"]["TaskSort"]["enum"]
 
 Case = Callable[[Ask, "Mine"], object]
@@ -108,7 +108,19 @@ CASES |= {
     f"patch {' and '.join(names)}": _writes("PATCH", "", [{name: FIELDS[name] for name in names}])
     for names in powerset(FIELDS)[1:]
 }
-CASES |= {f"patch {name}": _writes("PATCH", "", [{name: value}]) for name, value in LATER_FIELDS.items()}
+
+
+@case
+def patch_later_members(ask: Ask, mine: Mine) -> None:
+    for names in powerset(FIELDS):
+        body = {name: FIELDS[name] for name in names} | LATER_FIELDS
+        for who, number in (("account", 0), ("key", 1)):
+            address = f"{TASKS}/{mine.tasks['pending'][number]}"
+            for condition in [*tags(ask("account", "GET", address))]:
+                ask(who, "PATCH", address, body, **condition)
+            ask(who, "PATCH", f"{TASKS}/{THEIR_TASK}", body)
+
+
 CASES |= {f"complete {body}": _writes("PATCH", "/complete", [body]) for body in (None, {"completed": True})}
 CASES["reopen"] = _writes("PATCH", "/complete", [{"completed": False}])
 CASES["replace"] = _writes("PUT", "", [FIELDS, {"title": "Buy oats", "status": "completed"}])

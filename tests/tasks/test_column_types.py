@@ -46,6 +46,6 @@ def database(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -
 @on_loop
 def test_update_task_column_that_is_no_text_is_set(database: Database, name: str, is_null: bool) -> None:
     service = TaskService(database, "ada")
-    task = service.create("Buy milk", None, "pending")
+    task = service.create({"title": "Buy milk", "description": None, "status": "pending"})
     value: Any = None if is_null else SCRATCH[name][2]
     assert service.change(task.id, {name: value, "title": "Buy oat milk"}, None).title == "Buy oat milk"

@@ -216,10 +216,16 @@ class TaskService:
 
         Raise NotFound, PreconditionFailed or InvalidTransition.
         """
-        statement = statements.change(frozenset(changes), versions is not None, self._caller.by_key)
+        stored = _stored(changes)
+        named = stored.keys() & statements.KEPT
+        fields = frozenset(stored.keys() - named | ({"kept"} if named else set()))
+        statement = statements.change(fields, versions is not None, self._caller.by_key)
         target = changes.get("status")
-        allowed = {} if target is None else {"sources": sources(target)}
-        return self._written(statement, task_id, versions, {**_stored(changes), **allowed}, lambda _: target)
+        if named:
+            stored = {**dict.fromkeys(statements.KEPT), **stored, "named": list(named)}
+        if target is not None:
+            stored["sources"] = sources(target)
+        return self._written(statement, task_id, versions, stored, lambda _: target)
 
     def complete(self, task_id: str, completed: bool | None, versions: Versions) -> Task:
         """Return the task completed (True), reopened (False) or toggled (None).

@@ -60,6 +60,9 @@ TASK_COLUMNS = (
     tasks.c.links,
 )
 
+KEPT = ("priority", "links")
+"""Columns of the members that came after 1.0. A change names those that it sets in `named`."""
+
 SEARCH_SECONDS = 1
 """Maximum seconds of a search. It reads every task of the user, and others wait meanwhile."""
 
@@ -196,7 +199,8 @@ def _write(
 def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> Statement:
     """Set `fields`. A status changes only from one of `sources`; conditional: only at `versions`.
 
-    The field `completed` reopens a completed task.
+    The field `completed` reopens a completed task. `kept` sets those of KEPT that are `named`: one
+    shape for all of them, since each of its own would double the number of shapes.
     """
     conditions = [_at_version()] if conditional else []
     if "status" in fields:
@@ -205,7 +209,16 @@ def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> S
     target: ColumnElement[str] | None = STATUS if "status" in fields else None
     if "completed" in fields:
         target = case((task.c.status == "completed", literal_column("'pending'")), else_=task.c.status)
-    return _write(task, target, {name: column_value(tasks.c[name]) for name in fields - {"status", "completed"}})
+    values = {name: column_value(tasks.c[name]) for name in fields - {"status", "completed", "kept"}}
+    if "kept" in fields:
+        values |= {name: _if_named(tasks.c[name]) for name in KEPT}
+    return _write(task, target, values)
+
+
+def _if_named(column: Column[Any]) -> ColumnElement[Any]:
+    """Return the parameter of the column if it is one of `named`, else what it has."""
+    is_named = literal_column(f"'{column.name}'") == any_(param("named", ARRAY(Text)))
+    return case((is_named, column_value(column)), else_=column)
 
 
 @cache
