@@ -5,8 +5,8 @@ the wait paces clients that retry at once.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
+from math import inf
 from time import perf_counter
 
 from todo_api.errors import Overloaded
@@ -21,7 +21,6 @@ EARLY = 0.0001
 class Waiter:
     """A request in the queue. Either `grant` or `refuse` is called, once."""
 
-    timer: asyncio.TimerHandle
     deadline = 0.0
 
     def __init__(self, user: str) -> None:
@@ -48,8 +47,11 @@ class AdmissionControl:
         self._slots = self._free = slots
         self._share = max(1, slots // 2)
         self._queue_limit, self.clock = queue_limit, clock
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, int] = {}
         self._waiting: dict[Waiter, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = inf
+        """When the timer ends, which serves the whole queue: no later than the first deadline."""
 
     async def acquire(self, user: str, since: float, reservation: "Reservation | None" = None) -> None:
         """Take a slot. Raise Overloaded at the queue limit after `since`, when it was read."""
@@ -74,7 +76,7 @@ class AdmissionControl:
 
     def try_take(self, user: str) -> bool:
         """Take a slot if one is free. A user with half of the slots does not get the last one."""
-        is_free = self._free > 1 or (self._free == 1 and self._held[user] < self._share)
+        is_free = self._free > 1 or (self._free == 1 and self._has_less(user, self._share))
         if is_free:
             self._take(user)
         return is_free
@@ -83,28 +85,34 @@ class AdmissionControl:
         """Add a request to the queue. It is refused at the queue limit after `since`."""
         waiter.deadline = since + self._queue_limit
         self._waiting[waiter] = None
-        self._set_timer(waiter)
+        if waiter.deadline < self._wakes_at:
+            self._wake_at(waiter.deadline)
 
     def withdraw(self, waiter: Waiter) -> None:
         """Remove a request from the queue, if it is there."""
-        if waiter in self._waiting:
-            del self._waiting[waiter]
-            waiter.timer.cancel()
+        self._waiting.pop(waiter, None)
 
-    def _set_timer(self, waiter: Waiter) -> None:
-        delay = waiter.deadline - self.clock()
-        waiter.timer = asyncio.get_running_loop().call_later(delay, self._expire, waiter)
+    def _wake_at(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wakes_at = deadline
+        if deadline < inf:
+            self._timer = asyncio.get_running_loop().call_later(deadline - self.clock(), self._expire)
 
-    def _expire(self, waiter: Waiter) -> None:
-        if waiter.deadline - self.clock() > EARLY:
-            self._set_timer(waiter)  # uvloop's timers are up to a millisecond and a half early
-        else:
+    def _expire(self) -> None:
+        """Refuse the requests whose deadline has passed; uvloop's timers are some 1.5 ms early."""
+        now = self.clock() + EARLY
+        late = [waiter for waiter in self._waiting if waiter.deadline <= now]
+        for waiter in late:
             del self._waiting[waiter]
+        self._wake_at(min((waiter.deadline for waiter in self._waiting), default=inf))
+        for waiter in late:
             waiter.refuse()
 
     def transfer(self, holder: str, user: str) -> bool:
         """Make a slot of `holder` one of `user`, unless that user has half of the slots."""
-        fits = self._held[user] < self._share
+        fits = self._has_less(user, self._share)
         if fits:
             self._drop(holder)
             self._take(user)
@@ -122,19 +130,26 @@ class AdmissionControl:
             self.withdraw(chosen)
             chosen.grant()
 
+    def _has_less(self, user: str, most: int) -> bool:
+        return self._held.get(user, 0) < most
+
     def _take(self, user: str) -> None:
         self._free -= 1
-        self._held[user] += 1
+        self._held[user] = self._held.get(user, 0) + 1
 
     def _drop(self, user: str) -> None:
         self._free += 1
-        self._held[user] -= 1
-        if not self._held[user]:
+        if self._held[user] > 1:
+            self._held[user] -= 1
+        else:
             del self._held[user]  # users come and go
 
     def _first(self, most: int) -> Waiter | None:
         """Return the longest waiter whose user holds fewer slots than `most`."""
-        return next((each for each in self._waiting if self._held[each.user] < most and not each.is_cancelled()), None)
+        for waiter in self._waiting:
+            if self._has_less(waiter.user, most) and not waiter.is_cancelled():
+                return waiter
+        return None
 
 
 class _WaitingTask(Waiter):
