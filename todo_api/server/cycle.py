@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -111,12 +110,14 @@ class Cycle(RequestResponseCycle):
 
     async def run_asgi(self, app: Any) -> None:
         """Run the application. It may be cancelled when the client has disconnected."""
-
-        async def run(scope: Any, receive: Any, send: Any) -> None:
-            with suppress(asyncio.CancelledError):
-                await app(scope, receive, send)
-
-        await super().run_asgi(run)
+        try:
+            await app(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            pass
+        except Exception:
+            self.logger.exception("the application failed")
+        if not (self.response_started or self.disconnected):
+            await self.send_500_response()
         if not (self.response_complete or self.disconnected):
             self.connection.drop()  # the reply is incomplete
 
