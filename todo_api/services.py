@@ -64,8 +64,7 @@ def caller(identity: Identity) -> Caller:
 
     Users of an external issuer, and of an operator's token, get a row with their first write.
     """
-    session = identity.session if services().issuer is not None else None
-    return Caller(registered=bool(session or identity.key), key=identity.key, session=session)
+    return Caller(registered=bool(identity.session or identity.key), key=identity.key, session=identity.session)
 
 
 def require_owner(user_id: str, user: str) -> str:

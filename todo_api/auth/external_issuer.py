@@ -94,7 +94,7 @@ class ExternalTokenVerifier:
         key = self._keys.get(parsed.key_id, parsed.algorithm)
         if key is None or not is_signed(token, key.value, parsed.algorithm):
             raise KeyNotFound(parsed, key)
-        return parsed.identity
+        return parsed.identity._replace(session=None)  # the issuer's sessions are none of ours
 
     def _log_refused(self, algorithm: str) -> None:
         """Log each algorithm once: a 401 does not show this common mistake of a set-up."""

@@ -48,7 +48,7 @@ class Identity(NamedTuple):
     issued_at: float
     expires_at: float
     session: str | None = None
-    """Id of the session in which it was issued (`sid` of OpenID Connect), None if unknown."""
+    """Id of our session in which it was issued (`sid` of OpenID Connect), None if there is none."""
     scopes: frozenset[str] | None = None
     """Scopes of the token; None if it may do everything, as every JWT may."""
     key: str | None = None
