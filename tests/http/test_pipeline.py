@@ -114,9 +114,8 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
     with event_loop() as loop:
 
         def make(contract: dict[str, Any]) -> Client:
-            tattoos = TokenLookup(
-                "ink-", str, tattooed, admission=AdmissionControl(), read_usage=lambda: (1, 0.5, 0.25)
-            )
+            admission = AdmissionControl()
+            tattoos = TokenLookup("ink-", str, tattooed, admission=admission, read_usage=lambda: (1, 0.5, 0.25))
             app = FlaskApp(
                 __name__,
                 middlewares=[
@@ -125,7 +124,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
                     Routing,
                     SecurityMiddleware,
                     Validation,
-                    HandlerDispatch,
+                    partial(HandlerDispatch, admission=admission),
                 ],
                 resolver=TagResolver(),
                 security_map={"bearer": lambda: BearerHandler(verify, tattoos)},
