@@ -28,7 +28,7 @@ def printed(folder: Path, url: str, commands: str) -> list[Any]:
             capture_output=True,
             text=True,
             check=True,
-            timeout=30,
+            timeout=600,
         )
     assert done.stderr == ""
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -1,6 +1,6 @@
 // A Better Auth server as its documentation sets one up, in memory. Prints its origin; PUT /rotate ends the present key.
 // It serves the pages of its application from the folder PAGES, if that is set.
-import { readFileSync } from "node:fs";
+import { createReadStream } from "node:fs";
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";
@@ -27,7 +27,9 @@ server.listen(0, "127.0.0.1", () => {
       response.writeHead(204).end();
     } else if (process.env.PAGES && !request.url.startsWith("/api/")) {
       const type = /js$/.test(request.url) ? "text/javascript" : "text/html";
-      response.writeHead(200, { "Content-Type": type }).end(readFileSync(process.env.PAGES + request.url));
+      response.setHeader("Content-Type", type);
+      const file = createReadStream(process.env.PAGES + request.url);
+      file.on("error", () => response.writeHead(404).end()).pipe(response);
     } else {
       handle(request, response);
     }
