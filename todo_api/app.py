@@ -1,6 +1,5 @@
 """Composition root: builds everything, decides nothing."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
@@ -10,11 +9,11 @@ from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
 from todo_api import api_keys, contract, services
-from todo_api.accounts import Account, Administration, Passwords, dump_account, one_time_tokens, recovery, sessions
+from todo_api.accounts import Account, Passwords, dump_account, one_time_tokens, recovery, sessions
 from todo_api.admission import AdmissionControl
 from todo_api.auth import ExternalTokenVerifier, TokenIssuer, TokenVerifier, VerifiedTokenCache, external_token_verifier
 from todo_api.config import Config, ConfigurationError, cursor_secret, smtp_url
-from todo_api.database import Database, Purging, spawn
+from todo_api.database import Database, Purging
 from todo_api.http import (
     INTERNAL_ERROR,
     PROBLEM_TYPES,
@@ -141,19 +140,6 @@ def _sender(config: Config, database: Database) -> Sender | None:
     except (TemplateError, ValueError) as error:
         raise ConfigurationError(f"MAIL_TEMPLATES has a template that cannot be used: {error}") from error
     return Sender(database, server, messages, partial(recovery.issue, database))
-
-
-def administer(config: Config, act: Callable[[Administration], None]) -> None:
-    """Run an operator's act on the users of the configured database."""
-    database = Database(config.database_url or "", pool_size=1, role_prefix=config.database_role_prefix)
-
-    def run() -> None:
-        try:
-            act(Administration(database))
-        finally:
-            database.close()
-
-    asyncio.run(spawn(run))
 
 
 def _database_url(config: Config) -> str:

@@ -223,6 +223,8 @@ def test_any_help_names_every_command(tmp_path: Path) -> None:
         "restore",
         "new-epochs",
         "users",
+        "demo",
+        "settings",
         "token",
         "mcp",
         "contract",

@@ -56,9 +56,9 @@ def test_error_table_is_what_problems_yaml_says() -> None:
 
 def test_command_table_has_every_command() -> None:
     (commands,) = [action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)]
-    assert [
-        command.strip("`").split()[1] for command, _ in rows(section(read("docs/configuration.md"), "Command line"))
-    ] == list(commands.choices)
+    assert [command.strip("`").split()[1] for command, _ in rows(read("docs/command-line.md"))] == list(
+        commands.choices
+    )
 
 
 def test_development_table_has_every_target_of_the_makefile() -> None:

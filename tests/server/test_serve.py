@@ -74,8 +74,9 @@ def test_serve_reads_the_env_file_of_its_folder(served: Live) -> None:
 
 
 def test_serve_says_where_it_serves(served: Live) -> None:
-    at = f"http://localhost:{served.port}/api/v1"
-    assert soon(lambda: f"Serving {at} - documentation at {at}/ui/\n" in served.output())
+    at = f"http://localhost:{served.port}"
+    assert soon(lambda: f"Serving {at}/api/v1\n" in served.output())
+    assert soon(lambda: f"Try it      {at}/api/v1/ui/\n" in served.output())
 
 
 def test_serve_worker_killed_is_replaced(folder: Path, url: str) -> None:

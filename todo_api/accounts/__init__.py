@@ -9,7 +9,7 @@ from todo_api.accounts import one_time_tokens, recovery, sessions
 from todo_api.accounts.administration import Administration, ShownUser
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.schemas import dump_account
-from todo_api.accounts.service import Account
+from todo_api.accounts.service import Account, register
 
 __all__ = [
     "Account",
@@ -19,5 +19,6 @@ __all__ = [
     "dump_account",
     "one_time_tokens",
     "recovery",
+    "register",
     "sessions",
 ]

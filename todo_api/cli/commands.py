@@ -1,4 +1,4 @@
-"""Commands that need no database (`todo-api token | mcp | contract`), and shared functions.
+"""Commands without a database (`settings | token | mcp | contract`), and shared functions.
 
 They import only what they need, so help and contract appear at once.
 """
@@ -13,7 +13,14 @@ from pathlib import Path
 import orjson
 
 from todo_api import contract
-from todo_api.config import Config, ConfigurationError, load_config, load_or_create_secret, unknown_settings
+from todo_api.config import (
+    Config,
+    ConfigurationError,
+    given_settings,
+    load_config,
+    load_or_create_secret,
+    unknown_settings,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +80,19 @@ def mcp(options: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is missing. Install it: python -m pip install 'fastmcp>=4.1,<5'") from error
     serve(config.mcp_url, config.mcp_token, options.http)
+
+
+def settings(options: argparse.Namespace) -> None:
+    """Print every setting, and refuse them as a start would."""
+    given = given_settings()
+    if options.json:
+        print(orjson.dumps([setting._asdict() for setting in given], option=orjson.OPT_INDENT_2).decode())
+    else:
+        width = max(len(setting.name) for setting in given)
+        for name, text, source in given:
+            print(f"{name:{width}}  {source:11}  {text}".rstrip())
+    load()
+    warn_of_unknown_settings()
 
 
 def publish(options: argparse.Namespace) -> None:

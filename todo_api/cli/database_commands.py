@@ -1,28 +1,35 @@
 """Commands on the database: `todo-api serve | migrate | backup | restore | new-epochs`."""
 
 import argparse
+import asyncio
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 import psycopg2
 from sqlalchemy.exc import DBAPIError
 
 from todo_api import contract
 from todo_api.auth import describe_issuer, external_token_verifier
+from todo_api.cli import banner
 from todo_api.cli.commands import CommandError, load, refuse_taken, say, warn_of_unknown_settings, with_secret
 from todo_api.cli.reload import serve_and_reload
 from todo_api.config import Config, ConfigurationError, garbage, has_inherited_socket
-from todo_api.database import UrlError, ignore_environment, parameters, reason
+from todo_api.database import Database, UrlError, ignore_environment, parameters, reason, spawn
 from todo_api.embedded import EmbeddedServer, EmbeddedUnavailable
 from todo_api.embedded import backup as backups
 from todo_api.errors import Unavailable
 from todo_api.observability import logs
 from todo_api.provisioning import DatabaseUnfitError, epochs, migrations
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -67,11 +74,23 @@ def serve(options: argparse.Namespace) -> None:
 
     for root in (contract.TASK_API, contract.OPS_API):
         check_contract(root)  # before a database is started
-    with database_of(config) as (ready, on_tick):
-        migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
-        address = f"http://{'localhost' if config.host in ('127.0.0.1', '::1') else config.host}:{config.port}"
-        serving = f"Serving {address}/api/v1 - documentation at {address}/api/v1/ui/"
-        server.serve(ready, log, lambda: say(serving), on_tick)
+    process = os.getpid()
+    try:
+        with database_of(config) as (ready, on_tick):
+            migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
+            server.serve(ready, log, partial(_welcome, config, log), on_tick)
+    except SystemExit as end:
+        if not end.code and os.getpid() == process:  # and not a worker of it
+            say("Stopped.")
+        raise
+
+
+def _welcome(config: Config, log: logs.LogConfig) -> None:
+    """Say where the service is, in the log, and to people in a banner."""
+    origin = banner.origin(config)
+    say(f"Serving {origin}/api/v1")
+    if config.log_format == "text":
+        log.writer.write(banner.banner(origin).encode())
 
 
 def import_server() -> ModuleType:
@@ -165,3 +184,20 @@ def database_of(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
         yield replace(config, database_url=server.url), server.keep_running
     finally:
         server.stop()
+
+
+@command_errors()
+def with_database(act: Callable[[Database], T]) -> T:
+    """Return what an act on the configured database returns. It runs as the service's roles."""
+    config = load()
+    warn_of_unknown_settings()
+    with database_of(config) as (ready, _):
+        database = Database(ready.database_url or "", pool_size=1, role_prefix=ready.database_role_prefix)
+
+        def run() -> T:
+            try:
+                return act(database)
+            finally:
+                database.close()
+
+        return asyncio.run(spawn(run))

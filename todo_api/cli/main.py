@@ -1,6 +1,10 @@
 """The command line, `todo-api COMMAND`."""
 
 import argparse
+import difflib
+import errno
+import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +13,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
+from typing import Any, NoReturn
 
 from todo_api.cli import commands
 from todo_api.config import ConfigurationError, garbage
@@ -21,7 +26,26 @@ SETTINGS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. Return 0 on success, 1 on an error (one line on stderr), 2 on wrong usage."""
-    options = _parser().parse_args(arguments)
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_output()  # whoever read it has left, as `head` does
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _leave_output()
+        print(f"todo-api: the output cannot be written: {error.strerror}.", file=sys.stderr)
+        return 1
+
+
+def _run(arguments: list[str] | None) -> int:
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         with _stoppable():
             options.run(options)
@@ -33,8 +57,23 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="todo-api", description="A multi-user task API.", epilog=SETTINGS)
+class Parser(argparse.ArgumentParser):
+    """A parser that is known to the options of its command, and names the nearest command."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.set_defaults(parser=self)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage of the command and what is wrong, and exit with 2."""
+        if found := re.match(r"argument COMMAND: invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            near = difflib.get_close_matches(found[1], re.findall(r"[\w-]+", found[2]), n=1)
+            message = f"there is no command {found[1]}{f'; did you mean {near[0]}?' if near else '.'}"
+        super().error(message)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="todo-api", description="A multi-user task API.", epilog=SETTINGS)
     parser.add_argument("--version", action="version", version=f"todo-api {version('todo-api')}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -63,6 +102,19 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_users(subparsers)
 
+    demo = subparsers.add_parser("demo", help="make an account with forty tasks and an API key", epilog=SETTINGS)
+    demo.add_argument("--email", default="demo@example.com", help="its e-mail address (default demo@example.com)")
+    demo.set_defaults(run=_on_database("demo", "demo"))
+
+    settings = subparsers.add_parser("settings", help="list the settings, and where each comes from", epilog=SETTINGS)
+    settings.add_argument("--json", action="store_true", help="print JSON, for programs")
+    settings.set_defaults(run=commands.settings)
+
+    _add_small(subparsers)
+    return parser
+
+
+def _add_small(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     token = subparsers.add_parser(
         "token", help="print a token for trying things out (own issuer only)", epilog=SETTINGS
     )
@@ -79,10 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     published = subparsers.add_parser("contract", help="print the OpenAPI contract")
     published.add_argument("--format", choices=("yaml", "json"), default="yaml", help="default: yaml")
     published.set_defaults(run=commands.publish)
-    return parser
 
 
-def _add_users(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_users(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     users = subparsers.add_parser("users", help="list, show, help back in, sign out and delete users", epilog=SETTINGS)
     commands = users.add_subparsers(metavar="COMMAND", required=True)
     for name, run, told in (
@@ -114,6 +165,11 @@ def _on_database(command: str, module: str = "database_commands") -> Callable[[a
         getattr(commands, command)(options)
 
     return run
+
+
+def _leave_output() -> None:
+    """Drop what is not written yet. Python would try once more at its end, and print a trace."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -6,16 +6,13 @@ Their statements run as the service's two roles, under row-level security.
 import argparse
 from collections.abc import Callable
 from datetime import datetime
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
-from todo_api.cli.commands import CommandError, load, warn_of_unknown_settings
-from todo_api.cli.database_commands import command_errors, database_of
-
-if TYPE_CHECKING:
-    from todo_api.accounts import Administration, ShownUser
+from todo_api.accounts import Administration, ShownUser
+from todo_api.cli.commands import CommandError, load
+from todo_api.cli.database_commands import with_database
 
 LIST_LINE = "{:36}  {:30}  {:20}  {}"
 
@@ -23,7 +20,7 @@ LIST_LINE = "{:36}  {:30}  {:20}  {}"
 def list_users(options: argparse.Namespace) -> None:
     """Print every user, by id."""
 
-    def act(administration: "Administration") -> None:
+    def act(administration: Administration) -> None:
         for number, user in enumerate(administration.list()):
             if options.json:
                 print(_json(user))
@@ -38,7 +35,7 @@ def list_users(options: argparse.Namespace) -> None:
 def show_user(options: argparse.Namespace) -> None:
     """Print what there is of a user."""
 
-    def act(administration: "Administration") -> None:
+    def act(administration: Administration) -> None:
         user = _found(administration, options.user)
         print(_json(user) if options.json else _shown(user))
 
@@ -48,7 +45,7 @@ def show_user(options: argparse.Namespace) -> None:
 def reset_password(options: argparse.Namespace) -> None:
     """Print a token for `resetPassword`. The password and the sessions stay until it is used."""
 
-    def act(administration: "Administration") -> None:
+    def act(administration: Administration) -> None:
         user = _found(administration, options.user)
         if user.email is None:
             raise CommandError(f"{_text(user.id)} has no password here: there is no account with an e-mail address.")
@@ -69,7 +66,7 @@ def reset_password(options: argparse.Namespace) -> None:
 def sign_out(options: argparse.Namespace) -> None:
     """End a user's sessions. Access tokens last until they expire."""
 
-    def act(administration: "Administration") -> None:
+    def act(administration: Administration) -> None:
         ended = administration.sign_out(_found(administration, options.user), revoke_keys=options.revoke_keys)
         if options.json:
             print(_json(ended))
@@ -82,7 +79,7 @@ def sign_out(options: argparse.Namespace) -> None:
 def delete_user(options: argparse.Namespace) -> None:
     """Delete a user, if `--yes` says so."""
 
-    def act(administration: "Administration") -> None:
+    def act(administration: Administration) -> None:
         user = _found(administration, options.user)
         who = f"{_text(user.id)}, with {user.tasks} tasks and {user.api_keys} API keys"
         if not options.yes:
@@ -93,22 +90,18 @@ def delete_user(options: argparse.Namespace) -> None:
     _administer(act)
 
 
-@command_errors()
-def _administer(act: Callable[["Administration"], None]) -> None:
-    config = load()
-    warn_of_unknown_settings()
-    with database_of(config) as (ready, _):
-        import_module("todo_api.app").administer(ready, act)
+def _administer(act: Callable[[Administration], None]) -> None:
+    with_database(lambda database: act(Administration(database)))
 
 
-def _found(administration: "Administration", name: str) -> "ShownUser":
+def _found(administration: Administration, name: str) -> ShownUser:
     user = administration.show(name)
     if user is None:
         raise CommandError("there is no such user: give an e-mail address or an id, as `todo-api users list` has them.")
     return user
 
 
-def _shown(user: "ShownUser") -> str:
+def _shown(user: ShownUser) -> str:
     return "\n".join(f"{name.replace('_', ' '):10}  {_text(value)}" for name, value in user._asdict().items())
 
 

@@ -10,7 +10,7 @@ from todo_api.config import garbage
 from todo_api.config.config import Config
 from todo_api.config.errors import ConfigurationError
 from todo_api.config.issuer import PUBLIC_ALGORITHMS, SECRET_ALGORITHMS, check_url
-from todo_api.config.loading import has_inherited_socket, load_config, unknown_settings
+from todo_api.config.loading import given_settings, has_inherited_socket, load_config, unknown_settings, wants_color
 from todo_api.config.mail import smtp_url
 from todo_api.config.roles import ROLE_PREFIX, Roles
 from todo_api.config.secrets import cursor_secret, load_or_create_secret
@@ -25,9 +25,11 @@ __all__ = [
     "check_url",
     "cursor_secret",
     "garbage",
+    "given_settings",
     "has_inherited_socket",
     "load_config",
     "load_or_create_secret",
     "smtp_url",
     "unknown_settings",
+    "wants_color",
 ]

@@ -1,16 +1,19 @@
 """Where the settings come from: flags, the environment, `.env` and defaults."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dotenv import dotenv_values
 
 from todo_api.config import settings
 from todo_api.config.config import Config
 from todo_api.config.errors import ConfigurationError, refuse
+
+ENV_FILE = Path(".env")
 
 _NUMBERS = (
     {"PORT", "WEB_CONCURRENCY", "THREADS", "CLIENT_CONNECTIONS", "HEAD_TIMEOUT", "BODY_TIMEOUT", "IDLE_TIMEOUT"}
@@ -24,38 +27,64 @@ _PATHS = {"DATA_DIR", "JWT_KEY_FILE", "JWT_CA_FILE", "SMTP_CA_FILE", "MAIL_TEMPL
 _SWITCHES = {"JWT_DISCOVERY"}
 
 
-def load_config(
-    environment: Mapping[str, str] | None = None, dotenv: Path = Path(".env"), **flags: str | None
-) -> Config:
+class Setting(NamedTuple):
+    """A setting as it was given. `source` is `flag`, `environment`, the file, or `default`."""
+
+    name: str
+    text: str | None
+    source: str
+
+
+def load_config(environment: Mapping[str, str] | None = None, dotenv: Path = ENV_FILE, **flags: str | None) -> Config:
     """Return the configuration. Flags come first, then environment, `.env` and defaults.
 
     An empty value counts as unset. Raise ConfigurationError.
     """
-    environment = os.environ if environment is None else environment
-    sources = (
-        {name.upper(): value for name, value in flags.items()},
-        environment,
-        _settings_of(dotenv),
-    )
-    values: dict[str, Any] = {}
-    texts: dict[str, str] = {}
-    for field in fields(Config):
-        name = field.name.upper()
-        text = next((value for source in sources if (value := source.get(name))), None)
-        if text is not None:
-            refuse(name, settings.text_flaw(text))
-            texts[name] = text
-            values[field.name] = _convert(name, text)
+    given = [setting for setting in _settings(environment, dotenv, flags) if setting.text is not None]
+    for name, text, _ in given:
+        refuse(name, settings.text_flaw(text or ""))
+    values: dict[str, Any] = {name.lower(): _convert(name, text or "") for name, text, _ in given}
     config = Config(**values)
-    for name, text in texts.items():
-        refuse(name, settings.control_flaw(text))
+    for name, text, _ in given:
+        refuse(name, settings.control_flaw(text or ""))
     return config
 
 
-def unknown_settings(dotenv: Path = Path(".env")) -> list[str]:
+def given_settings(dotenv: Path = ENV_FILE) -> list[Setting]:
+    """Return every setting by name, with its default if it is not given, and without secrets.
+
+    Raise ConfigurationError.
+    """
+    defaults = {field.name.upper(): _text(field.default) for field in fields(Config)}
+    return [
+        Setting(name, settings.without_secrets(name, defaults[name] if text is None else text), source)
+        for name, text, source in sorted(_settings(None, dotenv, {}), key=attrgetter("name"))
+    ]
+
+
+def _settings(
+    environment: Mapping[str, str] | None, dotenv: Path, flags: Mapping[str, str | None]
+) -> Iterator[Setting]:
+    sources: dict[str, Mapping[str, str | None]] = {
+        "flag": {name.upper(): value for name, value in flags.items()},
+        "environment": os.environ if environment is None else environment,
+        str(dotenv): _settings_of(dotenv),
+    }
+    for field in fields(Config):
+        name = field.name.upper()
+        given = ((text, source) for source, texts in sources.items() if (text := texts.get(name)))
+        yield Setting(name, *next(given, (None, "default")))
+
+
+def unknown_settings(dotenv: Path = ENV_FILE) -> list[str]:
     """Return a line for each unknown name in `.env`. Others share the environment."""
     known = [field.name.upper() for field in fields(Config)]
     return [f"{dotenv}: {line}" for line in settings.unknown(_settings_of(dotenv), known)]
+
+
+def wants_color() -> bool:
+    """Return whether a terminal may be sent colors (no-color.org)."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def has_inherited_socket() -> bool:
@@ -69,6 +98,13 @@ def _settings_of(dotenv: Path) -> Mapping[str, str | None]:
         return dotenv_values(dotenv, encoding="utf-8-sig") if dotenv.is_file() else {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{dotenv} cannot be read as text in UTF-8: mend or remove it.") from error
+
+
+def _text(value: Any) -> str:
+    """Return a default as one would write it; nothing where there is none."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple) else str("" if value is None else value)
 
 
 def _convert(name: str, text: str) -> Any:

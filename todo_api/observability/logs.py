@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import select
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -245,6 +246,8 @@ def configure(level: str, form: str) -> LogConfig:
     logging.basicConfig(level=max(lowest, logging.INFO), handlers=[handler], force=True)
     logging.getLogger("todo_api").setLevel(lowest)
     logging.getLogger("alembic").setLevel(max(lowest, logging.WARNING))
+    if form == "text" and sys.stderr.isatty():  # to people gunicorn's steps tell nothing
+        logging.getLogger("gunicorn").setLevel(max(lowest, logging.WARNING))
     return LogConfig(writer, handler, render, lowest)
 
 

@@ -39,11 +39,11 @@ class ServerLog(glogging.Logger):
     """Passes gunicorn's log lines to our log."""
 
     def setup(self, cfg: Any) -> None:
-        """Set up as gunicorn does, but without its handlers, and with the level of libraries."""
+        """Set up as gunicorn does, but without its handlers and its level."""
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
-        self.error_log.setLevel(logging.getLogger().level)
+        self.error_log.setLevel(logging.NOTSET)
 
 
 class Master(Arbiter):
