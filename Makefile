@@ -71,7 +71,7 @@ coverage: $(TOOLS)  ## the tests once more, and which branches none of them take
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
-browser: $(TOOLS) $(NODE_TOOLS) $(BETTER_AUTH)  ## the pages, clicked through in Chromium, and front ends of other origins; needs Node 20, Debian's chromium and chromium-driver
+browser: $(TOOLS) $(NODE_TOOLS) $(BETTER_AUTH)  ## the pages, clicked through in Chromium and judged by axe-core, and front ends of other origins; needs Node 20, Debian's chromium and chromium-driver
 	@$(PIP) --editable '.[browser]'
 	@.venv/bin/python -m pytest --override-ini addopts=-ra tests/system/browser
 
