@@ -14,7 +14,7 @@ class Spending:
         self.waited = 0.0
 
 
-_spending: ContextVar[Spending] = ContextVar("spending")
+_spending: ContextVar[Spending | None] = ContextVar("spending")
 
 
 def spending() -> Spending:
@@ -28,6 +28,8 @@ def spending() -> Spending:
 
 def spent() -> tuple[int, float, float]:
     """Return the usage of this function or thread since the last call, and reset it."""
-    found = spending()
-    _spending.set(Spending())
+    found = _spending.get(None)
+    if found is None:
+        return 0, 0.0, 0.0
+    _spending.set(None)
     return found.statements, found.seconds, found.waited
