@@ -16,7 +16,7 @@ def test_load_config_of_nothing_gives_defaults() -> None:
     assert load_config({}, NO_FILE) == Config()
 
 
-@pytest.mark.parametrize(("workers", "threads"), [(1, 8), (2, 8), (8, 8), (16, 5), (32, 2), (64, 1)])
+@pytest.mark.parametrize(("workers", "threads"), [(1, 12), (2, 12), (7, 12), (8, 11), (16, 5), (32, 2), (64, 1)])
 def test_config_threads_keep_all_workers_within_the_usual_connections(workers: int, threads: int) -> None:
     config = Config(web_concurrency=workers)
     assert config.max_concurrency == threads

@@ -73,7 +73,7 @@ def test_get_metrics_at_rest_has_only_itself_in_flight(live: Live) -> None:
     found = scrape_at_rest(live)
     assert in_flight(found) == {("getMetrics",): 1}
     assert found["todo_api_database_connections_in_use", ()] == 0
-    assert found["todo_api_database_connections", ()] == 2 * (8 + 1)
+    assert found["todo_api_database_connections", ()] == 2 * (12 + 1)
 
 
 def test_get_metrics_buckets_end_with_the_count(live: Live) -> None:

@@ -92,7 +92,7 @@ def test_rate_limit_takes_the_units_of_the_page(unit: str) -> None:
     assert taken("RATE_LIMIT", f"1/{unit}") == f"1/{unit}"
 
 
-@pytest.mark.parametrize(("workers", "slots"), [(1, 8), (10, 8), (11, 7), (24, 3), (96, 1)])
+@pytest.mark.parametrize(("workers", "slots"), [(1, 12), (7, 12), (8, 11), (24, 3), (96, 1)])
 def test_threads_without_a_number_stay_within_the_connections_that_the_page_names(workers: int, slots: int) -> None:
     (meaning,) = [cells[3] for cells in TABLES if cells[0] == "`THREADS`"]
     found = re.search(r"none: (\d+), or fewer if all workers together would need more than (\d+) connections", meaning)

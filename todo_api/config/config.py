@@ -22,6 +22,9 @@ OWN_AUDIENCE = "task-api"
 CONNECTIONS = 96
 """Default maximum of connections of all workers. PostgreSQL's default limit is 100."""
 
+SLOTS = 12
+"""Default of concurrent database requests of a worker. Some are on their way to the database."""
+
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 """Units of time for rates, in seconds."""
 
@@ -125,8 +128,8 @@ class Config:
 
     @property
     def max_concurrency(self) -> int:
-        """Return the maximum of concurrent database requests of a worker: at most 8 by default."""
-        return self.threads if self.threads is not None else min(8, max(1, CONNECTIONS // self.workers - 1))
+        """Return the maximum of concurrent database requests of a worker: `SLOTS` by default."""
+        return self.threads if self.threads is not None else min(SLOTS, max(1, CONNECTIONS // self.workers - 1))
 
     @property
     def rate(self) -> tuple[int, int] | None:
