@@ -1,6 +1,7 @@
 """The pages of documentation lead where they say, and are short enough to read."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ REPORTS = {"docs/benchmarks.md", "docs/reliability.md", "CHANGELOG.md"}
 
 WITHOUT_EXAMPLE = REPORTS | {"SECURITY.md", "docs/contract.md", "docs/contract-points.md"}
 """Promises, which have no example to begin with. Decisions and templates have none either."""
+
+MADE = re.compile(r"^<!-- figures -->.*?^<!-- end of figures -->$", re.MULTILINE | re.DOTALL)
+"""Figures that a program writes into a page."""
+
+WITHIN = re.compile(r"[.?!][)\"*_]* +(?=[A-Z`\[(*])")
+"""The end of a sentence, with another one after it."""
 
 MANUAL = [page for page in PAGES if page.parent in (ROOT, ROOT / "docs")]
 
@@ -47,6 +54,30 @@ def test_page_is_short_enough_to_read_at_once(page: Path) -> None:
 def test_page_has_its_first_example_within_ten_lines(page: Path) -> None:
     lines = page.read_text(encoding="utf-8").splitlines()[: EXAMPLE_LINES + 1]
     assert [line for line in lines if re.match(r"```|    \S", line)]
+
+
+def prose(page: Path) -> list[str]:
+    """Return the lines of a page; tables, headings and code are empty lines."""
+    text = MADE.sub(
+        "", re.sub(r"\A---\n.*?^---$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    )
+    text = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"`[^`\n]*`|\([^()\n]*\)", lambda found: "X" if found[0][0] == "`" else "x", text)
+    text = re.sub(r"\*\*|^( *)\d+\. ", r"\1", text, flags=re.MULTILINE)
+    return ["" if re.match(r"\||#|<!--|    ", line) else line for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "benchmarks.md"], ids=name)
+def test_page_has_one_sentence_a_line(page: Path) -> None:
+    """So that a change of a sentence is a change of a line."""
+    lines = prose(page)
+    two = [line for line in lines if WITHIN.search(line)]
+    broken = [
+        line
+        for line, following in pairwise(lines)
+        if re.search(r"[^.?!:\"*)_|]$", line) and re.match(r" *[^-*\d\s]", following)
+    ]
+    assert (two, broken) == ([], [])
 
 
 def test_every_page_is_linked_from_the_readme_or_a_page_that_it_links_to() -> None:
