@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.support.credentials import SECRET
+from tests.support.pages import rows
 from tests.support.shipped import SHIPPED
 from todo_api import contract
 from todo_api.config import Config
@@ -23,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+REDIS = yaml.safe_load((DEPLOY / "compose.redis.yaml").read_text(encoding="utf-8"))
+OWN_DATABASE = yaml.safe_load((DEPLOY / "compose.own-database.yaml").read_text(encoding="utf-8"))
 KUBERNETES = {
     each["kind"]: each for each in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8"))
 }
@@ -73,7 +76,12 @@ def test_settings_of_the_examples_are_settings_of_the_service() -> None:
     containers = [*POD["initContainers"], *POD["containers"]]
     named = {
         *image_environment(),
-        *(name for service in COMPOSE["services"].values() for name in service["environment"]),
+        *(
+            name
+            for file in (COMPOSE, REDIS, OWN_DATABASE)
+            for service in file["services"].values()
+            for name in service.get("environment", ())
+        ),
         *(variable["name"] for container in containers for variable in container.get("env", ())),
         unit()["Service"]["Environment"].split("=")[0],
         *re.findall(r"from-literal=([A-Z_]+)", (DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")),
@@ -127,9 +135,17 @@ def test_everybody_waits_longer_than_the_service_takes_to_stop() -> None:
     assert {name for name, wait in waits.items() if wait <= stop_seconds()} == set()
 
 
-@pytest.mark.parametrize("name", ["api", "database"])
-def test_compose_gives_no_service_more_than_it_needs(name: str) -> None:
-    service: dict[str, Any] = COMPOSE["services"][name]
+@pytest.mark.parametrize(
+    "service",
+    [
+        COMPOSE["services"]["api"],
+        COMPOSE["services"]["database"],
+        REDIS["services"]["redis"],
+        OWN_DATABASE["services"]["api"],
+    ],
+    ids=["api", "database", "redis", "api of an own database"],
+)
+def test_compose_gives_no_service_more_than_it_needs(service: dict[str, Any]) -> None:
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     assert service["security_opt"] == ["no-new-privileges:true"]
 
@@ -172,3 +188,29 @@ def test_images_are_named_with_a_version_and_without_a_registry() -> None:
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     others = [COMPOSE["services"]["database"]["image"], POD["containers"][0]["image"]]
     assert [name for name in (*bases, *others) if not re.fullmatch(r"[a-z-]+:[$\w{}.-]+", name)] == []
+
+
+def test_compose_with_an_own_database_is_the_service_of_the_other_file() -> None:
+    own, other = OWN_DATABASE["services"]["api"], COMPOSE["services"]["api"]
+    differs = {name for name in own | other if own.get(name) != other.get(name)}
+    assert differs == {"environment", "networks", "depends_on", "extra_hosts"}
+    assert own["environment"].keys() == other["environment"].keys()
+
+
+def test_annotations_for_dapr_name_an_address_of_the_contract_and_are_those_of_the_page() -> None:
+    annotations = KUBERNETES["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    (port,) = POD["containers"][0]["ports"]
+    assert annotations["dapr.io/app-port"] == str(port["containerPort"])
+    assert annotations["dapr.io/app-health-check-path"] in operators_paths()
+    page = rows((ROOT / "docs" / "dapr.md").read_text(encoding="utf-8"))
+    assert {name.strip("`"): value.strip("`").strip('"') for name, value, _ in page} == annotations
+
+
+def test_alerts_lead_to_a_part_of_the_runbook_each() -> None:
+    groups = yaml.safe_load((ROOT / "docs" / "alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert [rule["annotations"]["runbook"] for rule in rules] == [
+        f"docs/runbook.md#{rule['alert'].lower()}" for rule in rules
+    ]
+    titles = re.findall("^## (.*)$", (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert titles == [rule["alert"] for rule in rules]

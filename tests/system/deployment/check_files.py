@@ -54,6 +54,23 @@ def test_compose_file_is_taken_by_compose(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
+def test_compose_file_with_redis_beside_it_is_taken_by_compose(tmp_path: Path) -> None:
+    path = tmp_path / "compose.yaml"
+    path.write_text(re.sub(r"^name: .*\n", "", (DEPLOY / "compose.yaml").read_text(), flags=re.MULTILINE))
+    secrets = {"POSTGRES_PASSWORD": "a", "JWT_SECRET": "b"}
+    done = judged("docker-compose", "--file", path, "--file", DEPLOY / "compose.redis.yaml", "config", **secrets)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert "RATE_LIMIT_STORAGE_URL: redis://redis:6379/0" in done.stdout
+    assert "DATABASE_URL: postgresql://tasks:a@database/tasks" in done.stdout
+
+
+def test_compose_file_with_an_own_database_is_taken_by_compose(tmp_path: Path) -> None:
+    text = (DEPLOY / "compose.own-database.yaml").read_text()
+    done = compose(text, tmp_path, DATABASE_URL="postgresql://tasks@host.docker.internal/tasks", JWT_SECRET="b")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    assert "is missing in .env" in compose(text, tmp_path, JWT_SECRET="b").stderr
+
+
 @pytest.mark.parametrize("missing", ["POSTGRES_PASSWORD", "JWT_SECRET"])
 def test_compose_file_without_a_secret_is_refused(missing: str, tmp_path: Path) -> None:
     secrets = {"POSTGRES_PASSWORD": "a", "JWT_SECRET": "b"}

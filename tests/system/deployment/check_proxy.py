@@ -1,0 +1,110 @@
+"""TLS in front of the service as `deploy/Caddyfile` has it: a real Caddy, with a certificate of its own making."""
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.credentials import SECRET, token
+from tests.support.live import Live, free_port
+from tests.support.processes import soon
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+TASKS = "/api/v1/me/tasks"
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """What Caddy keeps: its certificates."""
+    with tempfile.TemporaryDirectory(prefix="test-proxy-") as made:
+        yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def service(url: str, folder: Path) -> Iterator[Live]:
+    """The service that trusts the proxy, and allows an address without a token few requests."""
+    settings = {"DATABASE_URL": url, "JWT_SECRET": SECRET, "TRUSTED_PROXIES": "127.0.0.1", "RATE_LIMIT": "30/minute"}
+    with Live(folder, **settings) as live:
+        yield live.ready()
+
+
+@pytest.fixture(scope="module")
+def proxy(service: Live, folder: Path) -> Iterator[tuple[str, requests.Session]]:
+    """The address of Caddy before the service, and a session that knows its certificate."""
+    port = free_port()
+    root = folder / "data/caddy/pki/authorities/local/root.crt"
+    ours = folder / "Caddyfile"  # no port but this one, and nothing of the machine's is changed
+    ours.write_text(
+        f"{{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}}\nimport {DEPLOY}/Caddyfile\n"
+    )
+    caddy = subprocess.Popen(
+        ["caddy", "run", "--config", ours, "--adapter", "caddyfile"],
+        env={
+            "PATH": os.defpath,
+            "HOME": str(folder),
+            "XDG_DATA_HOME": str(folder / "data"),
+            "XDG_CONFIG_HOME": str(folder / "config"),
+            "DOMAIN": f"https://localhost:{port}",
+            "SERVICE": f"127.0.0.1:{service.port}",
+        },
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert soon(root.exists)
+        session = requests.Session()
+        session.verify = str(root)
+        session.trust_env = False
+        assert soon(lambda: _answers(session, f"https://localhost:{port}/"))
+        yield f"https://localhost:{port}", session
+    finally:
+        caddy.terminate()
+        caddy.wait(30)
+
+
+def _answers(session: requests.Session, address: str) -> bool:
+    try:
+        return session.get(address, timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def test_proxy_serves_the_api_with_tls_and_says_so(proxy: tuple[str, requests.Session]) -> None:
+    origin, session = proxy
+    bearer = {"Authorization": f"Bearer {token('ada')}"}
+    made = session.post(f"{origin}{TASKS}", json={"title": "Through Caddy"}, headers=bearer, timeout=30)
+    assert made.status_code == 201
+    assert made.headers["Strict-Transport-Security"] == "max-age=31536000"
+    again = session.get(f"{origin}{made.headers['Location']}", headers=bearer, timeout=30)
+    assert (again.status_code, again.json()) == (200, made.json())
+    assert again.headers["ETag"] == made.headers["ETag"]
+    assert session.get(f"{origin}/api/v1/ui/", timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/health/live", "/health/ready"])
+def test_proxy_keeps_what_is_for_operators_from_outside(proxy: tuple[str, requests.Session], path: str) -> None:
+    origin, session = proxy
+    assert session.get(f"{origin}{path}", timeout=30).status_code == 404
+
+
+def test_proxy_names_the_client_whatever_the_client_claims(proxy: tuple[str, requests.Session]) -> None:
+    origin, session = proxy
+    left = [
+        session.get(f"{origin}/api/v1/nowhere", headers={"X-Forwarded-For": claimed}, timeout=30).headers["RateLimit"]
+        for claimed in ("203.0.113.7", "198.51.100.9")
+    ]
+    remaining = [int(re.search(r"r=(\d+)", each)[1]) for each in left]
+    assert remaining[1] < remaining[0]  # both were counted for one address
+
+
+def test_proxy_passes_long_bodies_and_refusals_on(proxy: tuple[str, requests.Session]) -> None:
+    origin, session = proxy
+    bearer = {"Authorization": f"Bearer {token('ada')}"}
+    longest = {"title": "t", "description": "d" * 5000}
+    assert session.post(f"{origin}{TASKS}", json=longest, headers=bearer, timeout=30).status_code == 201
+    refused = session.post(f"{origin}{TASKS}", data=b"x" * 100_000, headers=bearer, timeout=30)
+    assert (refused.status_code, refused.json()["code"]) == (413, "payload_too_large")
