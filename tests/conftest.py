@@ -30,36 +30,7 @@ from todo_api.app import create_app
 from todo_api.config import Config
 from todo_api.embedded import EmbeddedServer
 
-pytest_plugins = ("tests.support.judging", "tests.support.missing", "tests.support.progress", "tests.support.variants")
-
-LONG = (
-    *(
-        "test_interleavings.py",
-        "test_issuers.py",
-        "test_isolation.py",
-        "test_cli.py",
-        "test_backups.py",
-        "test_frozen.py",
-    ),
-    *(
-        "test_places.py",
-        "test_login_throttle.py",
-        "test_mcp.py",
-        "test_guide.py",
-        "test_traces.py",
-        "test_client_limits.py",
-    ),
-    *("test_embedded.py", "test_concurrency.py", "test_serve.py", "test_wheel.py"),
-)
-"""The files that take longest. They come first: of several processes none is then left alone with one of them at the end."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the files that take longest first, as they stand in LONG, where several processes share the tests."""
-    if not items or not hasattr(items[0].config, "workerinput"):
-        return
-    places = {file: place for place, file in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+pytest_plugins = [f"tests.support.{name}" for name in ("judging", "longest_first", "missing", "progress", "variants")]
 
 
 @pytest.fixture(scope="session")

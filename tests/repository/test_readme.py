@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.credentials import SECRET
-from tests.support.live import Live
+from tests.support.live import COMMAND, Live
 from tests.support.pages import ROOT, read, rows, section, shell
 from todo_api import contract
 from todo_api.cli.main import _parser
@@ -21,7 +21,7 @@ ADDRESS = "http://localhost:8000"
 def printed(folder: Path, url: str, commands: str) -> list[Any]:
     """The lines, each a JSON document, that the commands print against a service of their own."""
     assert ADDRESS in commands
-    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET).ready() as live:
+    with Live(folder, command=COMMAND, DATABASE_URL=url, JWT_SECRET=SECRET).ready() as live:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands.replace(ADDRESS, live.origin)],
             env={"PATH": os.environ["PATH"]},

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.credentials import SECRET, token
-from tests.support.live import Live, refusal
+from tests.support.live import COMMAND, Live, refusal
 from tests.support.processes import postmasters, soon
 
 TASKS = "/api/v1/me/tasks"
 
 
 def test_serve_interrupted_exits_quietly_and_stops_the_database(folder: Path) -> None:
-    with Live(folder) as service:
+    with Live(folder, command=COMMAND) as service:
         service.ready()
         assert service.end(signal.SIGINT) == 0
         assert "Traceback" not in service.output()
@@ -26,7 +26,7 @@ def test_serve_interrupted_exits_quietly_and_stops_the_database(folder: Path) ->
 
 def test_serve_before_its_readiness_was_asked_for_gives_the_second_page(folder: Path, url: str) -> None:
     """What a request needs is not left behind by the checks, which have connections of their own."""
-    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET) as service:
+    with Live(folder, command=COMMAND, DATABASE_URL=url, JWT_SECRET=SECRET) as service:
         assert soon(lambda: f"localhost:{service.port}/api/v1/ui/" in service.output())
         bearer = token("two-pages")
         for title in ("One", "Two"):
@@ -61,7 +61,7 @@ def served(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]
     """A service that is told by a flag, the environment (see `Live`) and an .env file."""
     folder = tmp_path_factory.mktemp("served")
     (folder / ".env").write_text(f"DATABASE_URL={url}\nJWT_SECRET={SECRET}\nWEB_CONCURRENCY=3\n")
-    with Live(folder, "--workers", "2") as service:
+    with Live(folder, "--workers", "2", command=COMMAND) as service:
         yield service.ready()
 
 
@@ -80,7 +80,7 @@ def test_serve_says_where_it_serves(served: Live) -> None:
 
 
 def test_serve_worker_killed_is_replaced(folder: Path, url: str) -> None:
-    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET) as service:
+    with Live(folder, command=COMMAND, DATABASE_URL=url, JWT_SECRET=SECRET) as service:
         (first,) = service.ready().workers()
         os.kill(first, signal.SIGKILL)
         assert soon(lambda: len(service.workers()) == 2)

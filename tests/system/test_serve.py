@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.support.credentials import SECRET, token
-from tests.support.live import Live, run
+from tests.support.live import COMMAND, Live, run
 from tests.support.processes import gone, own_token, postmasters, soon
 from todo_api.embedded import EmbeddedServer
 from todo_api.embedded.os_user import SYSTEM_USER
@@ -27,20 +27,20 @@ def titles(service: Live, bearer: str) -> list[str]:
 
 
 def test_serve_embedded_again_is_ready_soon_with_its_data(folder: Path) -> None:
-    with Live(folder) as service:
+    with Live(folder, command=COMMAND) as service:
         service.ready()
         bearer = own_token(folder)
         assert service.request("POST", TASKS, b'{"title": "kept"}', token=bearer).status == 201
         assert service.end() == 0
     assert postmasters(folder) == []
-    with Live(folder) as service:
+    with Live(folder, command=COMMAND) as service:
         service.ready()
         assert time.monotonic() - service.began < 20  # five on a quiet machine
         assert titles(service, bearer) == ["kept"]
 
 
 def test_serve_killed_ends_its_workers_and_the_next_start_finds_the_database(folder: Path) -> None:
-    with Live(folder) as service:
+    with Live(folder, command=COMMAND) as service:
         service.ready()
         bearer = own_token(folder)
         assert service.request("POST", TASKS, b'{"title": "kept"}', token=bearer).status == 201
@@ -48,14 +48,14 @@ def test_serve_killed_ends_its_workers_and_the_next_start_finds_the_database(fol
         service.end(signal.SIGKILL)
         assert workers
         assert soon(lambda: all(gone(worker) for worker in workers))
-    with Live(folder) as service:
+    with Live(folder, command=COMMAND) as service:
         assert titles(service.ready(), bearer) == ["kept"]
         assert service.end() == 0
     assert postmasters(folder) == []
 
 
 def test_serve_two_services_on_one_folder_share_the_database(folder: Path) -> None:
-    with Live(folder) as first, Live(folder) as second:
+    with Live(folder, command=COMMAND) as first, Live(folder, command=COMMAND) as second:
         first.ready()
         second.ready()
         bearer = own_token(folder)
@@ -70,7 +70,7 @@ def test_serve_two_services_on_one_folder_share_the_database(folder: Path) -> No
 def test_serve_stopped_while_starting_exits_without_a_trace_and_stops_the_database(
     folder: Path, by: signal.Signals
 ) -> None:
-    with Live(folder) as service:
+    with Live(folder, command=COMMAND) as service:
         assert soon(lambda: "starting the embedded database" in service.output())
         assert service.end(by) == 128 + by
         assert "Traceback" not in service.output()
@@ -108,7 +108,7 @@ def spelled(url: str, scheme: str, options: str = "") -> str:
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
 def test_serve_with_database_url_in_either_spelling_works(folder: Path, url: str, scheme: str) -> None:
     database = spelled(url, scheme, "&sslmode=prefer&channel_binding=prefer")
-    with Live(folder, DATABASE_URL=database, JWT_SECRET=SECRET) as service:
+    with Live(folder, command=COMMAND, DATABASE_URL=database, JWT_SECRET=SECRET) as service:
         service.ready()
         assert service.request("GET", TASKS, token=token("ada")).status == 200
         assert not (folder / "data").exists()

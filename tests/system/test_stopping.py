@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.callers import Callers, refused
 from tests.support.credentials import SECRET
-from tests.support.live import SLACK, Live
+from tests.support.live import COMMAND, SLACK, Live
 from tests.support.processes import gone, own_token, postmasters, soon
 
 TASKS = "/api/v1/me/tasks"
@@ -36,7 +36,7 @@ sys.exit(status)
 
 @pytest.fixture
 def service(tmp_path: Path, url: str) -> Iterator[Live]:
-    with Live(tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET) as live:
+    with Live(tmp_path, command=COMMAND, DATABASE_URL=url, JWT_SECRET=SECRET) as live:
         yield live.ready()
 
 
@@ -62,7 +62,7 @@ def test_serve_with_fewer_and_more_workers_on_signals(service: Live) -> None:
 
 def test_serve_a_new_release_takes_over_without_a_failed_request(folder: Path) -> None:
     """SIGUSR2: the new process has the socket and shares the embedded database; the old one leaves once it serves."""
-    with Live(folder) as service:
+    with Live(folder, command=COMMAND) as service:
         (old,) = service.ready().workers()
         bearer = own_token(folder)
         assert service.request("POST", TASKS, b'{"title": "kept"}', token=bearer).status == 201
@@ -91,7 +91,7 @@ def test_serve_on_a_socket_of_systemd_keeps_who_waits_through_a_restart(tmp_path
 
 
 def test_serve_embedded_database_that_was_killed_is_started_again(folder: Path) -> None:
-    with Live(folder) as service:
+    with Live(folder, command=COMMAND) as service:
         service.ready()
         bearer = own_token(folder)
         assert service.request("POST", TASKS, b'{"title": "kept"}', token=bearer).status == 201
