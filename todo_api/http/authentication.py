@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from connexion.lifecycle import ConnexionRequest
 from connexion.security import AbstractSecurityHandler
+from starlette.types import Scope
 
 from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
 from todo_api.database import spawn
@@ -97,7 +98,8 @@ class BearerHandler(AbstractSecurityHandler):
         return self._check
 
     def _check(self, request: ConnexionRequest) -> dict[str, Any] | Coroutine[Any, Any, dict[str, Any]]:
-        fields = [value for name, value in request.scope["headers"] if name == b"authorization"]
+        scope = request.scope  # looked up once: the request hands it on from another
+        fields = [value for name, value in scope["headers"] if name == b"authorization"]
         if not fields:
             raise Unauthorized
         scheme, _, token = fields[0].decode("latin-1").partition(" ")
@@ -108,17 +110,15 @@ class BearerHandler(AbstractSecurityHandler):
             raise Unauthorized("Send one Authorization field: Bearer, a space, the token.", token_sent=is_bearer)
         token = token.strip(" ")
         if self._lookups is not None and self._lookups.accepts(token):
-            return _token_info_later(request, self._lookups.authenticate(token, request.scope["state"]))
+            return _token_info_later(scope, self._lookups.authenticate(token, scope["state"]))
         identity = self._verify(token)
-        return (
-            _token_info_later(request, identity) if isinstance(identity, Coroutine) else _token_info(request, identity)
-        )
+        return _token_info_later(scope, identity) if isinstance(identity, Coroutine) else _token_info(scope, identity)
 
 
-async def _token_info_later(request: ConnexionRequest, identity: Coroutine[Any, Any, TokenIdentity]) -> dict[str, Any]:
-    return _token_info(request, await identity)
+async def _token_info_later(scope: Scope, identity: Coroutine[Any, Any, TokenIdentity]) -> dict[str, Any]:
+    return _token_info(scope, await identity)
 
 
-def _token_info(request: ConnexionRequest, identity: TokenIdentity) -> dict[str, Any]:
-    request.scope["state"]["record"].subject = identity.subject
+def _token_info(scope: Scope, identity: TokenIdentity) -> dict[str, Any]:
+    scope["state"]["record"].subject = identity.subject
     return {"sub": identity.subject, IDENTITY: identity}

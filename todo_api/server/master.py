@@ -124,7 +124,7 @@ class Server(BaseApplication):
             self.cfg.set(name, value)  # type: ignore[union-attr]  # set by the base class before this is called
 
     def load(self) -> Any:
-        """Return the application of one worker."""
+        """Return the middlewares of one worker's application, which would only hand on to them."""
         requests = RequestLog(self._log, cursor_secret(self._config))
         recorder = MetricsRecorder(self._counters, self._slot, self._log.writer.dropped)
         observers = Observers(self._counters, recorder, requests, _traces(self._config))
@@ -139,7 +139,7 @@ class Server(BaseApplication):
         for specification in app.specifications:
             HttpProtocol.gate.add_api(specification)
         garbage.resume()  # what is there is shared with the workers
-        return app
+        return app.middleware
 
     def run(self) -> None:
         """Serve until stopped, then raise SystemExit."""
