@@ -28,6 +28,7 @@ from todo_api.http import (
     TagResolver,
     TokenLookup,
     Validation,
+    set_public_path,
 )
 from todo_api.idempotency import IdempotencyStore
 from todo_api.mail import Messages, Sender, SmtpServer, TemplateError, outbox
@@ -42,7 +43,7 @@ from todo_api.observability import (
 )
 from todo_api.operations import Readiness
 from todo_api.provisioning import migrations, readiness
-from todo_api.site import PageFactories, Pages, discovery, published, reading
+from todo_api.site import PageFactories, Pages, discovery, public, published, reading
 from todo_api.tasks import CursorSigner, Task, dump_task
 from todo_api.throttling import KnownLogins, Throttling
 
@@ -81,10 +82,7 @@ def create_app(
 ) -> ContractApp:
     """Return the service as an ASGI application. `config` has database URL and secret."""
     observers = observers or _unshared_observers()
-    connections = config.max_concurrency + 1  # readiness does not wait for requests
-    used, prefix = observers.recorder.add_connections_in_use, config.database_role_prefix
-    database = Database(_database_url(config), pool_size=connections, watch=used, role_prefix=prefix)
-    observers.recorder.set_pool_size(connections)
+    database = _database(config, observers.recorder)
     external = None if config.builtin_issuer else external_token_verifier(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = VerifiedTokenCache(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
@@ -94,6 +92,7 @@ def create_app(
     admission = AdmissionControl(config.max_concurrency, config.queue_limit / 1000)
     dependencies = services.Services(
         database=database,
+        public_path=config.public_path,
         signer=CursorSigner(cursor_secret(config)),
         passwords=Passwords(),
         replies=replies,
@@ -142,6 +141,14 @@ def _sender(config: Config, database: Database) -> Sender | None:
     return Sender(database, server, messages, partial(recovery.issue, database))
 
 
+def _database(config: Config, recorder: MetricsRecorder) -> Database:
+    """Return the database, whose connections are counted."""
+    connections = config.max_concurrency + 1  # readiness does not wait for requests
+    recorder.set_pool_size(connections)
+    watch, prefix = recorder.add_connections_in_use, config.database_role_prefix
+    return Database(_database_url(config), pool_size=connections, watch=watch, role_prefix=prefix)
+
+
 def _database_url(config: Config) -> str:
     if not config.database_url or (config.builtin_issuer and not config.jwt_secret):
         raise ConfigurationError("create_app needs DATABASE_URL and JWT_SECRET.")
@@ -169,7 +176,10 @@ def _purge(replies: IdempotencyStore, database: Database) -> int:
 
 
 def _pages(config: Config) -> PageFactories:
-    return published(contract.TASK_API) | reading.pages(contract.TASK_API) | discovery.pages(config)
+    path = config.public_path
+    origin = [config.public_url.rstrip("/")] if config.public_url else []
+    made = published(contract.TASK_API, path) | reading.pages(contract.TASK_API, *origin) | discovery.pages(config)
+    return public.under(path, made)
 
 
 def _serialize_current(current: Task | Account) -> dict[str, Any]:
@@ -182,12 +192,17 @@ def _middlewares(
 ) -> list[Any]:
     """Return the middlewares, outermost first."""
     cors = partial(Cors, origins=config.cors_origins)
+    set_public_path(config.public_path)
     return [
         LifespanMiddleware,
         partial(RequestIdMiddleware, observers=observers.active),
         Compression,
         *([cors] if config.cors_origins else []),
-        partial(Problems, serialize=_serialize_current, to_html=partial(reading.error_page, contract.TASK_API)),
+        partial(
+            Problems,
+            serialize=_serialize_current,
+            to_html=partial(reading.error_page, contract.TASK_API, config.public_path),
+        ),
         partial(Pages, pages=_pages(config), count=throttling.count_page),
         *throttling.address_middlewares,
         Routing,

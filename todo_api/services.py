@@ -29,6 +29,7 @@ class Services:
     """Dependencies of handlers. `issuer` is None with an external issuer; lifetimes: seconds."""
 
     database: RoleSessions
+    public_path: str
     signer: CursorSigner
     passwords: Passwords
     replies: IdempotencyStore
@@ -65,6 +66,11 @@ def caller(identity: Identity) -> Caller:
     Users of an external issuer, and of an operator's token, get a row with their first write.
     """
     return Caller(registered=bool(identity.session or identity.key), key=identity.key, session=identity.session)
+
+
+def address(path: str) -> str:
+    """Return the address of a resource of the API, under the path of the public URL."""
+    return f"{services().public_path}/api/v1{path}"
 
 
 def require_owner(user_id: str, user: str) -> str:

@@ -20,6 +20,7 @@ from todo_api.schemas import dump_json
 from todo_api.services import (
     PRIVATE,
     SECRET,
+    address,
     builtin_issuer,
     caller,
     require_owner,
@@ -51,7 +52,7 @@ def register_account(body: dict[str, Any], *, database: RoleSessions) -> Reply:
     """Return 201 with the new account."""
     builtin_issuer()
     account = register(database, services().passwords, **load_registration(body))
-    return dump_account(account), 201, SECRET | {"Location": "/api/v1/me/account"}
+    return dump_account(account), 201, SECRET | {"Location": address("/me/account")}
 
 
 @idempotent_while(_is_signed_in)

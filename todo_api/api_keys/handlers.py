@@ -9,14 +9,14 @@ from todo_api.auth import Identity
 from todo_api.database import RoleSessions
 from todo_api.http import Reply
 from todo_api.idempotency import idempotent_while, session_is_there
-from todo_api.services import PRIVATE, SECRET, caller, require_owner, services
+from todo_api.services import PRIVATE, SECRET, address, caller, require_owner, services
 
 
 @idempotent_while(session_is_there)
 def create_api_key(user_id: str, identity: Identity, body: dict[str, Any], *, database: RoleSessions) -> Reply:
     """Return 201 with the new key, its secret and its `Location`."""
     key, secret = _service(database, user_id, identity).create(**load_api_key_input(body))
-    location = f"/api/v1/{quote(user_id, safe='')}/keys/{key.id}"
+    location = address(f"/{quote(user_id, safe='')}/keys/{key.id}")
     return dump_api_key(key) | {"key": secret}, 201, SECRET | {"Location": location}
 
 

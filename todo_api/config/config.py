@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from todo_api.config import mail, origins, settings
 from todo_api.config.errors import ConfigurationError, refuse, within
@@ -36,6 +37,7 @@ class Config:
     database_url: str | None = None
     database_role_prefix: str = ROLE_PREFIX
     data_dir: Path = Path("data")
+    public_url: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     web_concurrency: int | None = None
@@ -103,6 +105,7 @@ class Config:
         if self.database_url is not None and not self.database_url.startswith(("postgres://", "postgresql://")):
             raise ConfigurationError("DATABASE_URL must start with postgresql:// or postgres://.")
         refuse("DATABASE_ROLE_PREFIX", settings.role_prefix_flaw(self.database_role_prefix))
+        refuse("PUBLIC_URL", None if self.public_url is None else settings.public_url_flaw(self.public_url))
         refuse("HOST", settings.host_flaw(self.host))
         for origin in self.cors_origins:
             refuse("CORS_ORIGINS", origins.flaw(origin))
@@ -118,6 +121,11 @@ class Config:
             check_own_issuer(self)
         else:
             check_external_issuer(self)
+
+    @property
+    def public_path(self) -> str:
+        """Return the path of the public URL, without a slash at its end. Often it is empty."""
+        return "" if self.public_url is None else urlsplit(self.public_url).path.rstrip("/")
 
     @property
     def workers(self) -> int:

@@ -12,6 +12,8 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*)(\.[A-Za-z0-9_-]+)*\.?")
 _COMPILER_TARGET = re.compile(r"[a-z0-9_]+-\w+-(linux|darwin)[\w.-]*")
 """What conda's compilers set as HOST: `x86_64-conda-linux-gnu`, `arm64-apple-darwin20.0.0`."""
 
+_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*/?")
+
 _CLOSE = 0.6
 
 HIDDEN = "(hidden)"
@@ -69,6 +71,13 @@ def is_server(url: str, schemes: tuple[str, ...], *, with_user: bool = False) ->
     except ValueError:
         return False
     return good and (with_user or parts.username is None) and re.fullmatch("[!-~]+", url) is not None
+
+
+def public_url_flaw(url: str) -> str | None:
+    """Return what is wrong with the URL under which clients see the service."""
+    if is_server(url, ("http", "https")) and "?" not in url and _PATH.fullmatch(urlsplit(url).path):
+        return None
+    return "must be a URL without a query: https://example.com, or https://example.com/tasks behind a proxy."
 
 
 def networks_flaw(networks: Iterable[str]) -> str | None:

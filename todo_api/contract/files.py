@@ -32,9 +32,14 @@ class ProblemText(NamedTuple):
     do: str
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Return a copy of the bundled contract, with its `$ref`s."""
+def load(path: Path, public_path: str = "") -> dict[str, Any]:
+    """Return a copy of the bundled contract, with its `$ref`s.
+
+    The addresses of its servers begin with `public_path`.
+    """
     document: dict[str, Any] = orjson.loads(as_json(path))
+    for server in document["servers"]:
+        server["url"] = public_path + server["url"]
     return document
 
 
@@ -46,11 +51,11 @@ def as_json(path: Path) -> bytes:
     return orjson.dumps(bundle(path))
 
 
-def as_yaml(path: Path) -> bytes:
+def as_yaml(path: Path, public_path: str = "") -> bytes:
     """Return the bundled contract in YAML, the same bytes each time."""
     from todo_api.contract.bundling import to_yaml  # noqa: PLC0415  # as above
 
-    return to_yaml(load(path))
+    return to_yaml(load(path, public_path))
 
 
 def locate(path: Path, *steps: str) -> str:

@@ -23,7 +23,14 @@ from todo_api.http.errors import (
     UriTooLong,
 )
 from todo_api.http.paths import normalize_path
-from todo_api.http.problems import INTERNAL_ERROR, PROBLEM_TYPES, Problems, ProblemType, render_problem
+from todo_api.http.problems import (
+    INTERNAL_ERROR,
+    PROBLEM_TYPES,
+    Problems,
+    ProblemType,
+    render_problem,
+    set_public_path,
+)
 from todo_api.http.request_id import BY_TOKEN, SAFE_TYPE, RequestIdMiddleware, read_headers
 from todo_api.http.routing import METHODS, Routes, Routing
 from todo_api.http.validation import ARGUMENTS, Validation
@@ -63,4 +70,5 @@ __all__ = [
     "normalize_path",
     "read_headers",
     "render_problem",
+    "set_public_path",
 ]

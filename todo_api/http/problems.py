@@ -76,6 +76,14 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
 }
 INTERNAL_ERROR = _problem_type("internal_error")
 
+_pages = {"problems": "/problems/"}
+"""Where the pages of problems are; a process has one service."""
+
+
+def set_public_path(path: str) -> None:
+    """Set the path of the public URL of this process's service, which `type` begins with."""
+    _pages["problems"] = f"{path}/problems/"
+
 
 def render_problem(
     error: Exception, request_id: str, serialize: Callable[[Any], Any] | None = None
@@ -86,7 +94,7 @@ def render_problem(
     """
     problem_type = PROBLEM_TYPES.get(type(error), INTERNAL_ERROR)
     document = {
-        "type": f"/problems/{problem_type.code}",
+        "type": _pages["problems"] + problem_type.code,
         "title": problem_type.title,
         "status": problem_type.status,
         "detail": "The service failed to answer. Try again later." if problem_type is INTERNAL_ERROR else str(error),

@@ -59,14 +59,14 @@ def html(body: bytes, policy: str) -> Page:
     )
 
 
-def published(path: Path) -> PageFactories:
-    """Return the page factories of the contract in the file."""
+def published(path: Path, public_path: str = "") -> PageFactories:
+    """Return the page factories of the contract in the file, with where the public finds it."""
     contract.as_json(path)  # read as it is enforced from now on, whatever is installed later
     return {
-        "/api/v1/openapi.yaml": lambda: page(contract.as_yaml(path), "application/yaml"),
-        "/api/v1/openapi.json": lambda: page(contract.as_json(path), "application/json"),
+        "/api/v1/openapi.yaml": lambda: page(contract.as_yaml(path, public_path), "application/yaml"),
+        "/api/v1/openapi.json": lambda: page(orjson.dumps(contract.load(path, public_path)), "application/json"),
         "/api/v1/openapi-3.1.json": lambda: page(
-            orjson.dumps(openapi31.convert(contract.load(path))), "application/json"
+            orjson.dumps(openapi31.convert(contract.load(path, public_path))), "application/json"
         ),
     }
 

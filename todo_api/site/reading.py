@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from todo_api.contract import load, problem_text, problem_texts, resolve
 from todo_api.http import INTERNAL_ERROR, METHODS, PROBLEM_TYPES, ProblemType
-from todo_api.site import assets, guide
+from todo_api.site import assets, guide, public
 from todo_api.site.pages import Page, PageFactories, html, redirect
 
 REFERENCE = "/api/v1/reference/"
@@ -37,10 +37,10 @@ _EXPECTED = {
 """Addresses where people look for a page, and where it is."""
 
 
-def pages(path: Path) -> PageFactories:
-    """Return the page factories of the contract in the file."""
+def pages(path: Path, origin: str = "http://localhost:8000") -> PageFactories:
+    """Return the page factories of the contract in the file, served at the origin."""
     found: PageFactories = {
-        "/": lambda: _render(path, "front.html", _CLOSED),
+        "/": lambda: _render(path, "front.html", _CLOSED, origin=origin),
         REFERENCE: lambda: _render(path, "reference.html", _STYLED),
         TRY_IT: lambda: _render(path, "ui.html", _SCRIPTED),
         PROBLEMS: lambda: _render(path, "problems.html", _CLOSED, kinds=_kinds(), advice=problem_texts()),
@@ -50,9 +50,12 @@ def pages(path: Path) -> PageFactories:
     return found | {PROBLEMS + kind.code: partial(_problem, path, kind) for kind in _kinds()} | assets.pages()
 
 
-def error_page(path: Path, problem: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+def error_page(path: Path, public_path: str, problem: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Return headers and body of a page that shows a problem document."""
-    made = _render(path, "error.html", _CLOSED, problem=json.loads(problem))
+    document = json.loads(problem)
+    document["type"] = document["type"].removeprefix(public_path)
+    text = _html(path, "error.html", problem=document)
+    made = html(public.linked(public_path, "text/html", text), _CLOSED)
     return [header for header in made.headers if header[0] not in {b"etag", b"cache-control"}], made.body
 
 

@@ -16,6 +16,7 @@ from todo_api.idempotency import idempotent
 from todo_api.schemas import dump_json
 from todo_api.services import (
     PRIVATE,
+    address,
     caller,
     require_owner,
     services,
@@ -130,7 +131,7 @@ def _tagged(task: Task) -> dict[str, str]:
 
 
 def _path(user_id: str) -> str:
-    return f"/api/v1/{quote(user_id, safe='')}/tasks"
+    return address(f"/{quote(user_id, safe='')}/tasks")
 
 
 def _dumped(items: list[dict[str, Any]], octets: int) -> tuple[bytes, int]:

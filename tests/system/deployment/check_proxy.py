@@ -15,6 +15,7 @@ from tests.support.live import Live, free_port
 from tests.support.processes import soon
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
+DEPLOYMENT = DEPLOY.parent / "docs" / "deployment.md"
 TASKS = "/api/v1/me/tasks"
 
 
@@ -108,3 +109,35 @@ def test_proxy_passes_long_bodies_and_refusals_on(proxy: tuple[str, requests.Ses
     assert session.post(f"{origin}{TASKS}", json=longest, headers=bearer, timeout=30).status_code == 201
     refused = session.post(f"{origin}{TASKS}", data=b"x" * 100_000, headers=bearer, timeout=30)
     assert (refused.status_code, refused.json()["code"]) == (413, "payload_too_large")
+
+
+def test_proxy_under_a_path_serves_every_page_and_the_api(url: str, folder: Path) -> None:
+    port = free_port()
+    origin = f"http://127.0.0.1:{port}/to/tasks"
+    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET, PUBLIC_URL=origin) as live:
+        live.ready()
+        (site,) = re.findall(r"```text\n(.*?)```", DEPLOYMENT.read_text(encoding="utf-8"), re.DOTALL)
+        told = {"example.com {": f"http://127.0.0.1:{port} {{", "/tasks/*": "/to/tasks/*", ":8000": f":{live.port}"}
+        for written, here in told.items():
+            assert site.count(written) == 1
+            site = site.replace(written, here)
+        (folder / "Caddyfile.path").write_text(f"{{\n\tadmin off\n}}\n{site}")
+        caddy = subprocess.Popen(
+            ["caddy", "run", "--config", folder / "Caddyfile.path", "--adapter", "caddyfile"],
+            env={"PATH": os.defpath, "HOME": str(folder)},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            session = requests.Session()
+            assert soon(lambda: _answers(session, f"{origin}/"))
+            served = session.get(f"{origin}/api/v1/openapi.json", timeout=30).json()["servers"][0]["url"]
+            bearer = {"Authorization": f"Bearer {token('ada')}"}
+            api = f"http://127.0.0.1:{port}{served}"
+            made = session.post(f"{api}/me/tasks", json={"title": "Under a path"}, headers=bearer, timeout=30)
+            assert made.status_code == 201
+            found = session.get(f"http://127.0.0.1:{port}{made.headers['Location']}", headers=bearer, timeout=30)
+            assert found.json() == made.json()
+            assert session.get(f"{api}/ui/", timeout=30).ok
+        finally:
+            caddy.terminate()
+            caddy.wait(30)
