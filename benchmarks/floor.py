@@ -15,14 +15,14 @@ from uuid_utils import uuid7
 from todo_api.database.database import Database
 from todo_api.database.greenlets import spawn
 from todo_api.database.statement import Statement
-from todo_api.tasks import statements
+from todo_api.tasks import list_statements, statements
 from todo_api.tasks.transitions import sources
 
 SECRET = os.environ["JWT_SECRET"]
 CLAIMS = ["iss", "aud", "sub", "iat", "exp"]
 NAMES = ("id", "user_id", "title", "description", "status", "completed_at", "created_at", "updated_at", "version")
 START, JSON = "/api/v1/me/tasks", (b"content-type", b"application/json")
-PAGE = statements.page("-created_at", None, False, False)
+PAGE = list_statements.page("-created_at", None, False, False)
 
 database = Database(os.environ["DATABASE_URL"], pool_size=int(os.environ.get("BENCH_POOL_SIZE", "8")))
 Answer = tuple[int, Any, int]

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Index,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    Time,
     UniqueConstraint,
     Uuid,
     func,
@@ -77,6 +79,13 @@ class SmallIntegerDomain(DOMAIN):
     comparator_factory = SmallInteger.comparator_factory
 
 
+class DateDomain(DOMAIN):
+    """A domain with the operators of a date."""
+
+    operator_classes = Date.operator_classes
+    comparator_factory = Date.comparator_factory
+
+
 def _domain(name: str, rule: str, collation: str | None = None) -> TextDomain:
     """Return text with a rule. Statements that leave the column alone do not evaluate it."""
     return TextDomain(name, Text(), collation=collation, constraint_name=f"{name}_check", check=rule)
@@ -100,6 +109,13 @@ TASK_LINKS = _domain(
     "task_links",
     "octet_length(VALUE) <= 65536 AND jsonb_array_length(VALUE::jsonb) BETWEEN 1 AND 20",
 )
+TASK_DATE = DateDomain(
+    "task_date", Date(), constraint_name="task_date_check", check="VALUE BETWEEN '1900-01-01' AND '2199-12-31'"
+)
+TIME_ZONE = _domain("time_zone", "VALUE ~ '^[A-Za-z0-9_+/-]{1,64}$'")
+WEEK_DAY = _domain(
+    "week_day", "VALUE IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday')"
+)
 
 EPOCH = "((random() * ('9007199254740991'::bigint)::double precision))::bigint"
 """A new epoch: unlike any other but by a chance of one in 2^53."""
@@ -117,6 +133,8 @@ users = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.statement_timestamp()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.statement_timestamp()),
     Column("api_keys", BigInteger, nullable=False, server_default=text("0"), comment="how many there are"),
+    Column("time_zone", TIME_ZONE, comment="null: Etc/UTC"),
+    Column("week_start", WEEK_DAY, comment="null: monday"),
     PrimaryKeyConstraint("id"),
 )
 
@@ -230,6 +248,18 @@ tasks = Table(
     Column("description_folded", Text(collation="C"), comment="the description without case, where it is not ASCII"),
     Column("priority", TASK_PRIORITY, nullable=False, server_default=text("0"), comment="from 0, none, to 4, urgent"),
     Column("links", TASK_LINKS, comment="JSON; null without links"),
+    Column("due_date", TASK_DATE),
+    Column("due_time", Time),
+    Column("due_zone", TIME_ZONE),
+    Column(
+        "due_at",
+        DateTime(timezone=True),
+        comment="the deadline: computed from the date, the time and the zone, or that of the user",
+    ),
+    Column("start_date", TASK_DATE),
+    Column("start_time", Time),
+    Column("start_zone", TIME_ZONE),
+    Column("start_at", DateTime(timezone=True), comment="when it can be started: computed likewise"),
     PrimaryKeyConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
     CheckConstraint("is_valid_state(status, completed_at, version)", "state"),

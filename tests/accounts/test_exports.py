@@ -24,7 +24,7 @@ from todo_api.config import Config
 from todo_api.database.database import Database
 from todo_api.guards import Caller
 from todo_api.models import PRIORITIES
-from todo_api.tasks.statements import BATCH, BATCH_OCTETS
+from todo_api.tasks.list_statements import BATCH, BATCH_OCTETS
 
 ACCOUNT = "/api/v1/me/account"
 TASKS = "/api/v1/me/tasks"
@@ -40,11 +40,12 @@ LEFT_OUT = {
     "accounts": {"password_hash", "passwords"},
     "api_keys": {"digest"},
     "sessions": {"family", "digest"},
-    "tasks": {"title_folded", "description_folded"},
+    "tasks": {"title_folded", "description_folded"}
+    | {f"{name}_{part}" for name in ("due", "start") for part in ("date", "time", "zone", "at")},
     "users": {"epoch", "seq", "api_keys", "pending", "in_progress", "completed", "cancelled"},
 }
 """What the export does not have: what opens the account, how many passwords it has had, and what follows from the tasks:
-counts, and texts without case."""
+counts, texts without case, and the instants of dates. Dates are members of other names."""
 
 COPIES = {"idempotent_replies"}
 """Tables of what was told in replies already, kept sealed for a day."""
@@ -54,6 +55,12 @@ SECRETS = {"one_time_tokens"}
 
 SECTIONS = {"users": "account", "accounts": "account", "sessions": "sessions", "api_keys": "api_keys", "tasks": "tasks"}
 """Where in the export the rows of a table are."""
+
+
+def moment_of(row: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """The member that the columns of a date stand for."""
+    day, time, zone = (row[f"{name}_{part}"] for part in ("date", "time", "zone"))
+    return None if day is None else {"date": day, "time": time and time[:5], "time_zone": zone}
 
 
 def plain(value: Any) -> Any:
@@ -66,7 +73,15 @@ def plain(value: Any) -> Any:
 
 def test_export_account_has_every_column_of_every_table_of_users(user: User, url: str) -> None:
     user.client.post(TASKS, {"title": "First", "description": "whole", "status": "completed"})
-    user.client.post(TASKS, {"title": "Second", "priority": "high", "links": [{"url": "https://a", "title": "A"}]})
+    user.client.post(
+        TASKS,
+        {
+            "title": "Second",
+            "priority": "high",
+            "links": [{"url": "https://a", "title": "A"}],
+            "due": {"date": "2026-11-20", "time": "17:30", "time_zone": "Europe/Berlin"},
+        },
+    )
     user.client.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]})
     reply = user.client.get(f"{ACCOUNT}/export")
     assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
@@ -83,6 +98,10 @@ def test_export_account_has_every_column_of_every_table_of_users(user: User, url
         for (row,), item in zip(stored, sorted(told, key=lambda one: one["id"]), strict=True):
             if table == "tasks":
                 row |= {"priority": PRIORITIES[row["priority"]], "links": json.loads(row["links"] or "[]")}
+                kept_dates = {name: moment_of(row, name) for name in ("due", "start")}
+                assert {name: item[name] for name in kept_dates} == kept_dates
+            if table == "users":
+                row |= {"time_zone": row["time_zone"] or "Etc/UTC", "week_start": row["week_start"] or "monday"}
             kept = columns - LEFT_OUT.get(table, set())
             assert {name: plain(({"user_id": user.id} | item)[name]) for name in kept} == {
                 name: plain(row[name]) for name in kept

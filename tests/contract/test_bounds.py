@@ -43,7 +43,7 @@ class Bound(NamedTuple):
     schema: dict[str, Any]
     body: Any
     items: dict[str, Any]
-    """By the name of an array of objects, the schema of its items."""
+    """By the name of an object or an array of them, the schema of the object."""
 
     def call(self, client: Client, value: Any) -> Reply:
         path, body, headers = self.path, self.body, {}
@@ -54,10 +54,11 @@ class Bound(NamedTuple):
             path += f"?{name}={quote(str(value), safe=',')}"
         elif self.location == "header":
             headers = {name: value}
-        elif "/" in name:  # a member of the only item of an array
-            array, _, member = name.split("/")
-            item = resolve(DOCUMENT, self.items[array])
-            body = {**body, array: [{**{each: example(item, each) for each in item["required"]}, member: value}]}
+        elif "/" in name:  # a member of an object, or of the only item of an array
+            outer, *index, member = name.split("/")
+            item = self.items[outer]
+            thing = {**{each: example(item, each) for each in item.get("required", ())}, member: value}
+            body = {**body, outer: [thing] if index else thing}
         else:
             body = {**body, name: value} if name else value
         path = path.format(user_id="me", task_id=THING, key_id=THING)
@@ -92,6 +93,7 @@ def texts(number: int) -> Iterator[str]:
     yield from ("x" * number, "1" * number, THING, f'"{"x" * (number - 2)}"')
     yield from (f"{kind}_{'x' * (number - 4)}" for kind in ("tdr", "tdo"))
     yield from ("a@e.de"[-number:], "a@e.d", f"{'a' * 64}@{domain}"[:number])
+    yield from ("2026-11-20", "17:30", "Europe/Berlin")
     yield f"http://{'x' * (number - 7)}"
     yield from ("2999-01-01T00:00:00Z", f"2999-01-01T00:00:00.{'1' * (number - 21)}Z", "*")
 
@@ -106,10 +108,10 @@ def fits(schema: dict[str, Any], text: str) -> bool:
 
 
 def item_of(part: dict[str, Any]) -> dict[str, Any] | None:
-    """The schema of the items, where they are objects."""
+    """The schema of an object, or of the items of an array of objects."""
     schema = resolve(DOCUMENT, part)
-    item: dict[str, Any] = resolve(DOCUMENT, schema["items"]) if schema["type"] == "array" else {}
-    return item if item.get("type") == "object" else None
+    item: dict[str, Any] = resolve(DOCUMENT, schema["items"]) if schema["type"] == "array" else schema
+    return item if item["type"] == "object" else None
 
 
 def bounds() -> Iterator[Bound]:
@@ -125,7 +127,11 @@ def bounds() -> Iterator[Bound]:
                 places = [("body", "", whole), *(("body", f"/{name}", part) for name, part in members)]
                 items = {name: each for name, part in members if (each := item_of(part)) is not None}
                 places += [
-                    ("body", f"/{name}/0/{member}", part)
+                    (
+                        "body",
+                        f"/{name}{'/0' if each is not resolve(DOCUMENT, whole['properties'][name]) else ''}/{member}",
+                        part,
+                    )
                     for name, each in items.items()
                     for member, part in each["properties"].items()
                 ]

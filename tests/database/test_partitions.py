@@ -12,6 +12,7 @@ from tests.support.databases import execute
 from tests.support.on_loop import on_loop
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
+from todo_api.tasks import list_statements
 from todo_api.tasks import statements as task_statements
 
 PARTITIONS = 4
@@ -112,7 +113,7 @@ def test_list_tasks_on_partitions_by_cursor_gives_each_task_once(ada: Client, so
         (task_statements.change(frozenset({"title"}), True), {"title": "x", "versions": [1]}),
         (task_statements.remove(False), {}),
         (
-            task_statements.page("-created_at", ("pending", "completed"), False, False),
+            list_statements.page("-created_at", ("pending", "completed"), False, False),
             {"limit": 51, "skip": 0, "known": []},
         ),
     ],

@@ -130,7 +130,10 @@ def test_migrations_and_models_have_the_same_constraints(url: str) -> None:
         SELECT conname, replace(pg_get_constraintdef(oid), ' NOT VALID', '')
         FROM pg_constraint WHERE conrelid::regclass::text IN ('%s') OR contypid::regtype::text IN ('%s') ORDER BY 1
     """
-    domains = ("user_id", "user_name", "task_title", "task_description", "task_priority", "task_links", "key_name")
+    domains = (
+        *("user_id", "user_name", "task_title", "task_description", "task_priority", "task_links", "key_name"),
+        *("task_date", "time_zone", "week_day"),
+    )
     with engine.connect() as connection, connection.begin() as transaction:
         query = made % ("', '".join(metadata.tables), "', '".join(domains))
         migrated = connection.exec_driver_sql(query).fetchall()

@@ -23,7 +23,11 @@ AUTH = "/api/v1/auth"
 EMAIL = "mine@example.com"
 CREDENTIALS = {"email": EMAIL, "password": PASSWORD}
 FIELDS = {"title": "Buy oats", "description": "Two bags.", "status": "in_progress"}
-LATER_FIELDS = {"priority": "high", "links": [{"url": "https://oats.example/", "title": None}]}
+LATER_FIELDS = {
+    "priority": "high",
+    "links": [{"url": "https://oats.example/", "title": None}],
+    "due": {"date": "2026-11-20"},
+}
 """Members that came after 1.0: a statement has one part for all of them."""
 SORTS = contract.load(contract.TASK_API)["components"]["schemas"]["TaskSort"]["enum"]
 
@@ -115,6 +119,7 @@ def patch_later_members(ask: Ask, mine: Mine) -> None:
     for names in powerset(FIELDS):
         body = {name: FIELDS[name] for name in names} | LATER_FIELDS
         for who, number in (("account", 0), ("key", 1)):
+            ask(who, "PATCH", f"{TASKS}/{THEIR_TASK}", {"priority": "low"})
             address = f"{TASKS}/{mine.tasks['pending'][number]}"
             for condition in [*tags(ask("account", "GET", address))]:
                 ask(who, "PATCH", address, body, **condition)
@@ -160,6 +165,20 @@ def rename(ask: Ask, mine: Mine) -> None:
     for who in ("account", "key", "operator", "newcomer-rename"):
         for condition in [*tags(ask(who, "GET", ACCOUNT))]:
             ask(who, "PATCH", ACCOUNT, {"name": "Ada"}, **condition)
+
+
+@case
+def move_to_another_zone(ask: Ask, mine: Mine) -> None:
+    for who in ("account", "key", "operator", "newcomer-zone"):
+        ask(
+            who,
+            "POST",
+            TASKS,
+            {"title": "x", "due": {"date": "2026-11-20"}, "start": {"date": "2026-11-19", "time": "09:00"}},
+        )
+        for zone in ("Europe/Berlin", "Pacific/Auckland"):
+            ask(who, "PATCH", ACCOUNT, {"time_zone": zone})
+        ask(who, "POST", TASKS, {"title": "x", "due": {"date": "2026-11-20"}})
 
 
 @case

@@ -19,6 +19,8 @@ RELEASED = yaml.safe_load((ROOT / "openapi" / "released" / "1.0.0.yaml").read_te
 SAMPLES: dict[str, tuple[Any, Any]] = {
     "priority": ("urgent", "none"),
     "links": ([{"url": "https://bank.example/transfer", "title": "Transfer"}, {"url": "http://a", "title": None}], []),
+    "due": ({"date": "2026-11-20", "time": "17:30", "time_zone": "Europe/Berlin"}, None),
+    "start": ({"date": "2026-11-19", "time": None, "time_zone": None}, None),
 }
 """By member, a value other than the default, and the one that clears it."""
 

@@ -14,6 +14,7 @@ from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSession
 from todo_api.models import STATUSES, users
+from todo_api.tasks import list_statements
 from todo_api.tasks import statements as task_statements
 
 TASKS = 20_000
@@ -78,7 +79,7 @@ def _reads(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_list_tasks_page_reads_an_ordered_index_and_no_more_than_the_page(
     scope: RoleSession, sort: str, statuses: tuple[str, ...] | None, cursor: bool, most_octets: int | None
 ) -> None:
-    statement = task_statements.page(sort, statuses, False, cursor, most_octets)
+    statement = list_statements.page(sort, statuses, False, cursor, most_octets)
     nodes = plan_of(scope, statement, **(_after(sort) if cursor else {}))
     reads = _reads(nodes)
     assert bool(reads) == (statuses != ())
@@ -94,7 +95,7 @@ def test_list_tasks_page_reads_an_ordered_index_and_no_more_than_the_page(
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("cursor", [False, True], ids=["first", "cursor"])
 def test_list_tasks_search_for_words_reads_no_other_users_task(scope: RoleSession, sort: str, cursor: bool) -> None:
-    statement = task_statements.page(sort, None, True, cursor)
+    statement = list_statements.page(sort, None, True, cursor)
     nodes = plan_of(scope, statement, words=["abc"], **(_after(sort) if cursor else {}))
     assert {node["Node Type"] for node in _reads(nodes)} <= {"Index Scan", "Bitmap Heap Scan"}
     conditions = [node["Index Cond"] for node in nodes if "Index Cond" in node and "tasks" in node["Index Name"]]
@@ -109,7 +110,7 @@ EPOCH_OF_USER = Statement(sqlalchemy.select(users.c.epoch).where(users.c.id == t
 @pytest.mark.parametrize("words", [False, True], ids=["plain", "words"])
 @on_loop
 def test_list_tasks_not_modified_reads_no_task(scope: RoleSession, sort: str, words: bool) -> None:
-    statement = task_statements.page(sort, None, words, False)
+    statement = list_statements.page(sort, None, words, False)
     more = {"words": ["abc"]} if words else {}
     ((epoch,),) = scope.fetch_all(EPOCH_OF_USER, {"user_id": USER})
     of_user, of_another = {"known": [f"{epoch}-{TASKS}"]}, {"known": [f"{epoch + 1}-{TASKS}"]}

@@ -6,7 +6,7 @@ import psycopg2
 import pytest
 
 from tests.support.client import Client
-from todo_api.tasks.statements import SEARCH_SECONDS
+from todo_api.tasks.list_statements import SEARCH_SECONDS
 
 TASKS = "/api/v1/me/tasks"
 LATE = "The database did not answer in time; nothing was changed."

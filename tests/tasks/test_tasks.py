@@ -31,6 +31,8 @@ def test_create_task_with_title_gives_defaults(ada: Client) -> None:
         "completed_at": None,
         "priority": "none",
         "links": [],
+        "due": None,
+        "start": None,
         "created_at": task["created_at"],
         "updated_at": task["created_at"],
         "version": 1,

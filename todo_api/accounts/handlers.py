@@ -26,7 +26,7 @@ from todo_api.services import (
     require_owner,
     services,
 )
-from todo_api.tasks import dump_task
+from todo_api.tasks import TaskService, dump_task
 
 FRESH = 300
 """Maximum age in seconds of a token that confirms an irreversible operation without a password."""
@@ -109,10 +109,17 @@ def get_account(user_id: str, identity: Identity, if_none_match: str | None = No
 
 
 def update_account(user_id: str, identity: Identity, body: dict[str, Any], if_match: str | None = None) -> Reply:
-    """Return 200 with the account, after setting the members of the merge patch."""
-    account = _service(services().database, user_id, identity).rename(
-        body["name"], matched_account(if_match, identity.subject)
-    )
+    """Return 200 with the account, after setting the members of the merge patch.
+
+    With another zone, dates of tasks are at other instants, from the same moment on.
+    """
+    condition = matched_account(if_match, identity.subject)
+    if "time_zone" not in body:
+        account = _service(services().database, user_id, identity).change(body, condition)
+    else:
+        with services().database.transaction() as transaction:
+            account = _service(transaction, user_id, identity).change(body, condition)
+            TaskService(transaction, account.id, caller(identity)).redate(account.time_zone)
     return dump_account(account), 200, _tagged(account)
 
 

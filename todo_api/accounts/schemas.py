@@ -16,6 +16,8 @@ class AccountSchema(Schema):
     id = fields.String()
     email = fields.String(allow_none=True)
     name = fields.String(allow_none=True)
+    time_zone = fields.String()
+    week_start = fields.String()
     created_at = fields.AwareDateTime()
     updated_at = fields.AwareDateTime()
     version = fields.Integer()

@@ -17,10 +17,13 @@ from todo_api.errors import (
     InvalidCredentials,
     PreconditionFailed,
     Unavailable,
+    ValidationFailed,
+    Violation,
     WrongPassword,
 )
 from todo_api.etags import AccountCondition, space_tag
 from todo_api.guards import Caller, gone
+from todo_api.local_time import DEFAULT_ZONE, is_zone
 
 _ATTEMPTS = 5
 
@@ -31,10 +34,22 @@ class Account(NamedTuple):
     id: str
     email: str | None
     name: str | None
+    stored_zone: str | None
+    stored_week_start: str | None
     created_at: datetime
     updated_at: datetime
     version: int
     epoch: int
+
+    @property
+    def time_zone(self) -> str:
+        """Return the zone in which dates without one are meant."""
+        return self.stored_zone or DEFAULT_ZONE
+
+    @property
+    def week_start(self) -> str:
+        """Return the day with which the user's week begins."""
+        return self.stored_week_start or "monday"
 
     @property
     def tag(self) -> str:
@@ -105,13 +120,18 @@ class AccountService:
         """Return the account. Raise Unauthorized if it was deleted."""
         return self._find() or _account(self._db.fetch_one(statements.MEET, self._named()))
 
-    def rename(self, name: str | None, condition: AccountCondition | None) -> Account:
-        """Return the account with the name, or without one.
+    def change(self, settings: dict[str, str | None], condition: AccountCondition | None) -> Account:
+        """Return the account with these settings: name, time_zone, week_start.
 
-        Raise PreconditionFailed or Unauthorized.
+        Raise ValidationFailed, PreconditionFailed or Unauthorized.
         """
-        statement = statements.rename(condition is not None, self._caller.by_key)
-        return self._written(statement, {"name": name}, condition)
+        zone = settings.get("time_zone")
+        if zone is not None and not is_zone(zone):
+            detail = "Must be the IANA name of a time zone."
+            raise ValidationFailed([Violation("body", "/time_zone", "unknown_time_zone", detail)])
+        statement = statements.change(condition is not None, self._caller.by_key)
+        values = {**dict.fromkeys(statements.SETTINGS), **settings, "named": list(settings)}
+        return self._written(statement, values, condition)
 
     def change_email(
         self, passwords: Passwords, password: str, email: str, condition: AccountCondition | None

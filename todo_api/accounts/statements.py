@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
-from todo_api.database import Statement, column_value, param
+from todo_api.database import Statement, column_value, if_named, param
 from todo_api.models import accounts, users
 
 USER_ID = param("user_id", Text)
@@ -28,7 +28,12 @@ EMAIL = param("email", Text)
 _NAME = column_value(users.c.name)
 _PASSWORD_HASH = param("password_hash", Text)
 _CHECKED = accounts.c.passwords == param("passwords", BigInteger)
-_ROW = (users.c.name, users.c.created_at, users.c.updated_at, users.c.version, users.c.epoch)
+_ROW = (
+    *(users.c.name, users.c.time_zone, users.c.week_start),
+    *(users.c.created_at, users.c.updated_at, users.c.version, users.c.epoch),
+)
+SETTINGS = ("name", "time_zone", "week_start")
+"""Columns that a client may set."""
 STAMP: dict[str, Any] = {
     "seq": users.c.seq + 1,
     "version": users.c.seq + 1,
@@ -46,7 +51,9 @@ def _register() -> Statement:
     account = insert(accounts).values(user_id=USER_ID, email=EMAIL, password_hash=_PASSWORD_HASH).cte("new_account")
     first: ColumnElement[int] = literal_column("0")  # the version that the column begins with
     unknown: ColumnElement[int] = literal_column("0")  # the epoch: no reply to a registration has a tag
-    return Statement(select(USER_ID, EMAIL, _NAME, moment.c.at, moment.c.at, first, unknown).add_cte(user, account))
+    return Statement(
+        select(USER_ID, EMAIL, _NAME, null(), null(), moment.c.at, moment.c.at, first, unknown).add_cte(user, account)
+    )
 
 
 REGISTER = _register()
@@ -96,14 +103,15 @@ def _at(conditional: bool) -> list[ColumnElement[bool]]:
 
 
 @cache
-def rename(conditional: bool, by_key: bool) -> Statement:
-    """Set the name; conditional: only at `versions`."""
+def change(conditional: bool, by_key: bool) -> Statement:
+    """Set those of SETTINGS that are `named`; conditional: only at `versions`."""
     email = select(accounts.c.email).where(accounts.c.user_id == USER_ID).scalar_subquery()
     here = [users.c.id == guards.locked(key=True).c.id] if by_key else []
+    values = {name: if_named(users.c[name]) for name in SETTINGS}
     return Statement(
         update(users)
         .where(users.c.id == USER_ID, *here, *_at(conditional))
-        .values(name=_NAME, **STAMP)
+        .values(**values, **STAMP)
         .returning(users.c.id, email, *_ROW)
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
-from todo_api.contract.times import is_date_time
+from todo_api.contract.times import is_date, is_date_time
 from todo_api.errors import Violation
 
 MAX_VIOLATIONS = 100
@@ -65,8 +65,11 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
-_FORMAT_NAMES = {"date-time": "date-time of RFC 3339 with its offset, such as 2027-11-20T00:00:00Z"}
-_FORMATS = {"uuid": is_uuid, "date-time": is_date_time}
+_FORMAT_NAMES = {
+    "date": "date of the calendar, such as 2026-11-20",
+    "date-time": "date-time of RFC 3339 with its offset, such as 2027-11-20T00:00:00Z",
+}
+_FORMATS = {"uuid": is_uuid, "date": is_date, "date-time": is_date_time}
 
 
 class Rules:

@@ -1,13 +1,14 @@
-"""Date-times of RFC 3339, section 5.6."""
+"""Dates and date-times of RFC 3339, section 5.6."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 _DATE_TIME = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})[Tt]"
     r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?"
     r"(?:[Zz]|(?P<sign>[+-])(?P<offset_hour>[01][0-9]|2[0-3]):(?P<offset_minute>[0-5][0-9]))"
 )
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LEAP_SECOND = 60
 
 
@@ -49,3 +50,11 @@ def _zone(found: re.Match[str]) -> timezone:
         return UTC
     offset = timedelta(hours=int(found["offset_hour"]), minutes=int(found["offset_minute"]))
     return timezone(-offset if found["sign"] == "-" else offset)
+
+
+def is_date(text: str) -> bool:
+    """Return whether the text is a full-date of RFC 3339, and a day of the calendar."""
+    try:
+        return _DATE.fullmatch(text) is not None and date.fromisoformat(text) is not None
+    except ValueError:
+        return False

@@ -5,8 +5,8 @@ from hashlib import sha256
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Column, ColumnElement, bindparam, cast
-from sqlalchemy.dialects.postgresql import DOMAIN
+from sqlalchemy import Column, ColumnElement, Text, any_, bindparam, case, cast, literal_column
+from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN
 from sqlalchemy.dialects.postgresql import psycopg2 as dialect
 
 Row = tuple[Any, ...]
@@ -30,6 +30,12 @@ def column_value(column: Column[Any]) -> ColumnElement[Any]:
     """Return a bind parameter with a column's name and type."""
     kind = column.type.data_type if isinstance(column.type, DOMAIN) else column.type
     return param(column.name, kind)
+
+
+def if_named(column: Column[Any]) -> ColumnElement[Any]:
+    """Return the parameter of the column if it is one of `named`, else what the column has."""
+    is_named = literal_column(f"'{column.name}'") == any_(param("named", ARRAY(Text)))
+    return case((is_named, column_value(column)), else_=column)
 
 
 def _listed(parts: list[str]) -> str:

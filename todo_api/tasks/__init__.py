@@ -7,6 +7,7 @@ defines the changes of status.
 
 from todo_api.tasks.pagination import CursorSigner
 from todo_api.tasks.schemas import dump_task
-from todo_api.tasks.service import Task, TaskService
+from todo_api.tasks.service import TaskService
+from todo_api.tasks.task import Task
 
 __all__ = ["CursorSigner", "Task", "TaskService", "dump_task"]

@@ -22,7 +22,8 @@ from todo_api.services import (
     services,
 )
 from todo_api.tasks.schemas import dump_task, load_task_filter, load_task_input, load_task_patch, load_task_replacement
-from todo_api.tasks.service import MAX_PAGE, Place, Task, TaskService
+from todo_api.tasks.service import MAX_PAGE, Place, TaskService
+from todo_api.tasks.task import Task
 
 MAX_WORDS = 8
 """Maximum number of words of a search: each is searched for in every text."""

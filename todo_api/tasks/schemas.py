@@ -8,7 +8,9 @@ from marshmallow import EXCLUDE, Schema, fields, missing
 
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.schemas import dump_of
-from todo_api.tasks.service import Task, TaskFilter
+from todo_api.tasks import dates
+from todo_api.tasks.service import TaskFilter
+from todo_api.tasks.task import Task
 
 
 class TaskSchema(Schema):
@@ -23,6 +25,8 @@ class TaskSchema(Schema):
     completed_at = fields.AwareDateTime(allow_none=True)
     priority = fields.String()
     links = fields.Raw()
+    due = fields.Raw()
+    start = fields.Raw()
     created_at = fields.AwareDateTime()
     updated_at = fields.AwareDateTime()
     version = fields.Integer()
@@ -35,6 +39,22 @@ class LinkSchema(Schema):
     title = fields.String(load_default=None, allow_none=True)
 
 
+class MomentSchema(Schema):
+    """When a task is due or can be started, as a client writes it whole."""
+
+    date = fields.String(required=True)
+    time = fields.String(load_default=None, allow_none=True)
+    time_zone = fields.String(load_default=None, allow_none=True)
+
+
+class MomentPatchSchema(Schema):
+    """Members of it to change."""
+
+    date = fields.String()
+    time = fields.String(allow_none=True)
+    time_zone = fields.String(allow_none=True)
+
+
 class TaskReplacementSchema(Schema):
     """A task as a client replaces it. Absent members of 1.0 take their defaults, others stay."""
 
@@ -44,6 +64,8 @@ class TaskReplacementSchema(Schema):
     completed = fields.Boolean()
     priority = fields.String()
     links = fields.List(fields.Nested(LinkSchema))
+    due = fields.Nested(MomentSchema, allow_none=True)
+    start = fields.Nested(MomentSchema, allow_none=True)
 
 
 class TaskInputSchema(TaskReplacementSchema):
@@ -61,6 +83,8 @@ class TaskPatchSchema(Schema):
     completed = fields.Boolean()
     priority = fields.String()
     links = fields.List(fields.Nested(LinkSchema))
+    due = fields.Nested(MomentPatchSchema, allow_none=True)
+    start = fields.Nested(MomentPatchSchema, allow_none=True)
 
 
 dump_task: Callable[[Task], dict[str, Any]] = dump_of(TaskSchema)
@@ -84,6 +108,7 @@ def load_task_input(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """
     sent = _with_status(body)
     values: dict[str, Any] = _schema_of(TaskInputSchema, _NEEDED.union(sent)).load(sent)
+    dates.check(values)
     values.pop("completed", None)  # a new task is not completed anyway
     return values, values.pop("id", None)
 
@@ -94,6 +119,7 @@ def load_task_replacement(body: dict[str, Any]) -> dict[str, Any]:
     Raise ValidationFailed.
     """
     values: dict[str, Any] = _REPLACEMENT.load(_with_status(body))
+    dates.check(values)
     if "completed" in values:
         del values["status"]  # it is the default, since only `completed` was sent
     return values
@@ -106,6 +132,7 @@ def load_task_patch(body: dict[str, Any]) -> dict[str, Any]:
     """
     sent = _with_status(body)
     values: dict[str, Any] = _schema_of(TaskPatchSchema, frozenset(sent)).load(sent)
+    dates.check(values)
     return values
 
 

@@ -1,7 +1,6 @@
 """Tasks of a user: create, find, change, complete and delete."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -9,12 +8,23 @@ import orjson
 from uuid_utils import uuid7
 
 from todo_api.database import RoleSessions, Row, Statement
-from todo_api.errors import IdTaken, InvalidCursor, InvalidTransition, NotFound, PreconditionFailed, Unavailable
-from todo_api.etags import SpaceTag, version_tag
+from todo_api.errors import (
+    IdTaken,
+    InvalidCursor,
+    InvalidTransition,
+    NotFound,
+    PreconditionFailed,
+    Unavailable,
+    ValidationFailed,
+)
+from todo_api.etags import SpaceTag
 from todo_api.guards import UNREGISTERED, Caller, gone
+from todo_api.local_time import DEFAULT_ZONE, Moment, beginning, deadline
 from todo_api.models import PRIORITIES, STATUSES
-from todo_api.tasks import statements
+from todo_api.tasks import list_statements, statements
+from todo_api.tasks.dates import MEMBERS, NO_DATES, columns_of
 from todo_api.tasks.pagination import CursorSigner
+from todo_api.tasks.task import Task
 from todo_api.tasks.transitions import TRANSITIONS, sources
 
 Versions = Sequence[int] | None
@@ -33,45 +43,6 @@ It has 5,515 characters of four bytes, 20 links of 2,871 bytes, and 2 KiB for th
 
 UNCUT = 50
 """Maximum number of tasks that are read whole: however long they are, they have at most 4 MiB."""
-
-
-_NO_LINKS = orjson.Fragment("[]")
-
-
-class Task(NamedTuple):
-    """A task as it is stored. Its id is the text of a UUID; times are in UTC."""
-
-    id: str
-    user_id: str
-    title: str
-    description: str | None
-    status: str
-    completed_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    version: int
-    priority_rank: int = 0
-    links_json: str | None = None
-
-    @property
-    def priority(self) -> str:
-        """Return the word for its priority."""
-        return PRIORITIES[self.priority_rank]
-
-    @property
-    def links(self) -> orjson.Fragment:
-        """Return its links, which are stored as JSON."""
-        return _NO_LINKS if self.links_json is None else orjson.Fragment(self.links_json)
-
-    @property
-    def tag(self) -> str:
-        """Return its entity tag."""
-        return version_tag(self.version)
-
-    @property
-    def completed(self) -> bool:
-        """Return whether the status is `completed`."""
-        return self.status == "completed"
 
 
 class TaskFilter(NamedTuple):
@@ -135,33 +106,51 @@ class TaskService:
         """
         status = members["status"]
         made_id = str(uuid7() if task_id is None else UUID(task_id))
-        written = {"priority": 0, "links": None, **_stored(members)}
-        values = {**self._named(made_id), **written}
-        if task_id is None:
+        values = {**self._named(made_id), "priority": 0, "links": None, **_stored(members)}
+        if task_id is not None or members.get("due") or members.get("start"):
+            row, values = self._create_whole(status, members, values)
+        else:
             statement = statements.create(status, registered=self._caller.registered, by_key=self._caller.by_key)
             row = self._db.fetch_one(statement, values)
-        else:
-            row = self._create_with_id(statements.create_with_id(status, by_key=self._caller.by_key), values)
         if row is None:
             self._check_caller()
             raise gone()
-        title, description, priority, links = (written[name] for name in ("title", "description", "priority", "links"))
         completed_at, created_at, version = row
-        times = completed_at, created_at, created_at
-        return Task(made_id, self._user_id, title, description, status, *times, version, priority, links)
+        known = {column.name: values.get(column.name) for column in statements.TASK_COLUMNS}
+        known |= {"id": made_id, "user_id": self._user_id, "status": status, "completed_at": completed_at}
+        known |= {"created_at": created_at, "updated_at": created_at, "version": version}
+        return Task._make(known.values())
 
-    def _create_with_id(self, statement: Statement, values: dict[str, Any]) -> Row | None:
-        """Return what the statement returns, None if the caller is gone. Raise IdTaken."""
-        row = self._db.fetch_one(statement, values)
-        if row is None:
+    def _create_whole(
+        self, status: str, members: dict[str, Any], values: dict[str, Any]
+    ) -> tuple[Row | None, dict[str, Any]]:
+        """Return what the statement returns, None if the caller is gone, and its values.
+
+        Raise IdTaken.
+        """
+        statement = statements.create_whole(status, by_key=self._caller.by_key)
+        written = {name: members[name] for name in MEMBERS if name in members}
+        for _ in range(_ATTEMPTS):
+            zone = self._zone() if any(written.values()) else None
+            dated = NO_DATES | columns_of(written, dict.fromkeys(MEMBERS), zone or DEFAULT_ZONE)
+            whole = {**values, **dated, "zone": zone}
+            row = self._db.fetch_one(statement, whole)
+            if row is not None:
+                return row, whole
             self._check_key()
             current = self._db.fetch_one(statements.get, values)
             if current is not None:
                 raise IdTaken(Task._make(current))
-            if not self._caller.registered:
+            if self._caller.registered:
+                self._check_caller()
+            else:
                 self._db.fetch_all(statements.register, values)
-                row = self._db.fetch_one(statement, values)
-        return row
+        raise Unavailable("The account keeps changing. Try again.")
+
+    def _zone(self) -> str:
+        """Return the user's zone."""
+        row = self._db.fetch_one(statements.zone, {"user_id": self._user_id})
+        return DEFAULT_ZONE if row is None or row[0] is None else str(row[0])
 
     def get(self, task_id: str) -> Task:
         """Return the task. Raise NotFound."""
@@ -189,7 +178,7 @@ class TaskService:
             scope = self._scope_of(wanted)
             epoch, parameters["after_key"], parameters["after_id"] = signer.read(place.cursor, scope, is_time=is_time)
         most_octets = MAX_PAGE if place.limit > UNCUT else None
-        statement = statements.page(
+        statement = list_statements.page(
             wanted.sort, wanted.matching(), bool(wanted.words), place.cursor is not None, most_octets
         )
         rows = self._db.fetch_all(statement, parameters)
@@ -203,7 +192,8 @@ class TaskService:
     def batch(self, after: str) -> Sequence[Task]:
         """Return some tasks by id after the given one, none after the last."""
         return [
-            Task._make(row) for row in self._db.fetch_all(statements.batch, {"user_id": self._user_id, "after": after})
+            Task._make(row)
+            for row in self._db.fetch_all(list_statements.batch, {"user_id": self._user_id, "after": after})
         ]
 
     def cursor_after(self, epoch: int, task: Task, wanted: TaskFilter, signer: CursorSigner) -> str:
@@ -214,18 +204,56 @@ class TaskService:
     def change(self, task_id: str, changes: dict[str, Any], versions: Versions) -> Task:
         """Return the task with these members changed; `completed: False` reopens it.
 
-        Raise NotFound, PreconditionFailed or InvalidTransition.
+        Raise NotFound, PreconditionFailed, InvalidTransition, or ValidationFailed for its dates.
         """
-        stored = _stored(changes)
-        named = stored.keys() & statements.KEPT
-        fields = frozenset(stored.keys() - named | ({"kept"} if named else set()))
+        if not changes.keys() & MEMBERS:
+            return self._set(task_id, changes, _stored(changes), versions)
+        for _ in range(_ATTEMPTS):
+            row = self._db.fetch_one(statements.get_with_zone, self._named(task_id))
+            if row is None:
+                raise self._missing()
+            task, zone = Task._make(row[1:]), row[0] or DEFAULT_ZONE
+            before = {"due": task.due, "start": task.start}
+            try:
+                _at(task, versions)
+                dated = columns_of({name: changes[name] for name in MEMBERS if name in changes}, before, zone)
+            except (PreconditionFailed, ValidationFailed):
+                self._check_key()
+                raise
+            try:
+                return self._set(task_id, changes, _stored(changes) | dated | {"zone": zone}, [task.version])
+            except (PreconditionFailed, _OtherZone):
+                continue
+        raise Unavailable("The task keeps changing. Try again.")
+
+    def _set(self, task_id: str, changes: dict[str, Any], stored: dict[str, Any], versions: Versions) -> Task:
+        """Return the task with these columns. Raise what `change` raises, and _OtherZone."""
+        zone, named = stored.get("zone"), stored.keys() & statements.KEPT
+        fields = frozenset(stored.keys() - named - {"zone"} | ({"kept"} if named else set()))
         statement = statements.change(fields, versions is not None, self._caller.by_key)
         target = changes.get("status")
         if named:
-            stored = {**dict.fromkeys(statements.KEPT), **stored, "named": list(named)}
+            stored = {**dict.fromkeys([*statements.KEPT, "zone"]), **stored, "named": list(named)}
         if target is not None:
             stored["sources"] = sources(target)
-        return self._written(statement, task_id, versions, stored, lambda _: target)
+
+        def satisfied(_: Task) -> bool:
+            if zone is not None and self._zone() != zone:
+                raise _OtherZone
+            return False
+
+        return self._written(statement, task_id, versions, stored, lambda _: target, satisfied)
+
+    def redate(self, zone: str) -> None:
+        """Compute the instants of dates without a zone of their own anew, for a user in the zone.
+
+        Call it in the transaction that changes the user's zone.
+        """
+        for name, instant in (("due", deadline), ("start", beginning)):
+            found = self._db.fetch_all(statements.local_moments[name], {"user_id": self._user_id})
+            instants = [instant(Moment(*row), zone) for row in found]
+            arrays = {"dates": [row[0] for row in found], "times": [row[1] for row in found], "instants": instants}
+            self._db.fetch_all(statements.redate[name], {"user_id": self._user_id, **arrays})
 
     def complete(self, task_id: str, completed: bool | None, versions: Versions) -> Task:
         """Return the task completed (True), reopened (False) or toggled (None).
@@ -312,6 +340,10 @@ class TaskService:
         raise Unavailable("The task keeps changing. Try again.")
 
 
+class _OtherZone(Exception):
+    """The user is in another zone than the one with which instants were computed."""
+
+
 def _at(task: Task, versions: Versions) -> None:
     if versions is not None and task.version not in versions:
         raise PreconditionFailed(task)
@@ -319,7 +351,7 @@ def _at(task: Task, versions: Versions) -> None:
 
 def _stored(members: dict[str, Any]) -> dict[str, Any]:
     """Return members of a task as its columns have them."""
-    stored = dict(members)
+    stored = {name: value for name, value in members.items() if name not in MEMBERS}
     if "priority" in members:
         stored["priority"] = PRIORITIES.index(members["priority"])
     if "links" in members:

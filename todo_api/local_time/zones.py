@@ -1,0 +1,23 @@
+"""Time zones, by the IANA names of the `tzdata` package."""
+
+import zoneinfo
+from importlib.metadata import version
+
+zoneinfo.reset_tzpath(to=[])  # else the files of the operating system would come first
+
+DEFAULT_ZONE = "Etc/UTC"
+"""The zone of a user who has chosen none."""
+
+VERSION = version("tzdata")
+"""The version of the zones. Instants that another version computed may be wrong."""
+
+_NAMES = frozenset(
+    name
+    for name in zoneinfo.available_timezones()
+    if not name.startswith(("posix/", "right/")) and name not in {"localtime", "Factory"}
+)
+
+
+def is_zone(name: str) -> bool:
+    """Return whether there is a zone of this name. Aliases are names too."""
+    return name in _NAMES
