@@ -31,7 +31,7 @@ NOT_FOR_TOOLS = ({"$ref": "#/components/parameters/UserId"}, {"$ref": "#/compone
 OWNER = "user_id"
 """Member of a task that tools do not have: it is always the caller."""
 
-NOT_FOR_AGENTS = ("pattern", "example", "format")
+NOT_FOR_AGENTS = ("pattern", "example", "format", "minLength", "maxLength", "minItems", "maxItems")
 """Keywords that agents need not read. The service checks them all the same."""
 
 MISDIRECTED = 421

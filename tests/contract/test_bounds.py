@@ -191,7 +191,8 @@ def test_every_bound_of_the_contract_at_it_is_taken_and_one_beyond_is_refused(
     number = bound.schema[bound.keyword]
     step, code = BEYOND[bound.keyword]
     if not never_reached(bound):
-        assert violations(bound.call(open_client, bound.value(number)), bound) == set()
+        found = violations(bound.call(open_client, bound.value(number)), bound)
+        assert found - {"unknown_time_zone"} == set()  # no zone has a name of this length
     least = 1 if bound.location == "path" else 0  # an empty part of a path is another path
     if step < 0 and bound.keyword != "minimum" and number + step < least:
         return

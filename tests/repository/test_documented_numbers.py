@@ -19,7 +19,7 @@ from todo_api.observability import logs, tracing
 from todo_api.operations import readiness
 from todo_api.provisioning import checks, epochs, migrations
 from todo_api.server import limits, worker
-from todo_api.tasks import handlers, service, statements
+from todo_api.tasks import handlers, list_statements, service
 from todo_api.throttling import attempts, counters, login_throttle, rate_limit, redis
 
 DEFAULTS = Config()
@@ -44,7 +44,7 @@ FACTS = {
         f"a free connection of the pool | {connection.POOL_TIMEOUT} s",
         f"a lock in the database | {connection.LOCK_TIMEOUT} s",
         f"a statement | {connection.STATEMENT_TIMEOUT} s",
-        f"a search (`q`) | {statements.SEARCH_SECONDS} s",
+        f"a search (`q`) | {list_statements.SEARCH_SECONDS} s",
         f"a database that is silent, because it or its machine is frozen | {database.READ_TIMEOUT} s",
         f"the checks of readiness | {readiness.DEADLINE:.0f} s",
         f"by default {DEFAULTS.rate_limit.partition('/')[0]} requests a {DEFAULTS.rate_limit.partition('/')[2]}",

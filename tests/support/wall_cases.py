@@ -118,11 +118,12 @@ CASES |= {
 def patch_later_members(ask: Ask, mine: Mine) -> None:
     for names in powerset(FIELDS):
         body = {name: FIELDS[name] for name in names} | LATER_FIELDS
+        without_dates = {name: value for name, value in body.items() if name != "due"}
         for who, number in (("account", 0), ("key", 1)):
-            ask(who, "PATCH", f"{TASKS}/{THEIR_TASK}", {"priority": "low"})
             address = f"{TASKS}/{mine.tasks['pending'][number]}"
             for condition in [*tags(ask("account", "GET", address))]:
-                ask(who, "PATCH", address, body, **condition)
+                ask(who, "PATCH", address, without_dates, **condition)
+            ask(who, "PATCH", address, body)
             ask(who, "PATCH", f"{TASKS}/{THEIR_TASK}", body)
 
 
