@@ -114,6 +114,8 @@ def update_account(user_id: str, identity: Identity, body: dict[str, Any], if_ma
     With another zone, dates of tasks are at other instants, from the same moment on.
     """
     condition = matched_account(if_match, identity.subject)
+    if not body:
+        raise ValidationFailed([Violation("body", "", "too_few", "Must have at least 1 members.")])
     if "time_zone" not in body:
         account = _service(services().database, user_id, identity).change(body, condition)
     else:
