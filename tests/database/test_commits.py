@@ -51,7 +51,7 @@ def proxy(url: str) -> Iterator[Proxy]:
 def write(database: Database, user_id: str, way: str, title: str = "One") -> None:
     """Makes a task, and commits in this way."""
     with database.transaction() as transaction:
-        TaskService(transaction, user_id).create(title, None, "pending")
+        TaskService(transaction, user_id).create({"title": title, "description": None, "status": "pending"})
         if way == "with-a-statement":
             transaction.as_user(user_id).execute_and_commit(COUNT, {})
 
@@ -100,7 +100,7 @@ def test_commit_on_a_connection_that_has_ended_before_is_not_sent_and_is_unavail
     """The event loop has seen the end, so nothing was changed, and the reply need not leave it open."""
 
     def end(transaction: Transaction) -> None:
-        TaskService(transaction, "ended").create("One", None, "pending")
+        TaskService(transaction, "ended").create({"title": "One", "description": None, "status": "pending"})
         (session,) = transaction.as_user("ended").fetch_one(SESSION, {}) or (0,)
         assert rows(url, f"SELECT pg_terminate_backend({session}, 5000)") == [(True,)]
         turn: Any = asyncio.sleep(0.01)  # one turn of the loop, which looks at its sockets
@@ -135,7 +135,7 @@ def test_transaction_that_a_limit_of_the_database_ends_is_unavailable_and_keeps_
 
     def lose() -> None:
         with database.transaction() as transaction:
-            TaskService(transaction, when).create("One", None, "pending")
+            TaskService(transaction, when).create({"title": "One", "description": None, "status": "pending"})
             scope = transaction.as_user(when)
             (session,) = scope.fetch_one(SESSION, {}) or (0,)
             scope.fetch_all(Statement(sqlalchemy.text(f"SET LOCAL {setting} = '50ms'")), {})

@@ -18,8 +18,10 @@ def test_statement_that_was_refused_is_prepared_again_when_it_is_allowed(new_dat
     tasks = TaskService(database, "ada")
     execute(url, "REVOKE INSERT ON tasks FROM task_api_user")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        tasks.create("Buy milk", None, "pending")
+        tasks.create({"title": "Buy milk", "description": None, "status": "pending"})
     execute(url, "GRANT INSERT ON tasks TO task_api_user")
-    assert [tasks.create("Buy milk", None, "pending").version for _ in range(3)] == [1, 2, 3]
+    assert [
+        tasks.create({"title": "Buy milk", "description": None, "status": "pending"}).version for _ in range(3)
+    ] == [1, 2, 3]
     assert database._pool.prepares
     database.close()

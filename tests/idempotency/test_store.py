@@ -54,7 +54,9 @@ def replies(database: Database) -> IdempotencyStore:
 
 def acting(user_id: str) -> Callable[[RoleSessions], Outcome]:
     """Makes a task, and replies its id."""
-    return lambda database: Outcome(TaskService(database, user_id).create("Once", None, "pending").id.encode())
+    return lambda database: Outcome(
+        TaskService(database, user_id).create({"title": "Once", "description": None, "status": "pending"}).id.encode()
+    )
 
 
 @on_loop
