@@ -9,6 +9,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --con
 SERVICE := .venv/.service-installed
 TOOLS := .venv/.tools-installed
 NO_PIP := pip could not install the packages: its last lines say why. Without internet, set PIP_INDEX_URL to a mirror.
+NO_VENV := $(PYTHON) could not make .venv: its last lines say why. Debian and Ubuntu have venv in a package of its own: apt install python3-venv
 BUNDLE := build/openapi/task-api.yaml
 NODE_TOOLS := node_modules/.package-lock.json
 BETTER_AUTH := tests/system/better-auth/node_modules/.package-lock.json
@@ -121,4 +122,4 @@ $(BETTER_AUTH): tests/system/better-auth/package.json tests/system/better-auth/p
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "$(PYTHON) is missing or older than Python 3.11. Name a newer one: make serve PYTHON=python3.12" >&2; exit 1; }
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \
-		echo "Making .venv with $$($(PYTHON) --version)." >&2; $(PYTHON) -m venv --clear .venv; }
+		echo "Making .venv with $$($(PYTHON) --version)." >&2; $(PYTHON) -m venv --clear .venv || { echo "$(NO_VENV)" >&2; exit 1; }; }

@@ -9,6 +9,11 @@ BOLD, CYAN, RESET = "\x1b[1m", "\x1b[36m", "\x1b[0m"
 
 
 def origin(config: Config) -> str:
+    """Return where people find the service: behind its proxy if there is one."""
+    return config.public_url.rstrip("/") if config.public_url else local(config)
+
+
+def local(config: Config) -> str:
     """Return the address of the service on this machine."""
     host = f"[{config.host}]" if ":" in config.host else config.host
     return f"http://{'localhost' if config.host in LOOPBACK else host}:{config.port}"

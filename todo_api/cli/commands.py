@@ -16,9 +16,9 @@ from todo_api import contract
 from todo_api.config import (
     Config,
     ConfigurationError,
-    given_settings,
     load_config,
     load_or_create_secret,
+    shown_settings,
     unknown_settings,
 )
 
@@ -84,14 +84,15 @@ def mcp(options: argparse.Namespace) -> None:
 
 def settings(options: argparse.Namespace) -> None:
     """Print every setting, and refuse them as a start would."""
-    given = given_settings()
+    flags = {"host": options.host, "port": options.port, "web_concurrency": options.workers}
+    shown = shown_settings(**flags)
     if options.json:
-        print(orjson.dumps([setting._asdict() for setting in given], option=orjson.OPT_INDENT_2).decode())
+        print(orjson.dumps([setting._asdict() for setting in shown], option=orjson.OPT_INDENT_2).decode())
     else:
-        width = max(len(setting.name) for setting in given)
-        for name, text, source in given:
+        width = max(len(setting.name) for setting in shown)
+        for name, text, source in shown:
             print(f"{name:{width}}  {source:11}  {text}".rstrip())
-    load()
+    load(**flags)
     warn_of_unknown_settings()
 
 

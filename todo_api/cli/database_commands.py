@@ -87,10 +87,9 @@ def serve(options: argparse.Namespace) -> None:
 
 def _welcome(config: Config, log: logs.LogConfig) -> None:
     """Say where the service is, in the log, and to people in a banner."""
-    origin = banner.origin(config)
-    say(f"Serving {origin}/api/v1")
+    say(f"Serving {banner.local(config)}/api/v1")
     if config.log_format == "text":
-        log.writer.write(banner.banner(origin).encode())
+        log.writer.write(banner.banner(banner.origin(config)).encode())
 
 
 def import_server() -> ModuleType:
@@ -188,10 +187,17 @@ def database_of(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
 
 @command_errors()
 def with_database(act: Callable[[Database], T]) -> T:
-    """Return what an act on the configured database returns. It runs as the service's roles."""
+    """Return what an act on the configured database returns. It runs as the service's roles.
+
+    An embedded database that is new is migrated first: demo may be the first command of all.
+    """
     config = load()
     warn_of_unknown_settings()
     with database_of(config) as (ready, _):
+        if not migrations.is_migrated(ready.database_url or ""):
+            if config.database_url:
+                raise CommandError("the database has no tables yet. Make them: todo-api migrate.")
+            migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
         database = Database(ready.database_url or "", pool_size=1, role_prefix=ready.database_role_prefix)
 
         def run() -> T:

@@ -19,6 +19,8 @@ from todo_api.cli import commands
 from todo_api.config import ConfigurationError, garbage
 from todo_api.contract import ContractError
 
+STANDARD_OUTPUT = 1
+
 SETTINGS = (
     "Settings come from the environment and from a .env file in the working folder; docs/configuration.md lists them."
 )
@@ -26,11 +28,12 @@ SETTINGS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. Return 0 on success, 1 on an error (one line on stderr), 2 on wrong usage."""
+    _open_standard_streams()
     try:
         try:
             return _run(arguments)
         finally:
-            sys.stdout.flush()
+            print(end="", flush=True)
     except BrokenPipeError:
         _leave_output()  # whoever read it has left, as `head` does
         return 128 + signal.SIGPIPE
@@ -78,9 +81,7 @@ def _parser() -> Parser:
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
 
     serve = subparsers.add_parser("serve", help="migrate the database, then serve", epilog=SETTINGS)
-    serve.add_argument("--host", help="address to listen on (HOST, default 127.0.0.1)")
-    serve.add_argument("--port", help="port to listen on (PORT, default 8000)")
-    serve.add_argument("--workers", help="worker processes (WEB_CONCURRENCY, default one a core)")
+    _add_flags_of_settings(serve)
     serve.add_argument("--reload", action="store_true", help="restart when the code or the contract changes")
     serve.set_defaults(run=_on_database("serve"))
 
@@ -107,11 +108,18 @@ def _parser() -> Parser:
     demo.set_defaults(run=_on_database("demo", "demo"))
 
     settings = subparsers.add_parser("settings", help="list the settings, and where each comes from", epilog=SETTINGS)
+    _add_flags_of_settings(settings)
     settings.add_argument("--json", action="store_true", help="print JSON, for programs")
     settings.set_defaults(run=commands.settings)
 
     _add_small(subparsers)
     return parser
+
+
+def _add_flags_of_settings(command: Parser) -> None:
+    command.add_argument("--host", help="address to listen on (HOST, default 127.0.0.1)")
+    command.add_argument("--port", help="port to listen on (PORT, default 8000)")
+    command.add_argument("--workers", help="worker processes (WEB_CONCURRENCY, default one a core)")
 
 
 def _add_small(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -167,9 +175,18 @@ def _on_database(command: str, module: str = "database_commands") -> Callable[[a
     return run
 
 
+def _open_standard_streams() -> None:
+    """Open what the caller has closed: a file or connection of ours would become the log."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest free number
+
+
 def _leave_output() -> None:
     """Drop what is not written yet. Python would try once more at its end, and print a trace."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), STANDARD_OUTPUT)
 
 
 @contextmanager

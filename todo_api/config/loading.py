@@ -1,9 +1,9 @@
 """Where the settings come from: flags, the environment, `.env` and defaults."""
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from todo_api.config.errors import ConfigurationError, refuse
 
 ENV_FILE = Path(".env")
 
-_NUMBERS = (
+NUMBERS = (
     {"PORT", "WEB_CONCURRENCY", "THREADS", "CLIENT_CONNECTIONS", "HEAD_TIMEOUT", "BODY_TIMEOUT", "IDLE_TIMEOUT"}
     | {"QUEUE_LIMIT", "JWT_LIFETIME", "SESSION_LIFETIME", "JWT_LEEWAY", "JWT_MAX_LIFETIME"}
     | {f"JWT_KEYS_{name}" for name in ("TTL", "MAX_STALE", "COOLDOWN", "TIMEOUT")}
@@ -23,15 +23,15 @@ _NUMBERS = (
 _LISTS = {"CORS_ORIGINS", "TRUSTED_PROXIES"} | {
     f"JWT_{name}" for name in ("AUDIENCE", "AUTHORIZED_PARTIES", "ALGORITHMS", "REQUIRED_CLAIMS")
 }
-_PATHS = {"DATA_DIR", "JWT_KEY_FILE", "JWT_CA_FILE", "SMTP_CA_FILE", "MAIL_TEMPLATES"}
-_SWITCHES = {"JWT_DISCOVERY"}
+PATHS = {"DATA_DIR", "JWT_KEY_FILE", "JWT_CA_FILE", "SMTP_CA_FILE", "MAIL_TEMPLATES"}
+SWITCHES = {"JWT_DISCOVERY"}
 
 
-class Setting(NamedTuple):
-    """A setting as it was given. `source` is `flag`, `environment`, the file, or `default`."""
+class GivenSetting(NamedTuple):
+    """A setting that has a value. `source` is `flag`, `environment`, or the file."""
 
     name: str
-    text: str | None
+    text: str
     source: str
 
 
@@ -40,31 +40,23 @@ def load_config(environment: Mapping[str, str] | None = None, dotenv: Path = ENV
 
     An empty value counts as unset. Raise ConfigurationError.
     """
-    given = [setting for setting in _settings(environment, dotenv, flags) if setting.text is not None]
-    for name, text, _ in given:
-        refuse(name, settings.text_flaw(text or ""))
-    values: dict[str, Any] = {name.lower(): _convert(name, text or "") for name, text, _ in given}
+    texts = list(given(environment, dotenv, flags))
+    for name, text, _ in texts:
+        refuse(name, settings.text_flaw(text))
+    values: dict[str, Any] = {name.lower(): _convert(name, text) for name, text, _ in texts}
     config = Config(**values)
-    for name, text, _ in given:
-        refuse(name, settings.control_flaw(text or ""))
+    for name, text, _ in texts:
+        refuse(name, settings.control_flaw(text))
     return config
 
 
-def given_settings(dotenv: Path = ENV_FILE) -> list[Setting]:
-    """Return every setting by name, with its default if it is not given, and without secrets.
-
-    Raise ConfigurationError.
-    """
-    defaults = {field.name.upper(): _text(field.default) for field in fields(Config)}
-    return [
-        Setting(name, settings.without_secrets(name, defaults[name] if text is None else text), source)
-        for name, text, source in sorted(_settings(None, dotenv, {}), key=attrgetter("name"))
-    ]
-
-
-def _settings(
+def given(
     environment: Mapping[str, str] | None, dotenv: Path, flags: Mapping[str, str | None]
-) -> Iterator[Setting]:
+) -> Iterator[GivenSetting]:
+    """Return the settings that have a value, each from the first source that has it.
+
+    Raise ConfigurationError if the file cannot be read.
+    """
     sources: dict[str, Mapping[str, str | None]] = {
         "flag": {name.upper(): value for name, value in flags.items()},
         "environment": os.environ if environment is None else environment,
@@ -72,8 +64,9 @@ def _settings(
     }
     for field in fields(Config):
         name = field.name.upper()
-        given = ((text, source) for source, texts in sources.items() if (text := texts.get(name)))
-        yield Setting(name, *next(given, (None, "default")))
+        found = ((text, source) for source, texts in sources.items() if (text := texts.get(name)))
+        for text, source in itertools.islice(found, 1):
+            yield GivenSetting(name, text, source)
 
 
 def unknown_settings(dotenv: Path = ENV_FILE) -> list[str]:
@@ -100,23 +93,16 @@ def _settings_of(dotenv: Path) -> Mapping[str, str | None]:
         raise ConfigurationError(f"{dotenv} cannot be read as text in UTF-8: mend or remove it.") from error
 
 
-def _text(value: Any) -> str:
-    """Return a default as one would write it; nothing where there is none."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(value) if isinstance(value, tuple) else str("" if value is None else value)
-
-
 def _convert(name: str, text: str) -> Any:
-    if name in _NUMBERS:
+    if name in NUMBERS:
         if not (text.isascii() and text.isdigit()):
             raise ConfigurationError(f"{name} must be a whole number.")
         return int(text)
     if name in _LISTS:
         return tuple(part.strip() for part in text.split(",") if part.strip())
-    if name in _PATHS:
+    if name in PATHS:
         return Path(text)
-    if name in _SWITCHES:
+    if name in SWITCHES:
         if text.lower() not in ("true", "false"):
             raise ConfigurationError(f"{name} must be true or false.")
         return text.lower() == "true"

@@ -16,8 +16,6 @@ _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*/?")
 
 _CLOSE = 0.6
 
-HIDDEN = "(hidden)"
-
 
 def text_flaw(text: str) -> str | None:
     """Return what is wrong with a setting's text, and the remedy.
@@ -34,14 +32,6 @@ def text_flaw(text: str) -> str | None:
 def control_flaw(text: str) -> str | None:
     """Return a flaw if the text has a control character."""
     return "has a control character in its value: remove it." if _CONTROL.search(text) else None
-
-
-def without_secrets(name: str, text: str) -> str:
-    """Return a setting's text without what is secret: all of a secret, the password of a URL."""
-    if name.endswith(("_SECRET", "_TOKEN")):
-        return HIDDEN if text else text
-    text = re.sub(r"(://[^:/?@]*):[^?]*@", rf"\1:{HIDDEN}@", text)  # as database.url reads a password
-    return re.sub(r"(?i)([?&][^&=]*password=)[^&]*", rf"\1{HIDDEN}", text)
 
 
 def host_flaw(host: str) -> str | None:

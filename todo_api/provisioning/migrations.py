@@ -78,6 +78,13 @@ def migrate(
         time.sleep(LOCK_PAUSE)
 
 
+def is_migrated(url: str) -> bool:
+    """Return whether a migration has been here, at whichever revision."""
+    with closing(connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('public.alembic_version') IS NOT NULL")
+        return cursor.fetchone() == (True,)
+
+
 def refuse_unknown(revision: str, what: str) -> None:
     """Raise SchemaTooNewError if this release does not know the revision of `what`."""
     if not OURS.fullmatch(revision):
