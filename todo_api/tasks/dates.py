@@ -34,10 +34,8 @@ def unknown_zone(pointer: str, location: str = "body") -> Violation:
     return Violation(location, pointer, "unknown_time_zone", "Must be the IANA name of a time zone.")
 
 
-def represented(day: date | None, at: time | None, zone: str | None) -> dict[str, str | None] | None:
+def represented(day: date, at: time | None, zone: str | None) -> dict[str, str | None]:
     """Return the columns as the member of a task."""
-    if day is None:
-        return None
     return {"date": day.isoformat(), "time": None if at is None else at.isoformat("minutes"), "time_zone": zone}
 
 

@@ -36,12 +36,12 @@ class Task(NamedTuple):
     @property
     def due(self) -> dict[str, str | None] | None:
         """Return when it is due."""
-        return represented(self.due_date, self.due_time, self.due_zone)
+        return None if self.due_date is None else represented(self.due_date, self.due_time, self.due_zone)
 
     @property
     def start(self) -> dict[str, str | None] | None:
         """Return when it can be started."""
-        return represented(self.start_date, self.start_time, self.start_zone)
+        return None if self.start_date is None else represented(self.start_date, self.start_time, self.start_zone)
 
     @property
     def priority(self) -> str:
