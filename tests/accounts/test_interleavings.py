@@ -8,7 +8,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,27 +101,22 @@ def new_world(url: str) -> World:
 def left(url: str, world: World) -> list[Any]:
     """What there is of the user, without what depends on chance or on time; the counts must be right."""
     mine = f"user_id = '{world.id}'"
-    ((user,),) = rows(
-        url, f"SELECT (SELECT ROW(name, api_keys, pending, completed)::text FROM users WHERE id = '{world.id}')"
-    )
-    counted = (
-        "SELECT api_keys - (SELECT count(*) FROM api_keys k WHERE k.user_id = u.id), pending + completed + in_progress"
-    )
-    counted += " + cancelled - (SELECT count(*) FROM tasks t WHERE t.user_id = u.id) FROM users u"
-    assert rows(url, f"{counted} WHERE id = '{world.id}'") in ([(0, 0)], [])
-    address = (
-        f"SELECT {mine}, left(email, 4) = 'new-', passwords FROM accounts WHERE email LIKE '%{world.email}' ORDER BY 1"
-    )
     sessions = ", ".join(f"'{one}'" for one in world.sessions)
-    known = (
-        f"SELECT coalesce((array_position(ARRAY[{sessions}], id::text))::text, 'new'), refreshed_at > created_at"
-        f" FROM sessions WHERE {mine} ORDER BY 1, 2"
+    ((user, counts, *lists),) = rows(
+        url,
+        f"SELECT (SELECT ROW(name, api_keys, pending, completed)::text FROM users WHERE id = '{world.id}'),"
+        " (SELECT ROW(api_keys - (SELECT count(*) FROM api_keys k WHERE k.user_id = u.id), pending + completed"
+        " + in_progress + cancelled - (SELECT count(*) FROM tasks t WHERE t.user_id = u.id))::text"
+        f" FROM users u WHERE id = '{world.id}'),"
+        f" ARRAY(SELECT ROW({mine}, left(email, 4) = 'new-', passwords)::text FROM accounts"
+        f" WHERE email LIKE '%{world.email}' ORDER BY 1),"
+        f" ARRAY(SELECT ROW(coalesce((array_position(ARRAY[{sessions}], id::text))::text, 'new'),"
+        f" refreshed_at > created_at)::text FROM sessions WHERE {mine} ORDER BY 1),"
+        f" ARRAY(SELECT name::text FROM api_keys WHERE {mine} ORDER BY 1),"
+        f" ARRAY(SELECT title || status FROM tasks WHERE {mine} ORDER BY 1)",
     )
-    others = [
-        rows(url, f"SELECT {column} FROM {table} WHERE {mine} ORDER BY 1")
-        for table, column in (("api_keys", "name"), ("tasks", "title || status"))
-    ]
-    return [user, rows(url, address), rows(url, known), *others]
+    assert counts in ("(0,0)", None)
+    return [user, *lists]
 
 
 def told(reply: Reply) -> str:
@@ -175,9 +170,8 @@ class Stage(NamedTuple):
     def _until_done_or_waiting(self, other: "Future[Reply]") -> None:
         name, deadline = make_url(self.url).database, time.monotonic() + SLACK
         waiting = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event_type = 'Lock'"
-        while not other.done() and rows(self.url, waiting) == [(0,)]:
+        while not wait([other], timeout=0.005).done and rows(self.url, waiting) == [(0,)]:
             assert time.monotonic() < deadline
-            time.sleep(0.002)
 
     def check(self, first: Act, second: Act, names: str) -> list[tuple[Outcome, bool]]:
         """Asserts that each interleaving is as one of the two orders. Gives them all."""

@@ -116,7 +116,8 @@ def memory(live: Live) -> int:
 
 @pytest.fixture(scope="module")
 def roomy(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with Live(tmp_path_factory.mktemp("roomy"), DATABASE_URL=url, JWT_SECRET=SECRET, RATE_LIMIT="off") as service:
+    settings = {"RATE_LIMIT": "off", "QUEUE_LIMIT": "60000"}  # however slow the machine
+    with Live(tmp_path_factory.mktemp("roomy"), DATABASE_URL=url, JWT_SECRET=SECRET, **settings) as service:
         yield service.ready()
         assert "Traceback" not in service.output()
 
