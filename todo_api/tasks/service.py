@@ -31,6 +31,7 @@ Versions = Sequence[int] | None
 """Versions from which a write may start; None for any."""
 
 _ATTEMPTS = 5
+_COLUMNS = tuple(column.name for column in statements.TASK_COLUMNS)
 
 MAX_PAGE = 2 * 1024 * 1024
 """Maximum size of a page in bytes of JSON."""
@@ -116,10 +117,9 @@ class TaskService:
             self._check_caller()
             raise gone()
         completed_at, created_at, version = row
-        known = {column.name: values.get(column.name) for column in statements.TASK_COLUMNS}
-        known |= {"id": made_id, "user_id": self._user_id, "status": status, "completed_at": completed_at}
-        known |= {"created_at": created_at, "updated_at": created_at, "version": version}
-        return Task._make(known.values())
+        made = {"id": made_id, "status": status, "completed_at": completed_at, "version": version}
+        values |= {**made, "created_at": created_at, "updated_at": created_at}
+        return Task._make(map(values.get, _COLUMNS))
 
     def _create_whole(
         self, status: str, members: dict[str, Any], values: dict[str, Any]
