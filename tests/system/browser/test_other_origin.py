@@ -139,7 +139,7 @@ READ = {
     "404 not_found": ("GET", f"{TASKS}/01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e", None, {}),
     "404 not_found elsewhere": ("GET", "/nowhere", None, {}),
     "405 method_not_allowed": ("PUT", TASKS, {"title": "x"}, {}),
-    "400 validation_failed": ("POST", TASKS, {"titel": "x"}, {}),
+    "400 validation_failed": ("POST", TASKS, {"heading": "x"}, {}),
     "400 malformed_json": ("POST", TASKS, "{", {}),
     "413 payload_too_large": ("POST", TASKS, {"title": "x" * 70_000}, {}),
     "415 unsupported_media_type": ("POST", TASKS, "x", {"Content-Type": "text/plain"}),
