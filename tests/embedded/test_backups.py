@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.backups import backed_up, insert, migrated_server, restored, served, users
+from tests.support.backups import backed_up, migrated_server
 from tests.support.credentials import SECRET
 from tests.support.databases import execute
 from tests.support.live import refusal
 from todo_api.embedded import EmbeddedServer
 from todo_api.embedded import backup as backups
-from todo_api.provisioning import migrations
 
 
 @pytest.fixture(scope="module")
@@ -91,18 +90,6 @@ def test_backup_without_a_database_makes_none(folder: Path) -> None:
 def test_database_of_your_own_is_left_to_its_own_programs(folder: Path, command: str) -> None:
     line = refusal(command, "file", cwd=folder, DATABASE_URL="postgresql://localhost/tasks", JWT_SECRET=SECRET)
     assert line.startswith("DATABASE_URL is set, and this is for the embedded database:")
-
-
-def test_restore_of_an_older_schema_is_migrated(source: EmbeddedServer, folder: Path) -> None:
-    with served(folder) as server:
-        migrations.migrate(server.url, revision="0001")
-        insert(server, "old")
-        file = backed_up(server, folder / "old.backup")
-    (folder / "new").mkdir()
-    restored(folder / "new", file)
-    with served(folder / "new") as server:
-        assert users(server) == {"old"}
-        assert execute(server.url, "SELECT version_num FROM alembic_version") == [(migrations.head(),)]
 
 
 def flipped(at: float) -> Callable[[bytes], bytes]:

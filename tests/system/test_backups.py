@@ -142,6 +142,18 @@ def test_restore_under_way_keeps_services_from_starting(folder: Path) -> None:
         assert execute(server.url, "SELECT 1") == [(1,)]
 
 
+def test_restore_of_an_older_schema_is_migrated(source: EmbeddedServer, folder: Path) -> None:
+    with served(folder) as server:
+        migrations.migrate(server.url, revision="0001")
+        insert(server, "old")
+        file = backed_up(server, folder / "old.backup")
+    (folder / "new").mkdir()
+    restored(folder / "new", file)
+    with served(folder / "new") as server:
+        assert users(server) == {"old"}
+        assert execute(server.url, "SELECT version_num FROM alembic_version") == [(migrations.head(),)]
+
+
 def test_restore_of_a_newer_schema_is_refused_and_changes_nothing(source: EmbeddedServer, folder: Path) -> None:
     execute(source.url, "UPDATE alembic_version SET version_num = '9999'")
     try:
