@@ -18,6 +18,7 @@ from tests.support.credentials import SECRET
 from tests.support.databases import database_url
 from tests.support.live import COMMAND, Live, environment, free_port, interruptible, refusal, run
 from tests.support.processes import soon
+from todo_api import contract
 from todo_api.config import Config
 from todo_api.embedded import EmbeddedServer
 
@@ -127,6 +128,9 @@ def test_demo_makes_forty_tasks_of_every_status_and_a_key_that_works(
     assert by_password == by_key
     assert by_key["total"] == 40
     assert {task["status"] for task in by_key["items"]} == {"pending", "in_progress", "completed", "cancelled"}
+    for member in contract.load(contract.TASK_API)["components"]["schemas"]["TaskInput"]["properties"]:
+        assert len({json.dumps(task[member]) for task in by_key["items"]}) > 1, member  # whatever the contract allows
+    assert {task["due"]["time_zone"] for task in by_key["items"] if task["due"]} == {None, "Europe/Vienna"}
     again = refusal("demo", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET)
     assert again.startswith("the address has an account. Delete it (todo-api users delete ADDRESS --yes)")
     deleted = run("users", "delete", "demo@example.com", "--yes", cwd=tmp_path, DATABASE_URL=url, JWT_SECRET=SECRET)

@@ -3,6 +3,7 @@
 import argparse
 import re
 import secrets
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from todo_api import contract
@@ -69,6 +70,16 @@ MORE: dict[str, dict[str, Any]] = {
 }
 """What some of them have besides."""
 
+WHEN: dict[str, tuple[str, int, str | None, str | None]] = {
+    "Pay the rent": ("due", 3, None, None),
+    "Call the dentist": ("due", 0, "09:30", None),
+    "Reply to Grace about Saturday": ("due", -2, None, None),
+    "Order a cake 🎂 for Thursday 🎉": ("due", 5, "16:00", "Europe/Vienna"),
+    "Plan the summer holiday": ("start", 14, None, None),
+    "Renew the passport": ("start", 1, "08:00", "America/New_York"),
+}
+"""When some are due or can be started: days from today, and perhaps a time and its zone."""
+
 
 def demo(options: argparse.Namespace) -> None:
     """Make the account, and print how to sign in."""
@@ -100,7 +111,12 @@ def _fill(database: Database, email: str, password: str) -> str:
     """Make the account with its tasks, and return its API key."""
     user = register(database, Passwords(), email, password, "Demo").id
     tasks = TaskService(database, user)
+    today = datetime.now(UTC).date()
     for title, description, status in TASKS:
-        tasks.create({"title": title, "description": description, "status": status, **MORE.get(title, {})})
+        members = {"title": title, "description": description, "status": status, **MORE.get(title, {})}
+        if title in WHEN:
+            name, days, time, zone = WHEN[title]
+            members[name] = {"date": str(today + timedelta(days)), "time": time, "time_zone": zone}
+        tasks.create(members)
     _, key = KeyService(database, user, Caller(registered=True)).create("Demo", ["tasks:read", "tasks:write"], None)
     return key
