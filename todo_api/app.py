@@ -99,6 +99,7 @@ def create_app(
         issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.builtin_issuer else None,
         session_lifetime=config.session_lifetime,
         sends_mail=config.smtp_url is not None,
+        verifies_email=config.verifies_email,
         readiness=Readiness(_checks(database, external)),
         metrics=Exposition(observers.counters).text,
     )
@@ -135,10 +136,12 @@ def _sender(config: Config, database: Database) -> Sender | None:
     assert url is not None  # noqa: S101  # the configuration refuses any other
     server = SmtpServer(*url, ca_file=None if config.smtp_ca_file is None else str(config.smtp_ca_file))
     try:
-        messages = Messages(config.mail_from, {"reset": config.password_reset_url}, config.mail_templates)
+        links = {"reset": config.password_reset_url, "registered": config.password_reset_url}
+        links["verify"] = config.email_verification_url
+        messages = Messages(config.mail_from, links, config.mail_templates)
     except (TemplateError, ValueError) as error:
         raise ConfigurationError(f"MAIL_TEMPLATES has a template that cannot be used: {error}") from error
-    return Sender(database, server, messages, partial(recovery.issue, database))
+    return Sender(database, server, messages, partial(recovery.mail_content, database))
 
 
 def _database(config: Config, recorder: MetricsRecorder) -> Database:

@@ -74,6 +74,12 @@ class InvalidCredentials(TaskApiError):
     detail = "The e-mail address or the password is wrong."
 
 
+class EmailUnverified(TaskApiError):
+    """The password is right, but the e-mail address has to be verified first."""
+
+    detail = "The e-mail address is not verified yet. Open the link in the mail, or ask for another mail."
+
+
 class InvalidRefreshToken(TaskApiError):
     """The refresh token's session has ended, perhaps by this request, or never existed."""
 
@@ -129,6 +135,12 @@ class MailDisabled(TaskApiError):
     """The service has no mail server to send with."""
 
     detail = "This service sends no mail. Ask its operator for a token."
+
+
+class VerificationDisabled(TaskApiError):
+    """The service does not verify e-mail addresses."""
+
+    detail = "This service does not verify e-mail addresses. Sign in with your password."
 
 
 class EmailTaken(TaskApiError):

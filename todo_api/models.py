@@ -7,6 +7,7 @@ check constraints; `alembic check` compares the tables.
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -145,6 +146,14 @@ accounts = Table(
     Column("email", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
     Column("passwords", BigInteger, nullable=False, server_default=text("1"), comment="how many there have been"),
+    Column("email_verified_at", DateTime(timezone=True), comment="when the address was last shown to be the user's"),
+    Column(
+        "registered_again",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="whether the address was registered again before it was verified",
+    ),
     PrimaryKeyConstraint("user_id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
     # An e-mail address is unique over all users: the only key that does not begin with the user.

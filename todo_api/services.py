@@ -36,6 +36,7 @@ class Services:
     issuer: TokenIssuer | None
     session_lifetime: int
     sends_mail: bool
+    verifies_email: bool
     readiness: Readiness
     metrics: Callable[[], bytes]
 

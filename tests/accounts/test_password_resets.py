@@ -1,7 +1,9 @@
 """A password that is set anew with a one-time token: once, within an hour, and only while the account is as it was."""
 
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from todo_api.accounts.administration import Administration
 from todo_api.accounts.one_time_tokens import Purpose
 from todo_api.config import Config
 from todo_api.database import Database
+from todo_api.errors import InvalidOneTimeToken
 
 RESET = "/api/v1/auth/password-reset"
 TOKEN = "/api/v1/auth/token"
@@ -166,7 +169,31 @@ def test_reset_password_with_an_unknown_token_or_one_for_another_purpose_is_refu
     assert token is not None
     RUN.secret("token", token)
     assert_invalid(reset(user.client, token))
+    left = f"SELECT purpose FROM one_time_tokens WHERE user_id = '{user.id}'"
+    assert rows(url, left) == [("verify",)], "what was refused leaves it as it was"
     database.close()
+
+
+@pytest.mark.parametrize("change", ["purpose = 'verify'", "expires_at = now(), created_at = now() - interval '1 hour'"])
+def test_reset_password_with_a_token_that_changes_after_it_is_found_is_refused(
+    user: User, url: str, issue: Callable[[str], str], change: str
+) -> None:
+    """The look-up refuses it, and so does the statement that uses it, each by itself."""
+    token = issue(user.email)
+    database = Database(url, pool_size=1)
+    found = on_loop(one_time_tokens.find)(database, token, Purpose.RESET)
+    assert found.user_id == user.id
+    rows(url, f"UPDATE one_time_tokens SET {change} WHERE user_id = '{user.id}'")
+    with pytest.raises(InvalidOneTimeToken):
+        on_loop(one_time_tokens.find)(database, token, Purpose.RESET)
+    use = on_loop(
+        lambda: database.as_user(user.id).fetch_one(
+            recovery_statements.RESET_PASSWORD, {**found._asdict(), "password_hash": "x"}
+        )
+    )
+    assert use() is None
+    database.close()
+    assert sign_in(user.client, user.email, PASSWORD).status == 200
 
 
 def test_reset_password_to_a_common_one_is_refused_and_leaves_the_token(
@@ -190,9 +217,17 @@ def test_reset_password_sent_again_with_its_key_is_answered_the_same(user: User,
 
 def test_reset_password_token_is_kept_as_its_digest_alone(user: User, url: str, issue: Callable[[str], str]) -> None:
     token = issue(user.email)
-    ((row,),) = rows(url, f"SELECT to_jsonb(t)::text FROM one_time_tokens t WHERE user_id = '{user.id}'")
+    ((row, digest),) = rows(url, f"SELECT to_jsonb(t)::text, digest FROM one_time_tokens t WHERE user_id = '{user.id}'")
     assert token.startswith("tdo_")
     assert token.removeprefix("tdo_") not in row
+    assert digest == sha256(token.encode()).hexdigest()
+
+
+def test_reset_password_tokens_have_256_random_bits(user: User, issue: Callable[[str], str]) -> None:
+    """In 64 tokens every one of 32 bytes takes many values: with chance alone, fewer than 30 come in no lifetime."""
+    secrets = [urlsafe_b64decode(issue(user.id).removeprefix("tdo_") + "=") for _ in range(64)]
+    assert {len(secret) for secret in secrets} == {32}
+    assert min(len({secret[place] for secret in secrets}) for place in range(32)) > 30
 
 
 def test_reset_password_with_wrong_tokens_from_one_address_is_held_off(

@@ -40,7 +40,7 @@ def refused(url: str, tmp_path: Path) -> Command:
 def test_users_list_has_every_user_in_lines_and_in_json(users: Command, new_account: Callable[[], User]) -> None:
     made = [new_account() for _ in range(2)]
     lines = users("list").splitlines()
-    assert lines[0].split() == ["ID", "E-MAIL", "CREATED", "NAME"]
+    assert lines[0].split() == ["ID", "E-MAIL", "VERIFIED", "CREATED", "NAME"]
     listed = [json.loads(line) for line in users("list", "--json").splitlines()]
     assert [one["id"] for one in listed] == sorted(one["id"] for one in listed)
     assert len(lines) == len(listed) + 1
@@ -51,6 +51,7 @@ def test_users_list_has_every_user_in_lines_and_in_json(users: Command, new_acco
                 "email": user.email,
                 "name": "Ada",
                 "created_at": user.client.get("/api/v1/me/account").json()["created_at"],
+                "email_verified_at": None,
             }
         ]
         assert any(user.id in line and user.email in line for line in lines)
@@ -71,9 +72,8 @@ def test_users_show_by_email_in_any_case_and_by_id(users: Command, user: User) -
     assert shown == json.loads(users("show", "--json", user.id))
     kept = {"id": user.id, "email": user.email, "name": "Ada", "tasks": 1, "api_keys": 1, "sessions": 1}
     assert kept.items() <= shown.items()
-    assert (
-        dict(line.split(None, 1) for line in users("show", user.id).splitlines() if " " in line)["email"] == user.email
-    )
+    lines = users("show", user.id).splitlines()
+    assert dict(line.split("  ", 1) for line in lines)["email"].strip() == user.email
 
 
 def test_users_show_of_a_name_that_a_terminal_would_act_on_is_harmless(users: Command, url: str, user: User) -> None:
@@ -138,3 +138,17 @@ def test_users_command_on_a_database_without_tables_is_refused(tmp_path: Path, u
     name = url.rpartition("/")[2].partition("?")[0]
     line = refusal("users", "list", cwd=tmp_path, DATABASE_URL=url.replace(name, "postgres", 1), JWT_SECRET=SECRET)
     assert line == "the database has no tables yet. Make them: todo-api migrate."
+
+
+def test_users_verify_notes_the_time_once_and_show_says_it(users: Command, user: User) -> None:
+    assert json.loads(users("show", "--json", user.id))["email_verified_at"] is None
+    assert users("verify", user.email.upper()) == f"Verified {user.email}.\n"
+    noted = json.loads(users("show", "--json", user.id))["email_verified_at"]
+    assert noted is not None
+    assert json.loads(users("verify", "--json", user.id)) == {"verified": user.email}
+    assert json.loads(users("show", "--json", user.id))["email_verified_at"] == noted
+
+
+def test_users_verify_of_a_user_without_account_is_refused(refused: Command, anonymous: Client) -> None:
+    anonymous.signed_in(token("external-too")).post(TASKS, {"title": "Mine"})
+    assert refused("verify", "external-too").startswith("external-too has no address here")

@@ -20,11 +20,12 @@ from tests.support.secured_operations import (
 )
 from todo_api import contract
 
-PUBLIC = {"registerAccount", "issueToken", "refreshToken", "signOut", "resetPassword"} | {
+PUBLIC = {"registerAccount", "issueToken", "refreshToken", "signOut", "resetPassword", "verifyEmail"} | {
     "checkLiveness",
     "checkReadiness",
     "getMetrics",
     "requestPasswordReset",
+    "requestEmailVerification",
 }
 """Operations without a token. Add to it only what must work before a user is known."""
 

@@ -18,7 +18,8 @@ from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
 from tests.support.look_alikes import FURTHER, LATER, NOBODYS, THEIR_TASK, TWIN, Outcome, Sent, World
 from tests.support.on_loop import on_loop
-from tests.support.wall_cases import CASES, EMAIL, FIELDS, PREPARED, SORTS, Mine, powerset, seed
+from tests.support.settings import with_mail
+from tests.support.wall_cases import CASES, EMAIL, FIELDS, PREPARED, SORTS, VERIFYING, Mine, powerset, seed
 from todo_api import contract
 from todo_api.accounts import (
     administration,
@@ -69,7 +70,7 @@ def age(world: World) -> None:
 class Worlds:
     """The two databases and a service on each. Runs each case once, when it is asked for."""
 
-    def __init__(self, alone: World, crowded: World, mine: Mine, clients: list[Client], sent: list[Sent]) -> None:
+    def __init__(self, alone: World, crowded: World, mine: Mine, clients: list[list[Client]], sent: list[Sent]) -> None:
         self.both = (alone, crowded)
         self._mine, self._clients, self._sent = mine, clients, sent
         self._done: dict[str, list[tuple[Outcome, list[Any], list[Any]]]] = {}
@@ -81,7 +82,7 @@ class Worlds:
         if name not in self._done:
             self._done[name] = [
                 self.within(world, lambda client=client: self._ask(name, client), PREPARED.get(name, "SELECT"))
-                for world, client in zip(self.both, self._clients, strict=True)
+                for world, client in zip(self.both, self._clients[name in VERIFYING], strict=True)
             ]
         return self._done[name]
 
@@ -115,9 +116,8 @@ class Worlds:
 def worlds(
     new_database: Callable[[], str], server: EmbeddedServer, new_client: Callable[[Config], Client]
 ) -> Iterator[Worlds]:
-    def client(url: str) -> Client:
-        mail: Any = {"smtp_url": "smtp://127.0.0.1:1?tls=off", "mail_from": "no-reply@example.com"}
-        return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000, **mail))
+    def client(url: str, **more: Any) -> Client:
+        return new_client(with_mail(url, rate_limit="off", **more))
 
     url = new_database()
     alone = World(url)
@@ -136,9 +136,11 @@ def worlds(
     for row in alone.mine():
         alone.learn(row)
     sent: list[Sent] = []
+    required = {"email_verification": "required"}
     with pytest.MonkeyPatch.context() as patch:
         record(patch, sent)
-        yield Worlds(alone, crowded, mine, [client(world.url) for world in (alone, crowded)], sent)
+        clients = [[client(world.url, **more) for world in (alone, crowded)] for more in ({}, required)]
+        yield Worlds(alone, crowded, mine, clients, sent)
     alone.close()
     crowded.close()
 
@@ -225,6 +227,7 @@ def administer(worlds: Worlds) -> list[tuple[Outcome, list[Any], list[Any]]]:
                 user = users.show(name)
                 if user is not None:
                     users.issue_reset_token(user)
+                    users.verify_email(user.id, user.email or "")
                     users.sign_out(user, revoke_keys=False)
                     users.sign_out(user, revoke_keys=True)
                     users.delete(user)

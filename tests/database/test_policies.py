@@ -23,7 +23,7 @@ OWNER = "CASE WHEN {0} ~ '^(bob-|0{{60}})' THEN 'bob' WHEN {0} ~ '^(old-|1{{60}}
 
 CHANGES = {
     "users": "name = 'x'",
-    "accounts": "password_hash = 'x'",
+    "accounts": "registered_again = true",
     "tasks": "description = 'x'",
     "api_keys": "last_used_at = now()",
     "sessions": "refreshed_at = created_at",
@@ -45,7 +45,7 @@ def login(**more: str) -> dict[str, str]:
     """What is open before a user is known. A command without a name reaches no row. What has expired may always be deleted."""
     return {
         "users": "SELECT, INSERT ada bob old",
-        "accounts": "SELECT, INSERT",
+        "accounts": "SELECT, INSERT, UPDATE",
         "api_keys": "SELECT, UPDATE",
         "sessions": "SELECT, UPDATE, DELETE old",
         "one_time_tokens": "SELECT, DELETE old",
@@ -91,7 +91,9 @@ SCOPES = {
         LOGIN_ROLE,
         "app.email",
         "ada",
-        login(accounts="SELECT ada, INSERT ada", outbox="SELECT ada, INSERT ada, UPDATE ada, DELETE ada old"),
+        login(
+            accounts="SELECT ada, INSERT ada, UPDATE ada", outbox="SELECT ada, INSERT ada, UPDATE ada, DELETE ada old"
+        ),
     ),
     "key": Scope(LOGIN_ROLE, "app.key_digest", "ada", login(api_keys="SELECT ada, UPDATE ada")),
     "session": Scope(LOGIN_ROLE, "app.session", "ada", login(sessions="SELECT ada, UPDATE ada, DELETE ada old")),
@@ -100,7 +102,7 @@ SCOPES = {
         LOGIN_ROLE,
         "app.operator",
         "list",
-        login(users="SELECT ada bob old, INSERT ada bob old", accounts="SELECT ada bob old, INSERT"),
+        login(users="SELECT ada bob old, INSERT ada bob old", accounts="SELECT ada bob old, INSERT, UPDATE"),
     ),
     "sender": Scope(
         LOGIN_ROLE,
@@ -149,11 +151,12 @@ MUST_NOT_READ = {
 
 MAY_CHANGE = {
     USER_ROLE: {
-        "accounts": "email password_hash passwords",
+        "accounts": "email email_verified_at password_hash passwords registered_again",
         "api_keys": "last_used_at",
         "sessions": "refreshed_at",
     },
     LOGIN_ROLE: {
+        "accounts": "registered_again",
         "api_keys": "last_used_at",
         "sessions": "digest expires_at refreshed_at",
         "outbox": "attempts created_at next_attempt_at",

@@ -11,6 +11,7 @@ from todo_api.config.mail import SmtpUrl, smtp_url
 NO_FILE = Path("/nowhere/.env")
 FROM = "Tasks <no-reply@example.com>"
 SERVER = {"SMTP_URL": "smtp://mail.example.com", "MAIL_FROM": FROM}
+VERIFIED = SERVER | {"EMAIL_VERIFICATION": "required"}
 PAGE = "https://app.example.com/reset#{token}"
 EXTERNAL = {"JWT_ISSUER": "https://a.example", "JWT_AUDIENCE": "tasks", "JWT_JWKS_URL": "https://a.example/keys"}
 
@@ -56,6 +57,15 @@ def test_smtp_url_means_a_server_or_nothing(text: str, meant: SmtpUrl | None) ->
         ({"PASSWORD_RESET_URL": "https://app.example.com/reset"}, "PASSWORD_RESET_URL must be a URL with {token}"),
         ({"PASSWORD_RESET_URL": "https://{token}.example.com/"}, "PASSWORD_RESET_URL must be a URL with {token}"),
         ({"PASSWORD_RESET_URL": "javascript:{token}"}, "PASSWORD_RESET_URL must be a URL with {token}"),
+        ({"EMAIL_VERIFICATION": "required"}, "EMAIL_VERIFICATION needs a mail server: set SMTP_URL."),
+        (SERVER | {"EMAIL_VERIFICATION": "on"}, "EMAIL_VERIFICATION must be off or required."),
+        (SERVER | {"EMAIL_VERIFICATION": "Required"}, "EMAIL_VERIFICATION must be off or required."),
+        (EXTERNAL | {"EMAIL_VERIFICATION": "required"}, "EMAIL_VERIFICATION is for the service's own accounts"),
+        (SERVER | {"EMAIL_VERIFICATION_URL": PAGE}, "EMAIL_VERIFICATION_URL is for EMAIL_VERIFICATION=required"),
+        (
+            VERIFIED | {"EMAIL_VERIFICATION_URL": "https://app.example.com/verify"},
+            "EMAIL_VERIFICATION_URL must be a URL with {token}",
+        ),
         (SERVER | EXTERNAL, "SMTP_URL is for the service's own accounts"),
         (EXTERNAL | {"PASSWORD_RESET_URL": PAGE}, "PASSWORD_RESET_URL is for the service's own accounts"),
     ],
@@ -67,13 +77,16 @@ def test_load_config_of_mail_that_cannot_be_sent_is_refused(settings: dict[str, 
 
 
 def test_load_config_of_mail_takes_what_the_documentation_shows() -> None:
-    config = load_config(SERVER | {"PASSWORD_RESET_URL": PAGE}, NO_FILE)
+    config = load_config(VERIFIED | {"PASSWORD_RESET_URL": PAGE, "EMAIL_VERIFICATION_URL": PAGE}, NO_FILE)
     assert (config.smtp_url, config.mail_from, config.password_reset_url) == (*SERVER.values(), PAGE)
+    assert (config.verifies_email, config.email_verification_url) == (True, PAGE)
+    assert not load_config(SERVER, NO_FILE).verifies_email
 
 
+@pytest.mark.parametrize("name", ["reset.html", "verify.txt", "registered.html"])
 @pytest.mark.parametrize("text", ["{{ nothing }}", "{% if %}", "{{ token "])
-def test_create_app_with_a_template_that_cannot_be_used_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "reset.html").write_text(text, encoding="utf-8")
+def test_create_app_with_a_template_that_cannot_be_used_is_refused(tmp_path: Path, text: str, name: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
     config = Config(
         database_url="postgresql://user:word@127.0.0.1:1/tasks",
         jwt_secret="a-secret-of-the-tests-Zk8vQ2xW7pLm4nRt",

@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,69 +11,19 @@ import pytest
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET
 from tests.support.live import Live, free_port
-from tests.support.on_loop import on_loop, run_until_complete
+from tests.support.mails import PAGE, REQUEST, Send, make_due, request, waiting
+from tests.support.on_loop import on_loop
 from tests.support.processes import soon
 from tests.support.rows import rows
 from tests.support.settings import MAIL_FROM, with_mail
 from tests.support.smtp import Mailbox, certificate, smtp_server, text_of, token_of
 from tests.support.users import User
-from todo_api.accounts import recovery
 from todo_api.config import Config
 from todo_api.database import Database, RoleSession
-from todo_api.mail import Messages, Sender, SmtpServer, outbox, smtp
+from todo_api.mail import MailContent, Messages, outbox, smtp
 
-REQUEST = "/api/v1/auth/password-reset/request"
 RESET = "/api/v1/auth/password-reset"
 NEW = "a ship in port is safe"
-PAGE = "https://app.example.com/reset#{token}"
-Send = Callable[..., None]
-
-
-@pytest.fixture(scope="module")
-def anonymous(url: str, new_client: Callable[[Config], Client]) -> Client:
-    """A client of a service that has a mail server. Its own sender does not run: the tests send."""
-    return new_client(with_mail(url, rate_limit="off"))
-
-
-@pytest.fixture(scope="module")
-def database(url: str) -> Iterator[Database]:
-    made = Database(url, pool_size=2)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
-
-
-@pytest.fixture
-def send(database: Database, url: str) -> Send:
-    """Sends what is due by a server at that port."""
-    rows(url, "DELETE FROM outbox")
-
-    def act(port: int, **more: Any) -> None:
-        server = SmtpServer("127.0.0.1", port, **{"tls": "off"} | more)
-        sender = Sender(
-            database, server, Messages(MAIL_FROM, {"reset": PAGE}), lambda *what: recovery.issue(database, *what)
-        )
-        run_until_complete(sender.send_due())
-
-    return act
-
-
-def request(client: Client, email: str) -> None:
-    reply = client.signed_in(None).post(REQUEST, {"email": email})
-    assert (reply.status, reply.body) == (202, b"")
-
-
-def waiting(url: str) -> list[Any]:
-    return rows(url, "SELECT email, purpose, attempts FROM outbox ORDER BY 1")
-
-
-def make_due(url: str) -> None:
-    """What was put off is due, as if the time had passed."""
-    rows(url, "UPDATE outbox SET next_attempt_at = now()")
 
 
 def test_request_password_reset_sends_a_mail_whose_token_sets_a_password(
@@ -234,13 +184,13 @@ def test_claim_by_two_senders_at_once_gives_each_mail_to_one(
 )
 def test_message_to_an_address_with_more_in_it_is_refused(email: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # of the library's several kinds
-        Messages(MAIL_FROM, {"reset": PAGE}).message(email, "reset", "tdo_x")
+        Messages(MAIL_FROM, {"reset": PAGE}).message(email, MailContent("reset", "tdo_x"))
 
 
 def test_message_from_replaced_templates_has_one_line_of_subject_and_escaped_html(tmp_path: Path) -> None:
     (tmp_path / "reset.txt").write_text("Hello\rBcc: eve@example.com {{ token }}\n\n{{ link }}\n", encoding="utf-8")
     (tmp_path / "reset.html").write_text("<b>{{ token }}</b>", encoding="utf-8")
-    message = Messages(MAIL_FROM, {"reset": None}, tmp_path).message("ada@example.com", "reset", "<tdo>")
+    message = Messages(MAIL_FROM, {"reset": None}, tmp_path).message("ada@example.com", MailContent("reset", "<tdo>"))
     assert message["Subject"] == "Hello"
     assert message["Bcc"] is None
     assert text_of(message, "html").strip() == "<b>&lt;tdo&gt;</b>"

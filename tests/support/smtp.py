@@ -31,6 +31,7 @@ class Mailbox:
         self.messages: list[EmailMessage] = []
         self.envelopes: list[Any] = []
         self.over_tls: list[bool] = []
+        self.signed_in: list[bool] = []
         self.rcpt = self.data = ""
 
     async def handle_RCPT(self, server: SMTP, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802  # aiosmtpd's
@@ -47,6 +48,7 @@ class Mailbox:
         self.messages.append(message)
         self.envelopes.append((envelope.mail_from, [*envelope.rcpt_tos]))
         self.over_tls.append(session.ssl is not None)
+        self.signed_in.append(session.authenticated)
         RUN.secret("token", token_of(message))
         return "250 OK"
 
@@ -74,10 +76,10 @@ def smtp_server(mailbox: Mailbox, port: int = 0, **options: Any) -> Iterator[int
         controller.stop()
 
 
-def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Make a certificate of 127.0.0.1, and return its file and what a server needs."""
+def certificate(folder: Path, host: str = "127.0.0.1", days: int = 1) -> tuple[Path, ssl.SSLContext]:
+    """Make a certificate of an address, valid for some days, and return its file and what a server needs."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder()
@@ -85,9 +87,9 @@ def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -33,6 +33,8 @@ SORTS = contract.load(contract.TASK_API)["components"]["schemas"]["TaskSort"]["e
 
 Case = Callable[[Ask, "Mine"], object]
 CASES: dict[str, Case] = {}
+VERIFYING = {"register_to_verify", "request_email_verification", "verify_email"}
+"""Cases of a service that requires verified e-mail addresses."""
 
 
 class Mine:
@@ -43,7 +45,7 @@ class Mine:
         self.refresh: list[str] = []
         self.tasks: dict[str, list[str]] = {}
         self.key = ""
-        self.one_time = [f"tdo_{letter * 43}" for letter in "ab"]
+        self.one_time = [f"tdo_{letter * 43}" for letter in "abc"]
 
     def task(self, status: str) -> str:
         """The address of a task that the account has, under an id that others have as well."""
@@ -246,6 +248,13 @@ def register(ask: Ask, mine: Mine) -> None:
 
 
 @case
+def register_to_verify(ask: Ask, mine: Mine) -> None:
+    for email in ("another@example.com", "another@example.com", EMAIL):
+        ask("nobody", "POST", f"{AUTH}/register", {"email": email, "password": PASSWORD, "name": "Ada"})
+    ask("nobody", "POST", f"{AUTH}/token", CREDENTIALS)
+
+
+@case
 def sign_in(ask: Ask, mine: Mine) -> None:
     for body in (CREDENTIALS, CREDENTIALS, CREDENTIALS | {"password": f"{PASSWORD}!"}):
         ask("nobody", "POST", f"{AUTH}/token", body)
@@ -268,6 +277,19 @@ def sign_out(ask: Ask, mine: Mine) -> None:
 def request_password_reset(ask: Ask, mine: Mine) -> None:
     for email in (EMAIL, EMAIL, "another@example.com"):
         ask("nobody", "POST", f"{AUTH}/password-reset/request", {"email": email})
+
+
+@case
+def request_email_verification(ask: Ask, mine: Mine) -> None:
+    for email in (EMAIL, EMAIL, "another@example.com"):
+        ask("nobody", "POST", f"{AUTH}/email-verification/request", {"email": email})
+
+
+@case
+def verify_email(ask: Ask, mine: Mine) -> None:
+    for token_of in (mine.one_time[2], mine.one_time[2], mine.one_time[0]):
+        ask("nobody", "POST", f"{AUTH}/email-verification", {"token": token_of})
+    ask("nobody", "POST", f"{AUTH}/token", CREDENTIALS)
 
 
 @case
@@ -354,8 +376,9 @@ def seed(world: World, client: Client) -> Mine:
     )
     world.make_older()
     for number, one in enumerate(mine.one_time):
+        purpose = "verify" if number == 2 else "reset"
         world.rows(
-            f"INSERT INTO one_time_tokens SELECT user_id, '01932c07-9f7a-7c1d-b6a1-00000000001{number}', 'reset',"
+            f"INSERT INTO one_time_tokens SELECT user_id, '01932c07-9f7a-7c1d-b6a1-00000000001{number}', '{purpose}',"
             f" encode(sha256('{one}'), 'hex'), email, passwords, now() - interval '30 minutes', now() + interval '30 minutes' FROM accounts"
         )
     world.rows(

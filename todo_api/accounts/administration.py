@@ -1,4 +1,4 @@
-"""Administration of accounts by operators: list, show, reset a password, sign out, delete."""
+"""Administration of accounts by operators: list, show, help back in, verify, sign out, delete."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,6 +17,7 @@ class ListedUser(NamedTuple):
     email: str | None
     name: str | None
     created_at: datetime
+    email_verified_at: datetime | None
 
 
 class ShownUser(NamedTuple):
@@ -27,6 +28,7 @@ class ShownUser(NamedTuple):
     name: str | None
     created_at: datetime
     updated_at: datetime
+    email_verified_at: datetime | None
     tasks: int
     api_keys: int
     sessions: int
@@ -65,6 +67,11 @@ class Administration:
         if user.email is None:
             return None
         return one_time_tokens.issue(self._database, user.id, user.email, Purpose.RESET)
+
+    def verify_email(self, user_id: str, email: str) -> bool:
+        """Note that the address is the user's. Return False if the account has changed."""
+        values = {"user_id": user_id, "email": email}
+        return self._database.as_user(user_id).fetch_one(administration_statements.VERIFY, values) is not None
 
     def sign_out(self, user: ShownUser, *, revoke_keys: bool) -> Ended:
         """End every session of the user and, on request, revoke every API key."""

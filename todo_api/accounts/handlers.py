@@ -4,15 +4,16 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from todo_api.accounts import recovery, sessions
+from todo_api.accounts import recovery, sessions, verification
 from todo_api.accounts.export import Export, export
+from todo_api.accounts.one_time_tokens import Purpose
 from todo_api.accounts.schemas import dump_account, dump_session, load_registration
 from todo_api.accounts.service import Account, AccountService, holds, is_there, register, sign_in
 from todo_api.accounts.sessions import Session
 from todo_api.api_keys import dump_api_key
 from todo_api.auth import Identity, TokenIssuer
 from todo_api.database import RoleSessions
-from todo_api.errors import MailDisabled, StaleToken, ValidationFailed, Violation
+from todo_api.errors import MailDisabled, StaleToken, ValidationFailed, VerificationDisabled, Violation
 from todo_api.etags import is_known, matched_account
 from todo_api.http import Reply
 from todo_api.idempotency import NotKept, idempotent, idempotent_while, session_is_there
@@ -35,8 +36,8 @@ PIECE = 256 * 1024
 """Bytes of an export that are sent at a time. The next are made when the client has read them."""
 
 
-def _is_there(database: RoleSessions, body: dict[str, Any], _: object) -> bool:
-    return is_there(database, body["id"])
+def _is_there(database: RoleSessions, body: dict[str, Any] | None, _: object) -> bool:
+    return body is None or is_there(database, body["id"])
 
 
 def _is_signed_in(database: RoleSessions, body: dict[str, Any], arguments: dict[str, Any]) -> bool:
@@ -49,8 +50,11 @@ def _goes_on(database: RoleSessions, body: dict[str, Any], _: object) -> bool:
 
 @idempotent_while(_is_there)
 def register_account(body: dict[str, Any], *, database: RoleSessions) -> Reply:
-    """Return 201 with the new account."""
+    """Return 201 with the new account, 202 if the e-mail address is to be verified."""
     builtin_issuer()
+    if services().verifies_email:
+        verification.register(database, services().passwords, **load_registration(body))
+        return None, 202, SECRET
     account = register(database, services().passwords, **load_registration(body))
     return dump_account(account), 201, SECRET | {"Location": address("/me/account")}
 
@@ -59,7 +63,8 @@ def register_account(body: dict[str, Any], *, database: RoleSessions) -> Reply:
 def issue_token(body: dict[str, str], *, database: RoleSessions) -> Reply:
     """Return 200 with an access token and a refresh token."""
     issuer = builtin_issuer()
-    session = sign_in(database, services().passwords, body["email"], body["password"], services().session_lifetime)
+    lifetime, verified = services().session_lifetime, services().verifies_email
+    session = sign_in(database, services().passwords, **body, lifetime=lifetime, verified=verified)
     return _tokens(issuer, session), 200, SECRET
 
 
@@ -85,7 +90,7 @@ def request_password_reset(body: dict[str, str]) -> Reply:
     builtin_issuer()
     if not services().sends_mail:
         raise MailDisabled
-    recovery.request_password_reset(services().database, body["email"])
+    recovery.request_mail(services().database, body["email"], Purpose.RESET)
     return None, 202, SECRET
 
 
@@ -98,6 +103,23 @@ def reset_password(body: dict[str, Any], *, database: RoleSessions) -> Reply:
         database, services().passwords, body["token"], body["new_password"], revoke_keys=revoke
     )
     return left._asdict(), 200, SECRET
+
+
+def request_email_verification(body: dict[str, str]) -> Reply:
+    """202, whether there is an account or not."""
+    builtin_issuer()
+    if not services().verifies_email:
+        raise VerificationDisabled
+    recovery.request_mail(services().database, body["email"], Purpose.VERIFY)
+    return None, 202, SECRET
+
+
+@idempotent
+def verify_email(body: dict[str, str], *, database: RoleSessions) -> Reply:
+    """Return 204."""
+    builtin_issuer()
+    verification.verify(database, body["token"])
+    return None, 204, SECRET
 
 
 def get_account(user_id: str, identity: Identity, if_none_match: str | None = None) -> Reply:
@@ -133,7 +155,9 @@ def change_email(
     service = _service(database, user_id, identity)
     builtin_issuer()
     condition = matched_account(if_match, identity.subject)
-    account = service.change_email(services().passwords, body["password"], body["email"], condition)
+    account = service.change_email(
+        services().passwords, body["password"], body["email"], condition, verify=services().verifies_email
+    )
     return dump_account(account), 200, _tagged(account)
 
 

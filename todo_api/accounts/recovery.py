@@ -9,21 +9,25 @@ from todo_api.accounts.passwords import Passwords, usable
 from todo_api.api_keys import KeysLeft
 from todo_api.database import RoleSessions
 from todo_api.errors import InvalidOneTimeToken
-from todo_api.mail import outbox
+from todo_api.mail import MailContent, outbox
 
 
-def request_password_reset(database: RoleSessions, email: str) -> None:
-    """Queue a mail.
-
-    The account is looked up later, so the time does not reveal whether it exists.
-    """
-    outbox.queue(database, email.lower(), Purpose.RESET)
+def request_mail(database: RoleSessions, email: str, purpose: Purpose) -> None:
+    """Queue a mail. The account is looked up later: the time does not reveal whether it exists."""
+    outbox.queue(database, email.lower(), purpose)
 
 
-def issue(database: RoleSessions, email: str, purpose: str) -> str | None:
-    """Return a one-time token for the account with this e-mail address. None if there is none."""
+def mail_content(database: RoleSessions, email: str, purpose: str) -> MailContent | None:
+    """Return what a mail says to the account with this e-mail address. None if there is none."""
     row = database.as_login(email).fetch_one(account_statements.FIND, {"email": email})
-    return None if row is None else one_time_tokens.issue(database, row[0], email, Purpose(purpose))
+    if row is None:
+        return None
+    user_id, _, _, is_verified, registered_again = row
+    verifies = purpose == Purpose.VERIFY
+    # Who registered again may not know the password that is there.
+    resets = not verifies or is_verified or registered_again
+    token = one_time_tokens.issue(database, user_id, email, Purpose.RESET if resets else Purpose.VERIFY)
+    return None if token is None else MailContent("registered" if verifies and resets else purpose, token)
 
 
 def reset_password(

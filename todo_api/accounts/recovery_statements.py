@@ -1,10 +1,10 @@
-"""SQL of one-time tokens and of the reset of a password."""
+"""SQL of one-time tokens, of the reset of a password and the verification of an address."""
 
-from sqlalchemy import DateTime, Text, Uuid, delete, func, literal_column, select, update
+from sqlalchemy import CTE, DateTime, Text, Uuid, delete, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from todo_api import guards
-from todo_api.accounts.statements import STAMP
+from todo_api.accounts.statements import STAMP, VERIFIED
 from todo_api.database import Statement, delete_expired, param
 from todo_api.models import accounts, one_time_tokens, users
 
@@ -43,24 +43,29 @@ END = Statement(delete(one_time_tokens).where(one_time_tokens.c.user_id == _USER
 PURGE = delete_expired(one_time_tokens, one_time_tokens.c.expires_at < func.now())
 
 
-def _reset_password() -> Statement:
-    """Use a one-time token and set the hash, if address and password are unchanged since.
-
-    The user's row is locked first: the second of two requests with one token finds it used.
-    """
+def _used(purpose: str) -> CTE:
+    """Delete and return a token. The user's row is locked: a second request finds it used."""
     me = guards.locked()
-    used = (
+    return (
         delete(one_time_tokens)
         .where(
             one_time_tokens.c.user_id == me.c.id,
             one_time_tokens.c.user_id == _USER_ID,
             one_time_tokens.c.id == param("token_id", Uuid),
-            one_time_tokens.c.purpose == literal_column("'reset'"),
+            one_time_tokens.c.purpose == literal_column(f"'{purpose}'"),
             one_time_tokens.c.expires_at > func.now(),
         )
         .returning(one_time_tokens.c.user_id, one_time_tokens.c.email, one_time_tokens.c.passwords)
         .cte("used")
     )
+
+
+def _reset_password() -> Statement:
+    """Use a one-time token and set the hash, if address and password are unchanged since.
+
+    The token shows that the user reaches the address, or an operator has vouched for them.
+    """
+    used = _used("reset")
     account = (
         update(accounts)
         .where(
@@ -69,7 +74,7 @@ def _reset_password() -> Statement:
             accounts.c.email == used.c.email,
             accounts.c.passwords == used.c.passwords,
         )
-        .values(password_hash=param("password_hash", Text), passwords=accounts.c.passwords + 1)
+        .values(password_hash=param("password_hash", Text), passwords=accounts.c.passwords + 1, **VERIFIED)
         .returning(accounts.c.user_id)
         .cte("account")
     )
@@ -77,4 +82,21 @@ def _reset_password() -> Statement:
     return Statement(changed.returning(users.c.id))
 
 
+def _verify_email() -> Statement:
+    """Use a one-time token, if the address is unchanged and was registered once."""
+    used = _used("verify")
+    account = (
+        update(accounts)
+        .where(
+            accounts.c.user_id == used.c.user_id,
+            accounts.c.user_id == _USER_ID,
+            accounts.c.email == used.c.email,
+            accounts.c.registered_again.is_(False),
+        )
+        .values(**VERIFIED)
+    )
+    return Statement(account.returning(accounts.c.user_id))
+
+
 RESET_PASSWORD = _reset_password()
+VERIFY_EMAIL = _verify_email()

@@ -7,6 +7,7 @@ from uuid_utils import uuid7
 
 from todo_api import api_keys
 from todo_api.accounts import sessions, statements
+from todo_api.accounts.one_time_tokens import Purpose
 from todo_api.accounts.passwords import Passwords, normalized, usable
 from todo_api.accounts.sessions import Session
 from todo_api.api_keys import KeysLeft
@@ -14,6 +15,7 @@ from todo_api.database import RoleSessions, Row, Statement
 from todo_api.errors import (
     ConstraintViolated,
     EmailTaken,
+    EmailUnverified,
     InvalidCredentials,
     PreconditionFailed,
     Unavailable,
@@ -24,6 +26,7 @@ from todo_api.errors import (
 from todo_api.etags import AccountCondition, space_tag
 from todo_api.guards import Caller, gone
 from todo_api.local_time import DEFAULT_ZONE, is_zone
+from todo_api.mail import outbox
 
 _ATTEMPTS = 5
 
@@ -73,16 +76,21 @@ def register(database: RoleSessions, passwords: Passwords, email: str, password:
     return _account(row)
 
 
-def sign_in(database: RoleSessions, passwords: Passwords, email: str, password: str, lifetime: int) -> Session:
+def sign_in(
+    database: RoleSessions, passwords: Passwords, email: str, password: str, *, lifetime: int, verified: bool
+) -> Session:
     """Return a new session, `lifetime` seconds long, for the e-mail address and password.
 
     Raise InvalidCredentials, after the same time for an unknown address as for a wrong password.
+    With `verified` raise EmailUnverified, if the password is right.
     """
     email = email.lower()
     row = database.as_login(email).fetch_one(statements.FIND, {"email": email})
-    user_id, password_hash, count = row if row is not None else (None, passwords.decoy, 0)
+    user_id, password_hash, count, is_verified, _ = row if row is not None else (None, passwords.decoy, 0, False, False)
     if not passwords.verify(password_hash, normalized(password)) or user_id is None:
         raise InvalidCredentials
+    if verified and not is_verified:
+        raise EmailUnverified
     session = sessions.begin(database, user_id, count, lifetime)
     if session is None:
         raise InvalidCredentials  # the password was changed, or the account deleted, while it was checked
@@ -134,17 +142,23 @@ class AccountService:
         return self._written(statement, values, condition)
 
     def change_email(
-        self, passwords: Passwords, password: str, email: str, condition: AccountCondition | None
+        self, passwords: Passwords, password: str, email: str, condition: AccountCondition | None, *, verify: bool
     ) -> Account:
-        """Return the account with the new e-mail address.
+        """Return the account with the new e-mail address, and with `verify` queue a mail to it.
 
         Raise WrongPassword, EmailTaken, PreconditionFailed or Unauthorized.
         """
         count = self._check(passwords, password)
-        parameters = {"email": email.lower(), "passwords": count}
+        email = email.lower()
+        parameters = {"email": email, "passwords": count}
         statement = statements.change_email(condition is not None, self._caller.by_session)
         try:
-            return self._written(statement, parameters, condition)
+            if not verify:
+                return self._written(statement, parameters, condition)
+            with self._database.transaction() as transaction:
+                outbox.queue(transaction, email, Purpose.VERIFY)  # first, as a registration does: no deadlock
+                account = AccountService(transaction, self._user_id, self._caller)
+                return account._written(statement, parameters, condition)
         except ConstraintViolated as error:
             if error.constraint == "accounts_email_key":
                 raise EmailTaken from error

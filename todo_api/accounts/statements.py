@@ -10,6 +10,7 @@ from sqlalchemy import (
     any_,
     cast,
     delete,
+    false,
     func,
     literal_column,
     null,
@@ -41,6 +42,24 @@ STAMP: dict[str, Any] = {
 }
 
 
+NOT_VERIFIED: dict[str, Any] = {"email_verified_at": null(), "registered_again": false()}
+VERIFIED: dict[str, Any] = {
+    "email_verified_at": func.coalesce(accounts.c.email_verified_at, func.now()),
+    "registered_again": false(),
+}
+
+
+def _register_unless_known() -> Statement:
+    """Insert a user and an account, or note that the account there is was registered again."""
+    again = {"registered_again": accounts.c.email_verified_at.is_(None)}
+    known = update(accounts).where(accounts.c.email == EMAIL).values(again).returning(accounts.c.user_id).cte("known")
+    new = ~select(known.c.user_id).exists()
+    user = insert(users).from_select(["id", "name"], select(USER_ID, _NAME).where(new)).cte("new_user")
+    values = ["user_id", "email", "password_hash"]
+    account = insert(accounts).from_select(values, select(USER_ID, EMAIL, _PASSWORD_HASH).where(new)).cte("new_account")
+    return Statement(select(USER_ID).add_cte(user, account))
+
+
 def _register() -> Statement:
     moment = select(func.clock_timestamp().label("at")).cte("moment")
     user = (
@@ -57,8 +76,15 @@ def _register() -> Statement:
 
 
 REGISTER = _register()
+REGISTER_UNLESS_KNOWN = _register_unless_known()
 FIND = Statement(
-    select(accounts.c.user_id, accounts.c.password_hash, accounts.c.passwords).where(accounts.c.email == EMAIL)
+    select(
+        accounts.c.user_id,
+        accounts.c.password_hash,
+        accounts.c.passwords,
+        accounts.c.email_verified_at.is_not(None),
+        accounts.c.registered_again,
+    ).where(accounts.c.email == EMAIL)
 )
 GET = Statement(
     select(users.c.id, accounts.c.email, *_ROW)
@@ -136,8 +162,8 @@ def _rewrite(conditional: bool, by_session: bool, values: dict[str, Any]) -> Sta
 
 @cache
 def change_email(conditional: bool, by_session: bool) -> Statement:
-    """Set the e-mail address; conditional: only at `versions`."""
-    return _rewrite(conditional, by_session, {"email": EMAIL})
+    """Set the e-mail address, not verified yet; conditional: only at `versions`."""
+    return _rewrite(conditional, by_session, {"email": EMAIL, **NOT_VERIFIED})
 
 
 @cache

@@ -148,6 +148,7 @@ def _add_users(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         ("list", "list_users", "every user, one a line"),
         ("show", "show_user", "one user, and how much is theirs"),
         ("reset-password", "reset_password", "print a token that sets a new password, once and within an hour"),
+        ("verify", "verify_email", "note that a user's e-mail address is verified"),
         ("sign-out", "sign_out", "end every session of a user"),
         ("delete", "delete_user", "delete a user and everything that is theirs"),
     ):

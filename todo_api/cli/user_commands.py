@@ -1,4 +1,4 @@
-"""The commands on users: `todo-api users list | show | reset-password | sign-out | delete`.
+"""The commands on users, `todo-api users ...`: list, show, reset, verify, sign out and delete.
 
 Their statements run as the service's two roles, under row-level security.
 """
@@ -14,7 +14,7 @@ from todo_api.accounts import Administration, ShownUser
 from todo_api.cli.commands import CommandError, load
 from todo_api.cli.database_commands import with_database
 
-LIST_LINE = "{:36}  {:30}  {:20}  {}"
+LIST_LINE = "{:36}  {:30}  {:20}  {:20}  {}"
 
 
 def list_users(options: argparse.Namespace) -> None:
@@ -26,8 +26,9 @@ def list_users(options: argparse.Namespace) -> None:
                 print(_json(user))
             else:
                 if number == 0:
-                    print(LIST_LINE.format("ID", "E-MAIL", "CREATED", "NAME"))
-                print(LIST_LINE.format(*map(_text, (user.id, user.email, user.created_at, user.name))).rstrip())
+                    print(LIST_LINE.format("ID", "E-MAIL", "VERIFIED", "CREATED", "NAME"))
+                told = (user.id, user.email, user.email_verified_at, user.created_at, user.name)
+                print(LIST_LINE.format(*map(_text, told)).rstrip())
 
     _administer(act)
 
@@ -59,6 +60,20 @@ def reset_password(options: argparse.Namespace) -> None:
 
     def link_of(token: str) -> str | None:
         return None if page is None else page.replace("{token}", token)
+
+    _administer(act)
+
+
+def verify_email(options: argparse.Namespace) -> None:
+    """Note that a user's e-mail address is verified, by the operator's word."""
+
+    def act(administration: Administration) -> None:
+        user = _found(administration, options.user)
+        if user.email is None:
+            raise CommandError(f"{_text(user.id)} has no address here: there is no account with an e-mail address.")
+        if not administration.verify_email(user.id, user.email):
+            raise CommandError("the account has just changed. Run the command once more.")
+        print(orjson.dumps({"verified": user.email}).decode() if options.json else f"Verified {_text(user.email)}.")
 
     _administer(act)
 
@@ -102,7 +117,7 @@ def _found(administration: Administration, name: str) -> ShownUser:
 
 
 def _shown(user: ShownUser) -> str:
-    return "\n".join(f"{name.replace('_', ' '):10}  {_text(value)}" for name, value in user._asdict().items())
+    return "\n".join(f"{name.replace('_', ' '):17}  {_text(value)}" for name, value in user._asdict().items())
 
 
 def _json(value: NamedTuple) -> str:

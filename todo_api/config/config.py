@@ -70,6 +70,8 @@ class Config:
     mail_from: str | None = None
     mail_templates: Path | None = None
     password_reset_url: str | None = None
+    email_verification: str = "off"
+    email_verification_url: str | None = None
     cursor_secret: str = ""
     cors_origins: tuple[str, ...] = ()
     rate_limit: str = "600/minute"
@@ -146,6 +148,11 @@ class Config:
             return None
         count, _, unit = self.rate_limit.partition("/")
         return int(count), UNITS[unit]
+
+    @property
+    def verifies_email(self) -> bool:
+        """Return whether an account has to verify its e-mail address before it signs in."""
+        return self.email_verification == "required"
 
     @property
     def builtin_issuer(self) -> bool:

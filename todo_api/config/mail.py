@@ -42,6 +42,7 @@ def smtp_url(text: str) -> SmtpUrl | None:
 def flaw(config: "Config") -> tuple[str, str | None]:
     """Return which setting is wrong and how, with the way out. None for how if all are right."""
     url, reset_url, templates = config.smtp_url, config.password_reset_url, config.mail_templates
+    verified, verify_url = config.email_verification, config.email_verification_url
     server = None if url is None else smtp_url(url)
     external = "is for the service's own accounts, and JWT_ISSUER is set: unset it."
     idle = "is for mail, and SMTP_URL is not set: set it, or unset this."
@@ -49,9 +50,15 @@ def flaw(config: "Config") -> tuple[str, str | None]:
         server is not None and server.tls == "off" and server.username is not None and not _is_loopback(server.host)
     )
     page = "must be a URL with {token} in it, such as https://app.example.com/reset#{token}"
+    unasked = "is for EMAIL_VERIFICATION=required: set that, or unset this."
     rules = (
         ("SMTP_URL", url is not None and config.jwt_issuer is not None, external),
         ("PASSWORD_RESET_URL", reset_url is not None and config.jwt_issuer is not None, external),
+        ("EMAIL_VERIFICATION", verified not in ("off", "required"), "must be off or required."),
+        ("EMAIL_VERIFICATION", verified == "required" and config.jwt_issuer is not None, external),
+        ("EMAIL_VERIFICATION", verified == "required" and url is None, "needs a mail server: set SMTP_URL."),
+        ("EMAIL_VERIFICATION_URL", verify_url is not None and verified != "required", unasked),
+        ("EMAIL_VERIFICATION_URL", verify_url is not None and not _takes_token(verify_url), page),
         ("SMTP_CA_FILE", url is None and config.smtp_ca_file is not None, idle),
         ("MAIL_FROM", url is None and config.mail_from is not None, idle),
         ("MAIL_TEMPLATES", url is None and templates is not None, idle),

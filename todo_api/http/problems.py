@@ -53,6 +53,8 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     http_errors.RouteNotFound: _problem_type("not_found"),
     errors.AccountsDisabled: _problem_type("accounts_disabled"),
     errors.MailDisabled: _problem_type("mail_disabled"),
+    errors.VerificationDisabled: _problem_type("verification_disabled"),
+    errors.EmailUnverified: _problem_type("email_unverified"),
     http_errors.MethodNotAllowed: _problem_type("method_not_allowed"),
     http_errors.RequestTimeout: _problem_type("request_timeout"),
     errors.InvalidTransition: _problem_type("invalid_transition"),

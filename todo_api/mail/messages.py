@@ -8,15 +8,23 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, localtime, make_msgid
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError, select_autoescape
 
-__all__ = ["Messages", "TemplateError"]
+__all__ = ["MailContent", "Messages", "TemplateError"]
 
 SAMPLE = "tdo_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE"
 """A token to try the templates with."""
 
 _FOLDER = Path(__file__).with_name("templates")
+
+
+class MailContent(NamedTuple):
+    """What a mail says: the name of its template, and the token in it."""
+
+    template: str
+    token: str
 
 
 class Messages:
@@ -25,7 +33,7 @@ class Messages:
     def __init__(self, sender: str, links: dict[str, str | None], folder: Path | None = None) -> None:
         """Load the templates: those of `folder` replace ours. Raise TemplateError.
 
-        `links` has the URL with `{token}` of each purpose.
+        `links` has the URL with `{token}` of each template.
         """
         folders = [folder, _FOLDER] if folder is not None else [_FOLDER]
         loader = ChoiceLoader([FileSystemLoader(one) for one in folders])
@@ -36,17 +44,18 @@ class Messages:
         )
         self._sender = sender
         self._links = links
-        for purpose in links:
-            self.message("ada@example.com", purpose, SAMPLE)
+        for template in links:
+            self.message("ada@example.com", MailContent(template, SAMPLE))
 
-    def message(self, email: str, purpose: str, token: str) -> EmailMessage:
-        """Return the mail of this purpose. Raise ValueError for what is no address.
+    def message(self, email: str, content: MailContent) -> EmailMessage:
+        """Return a mail. Raise ValueError for what is no address.
 
         The subject is the first line of the text.
         """
-        link = self._links[purpose]
+        template, token = content
+        link = self._links[template]
         values = {"token": token, "link": None if link is None else link.replace("{token}", token)}
-        subject, _, text = self._templates.get_template(f"{purpose}.txt").render(values).partition("\n")
+        subject, _, text = self._templates.get_template(f"{template}.txt").render(values).partition("\n")
         message = EmailMessage(SMTP)
         message["Subject"] = " ".join(subject.split())
         message["From"] = self._sender
@@ -55,6 +64,6 @@ class Messages:
         message["Message-ID"] = make_msgid(domain=message["From"].addresses[0].domain)
         message["Auto-Submitted"] = "auto-generated"  # so that nobody answers that they are on holiday (RFC 3834)
         message.set_content(text.lstrip("\n"))
-        html = self._templates.get_template(f"{purpose}.html").render(values)
+        html = self._templates.get_template(f"{template}.html").render(values)
         message.add_alternative(html, subtype="html")
         return message

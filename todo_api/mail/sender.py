@@ -10,7 +10,7 @@ from email.errors import MessageError
 from todo_api.database import Database, spawn
 from todo_api.errors import Unavailable
 from todo_api.mail import outbox
-from todo_api.mail.messages import Messages
+from todo_api.mail.messages import MailContent, Messages
 from todo_api.mail.outbox import QueuedMail
 from todo_api.mail.smtp import MailNotSent, MailRefused, SmtpServer, send
 
@@ -19,8 +19,8 @@ EVERY = 5
 
 _log = logging.getLogger(__name__)
 
-IssueToken = Callable[[str, str], str | None]
-"""Return a new token for an e-mail address, by purpose. None if it has no account."""
+FindContent = Callable[[str, str], MailContent | None]
+"""Return what a mail says, by e-mail address and purpose. None if there is no account."""
 
 
 class Sender:
@@ -29,11 +29,11 @@ class Sender:
     No other worker takes a claimed mail until its next attempt is due.
     """
 
-    def __init__(self, database: Database, server: SmtpServer, messages: Messages, issue: IssueToken) -> None:
+    def __init__(self, database: Database, server: SmtpServer, messages: Messages, content: FindContent) -> None:
         self._database = database
         self._server = server
         self._messages = messages
-        self._issue = issue
+        self._content = content
         self._ending = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None]
@@ -72,11 +72,11 @@ class Sender:
         if mail.is_too_old:
             _log.error("a mail (%s) was not sent: given up after %d attempts", mail.purpose, mail.attempts - 1)
             return True
-        token = await spawn(self._issue, mail.email, mail.purpose)
-        if token is None:
+        content = await spawn(self._content, mail.email, mail.purpose)
+        if content is None:
             return True
         try:
-            message = self._messages.message(mail.email, mail.purpose, token)
+            message = self._messages.message(mail.email, content)
         except (ValueError, MessageError):
             _log.error("a mail (%s) was not sent: its address is none", mail.purpose)  # the trace has the address
             return True

@@ -74,9 +74,15 @@ class LoginThrottle(SpecMiddleware):
     attacks from elsewhere do not lock the owner out. Unknown accounts count like all others.
     """
 
-    def __init__(self, app: ASGIApp, *, attempts: AttemptCounters | None, addresses: ClientAddresses) -> None:
-        """Limit concurrency, and without `attempts` nothing else."""
+    def __init__(
+        self, app: ASGIApp, *, attempts: AttemptCounters | None, addresses: ClientAddresses, verifies_email: bool
+    ) -> None:
+        """Limit concurrency, and without `attempts` nothing else.
+
+        With `verifies_email`, registrations and changes of an e-mail address send mail.
+        """
         self._app = app
+        self._verifies_email = verifies_email
         self._attempts = attempts
         self._addresses = addresses
         self._kinds: dict[str, str] = {}
@@ -111,17 +117,24 @@ class LoginThrottle(SpecMiddleware):
         if kind == "reset":
             return LoginAttempt(None, (of_address,), (of_address,))
         user = scope["state"]["record"].subject
-        account = f"user {user}" if user else f"e-mail {scope['extensions'][ARGUMENTS]['body']['email'].lower()}"
+        body = scope["extensions"][ARGUMENTS].get("body") or {}
+        email = f"e-mail {body.get('email', '').lower()}"
+        account = f"user {user}" if user else email
         pair = f"{account} from {address}"
+        mail = CounterKey(f"mail {email}", MAIL_BACKOFF)
+        if kind == "register" and self._verifies_email:  # all alike: success says nothing of the address
+            return LoginAttempt(None, (mail, of_address), (), detail=_TOO_MANY_MAILS)
         if kind == "mail":
             known = await attempts.is_known(pair)
-            keys = (CounterKey(f"mail {pair if known else account}", MAIL_BACKOFF),)
-            return LoginAttempt(None, keys if known else (*keys, of_address), (), detail=_TOO_MANY_MAILS)
+            keys = (CounterKey(f"mail {pair}", MAIL_BACKOFF),) if known else (mail, of_address)
+            return LoginAttempt(None, keys, (), detail=_TOO_MANY_MAILS)
+        mails = (mail,) if self._verifies_email and user and "email" in body else ()  # a change of the address
         if kind == "sign-in" and await attempts.is_known(pair):
             key = CounterKey(pair, ACCOUNT_BACKOFF)
-            return LoginAttempt(key, (key,), (), pair, True)
+            return LoginAttempt(key, (key, *mails), (), pair, True)
         key = CounterKey(f"{kind} {account}", ACCOUNT_BACKOFF)
-        return LoginAttempt(key, (key, of_address), (of_address,) if kind == "sign-in" else (), pair, False)
+        refunded = (of_address,) if kind == "sign-in" else ()
+        return LoginAttempt(key, (key, of_address, *mails), refunded, pair, False)
 
     async def _call_counted(
         self, attempts: AttemptCounters, attempt: LoginAttempt, scope: Scope, receive: Receive, send: Send

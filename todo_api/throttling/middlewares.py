@@ -34,7 +34,9 @@ class Throttling:
             self.count_page = RateLimiter(PAGES, addresses, self._shared, of_pages=True).count
             self.user_middlewares = [partial(RateLimitMiddleware, limit=limit)]
             attempts = AttemptCounters(known_logins, self._shared)
-        self.login_middlewares = [partial(LoginThrottle, attempts=attempts, addresses=addresses)]
+        self.login_middlewares = [
+            partial(LoginThrottle, attempts=attempts, addresses=addresses, verifies_email=config.verifies_email)
+        ]
 
     async def __aenter__(self) -> None:
         if self._shared is not None:

@@ -141,6 +141,8 @@ def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: C
     (next_tokens, _) = run("refreshToken", (200, 401), refresh)
     run("signOut", (204, 204), {"refresh_token": next_tokens["refresh_token"]})
     run("requestPasswordReset", (202, 202), {"email": EMAIL})
+    run("requestEmailVerification", (404, 404), {"email": EMAIL})
+    run("verifyEmail", (400, 400), {"token": f"tdo_{'x' * 43}"})
     run("resetPassword", (400, 400), {"token": f"tdo_{'x' * 43}", "new_password": PASSWORD})
     run("getAccount", (200, 200))
     run("updateAccount", (200, 200), {"name": "Ada"}, {"name": "Ada Lovelace"})
