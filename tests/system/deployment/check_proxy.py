@@ -111,6 +111,20 @@ def test_proxy_passes_long_bodies_and_refusals_on(proxy: tuple[str, requests.Ses
     assert (refused.status_code, refused.json()["code"]) == (413, "payload_too_large")
 
 
+def test_proxy_passes_an_export_on_in_pieces(proxy: tuple[str, requests.Session]) -> None:
+    origin, session = proxy
+    ada = {"email": "export@example.com", "password": "correct horse battery staple"}
+    assert session.post(f"{origin}/api/v1/auth/register", json=ada, timeout=30).status_code == 201
+    tokens = session.post(f"{origin}/api/v1/auth/token", json=ada, timeout=30).json()
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    for number in range(22):  # more than the 256 KiB of a piece
+        task = {"title": f"{number}", "description": "語" * 5000}
+        assert session.post(f"{origin}{TASKS}", json=task, headers=bearer, timeout=30).status_code == 201
+    export = session.get(f"{origin}/api/v1/me/account/export", headers=bearer, stream=True, timeout=30)
+    assert (export.status_code, "Content-Length" in export.headers) == (200, False)
+    assert len(export.json()["tasks"]) == 22
+
+
 def test_proxy_under_a_path_serves_every_page_and_the_api(url: str, folder: Path) -> None:
     port = free_port()
     origin = f"http://127.0.0.1:{port}/to/tasks"
