@@ -39,6 +39,15 @@ def test_page_links_lead_somewhere(anonymous: Client, path: str) -> None:
     assert {link: anonymous.get(link).status for link in links} == dict.fromkeys(links, 200)
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_page_begins_with_a_link_that_skips_to_its_content(anonymous: Client, path: str) -> None:
+    body = anonymous.get(path).body.decode().partition("<body")[2]
+    first = re.search(r'<a class="skip" href="#([\w-]+)">|<(?:a|button|input)\b', body)
+    assert first is not None
+    assert first[1] is not None
+    assert len(re.findall(rf'<(?:main|div) id="{first[1]}" tabindex="-1">', body)) == 1
+
+
 def test_pages_without_script_need_none(anonymous: Client) -> None:
     scripted = {path for path in PAGES if b"<script" in anonymous.get(path).body}
     assert scripted == {"/api/v1/reference/", "/api/v1/ui/"}
