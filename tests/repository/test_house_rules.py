@@ -134,6 +134,16 @@ def test_transactions_begin_and_end_in_one_place() -> None:
     assert places == {"todo_api/database/transaction.py"}
 
 
+def test_local_times_become_instants_in_one_place() -> None:
+    """PostgreSQL reads the second of two equal local times, and zones of its own: it converts none."""
+    places = {
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if re.search(r"(?i)at time zone|func\.timezone|ZoneInfo\(", path.read_text(encoding="utf-8"))
+    }
+    assert places == {"todo_api/local_time/moments.py"}
+
+
 def test_garbage_collector_is_set_in_one_place() -> None:
     settings = r"\bgc\.(disable|enable|freeze|set_threshold)\("
     assert {str(path.relative_to(ROOT)) for path in MODULES if matches(path, settings)} == {

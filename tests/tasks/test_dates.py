@@ -1,6 +1,12 @@
 """When a task is due and when it can be started: how it is written, refused, patched, and at which instant it is."""
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -269,3 +275,18 @@ def test_update_task_with_dates_and_a_status_that_is_not_allowed_is_409(ada: Cli
 def test_update_task_that_is_not_there_with_dates_is_404(ada: Client, bob: Client) -> None:
     for address in (path(create(bob, due=BERLIN)), f"{TASKS}/01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"):
         assert ada.patch(address, {"due": {"date": "2026-11-23"}}).status == 404
+
+
+@pytest.mark.parametrize("kind", ["missing", "wrong"])
+def test_zones_are_those_of_the_package_whatever_the_machine_has(tmp_path: Path, kind: str) -> None:
+    """A folder of zones whose Berlin is Tokyo, and one that is empty."""
+    if kind == "wrong":
+        (tmp_path / "Europe").mkdir()
+        shutil.copy(str(files("tzdata") / "zoneinfo" / "Asia" / "Tokyo"), tmp_path / "Europe" / "Berlin")
+    program = (
+        "from datetime import date\nfrom todo_api.local_time import is_zone, start_of_day\n"
+        "print(start_of_day(date(2026, 10, 25), 'Europe/Berlin'), is_zone('Asia/Tokyo'))"
+    )
+    environment = {**os.environ, "PYTHONTZPATH": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "2026-10-24 22:00:00+00:00 True\n"
