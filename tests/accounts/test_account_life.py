@@ -71,7 +71,7 @@ def test_update_account_changes_the_etag_of_the_list(user: User) -> None:
 @pytest.mark.parametrize(
     ("body", "pointer", "code"),
     [
-        ({}, "/name", "required"),
+        ({}, "", "too_few"),
         ({"name": ""}, "/name", "pattern"),
         ({"name": "x" * 201}, "/name", "too_long"),
         ({"name": "Ada", "email": "new@example.com"}, "/email", "unknown"),
