@@ -142,7 +142,7 @@ MUST_NOT_READ = {
         "one_time_tokens": "digest",
     },
     LOGIN_ROLE: {
-        "users": "api_keys cancelled completed epoch in_progress pending seq updated_at version",
+        "users": "api_keys cancelled completed epoch in_progress pending seq time_zone updated_at version week_start",
         "api_keys": "hint name",
         "idempotent_replies": "reply request",
     },
