@@ -15,8 +15,12 @@ from todo_api.config import Config
 
 ORIGIN = "https://app.example.com"
 
-MAIL: Any = {"smtp_url": "smtp://127.0.0.1:1?tls=off", "mail_from": "no-reply@example.com"}
-"""A mail server, so that no operation is refused before it asks the database. Nothing is sent."""
+MAIL: Any = {
+    "smtp_url": "smtp://127.0.0.1:1?tls=off",
+    "mail_from": "no-reply@example.com",
+    "email_verification": "required",
+}
+"""A mail server, and verified addresses, so that no operation is refused before it asks the database. Nothing is sent."""
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,9 @@ def operations() -> Iterator[Operation]:
 ERRORS: dict[str, Callable[[Operation], str | None]] = {
     "400": lambda _: "InvalidRequest",
     "401": lambda one: OWN_401.get(one.name, "Unauthorized" if one.needs_token else None),
-    "403": lambda one: None if not one.needs_token else "NotConfirmed" if one.confirms else "Forbidden",
+    "403": lambda one: (
+        OWN_403.get(one.name) if not one.needs_token else "NotConfirmed" if one.confirms else "Forbidden"
+    ),
     "408": lambda one: "RequestTimeout" if one.has_body else None,
     "413": lambda one: "PayloadTooLarge" if one.has_body else None,
     "415": lambda one: (
@@ -87,6 +89,8 @@ ERRORS: dict[str, Callable[[Operation], str | None]] = {
 """The response component of each error that operations share, None where an operation cannot give it."""
 
 OWN_401 = {"deleteAccount": "NotFresh", "issueToken": "InvalidCredentials", "refreshToken": "InvalidRefreshToken"}
+
+OWN_403 = {"issueToken": "EmailUnverified"}
 
 Each = pytest.mark.parametrize("operation", [*operations()], ids=lambda operation: operation.name)
 
