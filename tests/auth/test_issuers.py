@@ -262,9 +262,9 @@ def test_serve_with_keys_by_url_agrees_on_cursors_between_copies(
     assert line.endswith(f"Accepting tokens of {ISSUER}, keys from {publisher.url}; aud {AUDIENCE}; alg {algorithms}")
 
 
-def test_serve_with_embedded_database_takes_the_longest_token(publisher: KeyServer, tmp_path: Path) -> None:
+def test_serve_with_embedded_database_takes_the_longest_token(publisher: KeyServer, folder: Path) -> None:
     token = OLD.token(roles="x" * 12000)
     assert 16200 < len(token) <= MAX_TOKEN_LENGTH
     settings = {"JWT_ISSUER": ISSUER, "JWT_JWKS_URL": publisher.url, "JWT_AUDIENCE": AUDIENCE}
-    with Live(tmp_path, **settings) as live:
+    with Live(folder, **settings) as live:
         assert live.ready().request("GET", TASKS, token=token).status == 200
