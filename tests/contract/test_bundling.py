@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.live import environment, free_port, interruptible
+from tests.support.live import SLACK, environment, free_port, interruptible
 from todo_api import contract
 from todo_api.contract import ContractError, locate
 from todo_api.contract.bundling import bundle, to_yaml
@@ -304,7 +304,7 @@ def test_serve_with_a_mistake_in_the_contract_ends_with_one_line(
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=SLACK,
         stdin=subprocess.DEVNULL,
         preexec_fn=interruptible,
     )
