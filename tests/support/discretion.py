@@ -132,7 +132,8 @@ class Discretion:
                 self.secret(name.decode(), value[1:-1].decode("latin-1"))
 
     def _problem(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
-        for name, value in headers:
+        told = [*headers]
+        for name, value in told:
             if name not in _PLAIN_HEADERS and not (name == "x-request-id" and value in self._request_ids):
                 self.text(f"header {name} of a {status}", f"{'request_id' if name == 'x-request-id' else name}:{value}")
         try:
@@ -140,7 +141,8 @@ class Discretion:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            self.text(f"a {status}", body.decode(errors="replace"))
+            page = body.decode(errors="replace")  # pages for browsers quote the request's id
+            self.text(f"a {status}", page.replace(dict(told).get("x-request-id", "\0"), ""))
             return
         if document.get("request_id") in self._request_ids:
             del document["request_id"]
