@@ -28,6 +28,7 @@ from todo_api.accounts import passwords
 from todo_api.accounts.passwords import Passwords
 from todo_api.app import create_app
 from todo_api.config import Config
+from todo_api.database import Database
 from todo_api.embedded import EmbeddedServer
 
 pytest_plugins = [f"tests.support.{name}" for name in ("judging", "longest_first", "missing", "progress", "variants")]
@@ -95,6 +96,14 @@ def url(new_database: Callable[[], str]) -> str:
 def direct(server: EmbeddedServer, url: str, route: str) -> str:
     """The same, past whatever the service reaches it through."""
     return url if route == "direct" else database_url(server.url, str(make_url(url).database))
+
+
+@pytest.fixture(scope="module")
+def database(url: str) -> Iterator[Database]:
+    """The module's database, as the service reaches it."""
+    made = Database(url, pool_size=2)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

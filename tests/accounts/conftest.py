@@ -1,6 +1,6 @@
 """A service that requires verified e-mail addresses, and its mails."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from secrets import token_hex
 from typing import Any
 
@@ -18,13 +18,6 @@ from todo_api.database import Database, RoleSession
 @pytest.fixture(scope="module")
 def service(url: str, new_client: Callable[[Config], Client]) -> Client:
     return new_client(config(url))
-
-
-@pytest.fixture(scope="module")
-def database(url: str) -> Iterator[Database]:
-    made = Database(url, pool_size=2)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A service with a mail server, whose mails are sent when a test says so."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -17,13 +17,6 @@ from todo_api.database import Database
 def anonymous(url: str, new_client: Callable[[Config], Client]) -> Client:
     """A client of a service that has a mail server. Its own sender does not run: the tests send."""
     return new_client(with_mail(url, rate_limit="off"))
-
-
-@pytest.fixture(scope="module")
-def database(url: str) -> Iterator[Database]:
-    made = Database(url, pool_size=2)
-    yield made
-    made.close()
 
 
 @pytest.fixture

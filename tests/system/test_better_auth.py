@@ -1,23 +1,20 @@
 """A real Better Auth server from npm issues the tokens. tests/support/missing.py leaves this out where it is not installed, and says so."""
 
 import json
-import os
 import secrets
-import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.better_auth import better_auth
 from tests.support.client import Client
 from tests.support.contract_check import ContractCheck
 from tests.support.issuers import serving
 from todo_api.config import Config
 
-FOLDER = Path(__file__).with_name("better-auth")
 TASKS = "/api/v1/me/tasks"
 
 
@@ -54,20 +51,8 @@ class BetterAuth:
 @pytest.fixture(scope="module")
 def origin() -> Iterator[str]:
     """Where the server listens."""
-    process = subprocess.Popen(
-        ["node", "server.js"],
-        cwd=FOLDER,
-        env={"PATH": os.environ["PATH"], "BETTER_AUTH_SECRET": secrets.token_urlsafe(48)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
+    with better_auth() as origin:
+        yield origin
 
 
 @pytest.fixture(scope="module")

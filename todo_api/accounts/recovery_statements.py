@@ -1,6 +1,6 @@
 """SQL of one-time tokens, of the reset of a password and the verification of an address."""
 
-from sqlalchemy import CTE, DateTime, Text, Uuid, delete, func, literal_column, select, update
+from sqlalchemy import CTE, ColumnElement, DateTime, Text, Uuid, delete, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from todo_api import guards
@@ -60,6 +60,15 @@ def _used(purpose: str) -> CTE:
     )
 
 
+def _addressed_by(used: CTE) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of the token's account, while its address is unchanged."""
+    return (
+        accounts.c.user_id == used.c.user_id,
+        accounts.c.user_id == _USER_ID,
+        accounts.c.email == used.c.email,
+    )
+
+
 def _reset_password() -> Statement:
     """Use a one-time token and set the hash, if address and password are unchanged since.
 
@@ -68,12 +77,7 @@ def _reset_password() -> Statement:
     used = _used("reset")
     account = (
         update(accounts)
-        .where(
-            accounts.c.user_id == used.c.user_id,
-            accounts.c.user_id == _USER_ID,
-            accounts.c.email == used.c.email,
-            accounts.c.passwords == used.c.passwords,
-        )
+        .where(*_addressed_by(used), accounts.c.passwords == used.c.passwords)
         .values(password_hash=param("password_hash", Text), passwords=accounts.c.passwords + 1, **VERIFIED)
         .returning(accounts.c.user_id)
         .cte("account")
@@ -85,16 +89,7 @@ def _reset_password() -> Statement:
 def _verify_email() -> Statement:
     """Use a one-time token, if the address is unchanged and was registered once."""
     used = _used("verify")
-    account = (
-        update(accounts)
-        .where(
-            accounts.c.user_id == used.c.user_id,
-            accounts.c.user_id == _USER_ID,
-            accounts.c.email == used.c.email,
-            accounts.c.registered_again.is_(False),
-        )
-        .values(**VERIFIED)
-    )
+    account = update(accounts).where(*_addressed_by(used), accounts.c.registered_again.is_(False)).values(**VERIFIED)
     return Statement(account.returning(accounts.c.user_id))
 
 

@@ -1,4 +1,4 @@
-"""What people see when the service is ready: where its pages are, and how to stop it."""
+"""The banner of a service that is ready: the addresses of its pages, and how to stop it."""
 
 import sys
 

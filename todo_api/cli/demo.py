@@ -68,7 +68,7 @@ MORE: dict[str, dict[str, Any]] = {
     "Write the quarterly report": {"priority": "high"},
     "Water the plants": {"priority": "low"},
 }
-"""What some of them have besides."""
+"""Further members of some of these tasks, by title."""
 
 WHEN: dict[str, tuple[str, int, str | None, str | None]] = {
     "Pay the rent": ("due", 3, None, None),

@@ -1,4 +1,4 @@
-"""What is raised for a setting that cannot be used, and the checks that raise it."""
+"""The error of a setting that cannot be used, and checks that raise it."""
 
 
 class ConfigurationError(Exception):

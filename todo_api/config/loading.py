@@ -1,4 +1,4 @@
-"""Where the settings come from: flags, the environment, `.env` and defaults."""
+"""Loads the settings from flags, the environment, `.env` and defaults, in this order."""
 
 import itertools
 import os

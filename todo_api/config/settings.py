@@ -10,7 +10,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*)(\.[A-Za-z0-9_-]+)*\.?")
 _COMPILER_TARGET = re.compile(r"[a-z0-9_]+-\w+-(linux|darwin)[\w.-]*")
-"""What conda's compilers set as HOST: `x86_64-conda-linux-gnu`, `arm64-apple-darwin20.0.0`."""
+"""A HOST of conda's compilers: `x86_64-conda-linux-gnu`, `arm64-apple-darwin20.0.0`."""
 
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*/?")
 

@@ -23,7 +23,7 @@ PROBLEMS = shipped("openapi") / "problems.yaml"
 
 
 class ProblemText(NamedTuple):
-    """What `problems.yaml` says of a problem code."""
+    """The text of a problem code in `problems.yaml`."""
 
     status: int
     title: str

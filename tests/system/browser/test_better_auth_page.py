@@ -1,9 +1,7 @@
 """A page of an application with Better Auth uses the service with its tokens, as docs/front-ends.md says."""
 
-import os
 import re
 import secrets
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +9,12 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import Chrome
 
+from tests.support.better_auth import better_auth
 from tests.support.browser import chromium
 from tests.support.documented_front_end import FrontEnd
 from tests.support.front_end import console, run
 from tests.support.live import Live
-from tests.support.pages import ROOT, read, section
+from tests.support.pages import read, section
 
 SIGN_UP = """
 const body = JSON.stringify({email: "%s", password: "correct horse battery", name: "Ada"});
@@ -49,24 +48,8 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def application(folder: Path) -> Iterator[str]:
     """The origin of the application."""
-    process = subprocess.Popen(
-        ["node", "server.js"],
-        cwd=ROOT / "tests" / "system" / "better-auth",
-        env={
-            "PATH": os.environ["PATH"],
-            "BETTER_AUTH_SECRET": secrets.token_urlsafe(48),
-            "PAGES": str(folder / "out"),
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
+    with better_auth(PAGES=str(folder / "out")) as origin:
+        yield origin
 
 
 @pytest.fixture(scope="module")
