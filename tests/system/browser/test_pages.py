@@ -61,12 +61,24 @@ def soon(browser: Chrome, css: str) -> WebElement:
     return WebDriverWait(browser, 15).until(expected.element_to_be_clickable((By.CSS_SELECTOR, css)))
 
 
+def drawn(browser: Chrome) -> None:
+    """Wait until the page stops growing: the reference draws its operations one after another."""
+    heights = [0]
+
+    def same(browser: Chrome) -> bool:
+        heights.append(browser.execute_script("return document.documentElement.scrollHeight"))  # type: ignore[no-untyped-call]  # selenium's
+        return heights[-1] == heights[-2]
+
+    WebDriverWait(browser, 30, poll_frequency=1).until(same)
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", READ)
 def test_page_is_readable_and_asks_nobody_else(browser: Chrome, service: str, name: str, size: str) -> None:
     browser.set_window_size(*SIZES[size])
     browser.get(service + READ[name])
     soon(browser, MAIN.get(name, "main h1"))
+    drawn(browser)
     shoot(browser, f"{name}-{size}")
     wider = browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")  # type: ignore[no-untyped-call]  # selenium's
     assert wider <= 0
