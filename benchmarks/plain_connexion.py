@@ -9,14 +9,31 @@ from typing import Any
 import jwt
 from connexion import FlaskApp, options
 from connexion.exceptions import OAuthProblem
+from marshmallow import Schema, fields
 from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from todo_api import contract, models
 from todo_api.database.connection import engine_url
-from todo_api.tasks.schemas import TaskSchema
 
 ENGINE = create_engine(engine_url(os.environ["DATABASE_URL"]), pool_size=10, pool_pre_ping=True)
+
+
+class TaskSchema(Schema):
+    """A task, with the members of 1.0."""
+
+    id = fields.String()
+    user_id = fields.String()
+    title = fields.String()
+    description = fields.String(allow_none=True)
+    status = fields.String()
+    completed = fields.Boolean()
+    completed_at = fields.AwareDateTime(allow_none=True)
+    created_at = fields.AwareDateTime()
+    updated_at = fields.AwareDateTime()
+    version = fields.Integer()
+
+
 SCHEMA = TaskSchema()
 
 

@@ -1,7 +1,7 @@
 """Conversion between JSON and Python values, shared by the schemas of all packages.
 
 The contract has validated values before. marshmallow declares the fields. Replies are dumped by a
-function made from them at the start, since marshmallow's own dump is most of the cost of a list;
+function made from them at the start, since marshmallow's own dump costs more than the rest;
 orjson writes times. Bodies are loaded by `Schema.load`, so `required` and `allow_none` apply.
 """
 
@@ -32,6 +32,19 @@ def dump_of(schema: type[Schema]) -> Callable[[Any], dict[str, Any]]:
         return dict(zip(names, values(value), strict=True))
 
     return dump
+
+
+def utc(time: str | None) -> str | None:
+    """Return a time in UTC, as PostgreSQL writes it, by RFC 3339, as orjson does."""
+    if time is None:
+        return None
+    clock = time[11:-3]
+    if len(clock) not in _CLOCKS:  # PostgreSQL leaves out zeros at the end
+        clock = f"{clock:0<15}"
+    return f"{time[:10]}T{clock}Z"
+
+
+_CLOCKS = (len("23:59:59"), len("23:59:59.999999"))
 
 
 def dump_json(value: Any) -> bytes:

@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN
 
 from todo_api.database import Statement, param
 from todo_api.models import STATUSES, tasks, users
-from todo_api.tasks.statements import TASK_COLUMNS, USER_ID
+from todo_api.tasks.statements import TASK_COLUMNS, USER_ID, as_task
 
 SEARCH_SECONDS = 1
 """Maximum seconds of a search. It reads every task of the user, and others wait meanwhile."""
@@ -87,7 +87,9 @@ def page(
     found = union_all(*(select(*scan.c) for scan in scans)).subquery("found")
     ordered = select(*found.c).order_by(*_order(found, key, descending)).limit(LIMIT).offset(SKIP)
     items = (ordered if most_octets is None else _within(ordered, key, descending, most_octets)).lateral("item")
-    rows = select(owner.c.epoch, owner.c.seq, owner.c.total, *items.c).select_from(owner.outerjoin(items, true()))
+    rows = select(owner.c.epoch, owner.c.seq, owner.c.total, *as_task(items)).select_from(
+        owner.outerjoin(items, true())
+    )
     return Statement(rows.order_by(*_order(items, key, descending)), seconds=SEARCH_SECONDS if words else None)
 
 
@@ -158,8 +160,7 @@ def _batch() -> Statement:
         .subquery("batch")
     )
     summed = select(*batch.c, _octets_before(batch, [batch.c.id])).subquery("summed")
-    columns = [summed.c[column.name] for column in TASK_COLUMNS]
-    return Statement(select(*columns).where(summed.c.octets_before <= BATCH_OCTETS).order_by(summed.c.id))
+    return Statement(select(*as_task(summed)).where(summed.c.octets_before <= BATCH_OCTETS).order_by(summed.c.id))
 
 
 batch = _batch()

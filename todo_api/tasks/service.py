@@ -1,6 +1,7 @@
 """Tasks of a user: create, find, change, complete and delete."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -198,7 +199,10 @@ class TaskService:
 
     def cursor_after(self, epoch: int, task: Task, wanted: TaskFilter, signer: CursorSigner) -> str:
         """Return the cursor that continues the list after the task."""
-        key = getattr(task, wanted.sort.lstrip("-"))
+        name = wanted.sort.lstrip("-")
+        key = getattr(task, name)
+        if name.endswith("_at"):
+            key = datetime.fromisoformat(key)
         return signer.sign(epoch, key, UUID(task.id), self._scope_of(wanted))
 
     def change(self, task_id: str, changes: dict[str, Any], versions: Versions) -> Task:
