@@ -42,6 +42,7 @@ from todo_api.observability import (
     label_values,
 )
 from todo_api.operations import Readiness
+from todo_api.projects import Project, dump_project
 from todo_api.provisioning import migrations, readiness
 from todo_api.site import PageFactories, Pages, discovery, public, published, reading
 from todo_api.tasks import CursorSigner, Task, dump_task
@@ -185,9 +186,14 @@ def _pages(config: Config) -> PageFactories:
     return public.under(path, made)
 
 
-def _serialize_current(current: Task | Account) -> dict[str, Any]:
+def _serialize_current(current: Task | Account | Project) -> dict[str, Any]:
     """Return the current state of a failed conditional write as JSON values."""
-    return dump_account(current) if isinstance(current, Account) else dump_task(current)
+    match current:
+        case Account():
+            return dump_account(current)
+        case Project():
+            return dump_project(current)
+    return dump_task(current)
 
 
 def _middlewares(

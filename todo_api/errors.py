@@ -155,13 +155,19 @@ class TooManyKeys(TaskApiError):
     detail = "You have 100 API keys, and cannot have more. Revoke one first."
 
 
+class TooManyProjects(TaskApiError):
+    """The user has the maximum number of projects."""
+
+    detail = "You have 500 projects, and cannot have more. Delete one first."
+
+
 class IdTaken(TaskApiError):
-    """One of the user's tasks has the id that a new one asks for; `current` is that task."""
+    """A task or project of the user has the id that a new one asks for: `current`."""
 
     detail = "One of your tasks has this id."
 
-    def __init__(self, current: Any) -> None:
-        super().__init__()
+    def __init__(self, current: Any, detail: str | None = None) -> None:
+        super().__init__(detail)
         self.current = current
 
 

@@ -42,6 +42,9 @@ KEY_SCOPES = ("tasks:read", "tasks:write", "account", "account:write")
 MOST_KEYS = 100
 """Maximum number of API keys of a user."""
 
+MOST_PROJECTS = 500
+"""Maximum number of projects of a user."""
+
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
 
 PRIORITIES = ("none", "low", "medium", "high", "urgent")
@@ -99,6 +102,7 @@ def _one_line(length: int) -> str:
 USER_ID = _domain("user_id", "char_length(VALUE) BETWEEN 1 AND 255")
 USER_NAME = _domain("user_name", _one_line(200))
 KEY_NAME = _domain("key_name", _one_line(100))
+PROJECT_NAME = _domain("project_name", _one_line(120))
 TASK_TITLE = _domain("task_title", _one_line(255), collation="C")
 TASK_DESCRIPTION = _domain(
     "task_description", r"char_length(VALUE) <= 5000 AND VALUE !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]'"
@@ -136,6 +140,7 @@ users = Table(
     Column("api_keys", BigInteger, nullable=False, server_default=text("0"), comment="how many there are"),
     Column("time_zone", TIME_ZONE, comment="null: Etc/UTC"),
     Column("week_start", WEEK_DAY, comment="null: monday"),
+    Column("projects", SmallInteger, nullable=False, server_default=text("0"), comment="how many there are"),
     PrimaryKeyConstraint("id"),
 )
 
@@ -238,6 +243,25 @@ outbox = Table(
     CheckConstraint("email = lower(email) AND char_length(email) <= 254", "email_form"),
     CheckConstraint("purpose IN ('reset', 'verify')", "purpose_known"),
     Index("outbox_by_next_attempt_at", "next_attempt_at"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("user_id", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("name", PROJECT_NAME, nullable=False),
+    Column("description", TASK_DESCRIPTION),
+    Column("color", Text),
+    Column("position", Text(collation="C"), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("version", BigInteger, nullable=False, comment="the user's seq at the last write"),
+    PrimaryKeyConstraint("user_id", "id"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+    CheckConstraint("color ~ '^#[0-9A-Fa-f]{6}$'", "color_form"),
+    CheckConstraint("position ~ '^[0-9A-Za-z]{1,250}$'", "position_form"),
+    CheckConstraint("version > 0", "version_positive"),
 )
 
 tasks = Table(

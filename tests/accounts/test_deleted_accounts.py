@@ -54,6 +54,7 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
     user = anonymous.signed_in(token)
     task = user.post("/api/v1/me/tasks", {"title": "Soon gone"}, headers={"Idempotency-Key": '"before-the-end"'}).json()
     key = user.post("/api/v1/me/keys", {"name": "Soon gone", "scopes": ["tasks:read"]}).json()
+    project = user.post("/api/v1/me/projects", {"name": "Soon gone"}).json()
     keys = {scope: new_key(user, [scope]) for scope in KEY_SCOPES}
     rows(
         url,
@@ -64,7 +65,9 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
         anonymous,
         new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000)),
     )
-    made = Deleted(url, services, user_id, token, keys, {"task_id": task["id"], "key_id": key["id"]})
+    made = Deleted(
+        url, services, user_id, token, keys, {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"]}
+    )
     assert set(map(tuple, made.rows().values())) & {((0,),)} == set()
     for service in services:
         assert service.signed_in(token).get(ACCOUNT).status == 200

@@ -42,7 +42,7 @@ LEFT_OUT = {
     "sessions": {"family", "digest"},
     "tasks": {"title_folded", "description_folded"}
     | {f"{name}_{part}" for name in ("due", "start") for part in ("date", "time", "zone", "at")},
-    "users": {"epoch", "seq", "api_keys", "pending", "in_progress", "completed", "cancelled"},
+    "users": {"epoch", "seq", "api_keys", "projects", "pending", "in_progress", "completed", "cancelled"},
 }
 """What the export does not have: what opens the account, how many passwords it has had, how its address was verified,
 and what follows from the tasks: counts, texts without case, and the instants of dates. Dates are members of other names."""
@@ -53,7 +53,9 @@ COPIES = {"idempotent_replies"}
 SECRETS = {"one_time_tokens"}
 """Tables of secrets alone, which last for an hour."""
 
-SECTIONS = {"users": "account", "accounts": "account", "sessions": "sessions", "api_keys": "api_keys", "tasks": "tasks"}
+SECTIONS = {"users": "account", "accounts": "account"} | {
+    name: name for name in ("sessions", "api_keys", "projects", "tasks")
+}
 """Where in the export the rows of a table are."""
 
 
@@ -83,6 +85,7 @@ def test_export_account_has_every_column_of_every_table_of_users(user: User, url
         },
     )
     user.client.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]})
+    user.client.post("/api/v1/me/projects", {"name": "Kitchen", "description": "whole", "color": "#2f6f4e"})
     reply = user.client.get(f"{ACCOUNT}/export")
     assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
     document = reply.json()

@@ -33,7 +33,7 @@ OTHER = "another good password"
 HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 """At a cost that hundreds of accounts can be checked at."""
 
-NOTHING: list[Any] = [None, [], [], [], []]
+NOTHING: list[Any] = [None, [], [], [], [], []]
 """What is left of a user who is gone."""
 
 REFUSED = {"unauthorized", "wrong_password", "invalid_credentials"}
@@ -41,7 +41,7 @@ REFUSED = {"unauthorized", "wrong_password", "invalid_credentials"}
 
 
 class World(NamedTuple):
-    """A user with two sessions, two keys and a task."""
+    """A user with two sessions, two keys, a task and a project."""
 
     id: str
     email: str
@@ -50,6 +50,7 @@ class World(NamedTuple):
     keys: list[str]
     key_ids: list[str]
     task: str
+    project: str
 
     def bearer(self, who: str) -> str:
         """The token of a session, of a key, or one that an operator made."""
@@ -65,7 +66,7 @@ Act = Callable[[Client, World], Reply]
 
 
 def new_world(url: str) -> World:
-    ids = [str(uuid7()) for _ in range(6)]
+    ids = [str(uuid7()) for _ in range(7)]
     world = World(
         ids[0],
         f"{secrets.token_hex(6)}@example.com",
@@ -74,6 +75,7 @@ def new_world(url: str) -> World:
         [api_keys.make() for _ in range(2)],
         ids[3:5],
         ids[5],
+        ids[6],
     )
     digest = [[sha256(part.encode()).hexdigest() for part in (one[:-43], one)] for one in world.refresh]
     scopes = f"ARRAY[{', '.join(repr(scope) for scope in KEY_SCOPES)}]"
@@ -87,11 +89,13 @@ def new_world(url: str) -> World:
     )
     rows(
         url,
-        f"INSERT INTO users (id, seq, pending, api_keys) VALUES ('{world.id}', 9, 1, 2);"
+        f"INSERT INTO users (id, seq, pending, api_keys, projects) VALUES ('{world.id}', 9, 1, 2, 1);"
         f" INSERT INTO accounts (user_id, email, password_hash) VALUES ('{world.id}', '{world.email}', '{HASH}');"
         f" INSERT INTO sessions VALUES {sessions};"
         " INSERT INTO api_keys (user_id, id, name, scopes, hint, digest, created_at)"
         f" VALUES {keys};"
+        " INSERT INTO projects (user_id, id, name, position, created_at, updated_at, version)"
+        f" VALUES ('{world.id}', '{world.project}', 'Mine', 'm0', now(), now(), 8);"
         " INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version)"
         f" VALUES ('{world.id}', '{world.task}', 'Mine', 'pending', now(), now(), 9)",
     )
@@ -105,7 +109,8 @@ def left(url: str, world: World) -> list[Any]:
     ((user, counts, *lists),) = rows(
         url,
         f"SELECT (SELECT ROW(name, api_keys, pending, completed)::text FROM users WHERE id = '{world.id}'),"
-        " (SELECT ROW(api_keys - (SELECT count(*) FROM api_keys k WHERE k.user_id = u.id), pending + completed"
+        " (SELECT ROW(api_keys - (SELECT count(*) FROM api_keys k WHERE k.user_id = u.id), projects -"
+        " (SELECT count(*) FROM projects p WHERE p.user_id = u.id), pending + completed"
         " + in_progress + cancelled - (SELECT count(*) FROM tasks t WHERE t.user_id = u.id))::text"
         f" FROM users u WHERE id = '{world.id}'),"
         f" ARRAY(SELECT ROW({mine}, left(email, 4) = 'new-', passwords)::text FROM accounts"
@@ -113,9 +118,10 @@ def left(url: str, world: World) -> list[Any]:
         f" ARRAY(SELECT ROW(coalesce((array_position(ARRAY[{sessions}], id::text))::text, 'new'),"
         f" refreshed_at > created_at)::text FROM sessions WHERE {mine} ORDER BY 1),"
         f" ARRAY(SELECT name::text FROM api_keys WHERE {mine} ORDER BY 1),"
-        f" ARRAY(SELECT title || status FROM tasks WHERE {mine} ORDER BY 1)",
+        f" ARRAY(SELECT title || status FROM tasks WHERE {mine} ORDER BY 1),"
+        f" ARRAY(SELECT name::text FROM projects WHERE {mine} ORDER BY 1)",
     )
-    assert counts in ("(0,0)", None)
+    assert counts in ("(0,0,0)", None)
     return [user, *lists]
 
 
@@ -203,7 +209,7 @@ def by(who: str, method: str, path: str, body: Any = None, keyed: bool = False) 
         }
         bearer = None if who == "nobody" else world.bearer(who)
         headers = {"Idempotency-Key": secrets.token_hex(8)} if keyed else {}
-        address = API + path.format(user_id="me", task_id=world.task, key_id=world.key_ids[1])
+        address = API + path.format(user_id="me", task_id=world.task, key_id=world.key_ids[1], project_id=world.project)
         return client.signed_in(bearer).request(method, address, json_body=sent if body else None, headers=headers)
 
     return act

@@ -88,7 +88,7 @@ def test_rules_of_the_database_are_those_of_the_contract(url: str) -> None:
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conname ~ '^(task_title|.*_name)_check'",
     )
     assert [name for name, rule in used if BLANK not in rule or LINE_ENDS not in rule] == []
-    assert len(used) == 3
+    assert len(used) == 4
 
 
 INVISIBLE = {

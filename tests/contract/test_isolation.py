@@ -52,12 +52,13 @@ class Owner(NamedTuple):
 def owner(ada: Client, direct: str, password_hash: str) -> Owner:
     task = ada.post("/api/v1/me/tasks", {"title": "Mine"}).json()
     key = ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]}).json()
+    project = ada.post("/api/v1/me/projects", {"name": "Mine"}).json()
     account = (task["user_id"], f"{secrets.token_hex(6)}@example.com", password_hash)
     every_row(
         direct,
         f"INSERT INTO accounts (user_id, email, password_hash) VALUES {account} ON CONFLICT (user_id) DO NOTHING",
     )
-    return Owner(ada, task["user_id"], {"task_id": task["id"], "key_id": key["id"]})
+    return Owner(ada, task["user_id"], {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"]})
 
 
 @pytest.fixture
@@ -66,6 +67,7 @@ def rows(direct: str, owner: Owner) -> Callable[[], list[Any]]:
     return lambda: every_row(
         direct,
         "SELECT u::text, (SELECT array_agg(t::text ORDER BY id) FROM tasks t WHERE user_id = u.id),"
+        " (SELECT array_agg(p::text ORDER BY id) FROM projects p WHERE user_id = u.id),"
         " (SELECT array_agg(ROW(id, name, scopes, expires_at)::text ORDER BY id) FROM api_keys WHERE user_id = u.id),"
         f" (SELECT a::text FROM accounts a WHERE user_id = u.id) FROM users u WHERE id = '{owner.id}'",
     )

@@ -51,6 +51,7 @@ def test_catalogue_every_foreign_key_begins_with_the_user(url: str) -> None:
         ("api_keys_user_id_fkey", "user_id", "id", "users"),
         ("idempotent_replies_user_id_fkey", "user_id", "id", "users"),
         ("one_time_tokens_user_id_fkey", "user_id", "id", "users"),
+        ("projects_user_id_fkey", "user_id", "id", "users"),
         ("sessions_user_id_fkey", "user_id", "id", "users"),
         ("tasks_user_id_fkey", "user_id", "id", "users"),
     ]

@@ -25,6 +25,7 @@ CHANGES = {
     "users": "name = 'x'",
     "accounts": "registered_again = true",
     "tasks": "description = 'x'",
+    "projects": "description = 'x'",
     "api_keys": "last_used_at = now()",
     "sessions": "refreshed_at = created_at",
     "outbox": "attempts = 9",
@@ -64,6 +65,7 @@ def user(name: str) -> dict[str, str]:
         "users": every,
         "accounts": f"SELECT{name}, UPDATE{name}",
         "tasks": every,
+        "projects": every,
         "api_keys": locked,
         "sessions": locked,
         "one_time_tokens": some,
@@ -142,7 +144,7 @@ MUST_NOT_READ = {
         "one_time_tokens": "digest",
     },
     LOGIN_ROLE: {
-        "users": "api_keys cancelled completed epoch in_progress pending seq time_zone updated_at version week_start",
+        "users": "api_keys cancelled completed epoch in_progress pending projects seq time_zone updated_at version week_start",
         "api_keys": "hint name",
         "idempotent_replies": "reply request",
     },
@@ -262,6 +264,7 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
     tokens = anonymous.post("/api/v1/auth/token", credentials, headers={"Idempotency-Key": "kept"}).json()
     ada = anonymous.signed_in(tokens["access_token"])
     ada.post("/api/v1/me/tasks", {"title": "Buy milk"}, headers={"Idempotency-Key": "kept"})
+    ada.post("/api/v1/me/projects", {"name": "Mine"})
     ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["account"]})
     database = Database(url)
     database.rows(

@@ -18,6 +18,7 @@ from todo_api.config import Config
 
 TASKS = "/api/v1/me/tasks"
 KEYS = "/api/v1/me/keys"
+PROJECTS = "/api/v1/me/projects"
 
 
 class Wire:
@@ -135,6 +136,8 @@ REQUESTS: dict[str, tuple[Callable[[Client, str], int], int]] = {
     "deleteTask-condition": (lambda ada, task: ada.delete(task, headers={"If-Match": '"1"'}).status, 204),
     "listTasks": (lambda ada, _: ada.get(TASKS).status, 200),
     "listTasks-filters": (lambda ada, _: ada.get(f"{TASKS}?status=pending&q=count&sort=title").status, 200),
+    "createProject": (lambda ada, _: ada.post(PROJECTS, {"name": "x"}).status, 201),
+    "listProjects": (lambda ada, _: ada.get(PROJECTS).status, 200),
     "createApiKey": (lambda ada, _: ada.post(KEYS, {"name": "x", "scopes": ["account"]}).status, 201),
     "listApiKeys": (lambda ada, _: ada.get(KEYS).status, 200),
     "getAccount": (lambda ada, _: ada.get("/api/v1/me/account").status, 200),
@@ -152,6 +155,9 @@ SEVERAL = {
     "deleteAccount": "the password is read, then checked, then the user is deleted",
     "exportAccount": "it reads what there is piece by piece",
     "revokeApiKey": "one; the key to revoke is made first: it has a test of its own",
+    "getProject": "one; the project is made first: it has a test of its own",
+    "updateProject": "the same",
+    "deleteProject": "the same",
 }
 """Operations with a token that are not among the requests, with the reason. The list may only shrink."""
 
@@ -273,3 +279,15 @@ def test_revoke_api_key_of_a_registered_user_is_one_message(anonymous: Client, w
     wire.messages.clear()
     assert user.delete(f"{KEYS}/{key}").status == 204
     assert [kind for kind, _ in wire.messages] == [b"Q"]
+
+
+def test_get_update_and_delete_project_are_one_message_each(ada: Client, wire: Wire) -> None:
+    project = ada.post(PROJECTS, {"name": "Count me"}).headers["location"]
+    for request, status in (
+        (lambda: ada.get(project).status, 200),
+        (lambda: ada.patch(project, {"name": "Counted"}, headers={"If-Match": '"1"'}).status, 200),
+        (lambda: ada.delete(project).status, 204),
+    ):
+        wire.messages.clear()
+        assert request() == status
+        assert [kind for kind, _ in wire.messages] == [b"Q"]

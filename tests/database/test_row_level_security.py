@@ -18,7 +18,7 @@ from todo_api.database.transaction import RoleSession
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 
 OWNER_COLUMN = {"users": "id"} | dict.fromkeys(
-    ("accounts", "api_keys", "idempotent_replies", "one_time_tokens", "sessions", "tasks"), "user_id"
+    ("accounts", "api_keys", "idempotent_replies", "one_time_tokens", "projects", "sessions", "tasks"), "user_id"
 )
 """The column that says whose a row is."""
 
@@ -67,6 +67,7 @@ def world(url: str, anonymous: Client) -> Iterator[World]:
         ids.append(anonymous.post("/api/v1/auth/register", registration).json()["id"])
         client = anonymous.signed_in(token(ids[-1]))
         client.post("/api/v1/me/tasks", {"title": f"The task of {name}"}, headers={"Idempotency-Key": "the-same"})
+        client.post("/api/v1/me/projects", {"name": f"The project of {name}"})
         client.post("/api/v1/me/keys", {"name": f"The key of {name}", "scopes": ["tasks:read"]})
         assert anonymous.post("/api/v1/auth/token", registration).status == 200
     database = Database(url, pool_size=2)
@@ -216,16 +217,13 @@ POLICY, GRANT = "row-level security policy", "permission denied"
             "INSERT INTO api_keys (user_id, id, name, scopes, hint, digest, created_at)"
             " VALUES ('{bob}', gen_random_uuid(), 'Not yours', '{{account}}', 'tdk_', repeat('0', 64), now())",
         ),
-        (
-            POLICY,
-            "INSERT INTO sessions (user_id, id, family, digest, created_at, refreshed_at, expires_at)"
-            " VALUES ('{bob}', gen_random_uuid(), repeat('0', 64), repeat('0', 64), now(), now(), 'infinity')",
-        ),
+        (POLICY, "INSERT INTO sessions SELECT '{bob}', gen_random_uuid(), 'x', 'x', now(), now(), 'infinity'"),
         (
             POLICY,
             "INSERT INTO one_time_tokens (user_id, id, purpose, digest, email, passwords, created_at, expires_at)"
             " VALUES ('{bob}', gen_random_uuid(), 'reset', repeat('0', 64), 'bob@example.com', 1, now(), 'infinity')",
         ),
+        (POLICY, "INSERT INTO projects SELECT '{bob}', gen_random_uuid(), 'x', NULL, NULL, 'm', now(), now(), 1"),
         (POLICY, "UPDATE tasks SET user_id = '{bob}'"),
         (POLICY, "UPDATE users SET id = 'mallory'"),
         (POLICY, "INSERT INTO idempotent_replies VALUES ('{bob}', sha256(''), sha256(''), '')"),
@@ -238,6 +236,7 @@ POLICY, GRANT = "row-level security policy", "permission denied"
         "insert-key",
         "insert-session",
         "insert-one-time-token",
+        "insert-project",
         "give-task-away",
         "become-another",
         "insert-reply",

@@ -5,7 +5,7 @@ Row-level security is off in both. So whatever a request does differently in the
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -31,12 +31,13 @@ FURTHER = 1000
 
 THEIR_TASK = "01932c07-9f7a-7c1d-b6a1-000000000001"
 THEIR_KEY = "01932c07-9f7a-7c1d-b6a1-000000000002"
-"""Ids of a task and a key that the others have alone."""
+THEIR_PROJECT = "01932c07-9f7a-7c1d-b6a1-000000000003"
+"""Ids of a task, a key and a project that the others have alone."""
 
 _HEADERS = ("etag", "link", "location", "idempotent-replayed", "www-authenticate")
 _TOKEN = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00(?::00)?)?|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-    r"|\\*x?[0-9a-f]{56,}|\$argon2id[^\"]+|td[kor]_[\w-]+|eyJ[\w.-]+"
+    r"|\\*x?[0-9a-f]{56,}|\$argon2id[^\"]+|td[kor]_[\w-]+|eyJ[\w.-]+|\bm[0-9a-f]{13}\b"
 )
 _ELSEWHERE = {
     "email": "'{prefix}' || (r.email)",
@@ -123,7 +124,7 @@ class World:
         for prefix in (TWIN, LATER):
             for table in sorted(self.tables, key="users".__ne__):
                 self.copy(table, f"NOT {self._of_others(table)}", self.changes(table, prefix, NOBODYS[prefix]))
-        for table, id_ in (("tasks", THEIR_TASK), ("api_keys", THEIR_KEY)):
+        for table, id_ in (("projects", THEIR_PROJECT), ("tasks", THEIR_TASK), ("api_keys", THEIR_KEY)):
             one = f"({self.owner(table)}, id) IN (SELECT {self.owner(table)}, min(id::text)::uuid FROM {table} GROUP BY 1)"
             changes = {"id": f"'{id_}'"}
             if "digest" in self.tables[table]:
@@ -214,3 +215,11 @@ def _text(value: Any) -> str:
 
 Ask = Callable[..., Reply]
 """A request of somebody: who, method, path, and, if there is one, the body; header fields by their names."""
+
+
+def tags(reply: Reply) -> Iterator[dict[str, str]]:
+    """Conditions: at what others have, at what was read, and none. In this order, since a write changes what was read."""
+    version = reply.json()["version"]
+    yield {"If-Match": re.sub(rf"(?<!\d){version}(?!\d)", str(version + FURTHER), reply.headers["etag"])}
+    yield {"If-Match": reply.headers["etag"]}
+    yield {}

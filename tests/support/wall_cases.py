@@ -1,20 +1,20 @@
 """What users do, operation by operation, with every shape of a statement: for the tests of the first wall."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain, combinations
 from typing import Any
 
 import pytest
 
-from tests.support.client import Client, Reply
+from tests.support import project_cases
+from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET, token
-from tests.support.look_alikes import FURTHER, THEIR_KEY, THEIR_TASK, Ask, World
+from tests.support.look_alikes import THEIR_KEY, THEIR_TASK, Ask, World, tags
 from todo_api import contract
 from todo_api.accounts import session_statements
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.idempotency import statements as kept
-from todo_api.models import KEY_SCOPES, STATUSES
+from todo_api.models import KEY_SCOPES, MOST_PROJECTS, STATUSES
 
 TASKS = "/api/v1/me/tasks"
 KEYS = "/api/v1/me/keys"
@@ -44,6 +44,7 @@ class Mine:
         self.tokens: dict[str, str | None] = {"nobody": None}
         self.refresh: list[str] = []
         self.tasks: dict[str, list[str]] = {}
+        self.projects: dict[str, list[str]] = {}
         self.key = ""
         self.one_time = [f"tdo_{letter * 43}" for letter in "abc"]
 
@@ -59,14 +60,6 @@ def case(function: Case) -> Case:
 
 def powerset(values: Any) -> list[Any]:
     return [*chain.from_iterable(combinations(values, size) for size in range(len(values) + 1))]
-
-
-def tags(reply: Reply) -> Iterator[dict[str, str]]:
-    """Conditions: at what others have, at what was read, and none. In this order, since a write changes what was read."""
-    version = reply.json()["version"]
-    yield {"If-Match": re.sub(rf"(?<!\d){version}(?!\d)", str(version + FURTHER), reply.headers["etag"])}
-    yield {"If-Match": reply.headers["etag"]}
-    yield {}
 
 
 @case
@@ -132,6 +125,7 @@ def patch_later_members(ask: Ask, mine: Mine) -> None:
 CASES |= {f"complete {body}": _writes("PATCH", "/complete", [body]) for body in (None, {"completed": True})}
 CASES["reopen"] = _writes("PATCH", "/complete", [{"completed": False}])
 CASES["replace"] = _writes("PUT", "", [FIELDS, {"title": "Buy oats", "status": "completed"}])
+CASES |= project_cases.CASES
 CASES["delete"] = _writes("DELETE", "", [None])
 
 
@@ -337,8 +331,9 @@ def retries_of_many(ask: Ask, mine: Mine) -> None:
 
 
 PREPARED = {
+    "too_many_projects": f"UPDATE users SET projects = {MOST_PROJECTS}",
     "retries_of_many": "INSERT INTO idempotent_replies SELECT user_id, sha256(i::text::bytea), sha256(''), '',"
-    f" now() - i * interval '1 second' FROM accounts, generate_series(1, {kept.MOST_REPLIES + 5}) i"
+    f" now() - i * interval '1 second' FROM accounts, generate_series(1, {kept.MOST_REPLIES + 5}) i",
 }
 """What is done in the database before a case."""
 
@@ -363,6 +358,8 @@ def seed(world: World, client: Client) -> Mine:
             id_ = user.post(TASKS, {"title": f"Buy milk {number}", "status": status}).json()["id"]
             mine.tasks.setdefault(status, []).append(id_)
         user.patch(ACCOUNT, {"name": "Ada"})
+        for owner in ("account", "account", "key", "key") if who == "account" else (who,):
+            mine.projects.setdefault(owner, []).append(user.post(project_cases.PROJECTS, {"name": "Hall"}).json()["id"])
         key = user.post(KEYS, {"name": "Mine", "scopes": list(KEY_SCOPES)}).json()
         if who == "account":
             mine.key, mine.tokens["key"] = key["id"], key["key"]

@@ -115,6 +115,8 @@ def test_contract_says_of_every_member_of_a_reply_whether_it_may_be_written() ->
         ("Task", "TaskPatch"),
         ("Account", "AccountPatch"),
         ("NewApiKey", "ApiKeyInput"),
+        ("Project", "ProjectInput"),
+        ("Project", "ProjectPatch"),
     ):
         written, read_only = set(schemas[request]["properties"]), set(schemas[request]["x-read-only"])
         assert not written & read_only

@@ -11,6 +11,7 @@ from todo_api.accounts.sessions import SessionRecord
 from todo_api.api_keys import ApiKey, KeyService
 from todo_api.database import RoleSessions
 from todo_api.guards import Caller
+from todo_api.projects import Project, ProjectService
 from todo_api.tasks import Task, TaskService
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
@@ -29,6 +30,7 @@ class Export(NamedTuple):
     account: Account
     sessions: Iterator[SessionRecord] | None
     keys: list[ApiKey] | None
+    projects: list[Project]
     tasks: Iterator[Task]
 
 
@@ -38,12 +40,13 @@ def export(database: RoleSessions, user_id: str, caller: Caller) -> Export:
     Raise Unauthorized if the account or the caller's session is gone.
     """
     account = AccountService(database, user_id, caller).get()
+    projects = ProjectService(database, user_id, caller).list().projects
     tasks = _all(TaskService(database, user_id, caller).batch)
     if caller.key is not None:
-        return Export(datetime.now(UTC), account, None, None, tasks)
+        return Export(datetime.now(UTC), account, None, None, projects, tasks)
     keys = KeyService(database, user_id, caller).list()
     records = _all(partial(sessions.batch, database, user_id))
-    return Export(datetime.now(UTC), account, records, keys, tasks)
+    return Export(datetime.now(UTC), account, records, keys, projects, tasks)
 
 
 def _all(batch: Callable[[str], Sequence[Item]]) -> Iterator[Item]:

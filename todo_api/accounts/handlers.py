@@ -17,6 +17,7 @@ from todo_api.errors import MailDisabled, StaleToken, ValidationFailed, Verifica
 from todo_api.etags import is_known, matched_account
 from todo_api.http import Reply
 from todo_api.idempotency import NotKept, idempotent, idempotent_while, session_is_there
+from todo_api.projects import dump_project
 from todo_api.schemas import dump_json
 from todo_api.services import (
     PRIVATE,
@@ -211,6 +212,7 @@ def _parts_of(found: Export) -> Iterator[bytes]:
     if found.sessions is not None and found.keys is not None:
         yield from _section(b"sessions", map(dump_session, found.sessions))
         yield from _section(b"api_keys", map(dump_api_key, found.keys))
+    yield from _section(b"projects", map(dump_project, found.projects))
     yield from _section(b"tasks", map(dump_task, found.tasks))
     yield b"}"
 

@@ -62,6 +62,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     errors.EmailTaken: _problem_type("email_taken"),
     errors.IdempotencyInProgress: _problem_type("idempotency_in_progress"),
     errors.TooManyKeys: _problem_type("too_many_keys"),
+    errors.TooManyProjects: _problem_type("too_many_projects"),
     errors.PreconditionFailed: _problem_type("precondition_failed"),
     http_errors.PayloadTooLarge: _problem_type("payload_too_large"),
     http_errors.UriTooLong: _problem_type("uri_too_long"),

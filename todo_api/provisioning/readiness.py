@@ -13,6 +13,7 @@ USER_RIGHTS = {
     "accounts": "SELECT UPDATE",
     "api_keys": "SELECT INSERT DELETE",
     "sessions": "SELECT INSERT DELETE",
+    "projects": "SELECT INSERT UPDATE DELETE",
     "tasks": "SELECT INSERT UPDATE DELETE",
     "idempotent_replies": "SELECT INSERT DELETE",
 }

@@ -161,6 +161,12 @@ def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: C
     assert run("completeTask", (200, 200), {"completed": True}, **ids)[1]["completed"] is True
     browser.save_screenshot(str(OUTPUT / "ui-executed.png"))
     run("deleteTask", (204, 404), **ids)
+    (project, _) = run("createProject", (201, 201), {"name": "Made by clicking"})
+    assert len(run("listProjects", (200, 200))[1]["items"]) == 2
+    of_project = {"project_id": project["id"]}
+    run("getProject", (200, 200), **of_project)
+    run("updateProject", (200, 200), {"name": "Changed"}, {"name": "Changed again"}, **of_project)
+    run("deleteProject", (204, 404), **of_project)
     assert run("exportAccount", (200, 200))[1]["tasks"][0]["id"] == other_task["id"]
     there, back = (PASSWORD, f"{PASSWORD} 2"), (f"{PASSWORD} 2", PASSWORD)
     run("changePassword", (200, 200), *({"current_password": old, "new_password": new} for old, new in (there, back)))
