@@ -118,9 +118,16 @@ TASK_DATE = DateDomain(
     "task_date", Date(), constraint_name="task_date_check", check="VALUE BETWEEN '1900-01-01' AND '2199-12-31'"
 )
 TIME_ZONE = _domain("time_zone", "VALUE ~ '^[A-Za-z0-9_+/-]{1,64}$'")
+POSITION_KEY = _domain("position_key", "VALUE ~ '^m[0-9A-Za-z]{13,249}$'", collation="C")
 WEEK_DAY = _domain(
     "week_day", "VALUE IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday')"
 )
+
+CLOCK_KEY = (
+    "(('m'::text || lpad(to_hex(((EXTRACT(epoch FROM clock_timestamp()) * (1000000)::numeric))::bigint), 13, '0'::text)))"
+    "::position_key"
+)
+"""The position of what the release before 1.2 writes beside this one."""
 
 EPOCH = "((random() * ('9007199254740991'::bigint)::double precision))::bigint"
 """A new epoch: unlike any other but by a chance of one in 2^53."""
@@ -293,6 +300,13 @@ tasks = Table(
     Column("start_time", Time),
     Column("start_zone", TIME_ZONE),
     Column("start_at", DateTime(timezone=True), comment="when it can be started: computed likewise"),
+    Column(
+        "position",
+        POSITION_KEY,
+        nullable=False,
+        server_default=text(CLOCK_KEY),
+        comment="the order among siblings: as a user moved the task, by creation at first",
+    ),
     PrimaryKeyConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
     CheckConstraint("is_valid_state(status, completed_at, version)", "state"),
@@ -300,6 +314,7 @@ tasks = Table(
     Index("tasks_by_status_and_created_at", "user_id", "status", "created_at", "id"),
     Index("tasks_by_status_and_updated_at", "user_id", "status", "updated_at", "id"),
     Index("tasks_by_status_and_title", "user_id", "status", "title", "id"),
+    Index("tasks_by_status_and_position", "user_id", "status", "position", "id"),
 )
 
 idempotent_replies = Table(

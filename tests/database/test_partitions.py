@@ -87,7 +87,9 @@ def test_get_task_on_partitions_of_another_user_is_not_found(bob: Client, task: 
     assert bob.get(task).status == 404
 
 
-@pytest.mark.parametrize("sort", ["created_at", "-created_at", "updated_at", "-updated_at", "title", "-title"])
+@pytest.mark.parametrize(
+    "sort", ["created_at", "-created_at", "updated_at", "-updated_at", "title", "-title", "position"]
+)
 def test_list_tasks_on_partitions_by_cursor_gives_each_task_once(ada: Client, sort: str) -> None:
     created = [
         ada.post("/api/v1/me/tasks", {"title": f"Task {number % 3}", "status": status}).json()

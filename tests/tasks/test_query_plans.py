@@ -20,7 +20,7 @@ from todo_api.tasks import statements as task_statements
 TASKS = 20_000
 RARE = 10
 MIDDLE = "2026-01-01T02:46:40Z"
-SORTS = ("created_at", "-created_at", "updated_at", "-updated_at", "title", "-title")
+SORTS = ("created_at", "-created_at", "updated_at", "-updated_at", "title", "-title", "position")
 FILTERS = {
     "all": None,
     "common": ("completed",),
@@ -64,7 +64,7 @@ def scope(filled: str, request: pytest.FixtureRequest) -> Iterator[RoleSession]:
 
 
 def _after(sort: str) -> dict[str, str]:
-    key = "Task 8" if sort.endswith("title") else MIDDLE
+    key = {"title": "Task 8", "position": "m8"}.get(sort.lstrip("-"), MIDDLE)
     return {"after_key": key, "after_id": "00000000-0000-0000-0000-000000000000"}
 
 

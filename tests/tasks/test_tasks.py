@@ -33,6 +33,7 @@ def test_create_task_with_title_gives_defaults(ada: Client) -> None:
         "links": [],
         "due": None,
         "start": None,
+        "position": task["position"],
         "created_at": task["created_at"],
         "updated_at": task["created_at"],
         "version": 1,

@@ -97,6 +97,7 @@ def dump_task(task: Task) -> dict[str, Any]:
         "links": _NO_LINKS if task.links_json is None else orjson.Fragment(task.links_json),
         "due": task.due,
         "start": task.start,
+        "position": task.position,
         "created_at": utc(task.created_at),
         "updated_at": utc(task.updated_at),
         "version": task.version,

@@ -117,9 +117,8 @@ class TaskService:
         if row is None:
             self._check_caller()
             raise gone()
-        completed_at, created_at, version = row
-        made = {"id": made_id, "status": status, "completed_at": completed_at, "version": version}
-        values |= {**made, "created_at": created_at, "updated_at": created_at}
+        made = dict(zip(("completed_at", "created_at", "version", "position"), row, strict=True))
+        values |= {"id": made_id, "status": status, **made, "updated_at": made["created_at"]}
         return Task._make(map(values.get, _COLUMNS))
 
     def _create_whole(
@@ -175,7 +174,7 @@ class TaskService:
             parameters["words"] = [_escape(word) for word in wanted.words.split()]
         epoch = None
         if place.cursor is not None:
-            is_time = not wanted.sort.endswith("title")
+            is_time = wanted.sort.endswith("_at")
             scope = self._scope_of(wanted)
             epoch, parameters["after_key"], parameters["after_id"] = signer.read(place.cursor, scope, is_time=is_time)
         most_octets = MAX_PAGE if place.limit > UNCUT else None

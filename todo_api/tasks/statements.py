@@ -42,6 +42,7 @@ from todo_api import guards
 from todo_api.database import Statement, column_value, if_named, param
 from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import STATUSES, tasks, users
+from todo_api.ordering import clock_key
 
 TASK_COLUMNS = (
     tasks.c.id,
@@ -61,6 +62,7 @@ TASK_COLUMNS = (
     tasks.c.start_date,
     tasks.c.start_time,
     tasks.c.start_zone,
+    tasks.c.position,
 )
 
 
@@ -109,7 +111,7 @@ def _in_zone() -> ColumnElement[bool]:
 
 @cache
 def create(status: str, *, registered: bool, by_key: bool = False) -> Statement:
-    """Insert a task; returns (completed_at, created_at, version).
+    """Insert a task; returns (completed_at, created_at, version, position).
 
     A `registered` user must have a row; another gets one with the first task. The status is part of
     the shape, since comparing it with each counted one would cost more than the rest of the count.
@@ -126,7 +128,7 @@ def create(status: str, *, registered: bool, by_key: bool = False) -> Statement:
     values = _new_task(status, owner)
     made = insert(tasks).from_select(list(values), select(*values.values())).cte("made")
     times = (cast(value, Text) for value in (values[tasks.c.completed_at], owner.c.at))
-    return Statement(select(*times, owner.c.seq).add_cte(made))
+    return Statement(select(*times, owner.c.seq, values[tasks.c.position]).add_cte(made))
 
 
 @cache
@@ -144,12 +146,12 @@ def create_whole(status: str, *, by_key: bool = False) -> Statement:
         insert(tasks)
         .from_select(list(values), select(*values.values()))
         .on_conflict_do_nothing(index_elements=[tasks.c.user_id, tasks.c.id])
-        .returning(tasks.c.completed_at, tasks.c.created_at, tasks.c.version)
+        .returning(tasks.c.completed_at, tasks.c.created_at, tasks.c.version, tasks.c.position)
         .cte("made")
     )
     counted = update(users).where(users.c.id == USER_ID, made.c.version.is_not(None)).values(**_one_more(status))
     times = (cast(value, Text) for value in (made.c.completed_at, made.c.created_at))
-    return Statement(counted.returning(*times, made.c.version))
+    return Statement(counted.returning(*times, made.c.version, made.c.position))
 
 
 register = Statement(insert(users).values(id=USER_ID).on_conflict_do_nothing())
@@ -172,6 +174,7 @@ def _new_task(status: str, owner: CTE, more: Sequence[Column[Any]] = ()) -> dict
         tasks.c.created_at: owner.c.at,
         tasks.c.updated_at: owner.c.at,
         tasks.c.version: owner.c.seq,
+        tasks.c.position: clock_key(owner.c.at),
     }
 
 

@@ -30,6 +30,7 @@ class Task(NamedTuple):
     start_date: date | None = None
     start_time: time | None = None
     start_zone: str | None = None
+    position: str = ""
 
     @property
     def due(self) -> dict[str, str | None] | None:
