@@ -215,6 +215,20 @@ def _short(part: Any) -> Any:
     }
 
 
+def _undescribed(schema: Any) -> Any:
+    """Return a schema without its descriptions, for replies: they are read, not written."""
+    if isinstance(schema, list):
+        return [_undescribed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    # A member may be named so: its value is a schema, not a text.
+    return {
+        name: _undescribed(value)
+        for name, value in schema.items()
+        if name != "description" or not isinstance(value, str)
+    }
+
+
 async def _refuse(response: httpx2.Response) -> None:
     """Raise the service's problem document as the tool's error."""
     if response.is_error:
@@ -235,4 +249,5 @@ def _adapt(route: HTTPRoute, component: Any) -> None:
         open_world_hint=False,
     )
     component.parameters["additionalProperties"] = False
+    component.output_schema = _undescribed(component.output_schema)
     component._director = Director(component._director._spec)  # noqa: SLF001  # fastmcp 4.1 has no other way in
