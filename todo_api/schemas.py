@@ -2,7 +2,7 @@
 
 The contract has validated values before. marshmallow declares the fields. Replies are dumped by a
 function made from them at the start, since marshmallow's own dump costs more than the rest;
-orjson writes times. Bodies are loaded by `Schema.load`, so `required` and `allow_none` apply.
+orjson writes times. Bodies are loaded field by field, so `required` and `allow_none` apply.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields, missing
 
 from todo_api.contract import parse_date_time
 
@@ -32,6 +32,29 @@ def dump_of(schema: type[Schema]) -> Callable[[Any], dict[str, Any]]:
         return dict(zip(names, values(value), strict=True))
 
     return dump
+
+
+def load_of(schema: Schema) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return a function that converts a body's members by the schema's fields.
+
+    It raises the ValidationError of a field, or KeyError for an unknown member. `Schema.load` would
+    list every error of the body, and takes twice the time.
+    """
+    declared, excludes = schema.fields, schema.unknown == EXCLUDE
+    needed = [name for name, field in declared.items() if field.required or field.load_default is not missing]
+
+    def load(body: dict[str, Any]) -> dict[str, Any]:
+        values = {
+            name: declared[name].deserialize(value, name, body)
+            for name, value in body.items()
+            if not excludes or name in declared
+        }
+        for name in needed:
+            if name not in values:
+                values[name] = declared[name].deserialize(missing, name, body)
+        return values
+
+    return load
 
 
 def utc(time: str | None) -> str | None:

@@ -7,7 +7,7 @@ from marshmallow import Schema, fields
 
 from todo_api.accounts.service import Account
 from todo_api.accounts.sessions import SessionRecord
-from todo_api.schemas import dump_of
+from todo_api.schemas import dump_of, load_of
 
 
 class AccountSchema(Schema):
@@ -42,4 +42,4 @@ class RegistrationSchema(Schema):
 
 dump_account: Callable[[Account], dict[str, Any]] = dump_of(AccountSchema)
 dump_session: Callable[[SessionRecord], dict[str, Any]] = dump_of(SessionSchema)
-load_registration: Callable[[dict[str, Any]], dict[str, Any]] = RegistrationSchema().load
+load_registration: Callable[[dict[str, Any]], dict[str, Any]] = load_of(RegistrationSchema())

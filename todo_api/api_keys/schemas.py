@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from todo_api.api_keys.service import ApiKey
-from todo_api.schemas import SentTime, dump_of
+from todo_api.schemas import SentTime, dump_of, load_of
 
 
 class ApiKeySchema(Schema):
@@ -30,4 +30,4 @@ class ApiKeyInputSchema(Schema):
 
 
 dump_api_key: Callable[[ApiKey], dict[str, Any]] = dump_of(ApiKeySchema)
-load_api_key_input: Callable[[dict[str, Any]], dict[str, Any]] = ApiKeyInputSchema().load
+load_api_key_input: Callable[[dict[str, Any]], dict[str, Any]] = load_of(ApiKeyInputSchema())

@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from todo_api.projects.service import Project
-from todo_api.schemas import dump_of
+from todo_api.schemas import dump_of, load_of
 
 
 class ProjectSchema(Schema):
@@ -40,5 +40,5 @@ class ProjectPatchSchema(Schema):
 
 
 dump_project: Callable[[Project], dict[str, Any]] = dump_of(ProjectSchema)
-load_project_input: Callable[[dict[str, Any]], dict[str, Any]] = ProjectInputSchema().load
-load_project_patch: Callable[[dict[str, Any]], dict[str, Any]] = ProjectPatchSchema().load
+load_project_input: Callable[[dict[str, Any]], dict[str, Any]] = load_of(ProjectInputSchema())
+load_project_patch: Callable[[dict[str, Any]], dict[str, Any]] = load_of(ProjectPatchSchema())

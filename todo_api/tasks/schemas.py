@@ -1,14 +1,13 @@
 """Tasks as JSON: their representation, and what clients send."""
 
-from functools import lru_cache
 from typing import Any
 
 import orjson
-from marshmallow import EXCLUDE, Schema, fields, missing
+from marshmallow import EXCLUDE, Schema, fields
 
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.models import PRIORITIES
-from todo_api.schemas import utc
+from todo_api.schemas import load_of, utc
 from todo_api.tasks import dates
 from todo_api.tasks.service import TaskFilter
 from todo_api.tasks.task import Task
@@ -70,17 +69,9 @@ class TaskPatchSchema(Schema):
 
 
 _NO_LINKS = orjson.Fragment("[]")
-_REPLACEMENT = TaskReplacementSchema(unknown=EXCLUDE)
-_NEEDED = frozenset(
-    name for name, field in TaskInputSchema().fields.items() if field.required or field.load_default is not missing
-)
-"""Members of a new task that are required or have a default."""
-
-
-@lru_cache
-def _schema_of(schema: type[Schema], members: frozenset[str]) -> Schema:
-    """Return the schema of these members: marshmallow takes a microsecond for each absent one."""
-    return schema(only=members)
+_load_input = load_of(TaskInputSchema())
+_load_replacement = load_of(TaskReplacementSchema(unknown=EXCLUDE))
+_load_patch = load_of(TaskPatchSchema())
 
 
 def dump_task(task: Task) -> dict[str, Any]:
@@ -109,8 +100,7 @@ def load_task_input(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
     Raise ValidationFailed.
     """
-    sent = _with_status(body)
-    values: dict[str, Any] = _schema_of(TaskInputSchema, _NEEDED.union(sent)).load(sent)
+    values = _load_input(_with_status(body))
     dates.check(values)
     values.pop("completed", None)  # a new task is not completed anyway
     return values, values.pop("id", None)
@@ -121,7 +111,7 @@ def load_task_replacement(body: dict[str, Any]) -> dict[str, Any]:
 
     Raise ValidationFailed.
     """
-    values: dict[str, Any] = _REPLACEMENT.load(_with_status(body))
+    values = _load_replacement(_with_status(body))
     dates.check(values)
     if "completed" in values:
         del values["status"]  # it is the default, since only `completed` was sent
@@ -133,8 +123,7 @@ def load_task_patch(body: dict[str, Any]) -> dict[str, Any]:
 
     Raise ValidationFailed.
     """
-    sent = _with_status(body)
-    values: dict[str, Any] = _schema_of(TaskPatchSchema, frozenset(sent)).load(sent)
+    values = _load_patch(_with_status(body))
     dates.check(values)
     return values
 
