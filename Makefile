@@ -74,7 +74,7 @@ coverage: $(TOOLS)  ## the tests once more, and which branches none of them take
 
 browser: $(TOOLS) $(NODE_TOOLS) $(BETTER_AUTH)  ## the pages, clicked through in Chromium and judged by axe-core, and front ends of other origins; needs Node 20, Debian's chromium and chromium-driver
 	@$(PIP) --editable '.[browser]'
-	@.venv/bin/python -m pytest --override-ini addopts=-ra tests/system/browser
+	@.venv/bin/python -m pytest --override-ini addopts=-ra --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/system/browser $(ARGS)
 
 deployment: $(TOOLS)  ## the examples of deploy/, judged by their tools, and the image, built and run; needs Debian's caddy, docker-compose, mmdebstrap, podman and runc
 	@.venv/bin/python -m pytest --quiet tests/system/deployment/check_files.py tests/system/deployment/check_proxy.py tests/system/deployment/check_image.py

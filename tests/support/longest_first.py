@@ -51,6 +51,11 @@ LONGEST = [
     "variables",
     "discretion",
     "start",
+    # Those of the browser
+    "trying",
+    "accessibility",
+    "pages",
+    "front_ends_page",
 ]
 
 

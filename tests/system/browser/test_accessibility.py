@@ -1,24 +1,15 @@
 """What axe-core finds on every page, wide and narrow, light and dark. It comes from node_modules, not from a network."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support import expected_conditions as expected
-from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.support.browser import chromium
-from tests.support.live import Live
+from tests.support.browser import COLOURS, SIZES, drawn, script, shoot, show, soon
 from tests.support.pages import ROOT
 from todo_api import contract
 from todo_api.site import guide
 
-OUTPUT = Path("test-output")
-WIDTHS = {"desktop": (1280, 1000), "phone": (390, 844)}
 CODES = contract.load(contract.TASK_API)["components"]["schemas"]["ProblemCode"]["enum"]
 CHAPTERS = [chapter.address for chapter in guide.chapters()]
 PAGES = ["/", *CHAPTERS, "/problems/", *(f"/problems/{code}" for code in CODES), "/nowhere"]
@@ -47,42 +38,29 @@ THEIRS = {
 """Serious findings in what Scalar and Swagger UI draw, which no setting or style of ours mends."""
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[str]:
-    """The address of a running service."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Live(Path(folder)) as live:
-        yield live.ready().origin
-
-
-@pytest.fixture(params=WIDTHS)
+@pytest.fixture(params=SIZES)
 def width(request: pytest.FixtureRequest) -> str:
     """Wide and narrow."""
     return str(request.param)
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture(params=COLOURS)
 def colours(request: pytest.FixtureRequest) -> str:
     """What the visitor's machine prefers."""
     return str(request.param)
 
 
 @pytest.fixture
-def browser(width: str, colours: str) -> Iterator[Chrome]:
-    """A fresh Chromium of this width and these colours."""
-    with chromium("hide-scrollbars") as chrome:
-        chrome.set_script_timeout(120)
-        wide, high = WIDTHS[width]
-        size = {"width": wide, "height": high, "deviceScaleFactor": 1, "mobile": False}
-        chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        preferred = {"features": [{"name": "prefers-color-scheme", "value": colours}]}
-        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", preferred)
-        yield chrome
+def page(browser: Chrome, width: str, colours: str) -> Chrome:
+    """A browser of this width and these colours."""
+    show(browser, width, colours)
+    return browser
 
 
 def examine(browser: Chrome) -> dict[str, list[Any]]:
     """Run axe-core on the page as it stands: its findings, and what it could not decide."""
     source = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-    browser.execute_script(source.read_text("utf-8"))
+    script(browser, source.read_text("utf-8"))
     found = browser.execute_async_script(AXE)
     assert isinstance(found, dict), found
     assert found["testEngine"]["name"] == "axe-core"
@@ -98,24 +76,15 @@ def serious(browser: Chrome) -> dict[str, list[str]]:
     }
 
 
-def soon(browser: Chrome, css: str) -> None:
-    WebDriverWait(browser, 60).until(expected.element_to_be_clickable((By.CSS_SELECTOR, css))).click()
-
-
-def shoot(browser: Chrome, *names: str) -> None:
-    OUTPUT.mkdir(exist_ok=True)
-    assert browser.save_screenshot(str(OUTPUT / f"{'-'.join(names)}.png"))
-
-
-def test_pages_of_ours_have_no_finding_at_all(browser: Chrome, service: str, width: str, colours: str) -> None:
+def test_pages_of_ours_have_no_finding_at_all(page: Chrome, service: str, width: str, colours: str) -> None:
     found = {}
     for path in PAGES if (width, colours) == ("phone", "dark") else SHOWN:
-        browser.get(service + path)
+        page.get(service + path)
         if path in SHOWN:
-            shoot(browser, path.strip("/").replace("/", "-") or "front", width, colours)
-        wider = browser.execute_script("return document.documentElement.scrollWidth - innerWidth")
+            shoot(page, path.strip("/").replace("/", "-") or "front", width, colours)
+        wider = script(page, "return document.documentElement.scrollWidth - innerWidth")
         assert wider <= 0, path
-        examined = examine(browser)
+        examined = examine(page)
         undecided = [each for each in examined["incomplete"] if each["id"] == "color-contrast"]
         found[path] = [
             (each["id"], node["html"][:150]) for each in [*examined["violations"], *undecided] for node in each["nodes"]
@@ -123,25 +92,26 @@ def test_pages_of_ours_have_no_finding_at_all(browser: Chrome, service: str, wid
     assert {path: findings for path, findings in found.items() if findings} == {}
 
 
-def test_reference_has_only_findings_of_its_makers(browser: Chrome, service: str, width: str, colours: str) -> None:
-    browser.get(f"{service}/api/v1/reference/")
-    shown = (By.CSS_SELECTOR, "#reference h1")
-    WebDriverWait(browser, 60).until(expected.visibility_of_element_located(shown))
-    shoot(browser, "reference", width, colours)
-    found = serious(browser)
+def test_reference_has_only_findings_of_its_makers(page: Chrome, service: str, width: str, colours: str) -> None:
+    page.get(f"{service}/api/v1/reference/")
+    soon(page, "#reference h1")
+    drawn(page)
+    shoot(page, "reference", width, colours)
+    found = serious(page)
     assert {rule: nodes for rule, nodes in found.items() if rule not in THEIRS["reference"]} == {}
 
 
-def test_try_it_page_has_only_findings_of_its_makers(browser: Chrome, service: str, width: str, colours: str) -> None:
-    browser.get(f"{service}/api/v1/ui/")
-    soon(browser, "#operations-tasks-createTask .opblock-summary-control")
-    soon(browser, "#operations-tasks-createTask .btn.execute")
-    reply = (By.CSS_SELECTOR, "#operations-tasks-createTask .live-responses-table")
-    WebDriverWait(browser, 60).until(expected.presence_of_element_located(reply))
-    shoot(browser, "try-it-executed", width, colours)
-    found = serious(browser)
-    soon(browser, ".btn.authorize")
-    WebDriverWait(browser, 60).until(expected.visibility_of_element_located((By.CSS_SELECTOR, ".sign-in")))
-    shoot(browser, "try-it-dialog", width, colours)
-    found |= serious(browser)
+def test_try_it_page_has_only_findings_of_its_makers(page: Chrome, service: str, width: str, colours: str) -> None:
+    page.get(f"{service}/api/v1/ui/")
+    soon(page, "#operations-tasks-createTask .opblock-summary-control").click()
+    soon(page, "#operations-tasks-createTask .btn.execute").click()
+    soon(page, "#operations-tasks-createTask .live-responses-table")
+    drawn(page)
+    shoot(page, "try-it-executed", width, colours)
+    found = serious(page)
+    soon(page, ".btn.authorize").click()
+    soon(page, ".sign-in")
+    drawn(page)
+    shoot(page, "try-it-dialog", width, colours)
+    found |= serious(page)
     assert {rule: nodes for rule, nodes in found.items() if rule not in THEIRS["try-it"]} == {}

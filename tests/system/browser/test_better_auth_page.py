@@ -10,7 +10,6 @@ import pytest
 from selenium.webdriver import Chrome
 
 from tests.support.better_auth import better_auth
-from tests.support.browser import chromium
 from tests.support.documented_front_end import FrontEnd
 from tests.support.front_end import console, run
 from tests.support.live import Live
@@ -63,14 +62,12 @@ def service(url: str, folder: Path, application: str) -> Iterator[Live]:
 
 
 @pytest.fixture
-def page(service: Live, folder: Path, application: str) -> Iterator[Chrome]:
+def page(browser: Chrome, service: Live, folder: Path, application: str) -> Chrome:
     """The page of somebody who has signed up with the application."""
     FrontEnd(folder, service.origin).compile()
-    with chromium(logs={"browser": "ALL"}) as chrome:
-        chrome.set_script_timeout(60)
-        chrome.get(f"{application}/index.html")
-        assert run(chrome, SIGN_UP % f"{secrets.token_hex(6)}@example.com") == ("value", 200), console(chrome)
-        yield chrome
+    browser.get(f"{application}/index.html")
+    assert run(browser, SIGN_UP % f"{secrets.token_hex(6)}@example.com") == ("value", 200), console(browser)
+    return browser
 
 
 def test_page_of_better_auth_creates_a_task_and_replaces_a_token_that_is_refused(page: Chrome) -> None:

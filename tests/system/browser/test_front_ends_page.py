@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from selenium.webdriver import Chrome
 
-from tests.support.browser import chromium
 from tests.support.credentials import PASSWORD, SECRET
 from tests.support.documented_front_end import COMPILERS, FrontEnd
 from tests.support.front_end import console, run, served
@@ -56,26 +55,22 @@ def service(url: str, out: Path, origins: tuple[str, str]) -> Iterator[Live]:
 
 @pytest.fixture(scope="module")
 def front_end(service: Live, out: Path) -> FrontEnd:
-    return FrontEnd(out, service.origin)
-
-
-@pytest.fixture(scope="module")
-def chrome(front_end: FrontEnd) -> Iterator[Chrome]:
-    front_end.compile()
-    with chromium(logs={"browser": "ALL"}) as chrome:
-        chrome.set_script_timeout(60)
-        yield chrome
+    made = FrontEnd(out, service.origin)
+    made.compile()
+    return made
 
 
 @pytest.fixture
-def page(chrome: Chrome, service: Live, origins: tuple[str, str], request: pytest.FixtureRequest) -> Chrome:
+def page(
+    browser: Chrome, service: Live, front_end: FrontEnd, origins: tuple[str, str], request: pytest.FixtureRequest
+) -> Chrome:
     """The open page of a new user who has signed in."""
-    chrome.get(origins[0])
+    browser.get(origins[0])
     user = {"email": f"{re.sub('[^a-z]', '', request.node.name)[-40:]}@example.com", "password": PASSWORD}
     assert service.request("POST", "/api/v1/auth/register", json.dumps(user).encode()).status == 201
-    assert value(chrome, f"return session.signIn({json.dumps(user['email'])}, {json.dumps(PASSWORD)})") is True
-    console(chrome)
-    return chrome
+    assert value(browser, f"return session.signIn({json.dumps(user['email'])}, {json.dumps(PASSWORD)})") is True
+    console(browser)
+    return browser
 
 
 IMPORTS = "".join(f'const {name} = await import("/{name}.js");\n' for name in ("session", "list", "save", "create"))
@@ -104,11 +99,11 @@ def test_generator_needs_typescript_5_as_the_page_says() -> None:
     assert about["peerDependencies"] == {"typescript": "^5.x"}
 
 
-def test_first_example_registers(chrome: Chrome, front_end: FrontEnd, origins: tuple[str, str]) -> None:
-    chrome.get(origins[0])
-    console(chrome)
-    assert run(chrome, front_end.first)[0] == "value"
-    assert '201 "ada@example.com"' in console(chrome)
+def test_first_example_registers(browser: Chrome, front_end: FrontEnd, origins: tuple[str, str]) -> None:
+    browser.get(origins[0])
+    console(browser)
+    assert run(browser, front_end.first)[0] == "value"
+    assert '201 "ada@example.com"' in console(browser)
 
 
 REFUSED = {
@@ -131,13 +126,13 @@ REFUSED = {
 
 @pytest.mark.parametrize("said", REFUSED)
 def test_error_of_the_table_is_what_the_console_says(
-    chrome: Chrome, service: Live, origins: tuple[str, str], said: str
+    browser: Chrome, service: Live, origins: tuple[str, str], said: str
 ) -> None:
-    chrome.get(origins[1] if said.startswith("No '") else origins[0])
-    console(chrome)
+    browser.get(origins[1] if said.startswith("No '") else origins[0])
+    console(browser)
     script = f"await {REFUSED[said].replace('API', service.origin)}"
-    assert run(chrome, script) == ("error", "TypeError: Failed to fetch")
-    assert said in console(chrome)
+    assert run(browser, script) == ("error", "TypeError: Failed to fetch")
+    assert said in console(browser)
 
 
 def test_table_has_every_error_that_is_tried_and_no_other() -> None:

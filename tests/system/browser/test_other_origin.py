@@ -12,7 +12,6 @@ import psycopg2
 import pytest
 from selenium.webdriver import Chrome
 
-from tests.support.browser import chromium
 from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.front_end import console, run, served
 from tests.support.live import Live
@@ -80,18 +79,11 @@ def service(url: str, folder: Path, origins: tuple[str, str]) -> Iterator[Live]:
         yield live.ready()
 
 
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Chrome]:
-    with chromium(logs={"browser": "ALL"}) as chrome:
-        chrome.set_script_timeout(30)
-        yield chrome
-
-
 @pytest.fixture
-def page(chrome: Chrome, service: Live, origins: tuple[str, str], request: pytest.FixtureRequest) -> Page:
+def page(browser: Chrome, service: Live, origins: tuple[str, str], request: pytest.FixtureRequest) -> Page:
     """The front end, signed in as a user of the test's own."""
-    chrome.get(origins[0])
-    return Page(chrome, service, request.node.name[:60])
+    browser.get(origins[0])
+    return Page(browser, service, request.node.name[:60])
 
 
 def test_front_end_lists_creates_changes_and_completes_and_reads_the_headers(page: Page) -> None:

@@ -1,16 +1,11 @@
 """Two people share a browser: what it has stored of the one is never shown to the other."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome
 
-from tests.support.browser import chromium
 from tests.support.credentials import PASSWORD
-from tests.support.live import Live
 
 ASK = """
 const [method, path, token, body, done] = arguments;
@@ -25,25 +20,16 @@ fetch(path, {method, headers, body}).then(async reply => {
 LISTS = ["", "?status=pending", "?status=completed", "?completed=false", "?q=of", "?sort=title&limit=1", "?skip=1"]
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[str]:
-    """The address of a running service."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Live(Path(folder)) as live:
-        yield live.ready().origin
-
-
 @pytest.fixture
-def browser(service: str) -> Iterator[Chrome]:
-    """A fresh Chromium with a page of the service, which keeps what the service lets it keep."""
-    with chromium() as chrome:
-        chrome.set_script_timeout(15)
-        chrome.get(f"{service}/api/v1/ui/")
-        yield chrome
+def page(browser: Chrome, service: str) -> Chrome:
+    """A page of the service, in a browser that keeps what the service lets it keep."""
+    browser.get(f"{service}/api/v1/ui/")
+    return browser
 
 
 def ask(browser: Chrome, method: str, path: str, token: str = "", body: str | None = None) -> tuple[int, Any]:
     """One `fetch` of the page: the status and the JSON that its script sees."""
-    status, found = browser.execute_async_script(ASK, method, path, token, body)  # type: ignore[no-untyped-call]  # selenium's
+    status, found = browser.execute_async_script(ASK, method, path, token, body)
     return status, found
 
 
@@ -66,33 +52,33 @@ def with_tasks(browser: Chrome, email: str) -> str:
 
 
 @pytest.mark.parametrize("query", LISTS)
-def test_list_of_two_users_in_one_browser_shows_each_their_own(browser: Chrome, query: str) -> None:
+def test_list_of_two_users_in_one_browser_shows_each_their_own(page: Chrome, query: str) -> None:
     names = [f"{each}-{LISTS.index(query)}@example.com" for each in ("ada", "bob")]
-    tokens = [with_tasks(browser, name) for name in names]
+    tokens = [with_tasks(page, name) for name in names]
     for _ in range(2):  # the second time, the browser asks with the tags it has stored
         for name, token in zip(names, tokens, strict=True):
-            status, page = ask(browser, "GET", f"/api/v1/me/tasks{query}", token)
+            status, found = ask(page, "GET", f"/api/v1/me/tasks{query}", token)
             assert status == 200
-            assert page["items"]
-            assert {task["title"].partition(" of ")[2] for task in page["items"]} == {name}
+            assert found["items"]
+            assert {task["title"].partition(" of ")[2] for task in found["items"]} == {name}
 
 
-def test_account_of_two_users_in_one_browser_shows_each_their_own(browser: Chrome) -> None:
+def test_account_of_two_users_in_one_browser_shows_each_their_own(page: Chrome) -> None:
     names = ["ada@example.org", "bob@example.org"]
-    tokens = [signed_in(browser, name) for name in names]
+    tokens = [signed_in(page, name) for name in names]
     for _ in range(2):
         for name, token in zip(names, tokens, strict=True):
-            status, account = ask(browser, "GET", "/api/v1/me/account", token)
+            status, account = ask(page, "GET", "/api/v1/me/account", token)
             assert (status, account["email"]) == (200, name)
 
 
-def test_keys_of_two_users_in_one_browser_show_each_their_own(browser: Chrome) -> None:
+def test_keys_of_two_users_in_one_browser_show_each_their_own(page: Chrome) -> None:
     names = ["ada@example.net", "bob@example.net"]
-    tokens = [signed_in(browser, name) for name in names]
+    tokens = [signed_in(page, name) for name in names]
     for name, token in zip(names, tokens, strict=True):
         body = f'{{"name": "{name}", "scopes": ["tasks:read"]}}'
-        assert ask(browser, "POST", "/api/v1/me/keys", token, body)[0] == 201
+        assert ask(page, "POST", "/api/v1/me/keys", token, body)[0] == 201
     for _ in range(2):
         for name, token in zip(names, tokens, strict=True):
-            status, found = ask(browser, "GET", "/api/v1/me/keys", token)
+            status, found = ask(page, "GET", "/api/v1/me/keys", token)
             assert (status, [key["name"] for key in found["items"]]) == (200, [name])

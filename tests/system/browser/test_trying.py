@@ -1,55 +1,27 @@
 """Every operation by clicking, twice: on the page to try them, and in the reference."""
 
 import json
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support import expected_conditions as expected
-from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.support.browser import chromium
-from tests.support.live import Live
+from tests.support.browser import script, shoot, soon, text, wait
 from todo_api import contract
 
-OUTPUT = Path("test-output")
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
-MAIL = {"SMTP_URL": "smtp://127.0.0.1:1?tls=off", "MAIL_FROM": "no-reply@example.com"}
 OPERATIONS = {
     operation["operationId"]: (operation["tags"][0], method, path)
     for path, item in contract.load(contract.TASK_API)["paths"].items()
     for method, operation in item.items()
     if method != "parameters"
 }
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[str]:
-    """The address of a running service."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Live(Path(folder), **MAIL) as live:
-        yield live.ready().origin
-
-
-@pytest.fixture
-def browser() -> Iterator[Chrome]:
-    """A fresh Chromium."""
-    with chromium() as chrome:
-        chrome.set_window_size(1280, 1600)
-        yield chrome
-
-
-def soon(browser: Chrome, css: str) -> WebElement:
-    return WebDriverWait(browser, 20).until(expected.element_to_be_clickable((By.CSS_SELECTOR, css)))
-
-
-def script(browser: Chrome, code: str, *arguments: Any) -> Any:
-    return browser.execute_script(code, *arguments)  # type: ignore[no-untyped-call]  # selenium's
+SHOWN = """
+const shown = css => [...document.querySelectorAll(`${arguments[0]} ${css}`)].map(each => each.innerText).join("");
+const parts = {headers: ".headerline", status: "tbody .response-col_status", body: ".highlight-code code"};
+return Object.fromEntries(Object.entries(parts).map(([name, css]) => [name, shown(css)]));
+"""
 
 
 def sign_in(browser: Chrome, service: str, button: str) -> None:
@@ -59,11 +31,8 @@ def sign_in(browser: Chrome, service: str, button: str) -> None:
     soon(browser, ".sign-in input[name=email]").send_keys(EMAIL)
     soon(browser, ".sign-in input[name=password]").send_keys(PASSWORD)
     soon(browser, f".sign-in {button}").click()
-    signed_in = expected.text_to_be_present_in_element(
-        (By.CSS_SELECTOR, ".sign-in [role=status]"), "You are signed in."
-    )
-    WebDriverWait(browser, 20).until(signed_in)
-    browser.save_screenshot(str(OUTPUT / "signed-in.png"))
+    wait(browser).until(lambda _: text(browser, ".sign-in [role=status]") == "You are signed in.")
+    shoot(browser, "signed-in")
     soon(browser, ".modal-ux .btn-done").click()
 
 
@@ -95,22 +64,16 @@ class Block:
                 area,
                 json.dumps(body),
             )
-        before = self._reply()
+        before = self._shown()["headers"]
         soon(self._browser, f"{self._css} .btn.execute").click()
-        WebDriverWait(self._browser, 20).until(lambda _: self._reply() not in {before, ""})
-        status = soon(self._browser, f"{self._css} .live-responses-table tbody .response-col_status").text.split()[0]
-        shown = self._browser.find_elements(By.CSS_SELECTOR, f"{self._css} .live-responses-table .highlight-code code")
-        return int(status), json.loads(shown[0].text) if shown else None
+        wait(self._browser).until(lambda _: self._shown()["headers"] not in {before, ""})
+        shown = self._shown()
+        return int(shown["status"].split()[0]), json.loads(shown["body"]) if shown["body"] else None
 
-    def _reply(self) -> str:
-        """The headers of the reply that is shown, which differ by the request's id."""
-        return str(
-            script(
-                self._browser,
-                "return [...document.querySelectorAll(arguments[0])].map(each => each.textContent).join('')",
-                f"{self._css} .live-responses-table .headerline",
-            )
-        )
+    def _shown(self) -> dict[str, str]:
+        """The reply that is shown, in one look. Its headers differ from those of another by the request's id."""
+        shown: dict[str, str] = script(self._browser, SHOWN, f"{self._css} .live-responses-table")
+        return shown
 
 
 def twice(
@@ -126,7 +89,6 @@ def twice(
 
 
 def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: Chrome, service: str) -> None:
-    OUTPUT.mkdir(exist_ok=True)
     done: list[str] = []
 
     def run(operation: str, statuses: tuple[int, int], *bodies: Any, **parameters: str) -> tuple[Any, Any]:
@@ -159,7 +121,7 @@ def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: C
     run("updateTask", (200, 200), {"title": "Changed"}, {"title": "Changed again"}, **ids)
     run("replaceTask", (200, 200), {"title": "Replaced"}, **ids)
     assert run("completeTask", (200, 200), {"completed": True}, **ids)[1]["completed"] is True
-    browser.save_screenshot(str(OUTPUT / "ui-executed.png"))
+    shoot(browser, "ui-executed")
     run("deleteTask", (204, 404), **ids)
     (project, _) = run("createProject", (201, 201), {"name": "Made by clicking"})
     assert len(run("listProjects", (200, 200))[1]["items"]) == 2
