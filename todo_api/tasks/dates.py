@@ -4,10 +4,15 @@ from collections.abc import Mapping
 from datetime import date, time
 from typing import Any
 
+import orjson
+
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.local_time import Moment, beginning, deadline, is_after, is_zone
 
 MEMBERS = ("due", "start")
+
+PARTS = tuple(f"{name}_{part}" for name in MEMBERS for part in ("date", "time", "zone"))
+"""The columns of what is shown of them."""
 
 NO_DATES: dict[str, Any] = {f"{name}_{part}": None for name in MEMBERS for part in ("date", "time", "zone", "at")}
 """The columns of a task without dates."""
@@ -34,9 +39,22 @@ def unknown_zone(pointer: str, location: str = "body") -> Violation:
     return Violation(location, pointer, "unknown_time_zone", "Must be the IANA name of a time zone.")
 
 
-def represented(day: date, at: time | None, zone: str | None) -> dict[str, str | None]:
-    """Return the columns as the member of a task."""
-    return {"date": day.isoformat(), "time": None if at is None else at.isoformat("minutes"), "time_zone": zone}
+def parts_of(columns: Mapping[str, Any]) -> str | None:
+    """Return the columns as statements read them: the JSON array of PARTS, None without dates."""
+    parts = [columns[name] for name in PARTS]
+    return None if parts.count(None) == len(parts) else orjson.dumps(parts).decode()
+
+
+def represented(parts: str | None) -> tuple[dict[str, str | None] | None, dict[str, str | None] | None]:
+    """Return the members of a task, from the JSON array of PARTS."""
+    if parts is None:
+        return None, None
+    found = orjson.loads(parts)
+    return _represented(*found[:3]), _represented(*found[3:])
+
+
+def _represented(day: str | None, at: str | None, zone: str | None) -> dict[str, str | None] | None:
+    return None if day is None else {"date": day, "time": at and at[: len("23:59")], "time_zone": zone}
 
 
 def columns_of(changes: Mapping[str, Any], before: Mapping[str, Any], zone: str) -> dict[str, Any]:

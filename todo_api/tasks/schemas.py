@@ -76,6 +76,7 @@ _load_patch = load_of(TaskPatchSchema())
 
 def dump_task(task: Task) -> dict[str, Any]:
     """Return the representation of a task. By hand, since a list has a thousand of them."""
+    due, start = dates.represented(task.dates_json)
     return {
         "id": task.id,
         "user_id": task.user_id,
@@ -86,8 +87,8 @@ def dump_task(task: Task) -> dict[str, Any]:
         "completed_at": utc(task.completed_at),
         "priority": PRIORITIES[task.priority_rank],
         "links": _NO_LINKS if task.links_json is None else orjson.Fragment(task.links_json),
-        "due": task.due,
-        "start": task.start,
+        "due": due,
+        "start": start,
         "position": task.position,
         "created_at": utc(task.created_at),
         "updated_at": utc(task.updated_at),

@@ -23,7 +23,7 @@ from todo_api.guards import UNREGISTERED, Caller, gone
 from todo_api.local_time import DEFAULT_ZONE, Moment, beginning, deadline
 from todo_api.models import PRIORITIES, STATUSES
 from todo_api.tasks import list_statements, statements
-from todo_api.tasks.dates import MEMBERS, NO_DATES, columns_of
+from todo_api.tasks.dates import MEMBERS, NO_DATES, columns_of, parts_of, represented
 from todo_api.tasks.pagination import CursorSigner
 from todo_api.tasks.task import Task
 from todo_api.tasks.transitions import TRANSITIONS, sources
@@ -32,7 +32,7 @@ Versions = Sequence[int] | None
 """Versions from which a write may start; None for any."""
 
 _ATTEMPTS = 5
-_COLUMNS = tuple(column.name for column in statements.TASK_COLUMNS)
+_COLUMNS = tuple(str(column.key) for column in statements.TASK)
 
 MAX_PAGE = 2 * 1024 * 1024
 """Maximum size of a page in bytes of JSON."""
@@ -133,7 +133,7 @@ class TaskService:
         for _ in range(_ATTEMPTS):
             zone = self._zone() if any(written.values()) else None
             dated = NO_DATES | columns_of(written, dict.fromkeys(MEMBERS), zone or DEFAULT_ZONE)
-            whole = {**values, **dated, "zone": zone}
+            whole = {**values, **dated, "zone": zone, "dates": parts_of(dated)}
             row = self._db.fetch_one(statement, whole)
             if row is not None:
                 return row, whole
@@ -216,7 +216,7 @@ class TaskService:
             if row is None:
                 raise self._missing()
             task, zone = Task._make(row[1:]), row[0] or DEFAULT_ZONE
-            before = {"due": task.due, "start": task.start}
+            before = dict(zip(MEMBERS, represented(task.dates_json), strict=True))
             try:
                 _at(task, versions)
                 dated = columns_of({name: changes[name] for name in MEMBERS if name in changes}, before, zone)

@@ -43,6 +43,7 @@ from todo_api.database import Statement, column_value, if_named, param
 from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import STATUSES, tasks, users
 from todo_api.ordering import clock_key
+from todo_api.tasks.dates import MEMBERS, PARTS
 
 TASK_COLUMNS = (
     tasks.c.id,
@@ -67,11 +68,22 @@ TASK_COLUMNS = (
 
 
 def as_task(rows: FromClause) -> list[ColumnElement[Any]]:
-    """Return the columns as `Task` has them: its times are text, since a list is read faster so."""
-    return [
-        cast(rows.c[column.name], Text).label(column.name) if isinstance(column.type, DateTime) else rows.c[column.name]
-        for column in TASK_COLUMNS
-    ]
+    """Return the columns as `Task` has them: few and of plain types, which are read faster.
+
+    Times are text. The dates are one column: a JSON array of their parts, null if there is none.
+    """
+    columns: list[ColumnElement[Any]] = []
+    for name, kind in ((each.name, each.type) for each in TASK_COLUMNS):
+        if name == PARTS[0]:
+            columns.append(_dates(rows).label("dates"))
+        elif name not in PARTS:
+            columns.append(cast(rows.c[name], Text).label(name) if isinstance(kind, DateTime) else rows.c[name])
+    return columns
+
+
+def _dates(rows: FromClause) -> ColumnElement[str | None]:
+    has_none = and_(*(rows.c[f"{name}_date"].is_(None) for name in MEMBERS))
+    return case((has_none, null()), else_=cast(func.json_build_array(*(rows.c[name] for name in PARTS)), Text))
 
 
 DATES = tuple(tasks.c[f"{name}_{part}"] for name in ("due", "start") for part in ("date", "time", "zone", "at"))
@@ -98,9 +110,11 @@ def _from_source() -> ColumnElement[bool]:
     return func.array_position(param("sources", ARRAY(Text)), tasks.c.status).is_not(None)
 
 
-get = Statement(select(*as_task(tasks)).where(MINE))
+TASK = as_task(tasks)
+
+get = Statement(select(*TASK).where(MINE))
 zone = Statement(select(users.c.time_zone).where(users.c.id == USER_ID))
-get_with_zone = Statement(select(users.c.time_zone, *as_task(tasks)).where(MINE, users.c.id == USER_ID))
+get_with_zone = Statement(select(users.c.time_zone, *TASK).where(MINE, users.c.id == USER_ID))
 
 
 def _in_zone() -> ColumnElement[bool]:

@@ -1,10 +1,8 @@
 """A task as it is stored."""
 
-from datetime import date, time
 from typing import NamedTuple
 
 from todo_api.etags import version_tag
-from todo_api.tasks.dates import represented
 
 
 class Task(NamedTuple):
@@ -24,23 +22,8 @@ class Task(NamedTuple):
     version: int
     priority_rank: int = 0
     links_json: str | None = None
-    due_date: date | None = None
-    due_time: time | None = None
-    due_zone: str | None = None
-    start_date: date | None = None
-    start_time: time | None = None
-    start_zone: str | None = None
+    dates_json: str | None = None
     position: str = ""
-
-    @property
-    def due(self) -> dict[str, str | None] | None:
-        """Return when it is due."""
-        return None if self.due_date is None else represented(self.due_date, self.due_time, self.due_zone)
-
-    @property
-    def start(self) -> dict[str, str | None] | None:
-        """Return when it can be started."""
-        return None if self.start_date is None else represented(self.start_date, self.start_time, self.start_zone)
 
     @property
     def tag(self) -> str:
