@@ -16,14 +16,14 @@ class Violation(NamedTuple):
 
 
 class TaskApiError(Exception):
-    """An error that the caller is told.
+    """An error that the reply describes.
 
-    `str()` is the detail for people, without values they sent.
+    Its text is the detail for people, and repeats nothing that they sent.
     """
 
     detail = "The request failed."
     commit_on_error = False
-    """Whether what the request changed before it failed is to hold all the same."""
+    """Whether to commit what the request changed before it failed."""
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.detail)
@@ -38,7 +38,7 @@ class ConstraintViolated(Exception):
 
 
 class ValidationFailed(TaskApiError):
-    """The request violates the contract, as `violations` list."""
+    """The request violates the contract. `violations` has the broken rules."""
 
     def __init__(self, violations: list[Violation]) -> None:
         count = len(violations)
@@ -205,7 +205,7 @@ class IdempotencyInProgress(TaskApiError):
 
 
 class Overloaded(TaskApiError):
-    """The service has too much to do and did nothing for the request. `retry_after`: seconds."""
+    """The service refused the request before any work on it. `retry_after` is in seconds."""
 
     detail = "The service has too much to do. Nothing was done. Try again later."
     retry_after = 1
@@ -222,7 +222,7 @@ class Unavailable(TaskApiError):
 
 
 class NotReady(Unavailable):
-    """Readiness checks have failed. `failed` names them, `checks` has all results."""
+    """The checks named in `failed` have failed. `checks` has the results of all."""
 
     def __init__(self, failed: list[str], checks: dict[str, Any]) -> None:
         super().__init__(f"Not ready: {', '.join(failed)}.")

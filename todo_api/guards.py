@@ -45,15 +45,15 @@ class Caller(NamedTuple):
         """Return the parameters of statements that check either."""
         return {"caller_key": self.key, "caller_session": self.session}
 
-    def check(self, scope: RoleSession, user_id: str, *, session: bool = False) -> None:
+    def check(self, as_user: RoleSession, user_id: str, *, session: bool = False) -> None:
         """Raise Unauthorized if the user's row or the key is gone, or with `session` the session.
 
-        Call it when a statement found nothing.
+        Call it when a statement found nothing. `as_user` is the database as that user.
         """
         looked_for = api_keys if self.by_key else sessions if session and self.by_session else None
         if not self.registered and looked_for is None:
             return
-        user, standing = scope.fetch_one(_STANDINGS[looked_for], {"user_id": user_id, **self.values}) or (None, None)
+        user, standing = as_user.fetch_one(_STANDINGS[looked_for], {"user_id": user_id, **self.values}) or (None, None)
         if self.by_key and standing is None:
             raise key_gone()
         if user is None:
@@ -82,8 +82,8 @@ def locked(
     return held.with_for_update(read=True, key_share=True, of=table).cte("me")
 
 
-def session_is_there() -> ColumnElement[bool]:
-    """Return the condition that the session exists, for statements that only read."""
+def session_exists() -> ColumnElement[bool]:
+    """Return the condition that the caller's session exists, for statements that only read."""
     return select(sessions.c.id).where(*_NAMED[sessions]).exists()
 
 

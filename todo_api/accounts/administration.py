@@ -78,7 +78,7 @@ class Administration:
         with self._database.transaction() as transaction:
             transaction.as_user(user.id).fetch_all(statements.LOCK, {"user_id": user.id})
             ended = sessions.end_others(transaction, user.id, None)
-            keys = api_keys.count(transaction, user.id, revoke=revoke_keys)
+            keys = api_keys.count_or_revoke(transaction, user.id, revoke=revoke_keys)
         return Ended(ended, keys.revoked_keys)
 
     def delete(self, user: ShownUser) -> bool:

@@ -24,7 +24,7 @@ SHOW = Statement(
         users.c.created_at,
         users.c.updated_at,
         accounts.c.email_verified_at,
-        sum((users.c[status] for status in STATUSES[1:]), users.c[STATUSES[0]]),
+        sum((users.c[status] for status in STATUSES[1:]), users.c[STATUSES[0]]),  # the row counts tasks by status
         users.c.api_keys,
         select(func.count())
         .select_from(sessions)

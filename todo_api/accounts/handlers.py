@@ -19,15 +19,7 @@ from todo_api.http import Reply
 from todo_api.idempotency import NotKept, idempotent, idempotent_while, session_is_there
 from todo_api.projects import dump_project
 from todo_api.schemas import dump_json
-from todo_api.services import (
-    PRIVATE,
-    SECRET,
-    address,
-    builtin_issuer,
-    caller,
-    require_owner,
-    services,
-)
+from todo_api.services import PRIVATE, SECRET, address, builtin_issuer, caller, require_owner, services
 from todo_api.tasks import TaskService, dump_task
 
 FRESH = 300
@@ -87,7 +79,7 @@ def sign_out(body: dict[str, Any], *, database: RoleSessions) -> Reply:
 
 
 def request_password_reset(body: dict[str, str]) -> Reply:
-    """202, whether there is an account or not."""
+    """Return 202, whether there is an account or not."""
     builtin_issuer()
     if not services().sends_mail:
         raise MailDisabled
@@ -97,7 +89,7 @@ def request_password_reset(body: dict[str, str]) -> Reply:
 
 @idempotent
 def reset_password(body: dict[str, Any], *, database: RoleSessions) -> Reply:
-    """200 with how many API keys there are, and how many were revoked."""
+    """Return 200 with the numbers of API keys that remain and that were revoked."""
     builtin_issuer()
     revoke = body.get("revoke_keys", False)
     left = recovery.reset_password(
@@ -107,7 +99,7 @@ def reset_password(body: dict[str, Any], *, database: RoleSessions) -> Reply:
 
 
 def request_email_verification(body: dict[str, str]) -> Reply:
-    """202, whether there is an account or not."""
+    """Return 202, whether there is an account or not."""
     builtin_issuer()
     if not services().verifies_email:
         raise VerificationDisabled

@@ -24,7 +24,7 @@ def mail_content(database: RoleSessions, email: str, purpose: str) -> MailConten
         return None
     user_id, _, _, is_verified, registered_again = row
     verifies = purpose == Purpose.VERIFY
-    # Who registered again may not know the password that is there.
+    # Whoever registered the address again may not know its password, so the mail offers a reset.
     resets = not verifies or is_verified or registered_again
     token = one_time_tokens.issue(database, user_id, email, Purpose.RESET if resets else Purpose.VERIFY)
     return None if token is None else MailContent("registered" if verifies and resets else purpose, token)
@@ -46,4 +46,4 @@ def reset_password(
         # Separate statements see the session of a sign-in that held the user's row until now.
         sessions.end_others(transaction, user_id, None)
         one_time_tokens.end_all(transaction, user_id)
-        return api_keys.count(transaction, user_id, revoke=revoke_keys)
+        return api_keys.count_or_revoke(transaction, user_id, revoke=revoke_keys)

@@ -1,4 +1,4 @@
-"""SQL of one-time tokens, of the reset of a password and the verification of an address."""
+"""SQL of one-time tokens, resets and verification. `passwords` counts an account's passwords."""
 
 from sqlalchemy import CTE, ColumnElement, DateTime, Text, Uuid, delete, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -44,7 +44,7 @@ PURGE = delete_expired(one_time_tokens, one_time_tokens.c.expires_at < func.now(
 
 
 def _used(purpose: str) -> CTE:
-    """Delete and return a token. The user's row is locked: a second request finds it used."""
+    """Delete and return a token. The user's row is locked, so a concurrent request finds none."""
     me = guards.locked()
     return (
         delete(one_time_tokens)
@@ -60,8 +60,8 @@ def _used(purpose: str) -> CTE:
     )
 
 
-def _addressed_by(used: CTE) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of the token's account, while its address is unchanged."""
+def _account_of(used: CTE) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for the token's account. Its e-mail address must be unchanged."""
     return (
         accounts.c.user_id == used.c.user_id,
         accounts.c.user_id == _USER_ID,
@@ -72,12 +72,12 @@ def _addressed_by(used: CTE) -> tuple[ColumnElement[bool], ...]:
 def _reset_password() -> Statement:
     """Use a one-time token and set the hash, if address and password are unchanged since.
 
-    The token shows that the user reaches the address, or an operator has vouched for them.
+    The address is then verified: the user got the token by mail, or from an operator.
     """
     used = _used("reset")
     account = (
         update(accounts)
-        .where(*_addressed_by(used), accounts.c.passwords == used.c.passwords)
+        .where(*_account_of(used), accounts.c.passwords == used.c.passwords)
         .values(password_hash=param("password_hash", Text), passwords=accounts.c.passwords + 1, **VERIFIED)
         .returning(accounts.c.user_id)
         .cte("account")
@@ -87,9 +87,9 @@ def _reset_password() -> Statement:
 
 
 def _verify_email() -> Statement:
-    """Use a one-time token, if the address is unchanged and was registered once."""
+    """Use a one-time token and verify the address, if it is unchanged and was registered once."""
     used = _used("verify")
-    account = update(accounts).where(*_addressed_by(used), accounts.c.registered_again.is_(False)).values(**VERIFIED)
+    account = update(accounts).where(*_account_of(used), accounts.c.registered_again.is_(False)).values(**VERIFIED)
     return Statement(account.returning(accounts.c.user_id))
 
 

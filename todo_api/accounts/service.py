@@ -177,7 +177,7 @@ class AccountService:
             account._written(statements.change_password(self._caller.by_session), parameters, None)
             # Separate statements see the session of a sign-in that held the user's row until now.
             sessions.end_others(transaction, self._user_id, self._caller.session)
-            return api_keys.count(transaction, self._user_id, revoke=revoke_keys)
+            return api_keys.count_or_revoke(transaction, self._user_id, revoke=revoke_keys)
 
     def delete(self, passwords: Passwords, password: str) -> None:
         """Delete the user and everything they own. Raise WrongPassword or Unauthorized.

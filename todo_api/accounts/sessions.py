@@ -1,8 +1,9 @@
 """Sessions: a sign-in begins one, refresh tokens continue it.
 
-A refresh token is `tdr_` and two secrets of 256 bits: the first is that of the session, the second
-is new with each refresh. The database has only their SHA-256. So a used token is distinguishable
-from one that was never issued, and ends the session; used tokens need not be stored.
+A refresh token is `tdr_` and two secrets of 256 bits. The first one, the family, stays the same for
+the whole session; the second one is new with each refresh. The database has only the SHA-256 of the
+family and of the current token. A token of a known family that is not the current one was used
+before, and ends the session. So used tokens need not be stored.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ PREFIX = "tdr_"
 """Prefix of refresh tokens, by which people and scanners recognize a secret."""
 
 _SECRET_LENGTH = 43
-"""Length of 32 bytes in base64url."""
+"""Characters of a secret: 32 bytes in base64url."""
 
 
 class Session(NamedTuple):
@@ -43,7 +44,7 @@ class SessionRecord(NamedTuple):
 
 
 def begin(database: RoleSessions, user_id: str, passwords: int, lifetime: int) -> Session | None:
-    """Return a new session, `lifetime` seconds long. None if the password has changed."""
+    """Return a new session of `lifetime` seconds. None if the number of `passwords` has changed."""
     family = PREFIX + token_urlsafe()
     token = family + token_urlsafe()
     session_id = str(uuid7())
@@ -55,17 +56,17 @@ def begin(database: RoleSessions, user_id: str, passwords: int, lifetime: int) -
         **_digests(token),
     }
     with database.transaction() as transaction:
-        scope = transaction.as_user(user_id)
-        # The lock first: the statement after it sees every session and the password as they are.
-        scope.fetch_all(LOCK, {"user_id": user_id})
-        begun = scope.fetch_one(statements.BEGIN, parameters)
+        as_user = transaction.as_user(user_id)
+        # The lock comes first, so that the next statement sees what its last holder committed.
+        as_user.fetch_all(LOCK, {"user_id": user_id})
+        begun = as_user.fetch_one(statements.BEGIN, parameters)
     return Session(user_id, session_id, token) if begun is not None else None
 
 
 def refresh(database: RoleSessions, token: str, lifetime: int) -> Session:
-    """Return the session of a refresh token, prolonged, with the next refresh token.
+    """Prolong the session of a refresh token, and return it with its next token.
 
-    Raise InvalidRefreshToken. A used token ends its session.
+    A used token ends its session. Raise InvalidRefreshToken.
     """
     successor = token[:-_SECRET_LENGTH] + token_urlsafe()
     parameters = {"next_digest": _digest(successor), "lifetime": lifetime, **_digests(token)}
@@ -79,33 +80,35 @@ def refresh(database: RoleSessions, token: str, lifetime: int) -> Session:
 def end(database: RoleSessions, token: str, everywhere: bool) -> bool:
     """End the session of a refresh token, or with `everywhere` all sessions of its user.
 
-    Return whether there was one.
+    Return whether there was one. A used token ends its own session only.
     """
     parameters = _digests(token)
-    session = database.as_session(parameters["family"])
-    row = session.fetch_one(statements.FIND, parameters) if everywhere else None
-    if row is not None:
-        found = dict(zip(("user_id", "session_id", "refreshed_at"), row, strict=True))
-        if database.as_user(row[0]).fetch_all(statements.END_ALL, found):
+    as_session = database.as_session(parameters["family"])
+    current = as_session.fetch_one(statements.FIND, parameters) if everywhere else None
+    if current is not None:
+        user_id, session_id, refreshed_at = current
+        found = {"user_id": user_id, "session_id": session_id, "refreshed_at": refreshed_at}
+        if database.as_user(user_id).fetch_all(statements.END_ALL, found):
             return True
-    return session.fetch_all(statements.END, parameters) != []
+        # A concurrent refresh or sign-out was faster: the token is now a used one.
+    return as_session.fetch_all(statements.END, parameters) != []
 
 
 def holder(database: RoleSessions, token: str) -> str | None:
-    """Return the user of the session whose current refresh token this is."""
+    """Return the user of the session if this is its current refresh token, else None."""
     parameters = _digests(token)
     row = database.as_session(parameters["family"]).fetch_one(statements.FIND, parameters)
     return None if row is None else str(row[0])
 
 
 def is_alive(database: RoleSessions, token: str) -> bool:
-    """Return whether the session of this refresh token exists."""
+    """Return whether the session of this refresh token exists. The token may be a used one."""
     parameters = _digests(token)
     return database.as_session(parameters["family"]).fetch_one(statements.IS_ALIVE, parameters) is not None
 
 
 def end_others(database: RoleSessions, user_id: str, session_id: str | None) -> int:
-    """End every session of the user except the given one. Return their number."""
+    """End every session of the user except `session_id`, and return the number of ended ones."""
     return len(
         database.as_user(user_id).fetch_all(statements.END_OTHERS, {"user_id": user_id, "session_id": session_id})
     )
@@ -121,7 +124,7 @@ def purge(database: Database) -> int:
 
 
 def batch(database: RoleSessions, user_id: str, after: str) -> Sequence[SessionRecord]:
-    """Return some sessions by id after the given one, none after the last."""
+    """Return the next sessions by id after the id `after`. After the last one there are none."""
     rows = database.as_user(user_id).fetch_all(statements.BATCH, {"user_id": user_id, "after": after})
     return [SessionRecord._make(row) for row in rows]
 

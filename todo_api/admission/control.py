@@ -15,7 +15,7 @@ ANONYMOUS = ""
 """The user of requests without a user. They share its slots, so strangers cannot take them all."""
 
 EARLY = 0.0001
-"""Seconds by which a refusal may be early at most."""
+"""Maximum seconds by which a refusal may be early. It spares a timer for a deadline that is due."""
 
 
 class Waiter:
@@ -27,7 +27,7 @@ class Waiter:
         self.user = user
 
     def is_cancelled(self) -> bool:
-        """Return whether nobody waits any more."""
+        """Return whether the request has stopped waiting."""
         return False
 
     def grant(self) -> None:
@@ -51,10 +51,13 @@ class AdmissionControl:
         self._waiting: dict[Waiter, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = inf
-        """When the timer ends, which serves the whole queue: no later than the first deadline."""
+        """When the only timer ends. It serves the whole queue, so that is by the first deadline."""
 
     async def acquire(self, user: str, since: float, reservation: "Reservation | None" = None) -> None:
-        """Take a slot. Raise Overloaded at the queue limit after `since`, when it was read."""
+        """Take a slot, or wait for one. Raise Overloaded at the queue limit.
+
+        The limit counts from `since`, when the request was read.
+        """
         if (reservation and reservation.claim(user)) or self.try_take(user):
             return
         waiter = _WaitingTask(user)
@@ -76,7 +79,7 @@ class AdmissionControl:
 
     def try_take(self, user: str) -> bool:
         """Take a slot if one is free. A user with half of the slots does not get the last one."""
-        is_free = self._free > 1 or (self._free == 1 and self._has_less(user, self._share))
+        is_free = self._free > 1 or (self._free == 1 and self._holds_fewer_than(self._share, user))
         if is_free:
             self._take(user)
         return is_free
@@ -101,7 +104,10 @@ class AdmissionControl:
             self._timer = asyncio.get_running_loop().call_later(deadline - self.clock(), self._expire)
 
     def _expire(self) -> None:
-        """Refuse the requests whose deadline has passed; uvloop's timers are some 1.5 ms early."""
+        """Refuse the requests whose deadline has passed, and set the timer for the others.
+
+        uvloop's timers are some 1.5 ms early. The timer is then set once more.
+        """
         now = self.clock() + EARLY
         late = [waiter for waiter in self._waiting if waiter.deadline <= now]
         for waiter in late:
@@ -112,26 +118,27 @@ class AdmissionControl:
 
     def transfer(self, holder: str, user: str) -> bool:
         """Make a slot of `holder` one of `user`, unless that user has half of the slots."""
-        fits = self._has_less(user, self._share)
+        fits = self._holds_fewer_than(self._share, user)
         if fits:
             self._drop(holder)
             self._take(user)
         return fits
 
     def release(self, user: str) -> None:
-        """Hand the slot to a waiter: the first with less than half, else the first of all.
+        """Release the user's slot, and hand a free one to a waiter.
 
-        The last free slot goes to a waiter with less than half only.
+        The first whose user has less than half of the slots gets it, else the first of all. The
+        last free slot is kept for a user with less than half.
         """
         self._drop(user)
-        chosen = self._first(self._share) or (self._first(self._slots) if self._free > 1 else None)
+        chosen = self._first_below(self._share) or (self._first_below(self._slots) if self._free > 1 else None)
         if chosen:
             self._take(chosen.user)
             self.withdraw(chosen)
             chosen.grant()
 
-    def _has_less(self, user: str, most: int) -> bool:
-        return self._held.get(user, 0) < most
+    def _holds_fewer_than(self, limit: int, user: str) -> bool:
+        return self._held.get(user, 0) < limit
 
     def _take(self, user: str) -> None:
         self._free -= 1
@@ -142,12 +149,12 @@ class AdmissionControl:
         if self._held[user] > 1:
             self._held[user] -= 1
         else:
-            del self._held[user]  # users come and go
+            del self._held[user]  # else each user who ever came would stay in memory
 
-    def _first(self, most: int) -> Waiter | None:
-        """Return the longest waiter whose user holds fewer slots than `most`."""
+    def _first_below(self, limit: int) -> Waiter | None:
+        """Return the first in the queue whose user holds fewer slots than `limit`."""
         for waiter in self._waiting:
-            if self._has_less(waiter.user, most) and not waiter.is_cancelled():
+            if self._holds_fewer_than(limit, waiter.user) and not waiter.is_cancelled():
                 return waiter
         return None
 
@@ -178,7 +185,7 @@ class Reservation:
         self._user: str | None = user
 
     def claim(self, user: str) -> bool:
-        """Make the slot the user's. Return whether that could be: it is released otherwise."""
+        """Make the slot the user's, and return True. Release it if the user may not have it."""
         if self._user is None:
             return False
         holder, self._user = self._user, None

@@ -6,6 +6,6 @@
 
 from todo_api.api_keys.schemas import dump_api_key
 from todo_api.api_keys.secret import PREFIX, digest
-from todo_api.api_keys.service import ApiKey, KeyService, KeysLeft, count, find
+from todo_api.api_keys.service import ApiKey, KeyService, KeysLeft, count_or_revoke, find
 
-__all__ = ["PREFIX", "ApiKey", "KeyService", "KeysLeft", "count", "digest", "dump_api_key", "find"]
+__all__ = ["PREFIX", "ApiKey", "KeyService", "KeysLeft", "count_or_revoke", "digest", "dump_api_key", "find"]

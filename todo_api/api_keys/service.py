@@ -33,14 +33,17 @@ class ApiKey(NamedTuple):
 
 
 class KeysLeft(NamedTuple):
-    """The number of a user's API keys, and of those just revoked."""
+    """The number of API keys that the user still has, and of those just revoked."""
 
     api_keys: int
     revoked_keys: int
 
 
 def find(as_key: Callable[[str], RoleSession], digest: str) -> Identity:
-    """Return the identity of the key with this digest. Raise Unauthorized if unknown or expired."""
+    """Return the identity of the key with this digest. Raise Unauthorized if unknown or expired.
+
+    `as_key` makes the session that sees only this key.
+    """
     row = as_key(digest).fetch_one(statements.FIND, {"digest": digest})
     if row is None:
         raise guards.key_gone()
@@ -52,16 +55,16 @@ def find(as_key: Callable[[str], RoleSession], digest: str) -> Identity:
     )
 
 
-def count(database: RoleSessions, user_id: str, *, revoke: bool) -> KeysLeft:
-    """Return how many keys the user has, after revoking all or none.
+def count_or_revoke(database: RoleSessions, user_id: str, *, revoke: bool) -> KeysLeft:
+    """Count the keys of the user, or with `revoke` revoke all of them.
 
     The transaction must hold the lock of the user's row.
     """
-    scope, named = database.as_user(user_id), {"user_id": user_id}
+    as_user, parameters = database.as_user(user_id), {"user_id": user_id}
     if revoke:
-        ((revoked,),) = scope.fetch_all(statements.REVOKE_ALL, named)
+        ((revoked,),) = as_user.fetch_all(statements.REVOKE_ALL, parameters)
         return KeysLeft(0, int(revoked))
-    ((number,),) = scope.fetch_all(statements.COUNT, named)
+    ((number,),) = as_user.fetch_all(statements.COUNT, parameters)
     return KeysLeft(int(number), 0)
 
 
@@ -81,7 +84,7 @@ class KeyService:
         """
         secret = secrets.make()
         parameters: dict[str, Any] = {
-            **self._named(),
+            **self._parameters(),
             "key_id": str(uuid7()),
             "name": name,
             "scopes": [scope for scope in KEY_SCOPES if scope in scopes],
@@ -104,16 +107,16 @@ class KeyService:
 
     def list(self) -> list[ApiKey]:
         """Return every key, newest first."""
-        rows = self._db.fetch_all(statements.LIST[self._by_session], self._named())
+        rows = self._db.fetch_all(statements.LIST[self._by_session], self._parameters())
         if not rows:
             self._caller.check(self._db, self._user_id, session=True)
         return [ApiKey._make(row) for row in rows if row[0] is not None]
 
     def revoke(self, key_id: str) -> None:
         """Revoke a key. Raise NotFound."""
-        if self._db.fetch_one(statements.revoke(self._by_session), self._named() | {"key_id": key_id}) is None:
+        if self._db.fetch_one(statements.revoke(self._by_session), self._parameters() | {"key_id": key_id}) is None:
             self._caller.check(self._db, self._user_id, session=True)
             raise NotFound("There is no such API key in your space.")
 
-    def _named(self) -> dict[str, Any]:
+    def _parameters(self) -> dict[str, Any]:
         return {"user_id": self._user_id, **self._caller.values}

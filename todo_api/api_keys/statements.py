@@ -129,7 +129,7 @@ def _list(by_session: bool) -> Statement:
     return Statement(
         select(*_COLUMNS)
         .select_from(users.outerjoin(api_keys, api_keys.c.user_id == users.c.id))
-        .where(users.c.id == USER_ID, *([guards.session_is_there()] if by_session else []))
+        .where(users.c.id == USER_ID, *([guards.session_exists()] if by_session else []))
         .order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc())
         .limit(MOST_KEYS)
     )

@@ -23,8 +23,8 @@ from todo_api.errors import Unavailable
 _log = logging.getLogger(__name__)
 
 
-class KeyNotFound(Exception):
-    """No known key verifies the token's signature. `key` is the one it names, if that is known."""
+class UnverifiedSignature(Exception):
+    """No known key verifies the signature. `key` is the one the token names, None if unknown."""
 
     def __init__(self, parsed: ParsedToken, key: Key | None) -> None:
         super().__init__()
@@ -50,8 +50,8 @@ class ExternalTokenVerifier:
         """
         try:
             return self._verify_known(token)
-        except KeyNotFound as not_found:
-            return self._verify_after_fetch(token, not_found)
+        except UnverifiedSignature as error:
+            return self._verify_after_fetch(token, error)
 
     def check_ready(self) -> None:
         """Raise Unavailable if no key is known."""
@@ -76,14 +76,14 @@ class ExternalTokenVerifier:
         """Return the subject of a token that was verified before, valid or expired."""
         return self._verified.known_subject(token)
 
-    async def _verify_after_fetch(self, token: str, not_found: KeyNotFound) -> Identity:
-        if not_found.key is None:
-            await self._keys.fetch_for(not_found.parsed.key_id, not_found.parsed.algorithm)
+    async def _verify_after_fetch(self, token: str, unverified: UnverifiedSignature) -> Identity:
+        if unverified.key is None:
+            await self._keys.fetch_for(unverified.parsed.key_id, unverified.parsed.algorithm)
         else:
-            await self._keys.refresh()  # an issuer that was reinstalled may give an old id to a new key
+            await self._keys.refresh()  # an issuer that was installed anew may give a new key the old id
         try:
             return self._verify_known(token)
-        except KeyNotFound as error:
+        except UnverifiedSignature as error:
             raise invalid_token("key" if error.key is None else "signature") from error
 
     def _verify(self, token: str) -> Identity:
@@ -93,11 +93,11 @@ class ExternalTokenVerifier:
             raise invalid_token("algorithm")
         key = self._keys.get(parsed.key_id, parsed.algorithm)
         if key is None or not is_signed(token, key.value, parsed.algorithm):
-            raise KeyNotFound(parsed, key)
-        return parsed.identity._replace(session=None)  # the issuer's sessions are none of ours
+            raise UnverifiedSignature(parsed, key)
+        return parsed.identity._replace(session=None)  # a session of the issuer is no session of this service
 
     def _log_refused(self, algorithm: str) -> None:
-        """Log each algorithm once: a 401 does not show this common mistake of a set-up."""
+        """Log each algorithm once, since a 401 does not show this common mistake of a set-up."""
         if algorithm in (*PUBLIC_ALGORITHMS, *SECRET_ALGORITHMS) and algorithm not in self._refused_algorithms:
             self._refused_algorithms.add(algorithm)
             accepted = ", ".join(self._algorithms)

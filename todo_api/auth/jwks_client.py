@@ -38,7 +38,8 @@ class JwksClient:
         """
         self._issuer = issuer
         self._jwks_url = jwks_url
-        self._discovered: tuple[str, float] | None = None
+        self._discovered_url: str | None = None
+        self._discovered_at = 0.0
         self._deadline = deadline
         self._ssl = _ssl_context(ca_file)
 
@@ -62,26 +63,26 @@ class JwksClient:
         try:
             return await _get(client, url)
         except FetchFailed:
-            self._discovered = None  # the keys may have moved
+            self._discovered_url = None  # the keys may have moved
             raise
 
     async def _discover(self, client: httpx2.AsyncClient) -> str:
-        now = time.monotonic()
-        if self._discovered is not None and now < self._discovered[1] + DISCOVERY_SECONDS:
-            return self._discovered[0]
+        now, known_url = time.monotonic(), self._discovered_url
+        if known_url is not None and now < self._discovered_at + DISCOVERY_SECONDS:
+            return known_url
         try:
             # If an address is known, half of the time is kept to fetch from it.
-            async with asyncio.timeout(self._deadline / 2 if self._discovered else None):
+            async with asyncio.timeout(self._deadline / 2 if known_url else None):
                 document = await _get(client, f"{self._issuer.removesuffix('/')}/.well-known/openid-configuration")
-            url = self._checked(document)
+            url = self._jwks_uri(document)
         except (FetchFailed, TimeoutError):
-            if self._discovered is None:
+            if known_url is None:
                 raise
-            url = self._discovered[0]
-        self._discovered = url, now
+            url = known_url  # it serves for another DISCOVERY_SECONDS, unless the keys cannot be fetched from it
+        self._discovered_url, self._discovered_at = url, now
         return url
 
-    def _checked(self, document: Any) -> str:
+    def _jwks_uri(self, document: Any) -> str:
         """Return the document's `jwks_uri`.
 
         Raise FetchFailed if issuer or host is not the expected one.

@@ -28,19 +28,19 @@ class Key(NamedTuple):
 
 
 Keys = dict[tuple[str | None, str], Key]
-"""Keys by their id, None for those without one, and their algorithm."""
+"""Keys by id and algorithm. The id is None for a key without one."""
 
 
 def find_key(keys: Keys, key_id: str | None, algorithm: str) -> Key | None:
     """Return the key with this id; without an id, the only key for the algorithm."""
     if key_id is not None:
         return keys.get((key_id, algorithm)) or keys.get((None, algorithm))
-    fitting = [key for (_, its), key in keys.items() if its == algorithm]
+    fitting = [key for (_, used_with), key in keys.items() if used_with == algorithm]
     return fitting[0] if len(fitting) == 1 else None
 
 
 def parse_jwks(document: Any, algorithms: tuple[str, ...], known: Keys) -> Keys:
-    """Return the keys of a JWK set for these algorithms. Known ones stay the same objects.
+    """Return the keys of a JWK set for these algorithms. Unchanged ones are those of `known`.
 
     Raise ValueError if it is not a JWK set or has more than MAX_KEYS keys.
     """
@@ -75,8 +75,7 @@ def parse_key_file(content: bytes, algorithms: tuple[str, ...]) -> Keys:
 
 def _algorithms(entry: dict[str, Any], allowed: tuple[str, ...]) -> Iterator[str]:
     """Yield the algorithms of a JWK: its `alg`, or all that its type allows."""
-    uses = entry.get("key_ops")
-    if entry.get("use", "sig") != "sig" or (uses is not None and (not isinstance(uses, list) or "verify" not in uses)):
+    if not _is_for_signatures(entry):
         return
     named = "EdDSA" if entry.get("alg") == "Ed25519" else entry.get("alg")
     for algorithm in allowed:
@@ -91,6 +90,13 @@ def _algorithms(entry: dict[str, Any], allowed: tuple[str, ...]) -> Iterator[str
                 fits = False  # above all `oct`: a published secret is not secret
         if fits and named in (None, algorithm):
             yield algorithm
+
+
+def _is_for_signatures(entry: dict[str, Any]) -> bool:
+    """Return whether `use` and `key_ops` allow to verify signatures (RFC 7517, section 4)."""
+    operations = entry.get("key_ops")
+    allows = operations is None or (isinstance(operations, list) and "verify" in operations)
+    return allows and entry.get("use", "sig") == "sig"
 
 
 def _key(entry: dict[str, Any], algorithm: str, known: Key | None) -> Key | None:
