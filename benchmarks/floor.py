@@ -22,7 +22,7 @@ SECRET = os.environ["JWT_SECRET"]
 CLAIMS = ["iss", "aud", "sub", "iat", "exp"]
 NAMES = ("id", "user_id", "title", "description", "status", "completed_at", "created_at", "updated_at", "version")
 START, JSON = "/api/v1/me/tasks", (b"content-type", b"application/json")
-PAGE = list_statements.page("-created_at", None, False, False)
+PAGE = list_statements.page("-created_at", None)
 
 database = Database(os.environ["DATABASE_URL"], pool_size=int(os.environ.get("BENCH_POOL_SIZE", "8")))
 Answer = tuple[int, Any, int]

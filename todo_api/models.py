@@ -315,6 +315,23 @@ tasks = Table(
     Index("tasks_by_status_and_updated_at", "user_id", "status", "updated_at", "id"),
     Index("tasks_by_status_and_title", "user_id", "status", "title", "id"),
     Index("tasks_by_status_and_position", "user_id", "status", "position", "id"),
+    # A task has one of these two.
+    Index(
+        "tasks_by_status_and_priority",
+        "user_id",
+        "status",
+        "priority",
+        "id",
+        postgresql_where=text("due_at IS NULL"),
+    ),
+    Index(
+        "tasks_with_due_by_status_and_priority",
+        "user_id",
+        "status",
+        "priority",
+        "id",
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
 )
 
 idempotent_replies = Table(

@@ -115,7 +115,7 @@ def test_list_tasks_on_partitions_by_cursor_gives_each_task_once(ada: Client, so
         (task_statements.change(frozenset({"title"}), True), {"title": "x", "versions": [1]}),
         (task_statements.remove(False), {}),
         (
-            list_statements.page("-created_at", ("pending", "completed"), False, False),
+            list_statements.page("-created_at", ("pending", "completed")),
             {"limit": 51, "skip": 0, "known": []},
         ),
     ],

@@ -1,5 +1,6 @@
 """What PostgreSQL does for each shape of the list, under row-level security and prepared, as the service runs it."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,14 +14,14 @@ from tests.support.plans import LIMIT, USER, plan_of
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSession
-from todo_api.models import STATUSES, users
+from todo_api.models import users
 from todo_api.tasks import list_statements
 from todo_api.tasks import statements as task_statements
 
 TASKS = 20_000
 RARE = 10
 MIDDLE = "2026-01-01T02:46:40Z"
-SORTS = ("created_at", "-created_at", "updated_at", "-updated_at", "title", "-title", "position")
+SORTS = tuple(list_statements.SORTS)
 FILTERS = {
     "all": None,
     "common": ("completed",),
@@ -33,10 +34,13 @@ FILTERS = {
 FILL = """
     BEGIN; SET LOCAL ROLE task_api_user; SET LOCAL app.user_id = '{user}';
     INSERT INTO users (id, seq, pending, completed, cancelled) VALUES ('{user}', {tasks}, 0, {tasks} - {rare}, {rare});
-    INSERT INTO tasks SELECT '{user}', gen_random_uuid(), 'Task ' || md5(i::text), NULL,
+    INSERT INTO tasks (user_id, id, title, description, status, completed_at, created_at, updated_at, version, priority, due_date, due_at)
+    SELECT '{user}', gen_random_uuid(), 'Task ' || md5(i::text), NULL,
         CASE WHEN i <= {tasks} - {rare} THEN 'completed' ELSE 'cancelled' END,
         CASE WHEN i <= {tasks} - {rare} THEN now() END,
-        '2026-01-01Z'::timestamptz + i * interval '1 s', '2026-01-01Z'::timestamptz + i * interval '1 s', i
+        '2026-01-01Z'::timestamptz + i * interval '1 s', '2026-01-01Z'::timestamptz + i * interval '1 s', i, i % 5,
+        CASE WHEN i % 2 = 0 THEN '2026-01-01'::date + i / 100 END,
+        CASE WHEN i % 2 = 0 THEN '2026-01-02Z'::timestamptz + i / 100 * interval '1 day' END
         FROM generate_series(1, {tasks}) i;
     COMMIT
 """
@@ -63,8 +67,8 @@ def scope(filled: str, request: pytest.FixtureRequest) -> Iterator[RoleSession]:
     database.close()
 
 
-def _after(sort: str) -> dict[str, str]:
-    key = {"title": "Task 8", "position": "m8"}.get(sort.lstrip("-"), MIDDLE)
+def _after(sort: str) -> dict[str, Any]:
+    key = {"title": "Task 8", "position": "m8", "priority": 2}.get(sort.lstrip("-"), MIDDLE)
     return {"after_key": key, "after_id": "00000000-0000-0000-0000-000000000000"}
 
 
@@ -79,13 +83,13 @@ def _reads(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_list_tasks_page_reads_an_ordered_index_and_no_more_than_the_page(
     scope: RoleSession, sort: str, statuses: tuple[str, ...] | None, cursor: bool, most_octets: int | None
 ) -> None:
-    statement = list_statements.page(sort, statuses, False, cursor, most_octets)
+    statement = list_statements.page(sort, statuses, (), cursor, most_octets)
     nodes = plan_of(scope, statement, **(_after(sort) if cursor else {}))
     reads = _reads(nodes)
     assert bool(reads) == (statuses != ())
     assert {node["Node Type"] for node in reads} <= {"Index Scan", "Index Only Scan"}
     assert [node for node in reads if "Filter" in node or node.get("Rows Removed by Filter")] == []
-    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) <= LIMIT + len(STATUSES)
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) <= LIMIT + len(reads)
     if cursor:
         assert [node for node in reads if "ROW(" not in node["Index Cond"]] == []
     sorted_rows = [node["Actual Rows"] for node in nodes if "Sort" in node["Node Type"]]
@@ -95,12 +99,36 @@ def test_list_tasks_page_reads_an_ordered_index_and_no_more_than_the_page(
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("cursor", [False, True], ids=["first", "cursor"])
 def test_list_tasks_search_for_words_reads_no_other_users_task(scope: RoleSession, sort: str, cursor: bool) -> None:
-    statement = list_statements.page(sort, None, True, cursor)
+    statement = list_statements.page(sort, None, ("words",), cursor)
     nodes = plan_of(scope, statement, words=["abc"], **(_after(sort) if cursor else {}))
     assert {node["Node Type"] for node in _reads(nodes)} <= {"Index Scan", "Bitmap Heap Scan"}
     conditions = [node["Index Cond"] for node in nodes if "Index Cond" in node and "tasks" in node["Index Name"]]
     assert conditions
     assert [condition for condition in conditions if "user_id = " not in condition] == []
+
+
+CONDITIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "priorities": ({"priorities": [4]}, r"priority(\)::smallint)? = ANY"),
+    "updated_since": ({"updated_since": "2026-01-01T05:30:00Z"}, "updated_at >= "),
+}
+"""Filters, each with parameters that few tasks meet, and what the index is asked."""
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.parametrize("cursor", [False, True], ids=["first", "cursor"])
+def test_list_tasks_filter_asks_an_index_and_reads_the_page_by_id(
+    scope: RoleSession, sort: str, name: str, cursor: bool
+) -> None:
+    values, asked = CONDITIONS[name]
+    statement = list_statements.page(sort, ("completed",), (name,), cursor)
+    reads = _reads(plan_of(scope, statement, **values, **(_after(sort) if cursor else {})))
+    page = [node for node in reads if node.get("Index Name") == "tasks_pkey"]
+    found = [node for node in reads if node not in page]
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in page) <= LIMIT
+    assert {node["Node Type"] for node in found} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
+    assert [node for node in found if not re.search(asked, node.get("Index Cond", node.get("Recheck Cond", "")))] == []
+    assert [node for node in found if node.get("Rows Removed by Filter")] == []
 
 
 EPOCH_OF_USER = Statement(sqlalchemy.select(users.c.epoch).where(users.c.id == task_statements.USER_ID))
@@ -110,7 +138,7 @@ EPOCH_OF_USER = Statement(sqlalchemy.select(users.c.epoch).where(users.c.id == t
 @pytest.mark.parametrize("words", [False, True], ids=["plain", "words"])
 @on_loop
 def test_list_tasks_not_modified_reads_no_task(scope: RoleSession, sort: str, words: bool) -> None:
-    statement = list_statements.page(sort, None, words, False)
+    statement = list_statements.page(sort, None, ("words",) if words else ())
     more = {"words": ["abc"]} if words else {}
     ((epoch,),) = scope.fetch_all(EPOCH_OF_USER, {"user_id": USER})
     of_user, of_another = {"known": [f"{epoch}-{TASKS}"]}, {"known": [f"{epoch + 1}-{TASKS}"]}

@@ -51,11 +51,16 @@ class ValidatedOperation:
 
 
 def _check_signature(operation: AbstractOperation, offered: set[str]) -> None:
-    """Raise TypeError if the handler's parameters differ from what the contract passes."""
+    """Raise TypeError if the handler's parameters differ from what the contract passes.
+
+    `**filters` takes the query parameters that the handler does not name.
+    """
     if operation.security:
         offered |= {IDENTITY}
-    taken = set(inspect.signature(operation.function).parameters)
-    if taken | ({IDENTITY} & offered) != offered:
+    parameters = inspect.signature(operation.function).parameters
+    rest = {name for name, parameter in parameters.items() if parameter.kind is inspect.Parameter.VAR_KEYWORD}
+    taken = set(parameters) - rest
+    if not (taken <= offered if rest else taken | ({IDENTITY} & offered) == offered):
         raise TypeError(
             f"{operation.operation_id}: the contract passes {sorted(offered)}, but the handler takes {sorted(taken)}"
         )

@@ -1,11 +1,11 @@
 """Tasks: create, find, change, complete and delete them. A tag of the contract.
 
 `handlers` has a function per operation; `service` has the rules, bound to a user; `statements` has
-the SQL. `schemas` converts bodies and query parameters, `pagination` signs cursors, `transitions`
-defines the changes of status.
+the SQL. `schemas` converts bodies and query parameters, `transitions` defines the changes of
+status.
 """
 
-from todo_api.tasks.pagination import CursorSigner
+from todo_api.lists import CursorSigner
 from todo_api.tasks.schemas import dump_task
 from todo_api.tasks.service import TaskService
 from todo_api.tasks.task import Task

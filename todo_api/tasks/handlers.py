@@ -32,25 +32,24 @@ _ENVELOPE = 2048
 """Bytes of a page besides its tasks: names, total, and a cursor of at most 1,414 characters."""
 
 
-def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of the contract
+def list_tasks(  # noqa: PLR0913  # one argument for each parameter that is no filter
     user_id: str,
     identity: Identity,
+    *,
     sort: str,
     limit: int,
     skip: int | None = None,
     cursor: str | None = None,
-    status: list[str] | None = None,
-    completed: bool | None = None,
-    q: str | None = None,
     if_none_match: str | None = None,
+    **filters: Any,
 ) -> Reply:
     """Return 200 with a page of tasks, 304 if the client knows it."""
     tasks = _service(services().database, user_id, identity)
     if cursor is not None and skip is not None:
         raise ValidationFailed([Violation("query", "/skip", "conflicting", "Send skip or cursor, not both.")])
-    if q is not None and len(q.split()) > MAX_WORDS:
+    if len(filters.get("q", "").split()) > MAX_WORDS:
         raise ValidationFailed([Violation("query", "/q", "too_many", f"Must have at most {MAX_WORDS} words.")])
-    wanted = load_task_filter(status, completed, q, sort)
+    wanted = load_task_filter(sort, filters)
     known = known_in_space(if_none_match, identity.subject)
     page = tasks.list(wanted, Place(limit, skip or 0, cursor), services().signer, known)
     tag = space_tag(identity.subject, page.epoch, page.seq)
@@ -61,8 +60,7 @@ def list_tasks(  # noqa: PLR0913, PLR0917  # one argument for each parameter of 
     next_cursor = None
     if page.has_more or fitting < len(page.tasks):
         next_cursor = tasks.cursor_after(page.epoch, page.tasks[fitting - 1], wanted, services().signer)
-        filters = {"status": ",".join(status or ()), "completed": _text(completed), "q": q or ""}
-        query = {name: value for name, value in filters.items() if value}
+        query = {name: _text(value) for name, value in filters.items()}
         query |= {"sort": sort, "limit": str(limit), "cursor": next_cursor}
         headers["Link"] = f'<{_path(user_id)}?{urlencode(query, safe=",")}>; rel="next"'
     return {"items": orjson.Fragment(items), "total": page.total, "next_cursor": next_cursor}, 200, headers
@@ -145,5 +143,8 @@ def _dumped(items: list[dict[str, Any]], octets: int) -> tuple[bytes, int]:
     return dump_json(items[:count]), count
 
 
-def _text(flag: bool | None) -> str:
-    return "" if flag is None else str(flag).lower()
+def _text(value: Any) -> str:
+    """Return the value of a filter as it is written in an address."""
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

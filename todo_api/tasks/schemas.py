@@ -1,15 +1,17 @@
 """Tasks as JSON: their representation, and what clients send."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from marshmallow import EXCLUDE, Schema, fields
 
+from todo_api.contract import parse_date_time
 from todo_api.errors import ValidationFailed, Violation
+from todo_api.lists import TaskFilter
 from todo_api.models import PRIORITIES
 from todo_api.schemas import load_of, utc
 from todo_api.tasks import dates
-from todo_api.tasks.service import TaskFilter
 from todo_api.tasks.task import Task
 
 
@@ -142,7 +144,23 @@ def _with_status(body: dict[str, Any]) -> dict[str, Any]:
     return rest | ({"completed": False} if status is None else {"status": status})
 
 
-def load_task_filter(status: list[str] | None, completed: bool | None, q: str | None, sort: str) -> TaskFilter:
-    """Return the filter of a list. It is the same for every order of the statuses."""
+_FIRST = ("status", "completed", "q")
+_FURTHER: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "priority": ("priorities", lambda words: sorted({PRIORITIES.index(word) for word in words})),
+    "updated_since": ("updated_since", parse_date_time),
+}
+"""The condition of each filter after 1.1, and what makes its parameter of the sent value."""
+
+
+def load_task_filter(sort: str, sent: dict[str, Any]) -> TaskFilter:
+    """Return the filter of a list. It is the same for every order of a filter's values."""
+    status, q = sent.get("status"), sent.get("q")
     statuses = None if status is None else tuple(sorted(set(status)))
-    return TaskFilter(statuses, completed, " ".join(q.split()) if q else None, sort)
+    words = " ".join(q.split()) if q else None
+    further = tuple(_further(name, value) for name, value in sent.items() if name not in _FIRST)
+    return TaskFilter(statuses, sent.get("completed"), words, sort, further)
+
+
+def _further(name: str, value: Any) -> tuple[str, Any]:
+    condition, convert = _FURTHER[name]
+    return condition, convert(value)

@@ -20,11 +20,11 @@ from todo_api.errors import (
 )
 from todo_api.etags import SpaceTag
 from todo_api.guards import UNREGISTERED, Caller, gone
+from todo_api.lists import CursorSigner, Key, TaskFilter
 from todo_api.local_time import DEFAULT_ZONE, Moment, beginning, deadline
-from todo_api.models import PRIORITIES, STATUSES
+from todo_api.models import PRIORITIES
 from todo_api.tasks import list_statements, statements
 from todo_api.tasks.dates import MEMBERS, NO_DATES, columns_of, parts_of, represented
-from todo_api.tasks.pagination import CursorSigner
 from todo_api.tasks.task import Task
 from todo_api.tasks.transitions import TRANSITIONS, sources
 
@@ -47,24 +47,14 @@ UNCUT = 50
 """Maximum number of tasks that are read whole: however long they are, they have at most 4 MiB."""
 
 
-class TaskFilter(NamedTuple):
-    """Filters and sort of a list."""
-
-    statuses: tuple[str, ...] | None = None
-    completed: bool | None = None
-    words: str | None = None
-    sort: str = "-created_at"
-
-    def matching(self) -> tuple[str, ...] | None:
-        """Return the statuses that both filters allow, None for all."""
-        if self.statuses is None and self.completed is None:
-            return None
-        return tuple(
-            status
-            for status in STATUSES
-            if (self.statuses is None or status in self.statuses)
-            and (self.completed is None or (status == "completed") == self.completed)
-        )
+_SORT_KEYS: dict[str, tuple[str, type[Key]]] = {
+    "created_at": ("created_at", datetime),
+    "updated_at": ("updated_at", datetime),
+    "title": ("title", str),
+    "position": ("position", str),
+    "priority": ("priority_rank", int),
+}
+"""The attribute of a task that a list is sorted by, and its type."""
 
 
 class Place(NamedTuple):
@@ -170,17 +160,17 @@ class TaskService:
             "skip": place.skip,
             "known": [f"{tag.epoch}-{tag.number}" for tag in known],
         }
-        if wanted.words:
-            parameters["words"] = [_escape(word) for word in wanted.words.split()]
+        conditions = wanted.conditions()
+        if conditions:
+            parameters |= wanted.values()
         epoch = None
         if place.cursor is not None:
-            is_time = wanted.sort.endswith("_at")
+            _, kind = _SORT_KEYS[wanted.sort.removeprefix("-")]
             scope = self._scope_of(wanted)
-            epoch, parameters["after_key"], parameters["after_id"] = signer.read(place.cursor, scope, is_time=is_time)
+            epoch, parameters["after_key"], parameters["after_id"] = signer.read(place.cursor, scope, kind)
         most_octets = MAX_PAGE if place.limit > UNCUT else None
-        statement = list_statements.page(
-            wanted.sort, wanted.matching(), bool(wanted.words), place.cursor is not None, most_octets
-        )
+        has_cursor = place.cursor is not None
+        statement = list_statements.page(wanted.sort, wanted.matching(), conditions, has_cursor, most_octets)
         rows = self._db.fetch_all(statement, parameters)
         if not rows and self._caller.registered:
             raise gone()
@@ -198,9 +188,9 @@ class TaskService:
 
     def cursor_after(self, epoch: int, task: Task, wanted: TaskFilter, signer: CursorSigner) -> str:
         """Return the cursor that continues the list after the task."""
-        name = wanted.sort.lstrip("-")
-        key = getattr(task, name)
-        if name.endswith("_at"):
+        attribute, kind = _SORT_KEYS[wanted.sort.removeprefix("-")]
+        key = getattr(task, attribute)
+        if kind is datetime:
             key = datetime.fromisoformat(key)
         return signer.sign(epoch, key, UUID(task.id), self._scope_of(wanted))
 
@@ -296,7 +286,7 @@ class TaskService:
 
     def _scope_of(self, wanted: TaskFilter) -> str:
         """Return what a cursor is bound to."""
-        return repr((self._user_id, wanted))
+        return f"({self._user_id!r}, {wanted.scope()})"
 
     def _missing(self) -> Exception:
         """Return why there is no such task: NotFound, or Unauthorized if the user is gone."""
@@ -360,11 +350,6 @@ def _stored(members: dict[str, Any]) -> dict[str, Any]:
     if "links" in members:
         stored["links"] = orjson.dumps(members["links"]).decode() if members["links"] else None
     return stored
-
-
-def _escape(word: str) -> str:
-    """Return the word with the wildcards of LIKE escaped."""
-    return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
 def _page(rows: list[Row], limit: int, known: Sequence[SpaceTag]) -> TaskPage:

@@ -148,6 +148,7 @@ EDITS = (
         lambda d: _members(d, "TaskInput").update(colour={"type": "string", "enum": ["red"]}),
     ),
     Edit("A response member is added", MINOR, _with_member),
+    Edit("An enum of a parameter gains a value", MINOR, lambda d: _schema(d, "TaskSort")["enum"].append("status")),
     Edit("An open enum gains a value", MINOR, lambda d: _schema(d, "ProblemCode")["enum"].append("gone")),
     Edit("A problem's member is absent with a new code", MINOR, _with_code),
     Edit("A parameter's maximum is raised", MINOR, lambda d: _parameter(d, "Limit")["schema"].update(maximum=2000)),

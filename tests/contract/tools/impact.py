@@ -88,8 +88,9 @@ def _rated(change: dict[str, Any], before: Document, after: Document) -> Impact:
     """Return the impact of a change: Redocly's rating, corrected.
 
     What is only for people is at most editorial. A value removed from an enum breaks replies too.
-    Clients are prepared for a new value of an enum with `x-extensible`, and for a problem without
-    the members of another code, if the code is new under its status.
+    Clients are prepared for a new value of an enum with `x-extensible`, and need not send one of a
+    parameter. They are prepared for a problem without the members of another code, if the code is
+    new under its status.
     """
     rating = Impact[change["impact"].upper()]
     pointer = change.get("base", {}).get("pointer", "")
@@ -99,7 +100,8 @@ def _rated(change: dict[str, Any], before: Document, after: Document) -> Impact:
         old, new = _at(before, schema), _at(after, schema)
         if not set(old["enum"]) <= set(new["enum"]):
             return Impact.MAJOR
-        return Impact.MINOR if old.get("x-extensible") else Impact.MAJOR
+        only_sent = "/parameters/" in change["path"]
+        return Impact.MINOR if old.get("x-extensible") or only_sent else Impact.MAJOR
     if changed == "required" and _is_of_a_new_code(change, before, after):
         return Impact.MINOR
     if rating == Impact.PATCH and changed and changed not in _EDITORIAL and not changed.startswith("x-"):

@@ -4,12 +4,14 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from todo_api.errors import InvalidCursor
 
-Key = datetime | str
+Key = datetime | str | int
 
 _TAG_BYTES = 16
 _ID_BYTES = 16
@@ -31,14 +33,10 @@ class CursorSigner:
         `scope` is user, filters and sort; `epoch` is that of the user's row, which the reader
         compares.
         """
-        content = (
-            epoch.to_bytes(_EPOCH_BYTES, "big", signed=True)
-            + task_id.bytes
-            + (_write(key) if isinstance(key, datetime) else key.encode())
-        )
+        content = epoch.to_bytes(_EPOCH_BYTES, "big", signed=True) + task_id.bytes + _WRITE[type(key)](key)
         return _encode(self._tag(content, scope) + content)
 
-    def read(self, cursor: str, scope: str, *, is_time: bool) -> tuple[int, Key, UUID]:
+    def read(self, cursor: str, scope: str, kind: type[Key]) -> tuple[int, Key, UUID]:
         """Return epoch, sort key and id of a cursor. Raise InvalidCursor."""
         try:
             signed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
@@ -51,7 +49,7 @@ class CursorSigner:
             epoch = int.from_bytes(content[:_EPOCH_BYTES], "big", signed=True)
             place = content[_EPOCH_BYTES:]
             key = place[_ID_BYTES:]
-            return epoch, _read_time(key) if is_time else _read_text(key), UUID(bytes=place[:_ID_BYTES])
+            return epoch, _READ[kind](key), UUID(bytes=place[:_ID_BYTES])
         except (ValueError, OverflowError) as error:
             # The signature is valid, so another release wrote it.
             raise InvalidCursor from error
@@ -64,7 +62,7 @@ def _encode(signed: bytes) -> str:
     return base64.urlsafe_b64encode(signed).rstrip(b"=").decode("ascii")
 
 
-def _write(moment: datetime) -> bytes:
+def _write_time(moment: datetime) -> bytes:
     return ((moment - _EPOCH) // _MICROSECOND).to_bytes(_TIME_BYTES, "big", signed=True)
 
 
@@ -78,3 +76,13 @@ def _read_text(content: bytes) -> str:
     if b"\0" in content:
         raise ValueError
     return content.decode()
+
+
+def _read_rank(content: bytes) -> int:
+    if len(content) != 1:
+        raise ValueError
+    return content[0]
+
+
+_WRITE: dict[type, Callable[[Any], bytes]] = {datetime: _write_time, str: str.encode, int: lambda rank: bytes([rank])}
+_READ: dict[type, Callable[[bytes], Key]] = {datetime: _read_time, str: _read_text, int: _read_rank}

@@ -1,0 +1,24 @@
+"""Lists are sorted by priority, each half of the tasks, with and without a deadline, from an index of its own.
+
+A task has one of the two. The half without a deadline is also the end of a list that is sorted by deadlines.
+"""
+
+from alembic import op
+
+revision = "0025"
+down_revision = "0024"
+branch_labels = None
+depends_on = None
+
+INDEXES = """
+CREATE INDEX tasks_by_status_and_priority ON tasks (user_id, status, priority, id) WHERE due_at IS NULL;
+CREATE INDEX tasks_with_due_by_status_and_priority ON tasks (user_id, status, priority, id) WHERE due_at IS NOT NULL;
+"""
+
+
+def upgrade() -> None:
+    op.execute(INDEXES)
+
+
+def downgrade() -> None:
+    op.execute("DROP INDEX tasks_with_due_by_status_and_priority, tasks_by_status_and_priority")
