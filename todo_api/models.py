@@ -307,8 +307,10 @@ tasks = Table(
         server_default=text(CLOCK_KEY),
         comment="the order among siblings: as a user moved the task, by creation at first",
     ),
+    Column("project_id", Uuid, comment="null: the inbox"),
     PrimaryKeyConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["user_id", "project_id"], ["projects.user_id", "projects.id"]),
     CheckConstraint("is_valid_state(status, completed_at, version)", "state"),
     Index("tasks_by_created_at", "user_id", "created_at", "id"),
     Index("tasks_by_status_and_created_at", "user_id", "status", "created_at", "id"),
@@ -331,6 +333,12 @@ tasks = Table(
         "priority",
         "id",
         postgresql_where=text("due_at IS NOT NULL"),
+    ),
+    # A task in no project is in no index of projects.
+    Index(
+        "tasks_by_project",
+        *("user_id", "project_id", "status", "created_at", "id"),
+        postgresql_where=text("project_id IS NOT NULL"),
     ),
 )
 

@@ -19,7 +19,8 @@ PARTITIONS = 4
 
 SPREAD = """
     ALTER TABLE tasks RENAME TO whole;
-    CREATE TABLE tasks (LIKE whole INCLUDING ALL, FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)
+    CREATE TABLE tasks (LIKE whole INCLUDING ALL, FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
+            FOREIGN KEY (user_id, project_id) REFERENCES projects (user_id, id))
         PARTITION BY HASH (user_id);
     DROP TABLE whole;
     GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO task_api_user;

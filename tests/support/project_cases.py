@@ -6,6 +6,7 @@ from typing import Any
 from tests.support.look_alikes import THEIR_PROJECT, Ask, tags
 
 PROJECTS = "/api/v1/me/projects"
+TASKS = "/api/v1/me/tasks"
 
 
 def projects(ask: Ask, mine: Any) -> None:
@@ -26,10 +27,27 @@ def projects(ask: Ask, mine: Any) -> None:
             ask(who, "DELETE", address, **condition)
 
 
+def tasks_in_projects(ask: Ask, mine: Any) -> None:
+    for who in ("account", "key"):
+        kitchen, hall = mine.projects[who]
+        for project in (kitchen, THEIR_PROJECT, None):
+            made = ask(who, "POST", TASKS, {"title": "Paint", "project_id": project})
+            ask(who, "POST", TASKS, {"title": "Paint", "project_id": project}, **{"Idempotency-Key": f"{project}"})
+        for project in (hall, THEIR_PROJECT, None, kitchen):
+            ask(who, "PATCH", f"{TASKS}/{made.json()['id']}", {"project_id": project})
+            ask(who, "PUT", f"{TASKS}/{made.json()['id']}", {"title": "Paint", "project_id": project})
+        ask(who, "DELETE", f"{PROJECTS}/{kitchen}", **{"If-Match": '"1"'})
+        ask(who, "DELETE", f"{PROJECTS}/{kitchen}")
+        ask(who, "GET", f"{TASKS}/{made.json()['id']}")
+        ask(who, "DELETE", f"{PROJECTS}/{THEIR_PROJECT}")
+
+
 def too_many_projects(ask: Ask, mine: Any) -> None:
     for who in ("account", "key"):
         ask(who, "GET", PROJECTS)
         ask(who, "POST", PROJECTS, {"name": "One more"})
 
 
-CASES: dict[str, Callable[[Ask, Any], None]] = {"projects": projects, "too_many_projects": too_many_projects}
+CASES: dict[str, Callable[[Ask, Any], None]] = {
+    case.__name__: case for case in (projects, tasks_in_projects, too_many_projects)
+}

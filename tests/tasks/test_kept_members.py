@@ -16,13 +16,22 @@ MEMBERS = DOCUMENT["components"]["schemas"]["TaskReplacement"]["properties"]
 KEPT = sorted(name for name, schema in MEMBERS.items() if resolve(DOCUMENT, schema).get("x-put") == "keep")
 RELEASED = yaml.safe_load((ROOT / "openapi" / "released" / "1.0.0.yaml").read_text(encoding="utf-8"))
 
+PROJECT = "01932c08-4a6b-7f3e-8d1c-2b3a4c5d6e7f"
+
 SAMPLES: dict[str, tuple[Any, Any]] = {
     "priority": ("urgent", "none"),
     "links": ([{"url": "https://bank.example/transfer", "title": "Transfer"}, {"url": "http://a", "title": None}], []),
     "due": ({"date": "2026-11-20", "time": "17:30", "time_zone": "Europe/Berlin"}, None),
     "start": ({"date": "2026-11-19", "time": None, "time_zone": None}, None),
+    "project_id": (PROJECT, None),
 }
 """By member, a value other than the default, and the one that clears it."""
+
+
+@pytest.fixture(autouse=True)
+def project(ada: Client) -> None:
+    """The project that is a sample."""
+    assert ada.post("/api/v1/me/projects", {"id": PROJECT, "name": "Kitchen"}).status == 201
 
 
 def known_to_1_0() -> set[str]:

@@ -14,7 +14,8 @@ from todo_api.cli.commands import CommandError, load
 from todo_api.cli.database_commands import with_database
 from todo_api.database import Database
 from todo_api.errors import EmailTaken
-from todo_api.guards import Caller
+from todo_api.guards import UNREGISTERED, Caller
+from todo_api.projects import ProjectService
 from todo_api.tasks import TaskService
 
 TASKS: tuple[tuple[str, str | None, str], ...] = (
@@ -80,6 +81,13 @@ WHEN: dict[str, tuple[str, int, str | None, str | None]] = {
 }
 """When some are due or can be started: days from today, and perhaps a time and its zone."""
 
+PROJECTS: dict[tuple[str, str | None], tuple[str, ...]] = {
+    ("Home", "#2f6f4e"): ("Water the plants", "Sketch the new kitchen", "Change the light bulb in the hall"),
+    ("Work", "#1f4e79"): ("Write the quarterly report", "Send the invoice to Babbage & Co.", "Back up the laptop"),
+    ("Vienna", None): ("Book the train to Vienna", "Order a cake 🎂 for Thursday 🎉"),
+}
+"""Name and colour of each project, and the titles of its tasks. The others are in the inbox."""
+
 
 def demo(options: argparse.Namespace) -> None:
     """Make the account, and print how to sign in."""
@@ -111,13 +119,18 @@ def _fill(database: Database, email: str, password: str) -> str:
     """Make the account with its tasks, and return its API key."""
     user = register(database, Passwords(), email, password, "Demo").id
     Administration(database).verify_email(user, email.lower())
-    tasks = TaskService(database, user)
+    tasks, projects = TaskService(database, user), ProjectService(database, user, UNREGISTERED)
+    project_of: dict[str, str] = {}
+    for (name, color), titles in PROJECTS.items():
+        project = projects.create(None, name=name, description=None, color=color)
+        project_of |= dict.fromkeys(titles, project.id)
     today = datetime.now(UTC).date()
     for title, description, status in TASKS:
         members = {"title": title, "description": description, "status": status, **MORE.get(title, {})}
+        members["project_id"] = project_of.get(title)
         if title in WHEN:
-            name, days, time, zone = WHEN[title]
-            members[name] = {"date": str(today + timedelta(days)), "time": time, "time_zone": zone}
+            member, days, time, zone = WHEN[title]
+            members[member] = {"date": str(today + timedelta(days)), "time": time, "time_zone": zone}
         tasks.create(members)
     _, key = KeyService(database, user, Caller(registered=True)).create("Demo", ["tasks:read", "tasks:write"], None)
     return key

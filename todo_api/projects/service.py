@@ -14,6 +14,7 @@ from todo_api.guards import Caller, gone
 from todo_api.projects import statements
 
 _ATTEMPTS = 5
+_MISSING = "There is no such project in your space."
 
 
 class Project(NamedTuple):
@@ -46,7 +47,7 @@ class ProjectList(NamedTuple):
 
 
 class ProjectService:
-    """Projects of a user. A method is one statement unless it fails.
+    """Projects of a user. A method is one statement unless it fails, but for `delete`.
 
     A write raises Unauthorized if the caller's credential is gone; every method does if the user
     must have a row and it is gone.
@@ -54,6 +55,7 @@ class ProjectService:
 
     def __init__(self, database: RoleSessions, user_id: str, caller: Caller) -> None:
         self._caller = caller
+        self._database = database
         self._db = database.as_user(user_id)
         self._user_id = user_id
 
@@ -95,7 +97,7 @@ class ProjectService:
         row = self._db.fetch_one(statements.get, self._named(project_id))
         if row is None:
             self._caller.check(self._db, self._user_id)
-            raise NotFound("There is no such project in your space.")
+            raise NotFound(_MISSING)
         return Project._make(row)
 
     def change(self, project_id: str, changes: dict[str, Any], versions: Sequence[int] | None) -> Project:
@@ -116,21 +118,25 @@ class ProjectService:
         raise Unavailable("The project keeps changing. Try again.")
 
     def delete(self, project_id: str, versions: Sequence[int] | None) -> None:
-        """Delete the project. Raise NotFound or PreconditionFailed."""
+        """Delete the project and its tasks. Raise NotFound or PreconditionFailed."""
         values = {**self._named(project_id), "versions": versions}
-        statement = statements.remove(conditional=versions is not None, by_key=self._caller.by_key)
-        for _ in range(_ATTEMPTS):
-            if self._db.fetch_one(statement, values) is not None:
-                return
-            self._at(project_id, versions)
-        raise Unavailable("The project keeps changing. Try again.")
+        with self._database.transaction() as transaction:
+            scope = transaction.as_user(self._user_id)
+            if scope.fetch_one(statements.lock(by_key=self._caller.by_key), values) is not None:
+                if scope.fetch_one(statements.remove(conditional=versions is not None), values) is not None:
+                    return
+                current = scope.fetch_one(statements.get, values)
+                if current is not None:
+                    raise _changed(Project._make(current))
+            self._caller.check(scope, self._user_id)
+            raise NotFound(_MISSING)
 
     def _at(self, project_id: str, versions: Sequence[int] | None) -> Project:
         """Return the project that a write did not find. Raise NotFound or PreconditionFailed."""
         self._check_key()
         current = self.get(project_id)
         if versions is not None and current.version not in versions:
-            raise PreconditionFailed(current, "The project has changed since you read it.")
+            raise _changed(current)
         return current
 
     def _check_key(self) -> None:
@@ -140,3 +146,7 @@ class ProjectService:
 
     def _named(self, project_id: str) -> dict[str, Any]:
         return {"user_id": self._user_id, "project_id": project_id, **self._caller.values}
+
+
+def _changed(current: Project) -> PreconditionFailed:
+    return PreconditionFailed(current, "The project has changed since you read it.")

@@ -14,6 +14,7 @@ from sqlalchemy import (
     cast,
     delete,
     func,
+    literal_column,
     or_,
     select,
     update,
@@ -22,7 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
 from todo_api.database import Statement, column_value, if_named, param
-from todo_api.models import MOST_PROJECTS, projects, users
+from todo_api.models import MOST_PROJECTS, STATUSES, projects, tasks, users
 from todo_api.ordering import clock_key
 
 USER_ID = param("user_id", Text)
@@ -122,19 +123,34 @@ def change(*, conditional: bool, by_key: bool) -> Statement:
 
 
 @cache
-def remove(*, conditional: bool, by_key: bool) -> Statement:
-    """Delete the project; conditional: only at `versions`. Return a row if it existed."""
-    me = guards.locked(key=by_key)
-    gone = (
-        delete(projects)
-        .where(MINE, projects.c.user_id == me.c.id, *_at_versions(conditional))
-        .returning(projects.c.id)
-        .cte("gone")
+def lock(*, by_key: bool) -> Statement:
+    """Lock the user's row, and the caller's key."""
+    return Statement(select(guards.locked(key=by_key).c.id))
+
+
+@cache
+def remove(*, conditional: bool) -> Statement:
+    """Delete the project and its tasks; conditional: only at `versions`.
+
+    Return a row if the project existed. The transaction must have locked the user's row before: a
+    statement that waits for a lock does not see the tasks that came into the project meanwhile.
+    """
+    gone = delete(projects).where(MINE, *_at_versions(conditional)).returning(projects.c.id).cte("gone")
+    lost = (
+        delete(tasks)
+        .where(tasks.c.user_id == USER_ID, tasks.c.project_id == gone.c.id)
+        .returning(tasks.c.status)
+        .cte("lost")
     )
+    counts = {
+        status: users.c[status]
+        - select(func.count()).where(lost.c.status == literal_column(f"'{status}'")).scalar_subquery()
+        for status in STATUSES
+    }
     return Statement(
         update(users)
         .where(users.c.id == USER_ID, gone.c.id.is_not(None))
-        .values(seq=users.c.seq + 1, projects=users.c.projects - 1)
+        .values(seq=users.c.seq + 1, projects=users.c.projects - 1, **counts)
         .returning(users.c.seq)
     )
 

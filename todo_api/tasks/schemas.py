@@ -49,6 +49,7 @@ class TaskReplacementSchema(Schema):
     links = fields.List(fields.Nested(LinkSchema))
     due = fields.Nested(MomentSchema, allow_none=True)
     start = fields.Nested(MomentSchema, allow_none=True)
+    project_id = fields.String(allow_none=True)
 
 
 class TaskInputSchema(TaskReplacementSchema):
@@ -68,6 +69,7 @@ class TaskPatchSchema(Schema):
     links = fields.List(fields.Nested(LinkSchema))
     due = fields.Nested(MomentPatchSchema, allow_none=True)
     start = fields.Nested(MomentPatchSchema, allow_none=True)
+    project_id = fields.String(allow_none=True)
 
 
 _NO_LINKS = orjson.Fragment("[]")
@@ -92,6 +94,7 @@ def dump_task(task: Task) -> dict[str, Any]:
         "due": due,
         "start": start,
         "position": task.position,
+        "project_id": task.project_id,
         "created_at": utc(task.created_at),
         "updated_at": utc(task.updated_at),
         "version": task.version,

@@ -10,6 +10,7 @@ from uuid_utils import uuid7
 
 from todo_api.database import RoleSessions, Row, Statement
 from todo_api.errors import (
+    ConstraintViolated,
     IdTaken,
     InvalidCursor,
     InvalidTransition,
@@ -17,6 +18,7 @@ from todo_api.errors import (
     PreconditionFailed,
     Unavailable,
     ValidationFailed,
+    Violation,
 )
 from todo_api.etags import SpaceTag
 from todo_api.guards import UNREGISTERED, Caller, gone
@@ -99,7 +101,7 @@ class TaskService:
         status = members["status"]
         made_id = str(uuid7() if task_id is None else UUID(task_id))
         values = {**self._named(made_id), "priority": 0, "links": None, **_stored(members)}
-        if task_id is not None or members.get("due") or members.get("start"):
+        if task_id is not None or members.get("due") or members.get("start") or members.get("project_id"):
             row, values = self._create_whole(status, members, values)
         else:
             statement = statements.create(status, registered=self._caller.registered, by_key=self._caller.by_key)
@@ -123,8 +125,8 @@ class TaskService:
         for _ in range(_ATTEMPTS):
             zone = self._zone() if any(written.values()) else None
             dated = NO_DATES | columns_of(written, dict.fromkeys(MEMBERS), zone or DEFAULT_ZONE)
-            whole = {**values, **dated, "zone": zone, "dates": parts_of(dated)}
-            row = self._db.fetch_one(statement, whole)
+            whole = {"project_id": None, **values, **dated, "zone": zone, "dates": parts_of(dated)}
+            row = self._write(statement, whole)
             if row is not None:
                 return row, whole
             self._check_key()
@@ -136,6 +138,19 @@ class TaskService:
             else:
                 self._db.fetch_all(statements.register, values)
         raise Unavailable("The account keeps changing. Try again.")
+
+    def _write(self, statement: Statement, values: dict[str, Any]) -> Row | None:
+        """Return the row of a statement. Raise ValidationFailed if there is no such project.
+
+        The statement has found the caller's key and the task, and would have written.
+        """
+        try:
+            return self._db.fetch_one(statement, values)
+        except ConstraintViolated as error:
+            if error.constraint != "tasks_user_id_project_id_fkey":
+                raise
+            detail = "There is no such project in your space."
+            raise ValidationFailed([Violation("body", "/project_id", "unknown", detail)]) from error
 
     def _zone(self) -> str:
         """Return the user's zone."""
@@ -319,7 +334,7 @@ class TaskService:
         """
         values = {**self._named(task_id), **parameters, "versions": versions}
         for _ in range(_ATTEMPTS):
-            row = self._db.fetch_one(statement, values)
+            row = self._write(statement, values)
             if row is not None:
                 return Task._make(row)
             self._check_key()
@@ -347,6 +362,8 @@ def _stored(members: dict[str, Any]) -> dict[str, Any]:
     stored = {name: value for name, value in members.items() if name not in MEMBERS}
     if "priority" in members:
         stored["priority"] = PRIORITIES.index(members["priority"])
+    if members.get("project_id"):
+        stored["project_id"] = str(UUID(members["project_id"]))  # as the database returns it
     if "links" in members:
         stored["links"] = orjson.dumps(members["links"]).decode() if members["links"] else None
     return stored

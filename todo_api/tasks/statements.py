@@ -64,6 +64,7 @@ TASK_COLUMNS = (
     tasks.c.start_time,
     tasks.c.start_zone,
     tasks.c.position,
+    tasks.c.project_id,
 )
 
 
@@ -88,7 +89,7 @@ def _dates(rows: FromClause) -> ColumnElement[str | None]:
 
 DATES = tuple(tasks.c[f"{name}_{part}"] for name in ("due", "start") for part in ("date", "time", "zone", "at"))
 
-KEPT = ("priority", "links", *(column.name for column in DATES))
+KEPT = ("priority", "links", "project_id", *(column.name for column in DATES))
 """Columns of the members that came after 1.0. A change names those that it sets in `named`."""
 
 USER_ID = param("user_id", Text)
@@ -147,7 +148,7 @@ def create(status: str, *, registered: bool, by_key: bool = False) -> Statement:
 
 @cache
 def create_whole(status: str, *, by_key: bool = False) -> Statement:
-    """As `create`, with dates and an id of the client's, for a user with a row.
+    """As `create`, with dates, a project and an id of the client's, for a user with a row.
 
     It returns nothing if a task of theirs has the id, or if the user is not in `zone`. Whether one
     has the id is known once the task is inserted, so the number is taken after that. The row was
@@ -155,7 +156,7 @@ def create_whole(status: str, *, by_key: bool = False) -> Statement:
     """
     me = guards.locked(_in_zone(), key=by_key, columns=[users.c.seq])
     owner = select((me.c.seq + 1).label("seq"), func.clock_timestamp().label("at")).cte("owner")
-    values = _new_task(status, owner, DATES)
+    values = _new_task(status, owner, (*DATES, tasks.c.project_id))
     made = (
         insert(tasks)
         .from_select(list(values), select(*values.values()))

@@ -24,6 +24,7 @@ class Task(NamedTuple):
     links_json: str | None = None
     dates_json: str | None = None
     position: str = ""
+    project_id: str | None = None
 
     @property
     def tag(self) -> str:
