@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
+from types import TracebackType
 from typing import Any
 
 from todo_api.config import ROLE_PREFIX, Roles
@@ -126,24 +127,47 @@ class Database:
         """Close the idle connections."""
         self._pool.close()
 
-    @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """Yield a connection in autocommit. It is discarded if the database did not answer."""
+    def connection(self) -> "Lease":
+        """Lease a connection in autocommit."""
+        return Lease(self._pool, self._watch)
+
+
+class Lease:
+    """A connection for the time of a block. It is discarded if the database did not answer.
+
+    A class, since a generator of `contextmanager` costs a statement a microsecond more.
+    """
+
+    __slots__ = ("_connection", "_pool", "_watch")
+
+    def __init__(self, pool: Pool, watch: Callable[[int], None]) -> None:
+        self._pool = pool
+        self._watch = watch
+
+    def __enter__(self) -> Connection:
+        """Take a connection from the pool. Raise Unavailable."""
         began = perf_counter()
         try:
-            connection = self._pool.take()
+            self._connection = self._pool.take()
         finally:
             spending().waited += perf_counter() - began
         self._watch(1)
+        return self._connection
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        """Give it back. Raise Unavailable if the database is away or late."""
         try:
-            yield connection
-        except DatabaseTimeout as error:
-            self._pool.mark_unresponsive()
-            connection.invalidate()
-            raise Unavailable(SILENT) from error
-        except AWAY as error:
-            connection.invalidate()
-            raise Unavailable(LATE.get(type(error))) from error
+            if error is not None:
+                self._judge(error)
         finally:
             self._watch(-1)
-            self._pool.give_back(connection)
+            self._pool.give_back(self._connection)
+
+    def _judge(self, error: BaseException) -> None:
+        if isinstance(error, DatabaseTimeout):
+            self._pool.mark_unresponsive()
+            self._connection.invalidate()
+            raise Unavailable(SILENT) from error
+        if isinstance(error, AWAY):
+            self._connection.invalidate()
+            raise Unavailable(LATE.get(type(error))) from error
