@@ -122,12 +122,10 @@ class Routing(SpecMiddleware):
             raise MethodNotAllowed(resource.allowed)
         record.start(operation_id, resource.template)
         routing = {"api_base_path": resource.base_path, "operation_id": operation_id}
-        scope = {
-            **scope,
-            "method": "GET" if method == "HEAD" else method,
-            "path_params": parameters,
-            "extensions": {**(scope.get("extensions") or {}), ROUTING_CONTEXT: routing},
-        }
+        if method == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server must still see HEAD
+        scope["path_params"] = parameters
+        scope["extensions"] = {**(scope.get("extensions") or {}), ROUTING_CONTEXT: routing}
         await self._app(scope, receive, send)
 
 
