@@ -48,12 +48,9 @@ class Parameter:
         else:
             arguments[self.argument] = value
 
-    def absent(self, arguments: dict[str, Any], violations: list[Violation]) -> None:
-        """Add the default of a missing parameter to `arguments`, or a violation."""
-        if self.required:
-            violations.append(Violation(self.location, self._pointer, "required", "Is required."))
-        elif self.has_default:
-            arguments[self.argument] = self.default
+    def missing(self) -> Violation:
+        """Return the violation of a required parameter that was not sent."""
+        return Violation(self.location, self._pointer, "required", "Is required.")
 
 
 class Parameters:
@@ -66,11 +63,14 @@ class Parameters:
         self._headers = {
             name.lower().encode(): parameter for (place, name), parameter in unique.items() if place == "header"
         }
+        optional = [each for each in unique.values() if each.has_default and not each.required]
+        self._defaults = {parameter.argument: parameter.default for parameter in optional}
         self.arguments = {parameter.argument for parameter in unique.values()}
         """Names of the handler's arguments."""
 
     def read(self, scope: "Scope", arguments: dict[str, Any], violations: list[Violation]) -> None:
         """Add the request's parameters to `arguments`, or their violations to `violations`."""
+        arguments.update(self._defaults)
         for parameter in self._path:
             text = scope["path_params"][parameter.name]
             if text is None:
@@ -97,8 +97,8 @@ class Parameters:
         for name, parameter in self._query.items():
             if name in sent:
                 _read_sent(parameter, sent[name], arguments, violations)
-            else:
-                parameter.absent(arguments, violations)
+            elif parameter.required:
+                violations.append(parameter.missing())
 
     def _unknown(self, name: str | None) -> Violation:
         pointer = f"/{escape(name[:MAX_NAME])}" if name else ""
@@ -115,8 +115,8 @@ class Parameters:
             if name in values:
                 # Several lines of one field are one list (RFC 9110, section 5.3).
                 parameter.read(", ".join(values[name]), arguments, violations)
-            else:
-                parameter.absent(arguments, violations)
+            elif parameter.required:
+                violations.append(parameter.missing())
 
 
 def _read_sent(

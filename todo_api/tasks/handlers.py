@@ -44,14 +44,15 @@ def list_tasks(  # noqa: PLR0913  # one argument for each parameter that is no f
     **filters: Any,
 ) -> Reply:
     """Return 200 with a page of tasks, 304 if the client knows it."""
-    tasks = _service(services().database, user_id, identity)
+    database, signer = services().database, services().signer
+    tasks = _service(database, user_id, identity)
     if cursor is not None and skip is not None:
         raise ValidationFailed([Violation("query", "/skip", "conflicting", "Send skip or cursor, not both.")])
     if len(filters.get("q", "").split()) > MAX_WORDS:
         raise ValidationFailed([Violation("query", "/q", "too_many", f"Must have at most {MAX_WORDS} words.")])
     wanted = load_task_filter(sort, filters)
     known = known_in_space(if_none_match, identity.subject)
-    page = tasks.list(wanted, Place(limit, skip or 0, cursor), services().signer, known)
+    page = tasks.list(wanted, Place(limit, skip or 0, cursor), signer, known)
     tag = space_tag(identity.subject, page.epoch, page.seq)
     headers = PRIVATE | {"ETag": tag}
     if page.tasks is None or is_known(if_none_match, tag):
@@ -59,10 +60,10 @@ def list_tasks(  # noqa: PLR0913  # one argument for each parameter that is no f
     items, fitting = _dumped([dump_task(task) for task in page.tasks], MAX_PAGE - _ENVELOPE)
     next_cursor = None
     if page.has_more or fitting < len(page.tasks):
-        next_cursor = tasks.cursor_after(page.epoch, page.tasks[fitting - 1], wanted, services().signer)
-        query = {name: _text(value) for name, value in filters.items()}
-        query |= {"sort": sort, "limit": str(limit), "cursor": next_cursor}
-        headers["Link"] = f'<{_path(user_id)}?{urlencode(query, safe=",")}>; rel="next"'
+        next_cursor = tasks.cursor_after(page.epoch, page.tasks[fitting - 1], wanted, signer)
+        query = [urlencode({name: _text(value)}, safe=",") for name, value in filters.items()]
+        query += [f"sort={sort}", f"limit={limit}", f"cursor={next_cursor}"]  # nothing to escape
+        headers["Link"] = f'<{_path(user_id)}?{"&".join(query)}>; rel="next"'
     return {"items": orjson.Fragment(items), "total": page.total, "next_cursor": next_cursor}, 200, headers
 
 

@@ -52,13 +52,13 @@ def page(
     cursor: bool = False,
     most_octets: int | None = None,
 ) -> Statement:
-    """Read a page; returns (epoch, seq, total, *task) per task.
+    """Read a page; returns (*task, state) per task. The state is the text `epoch seq total`.
 
     An empty page is one row with null for the task; an unknown user has no row. With `most_octets`
     the page ends with the first task whose texts, added to those before it, exceed it.
 
     Without `conditions`, `total` comes from the user's counts. If the user's `epoch-seq` is one of
-    `known`, no task is read and the total is null.
+    `known`, no task is read and the state has no total.
     """
     order, wanted = SORTS[sort], STATUSES if statuses is None else statuses
     if conditions:
@@ -71,9 +71,7 @@ def page(
         read = _of_branches(order, wanted, owner, cursor, is_one=statuses is None and order.column == "created_at")
     ordered = select(*read.c).order_by(*order.order(read)).limit(LIMIT).offset(SKIP if not conditions else None)
     items = (ordered if most_octets is None else _within(ordered, order, most_octets)).lateral("item")
-    rows = select(owner.c.epoch, owner.c.seq, owner.c.total, *as_task(items)).select_from(
-        owner.outerjoin(items, true())
-    )
+    rows = select(*as_task(items), owner.c.state).select_from(owner.outerjoin(items, true()))
     return Statement(rows.order_by(*order.order(items)), seconds=SEARCH_SECONDS if "words" in conditions else None)
 
 
@@ -112,14 +110,20 @@ def _of_found(order: Sort, found: CTE, owner: CTE, cursor: bool) -> Subquery:
 
 
 def _owner(total: ColumnElement[int]) -> CTE:
-    """Return the user's epoch and number, whether the client lacks `epoch-seq`, and the total.
+    """Return whether the client lacks the user's `epoch-seq`, and these with the total as a text.
 
-    It is materialized: PostgreSQL would evaluate it for each row of the page.
+    One text, since each row of the page repeats it, and three numbers take longer to read. It is
+    materialized: PostgreSQL would evaluate it for each row of the page.
     """
     number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
     is_unknown = number != all_(param("known", ARRAY(Text)))
-    columns = (users.c.epoch, users.c.seq, is_unknown.label("is_unknown"), case((is_unknown, total)).label("total"))
-    return select(*columns).where(users.c.id == USER_ID).cte("owner").prefix_with("MATERIALIZED")
+    state = func.concat_ws(" ", users.c.epoch, users.c.seq, case((is_unknown, total)))
+    return (
+        select(is_unknown.label("is_unknown"), state.label("state"))
+        .where(users.c.id == USER_ID)
+        .cte("owner")
+        .prefix_with("MATERIALIZED")
+    )
 
 
 def _counted(statuses: Sequence[str]) -> ColumnElement[int]:

@@ -370,8 +370,8 @@ def _stored(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _page(rows: list[Row], limit: int, known: Sequence[SpaceTag]) -> TaskPage:
-    epoch, seq, total = rows[0][:3] if rows else (0, 0, 0)
+    epoch, seq, *total = map(int, rows[0][-1].split()) if rows else (0, 0, 0)
     if (epoch, seq) in known:
         return TaskPage(epoch, seq, None, 0, False)
-    tasks = [Task._make(row[3:]) for row in rows[:limit] if row[3] is not None]
-    return TaskPage(epoch, seq, tasks, total, len(rows) > limit)
+    tasks = [Task._make(row[:-1]) for row in rows[:limit] if row[0] is not None]
+    return TaskPage(epoch, seq, tasks, total[0], len(rows) > limit)
