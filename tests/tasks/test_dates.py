@@ -227,6 +227,26 @@ def test_dates_without_a_zone_are_where_the_user_is(
     assert [instant(task, "start_at") for task in (early_start, late_start)] == [start_at] * 2
 
 
+def test_dates_in_a_zone_of_their_own_stay_at_their_instant_wherever_the_user_goes(
+    ada: Client, instant: Callable[[dict[str, Any], str], str]
+) -> None:
+    task = create(ada, due=BERLIN, start=BERLIN)
+    beside = create(ada, due=BERLIN | {"time_zone": None}, start=BERLIN | {"time_zone": None})
+    assert ada.patch(ACCOUNT, {"time_zone": "America/Los_Angeles"}).status == 200
+    assert [instant(task, column) for column in ("due_at", "start_at")] == ["2026-11-20T16:30:00"] * 2
+    assert [instant(beside, column) for column in ("due_at", "start_at")] == ["2026-11-21T01:30:00"] * 2
+
+
+def test_start_and_due_of_which_one_is_in_a_zone_are_compared_where_the_user_is(ada: Client) -> None:
+    """09:00 in Berlin is midnight in Los Angeles."""
+    start, due = BERLIN | {"time": "09:00"}, BERLIN | {"time": "00:30", "time_zone": None}
+    assert ada.post(TASKS, {"title": "x", "start": start, "due": due}).status == 400
+    assert ada.patch(ACCOUNT, {"time_zone": "America/Los_Angeles"}).status == 200
+    assert ada.post(TASKS, {"title": "x", "start": start, "due": due}).status == 201
+    early = due | {"time": "23:30", "date": "2026-11-19"}
+    assert ada.post(TASKS, {"title": "x", "start": start, "due": early}).status == 400
+
+
 def test_update_account_to_another_zone_changes_no_task_but_the_list(ada: Client) -> None:
     task = create(ada, due={"date": "2026-11-19"}, status="completed")
     tag = ada.get(TASKS).headers["etag"]
@@ -272,9 +292,11 @@ def test_update_task_with_dates_and_a_status_that_is_not_allowed_is_409(ada: Cli
     assert ada.get(path(task)).json() == task
 
 
-def test_update_task_that_is_not_there_with_dates_is_404(ada: Client, bob: Client) -> None:
+def test_update_task_that_is_not_there_with_dates_is_404_and_with_wrong_ones_400(ada: Client, bob: Client) -> None:
     for address in (path(create(bob, due=BERLIN)), f"{TASKS}/01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"):
         assert ada.patch(address, {"due": {"date": "2026-11-23"}}).status == 404
+        for wrong in ({"time": None, "time_zone": "Europe/Berlin"}, {"time_zone": "Europe/Paradise"}):
+            assert ada.patch(address, {"due": wrong}).status == 400
 
 
 @pytest.mark.parametrize("kind", ["missing", "wrong"])
