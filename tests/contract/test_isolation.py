@@ -52,6 +52,7 @@ class Owner(NamedTuple):
 def owner(ada: Client, direct: str, password_hash: str) -> Owner:
     task = ada.post("/api/v1/me/tasks", {"title": "Mine"}).json()
     key = ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]}).json()
+    ada.post("/api/v1/me/projects", {"name": "Before it, so that it can be moved"})
     project = ada.post("/api/v1/me/projects", {"name": "Mine"}).json()
     account = (task["user_id"], f"{secrets.token_hex(6)}@example.com", password_hash)
     every_row(

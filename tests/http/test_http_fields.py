@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client, Headers
+from tests.support.every_operation import IDS
 from tests.support.rows import counts
 from todo_api import contract
 
 TASKS = "/api/v1/me/tasks"
-ID = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
 BODY = json.dumps({"title": "Buy milk"}).encode()
 JSON = ("Content-Type", "application/json")
 WITH_BODY = [
-    (method.upper(), f"/api/v1{template}".replace("{user_id}", "me").replace("{task_id}", ID))
+    (method.upper(), "/api/v1" + template.format(user_id="me", **IDS))
     for template, item in contract.load(contract.TASK_API)["paths"].items()
     for method in item
     if method != "parameters" and "requestBody" in item[method]

@@ -50,14 +50,13 @@ class Operation(NamedTuple):
     is_public: bool
 
     def call(self, client: Client, space: "Space", key: str) -> Reply:
-        path = "/api/v1" + self.template.format(user_id="me", task_id=space.task["id"])
-        own = {"refresh_token": space.refresh_token} if self.name in OF_SESSIONS else {}
-        body = {**self.body, **own} if own else self.body
+        path = "/api/v1" + self.template.format(user_id="me", task_id=space.task["id"], project_id=space.task["id"])
+        body = {**self.body, "refresh_token": space.refresh_token} if self.name in OF_SESSIONS else self.body
         return client.request(self.method, path, json_body=body, headers={"Idempotency-Key": key})
 
 
 class Space(NamedTuple):
-    """What a user has: an account, a session and a task."""
+    """What a user has: an account, a session, a task, and a project of the same id."""
 
     client: Client
     refresh_token: str
@@ -107,8 +106,7 @@ def anonymous(url: str, new_client: Callable[[Config], Client]) -> Client:
 
 @pytest.fixture
 def task(ada: Client) -> dict[str, Any]:
-    task: dict[str, Any] = ada.post(TASKS, {"title": "Once"}).json()
-    return task
+    return ada.post(TASKS, {"title": "Once"}).json()
 
 
 @pytest.fixture
@@ -126,7 +124,9 @@ def space(anonymous: Client, url: str, operation: Operation, new_account: Callab
         f" encode(sha256('{ONE_TIME_TOKEN}'), 'hex'), email, passwords, now(), 'infinity'"
         f" FROM accounts, unnest(ARRAY['reset', 'verify']) purpose WHERE user_id = '{user.id}'",
     )
-    return Space(user.client, user.tokens["refresh_token"], user.client.post(TASKS, {"title": "Once"}).json())
+    task = user.client.post(TASKS, {"title": "Once"}).json()
+    user.client.post("/api/v1/me/projects", {"id": task["id"], "name": "Of the same id"})
+    return Space(user.client, user.tokens["refresh_token"], task)
 
 
 def state(url: str) -> list[Any]:
@@ -233,7 +233,7 @@ def test_every_replayable_operation_with_the_key_of_another_user_acts_by_itself(
 def test_every_replayable_operation_with_a_key_at_another_users_address_is_forbidden(
     bob: Client, task: dict[str, Any], operation: Operation
 ) -> None:
-    path = "/api/v1" + operation.template.format(user_id=task["user_id"], task_id=task["id"])
+    path = "/api/v1" + operation.template.format(user_id=task["user_id"], task_id=task["id"], project_id=task["id"])
     for _ in range(2):
         assert bob.request(operation.method, path, json_body=operation.body, headers=keyed()).status == 403
 

@@ -14,6 +14,7 @@ import pytest
 from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
 from tests.support.credentials import SECRET, token
+from tests.support.every_operation import IDS
 from tests.support.live import SLACK, Live, Wire
 from tests.support.locks import somebody_waits
 from tests.support.metrics import rise, scrape_at_rest
@@ -119,7 +120,7 @@ def timed(live: Live) -> dict[tuple[str, str], tuple[float, Reply]]:
 
 
 def path_of(template: str) -> str:
-    return "/api/v1" + template.format(user_id="me", task_id="01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e")
+    return "/api/v1" + template.format(user_id="me", **IDS)
 
 
 @pytest.mark.parametrize(("method", "template"), TIMED, ids=[" ".join(each) for each in TIMED])

@@ -37,7 +37,7 @@ THEIR_PROJECT = "01932c07-9f7a-7c1d-b6a1-000000000003"
 _HEADERS = ("etag", "link", "location", "idempotent-replayed", "www-authenticate")
 _TOKEN = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00(?::00)?)?|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-    r"|\\*x?[0-9a-f]{56,}|\$argon2id[^\"]+|td[kor]_[\w-]+|eyJ[\w.-]+|\bm[0-9a-f]{13}\b"
+    r"|\\*x?[0-9a-f]{56,}|\$argon2id[^\"]+|td[kor]_[\w-]+|eyJ[\w.-]+|\bm[0-9][0-9A-Za-z]{12,}\b"
 )
 _ELSEWHERE = {
     "email": "'{prefix}' || (r.email)",

@@ -23,6 +23,14 @@ def projects(ask: Ask, mine: Any) -> None:
         for condition in [*tags(ask(who, "GET", address))]:
             for body in ({"name": "Hall"}, {"name": "Hall", "color": None, "description": "x"}):
                 ask(who, "PATCH", address, body, **condition)
+        for place in (
+            {"at": "first"},
+            {"at": "last"},
+            {"before": THEIR_PROJECT},
+            {"after": mine.projects["account"][0]},
+        ):
+            for condition in [*tags(ask(who, "GET", address))]:
+                ask(who, "POST", f"{address}/move", place, **condition)
         for condition in [*tags(ask(who, "GET", address))]:
             ask(who, "DELETE", address, **condition)
 

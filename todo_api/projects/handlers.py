@@ -8,7 +8,7 @@ from todo_api.database import RoleSessions
 from todo_api.etags import is_known, known_in_space, matched_versions, space_tag
 from todo_api.http import Reply
 from todo_api.idempotency import idempotent
-from todo_api.projects.schemas import dump_project, load_project_input, load_project_patch
+from todo_api.projects.schemas import dump_project, load_destination, load_project_input, load_project_patch
 from todo_api.projects.service import Project, ProjectService
 from todo_api.services import PRIVATE, address, caller, require_owner, services
 
@@ -47,6 +47,22 @@ def update_project(
     """Return 200 with the project, after setting the members of the merge patch."""
     changes = load_project_patch(body)
     project = _service(services().database, user_id, identity).change(project_id, changes, matched_versions(if_match))
+    return dump_project(project), 200, _tagged(project)
+
+
+@idempotent
+def move_project(
+    user_id: str,
+    identity: Identity,
+    project_id: str,
+    body: dict[str, str],
+    if_match: str | None = None,
+    *,
+    database: RoleSessions,
+) -> Reply:
+    """Return 200 with the project, in its new place."""
+    destination = load_destination(body)
+    project = _service(database, user_id, identity).move(project_id, destination, matched_versions(if_match))
     return dump_project(project), 200, _tagged(project)
 
 

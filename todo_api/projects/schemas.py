@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from marshmallow import Schema, fields
 
+from todo_api.errors import ValidationFailed, Violation
+from todo_api.projects.placing import Destination
 from todo_api.projects.service import Project
 from todo_api.schemas import dump_of, load_of
 
@@ -42,3 +45,13 @@ class ProjectPatchSchema(Schema):
 dump_project: Callable[[Project], dict[str, Any]] = dump_of(ProjectSchema)
 load_project_input: Callable[[dict[str, Any]], dict[str, Any]] = load_of(ProjectInputSchema())
 load_project_patch: Callable[[dict[str, Any]], dict[str, Any]] = load_of(ProjectPatchSchema())
+
+
+def load_destination(body: dict[str, str]) -> Destination:
+    """Return where to move a project. Raise ValidationFailed unless one place is named."""
+    _, *further = [name for name in ("before", "after", "at") if name in body]
+    if further:
+        detail = "Send one of before, after and at."
+        raise ValidationFailed([Violation("body", f"/{name}", "conflicting", detail) for name in further])
+    ((name, value),) = body.items()
+    return Destination(name, value if name == "at" else str(UUID(value)))

@@ -1,4 +1,4 @@
-"""Projects of a user: create, list, change and delete."""
+"""Projects of a user: create, list, change, move and delete."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,11 +7,12 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
-from todo_api.database import RoleSessions
+from todo_api.database import RoleSession, RoleSessions
 from todo_api.errors import IdTaken, NotFound, PreconditionFailed, TooManyProjects, Unavailable
 from todo_api.etags import SpaceTag, version_tag
 from todo_api.guards import Caller, gone
 from todo_api.projects import statements
+from todo_api.projects.placing import Destination, Placed, moved
 
 _ATTEMPTS = 5
 _MISSING = "There is no such project in your space."
@@ -47,7 +48,7 @@ class ProjectList(NamedTuple):
 
 
 class ProjectService:
-    """Projects of a user. A method is one statement unless it fails, but for `delete`.
+    """Projects of a user. A method is one statement unless it fails, but for `move` and `delete`.
 
     A write raises Unauthorized if the caller's credential is gone; every method does if the user
     must have a row and it is gone.
@@ -94,11 +95,7 @@ class ProjectService:
 
     def get(self, project_id: str) -> Project:
         """Return the project. Raise NotFound."""
-        row = self._db.fetch_one(statements.get, self._named(project_id))
-        if row is None:
-            self._caller.check(self._db, self._user_id)
-            raise NotFound(_MISSING)
-        return Project._make(row)
+        return self._found(self._db, self._named(project_id))
 
     def change(self, project_id: str, changes: dict[str, Any], versions: Sequence[int] | None) -> Project:
         """Return the project with these members. If nothing changes, it is not written.
@@ -117,19 +114,49 @@ class ProjectService:
                 return current
         raise Unavailable("The project keeps changing. Try again.")
 
+    def move(self, project_id: str, destination: Destination, versions: Sequence[int] | None) -> Project:
+        """Return the project in its new place. If it is there already, it is not written.
+
+        Raise NotFound, PreconditionFailed or ValidationFailed.
+        """
+        values = self._named(project_id)
+        with self._database.transaction() as transaction:
+            scope = transaction.as_user(self._user_id)
+            clock = self._lock(scope, values)
+            current = self._found(scope, values)
+            if versions is not None and current.version not in versions:
+                raise _changed(current)
+            placed = [Placed(*row) for row in scope.fetch_all(statements.placed, values)]
+            new = moved(placed, current.id, destination, clock)
+            if not new:
+                return current
+            arrays = {"ids": [each.id for each in new], "positions": [each.position for each in new]}
+            scope.fetch_all(statements.place, {**values, **arrays})
+            return self._found(scope, values)
+
     def delete(self, project_id: str, versions: Sequence[int] | None) -> None:
         """Delete the project and its tasks. Raise NotFound or PreconditionFailed."""
         values = {**self._named(project_id), "versions": versions}
         with self._database.transaction() as transaction:
             scope = transaction.as_user(self._user_id)
-            if scope.fetch_one(statements.lock(by_key=self._caller.by_key), values) is not None:
-                if scope.fetch_one(statements.remove(conditional=versions is not None), values) is not None:
-                    return
-                current = scope.fetch_one(statements.get, values)
-                if current is not None:
-                    raise _changed(Project._make(current))
+            self._lock(scope, values)
+            if scope.fetch_one(statements.remove(conditional=versions is not None), values) is None:
+                raise _changed(self._found(scope, values))
+
+    def _lock(self, scope: RoleSession, values: dict[str, Any]) -> str:
+        """Lock the user's row, and return the position key of that moment. Raise NotFound."""
+        row = scope.fetch_one(statements.lock(by_key=self._caller.by_key), values)
+        if row is None:
             self._caller.check(scope, self._user_id)
             raise NotFound(_MISSING)
+        return str(row[0])
+
+    def _found(self, scope: RoleSession, values: dict[str, Any]) -> Project:
+        row = scope.fetch_one(statements.get, values)
+        if row is None:
+            self._caller.check(scope, self._user_id)
+            raise NotFound(_MISSING)
+        return Project._make(row)
 
     def _at(self, project_id: str, versions: Sequence[int] | None) -> Project:
         """Return the project that a write did not find. Raise NotFound or PreconditionFailed."""

@@ -124,8 +124,33 @@ def change(*, conditional: bool, by_key: bool) -> Statement:
 
 @cache
 def lock(*, by_key: bool) -> Statement:
-    """Lock the user's row, and the caller's key."""
-    return Statement(select(guards.locked(key=by_key).c.id))
+    """Lock the user's row and the caller's key; return the position key of that moment."""
+    return Statement(select(clock_key(func.clock_timestamp())).select_from(guards.locked(key=by_key)))
+
+
+placed = Statement(
+    select(projects.c.position, projects.c.id)
+    .where(projects.c.user_id == USER_ID)
+    .order_by(projects.c.position, projects.c.id)
+)
+
+
+def _place() -> Statement:
+    arrays = (param("ids", ARRAY(Uuid)), param("positions", ARRAY(Text)))
+    new = func.unnest(*arrays).table_valued("id", "position", name="new").render_derived()
+    owner = (
+        update(users)
+        .where(users.c.id == USER_ID)
+        .values(seq=users.c.seq + 1)
+        .returning(users.c.seq, func.clock_timestamp().label("at"))
+        .cte("owner")
+    )
+    values = {"position": new.c.position, "updated_at": owner.c.at, "version": owner.c.seq}
+    return Statement(update(projects).where(projects.c.user_id == USER_ID, projects.c.id == new.c.id).values(**values))
+
+
+place = _place()
+"""Set the `positions` of the projects `ids`, in a transaction that has locked the user's row."""
 
 
 @cache

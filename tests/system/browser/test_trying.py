@@ -128,6 +128,7 @@ def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: C
     of_project = {"project_id": project["id"]}
     run("getProject", (200, 200), **of_project)
     run("updateProject", (200, 200), {"name": "Changed"}, {"name": "Changed again"}, **of_project)
+    run("moveProject", (200, 200), {"at": "first"}, {"at": "last"}, **of_project)
     run("deleteProject", (204, 404), **of_project)
     assert run("exportAccount", (200, 200))[1]["tasks"][0]["id"] == other_task["id"]
     there, back = (PASSWORD, f"{PASSWORD} 2"), (f"{PASSWORD} 2", PASSWORD)
