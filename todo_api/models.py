@@ -117,8 +117,10 @@ TASK_LINKS = _domain(
 TASK_DATE = DateDomain(
     "task_date", Date(), constraint_name="task_date_check", check="VALUE BETWEEN '1900-01-01' AND '2199-12-31'"
 )
-TIME_ZONE = _domain("time_zone", "VALUE ~ '^[A-Za-z0-9_+/-]{1,64}$'")
-POSITION_KEY = _domain("position_key", "VALUE ~ '^m[0-9A-Za-z]{13,249}$'", collation="C")
+TIME_ZONE = _domain("time_zone", "octet_length(VALUE) <= 64 AND VALUE ~ '^[A-Za-z0-9_+/-]+$'")
+POSITION_KEY = _domain(
+    "position_key", "octet_length(VALUE) BETWEEN 14 AND 250 AND VALUE ~ '^m[0-9A-Za-z]*$'", collation="C"
+)
 WEEK_DAY = _domain(
     "week_day", "VALUE IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday')"
 )
@@ -267,7 +269,7 @@ projects = Table(
     PrimaryKeyConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
     CheckConstraint("color ~ '^#[0-9A-Fa-f]{6}$'", "color_form"),
-    CheckConstraint("position ~ '^[0-9A-Za-z]{1,250}$'", "position_form"),
+    CheckConstraint("octet_length(position) <= 250 AND position ~ '^[0-9A-Za-z]+$'", "position_form"),
     CheckConstraint("version > 0", "version_positive"),
 )
 

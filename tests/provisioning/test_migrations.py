@@ -1,6 +1,7 @@
 """The schema: up, down and up again, once, by any owner, and never backwards."""
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -143,6 +144,18 @@ def test_migrations_and_models_have_the_same_constraints(url: str) -> None:
         assert connection.exec_driver_sql(query).fetchall() == migrated
         transaction.rollback()
     engine.dispose()
+
+
+def test_migrations_check_no_form_by_a_count_of_characters(url: str) -> None:
+    """PostgreSQL builds the automaton of `{13,249}` for each value, in which a check costs 11 µs and not 0.3."""
+    engine = create_engine(engine_url(url))
+    with engine.connect() as connection:
+        checks = connection.exec_driver_sql(
+            r"SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace"
+        ).fetchall()
+    engine.dispose()
+    assert len(checks) > 10
+    assert [check for (check,) in checks if re.search(r"\{\d+,\d*\}", check)] == []
 
 
 def test_alembic_check_from_the_checkout_finds_nothing(url: str) -> None:
