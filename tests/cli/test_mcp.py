@@ -245,6 +245,7 @@ def test_two_callers_on_one_server_are_kept_apart(caller: Callable[[str | None],
         ("get_task", {}),
         ("update_task", {"title": "mine"}),
         ("complete_task", {"completed": True}),
+        ("move_task", {"at": "first"}),
         ("delete_task", {}),
     ],
 )

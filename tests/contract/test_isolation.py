@@ -39,6 +39,8 @@ every_operation_on_a_thing = pytest.mark.parametrize(
     "operation", ABOUT_A_THING, ids=[operation.name for operation in ABOUT_A_THING]
 )
 
+BEFORE = "Before it, so that it can be moved"
+
 
 class Owner(NamedTuple):
     """A user with one of everything: `ids` has what names it in addresses."""
@@ -50,6 +52,7 @@ class Owner(NamedTuple):
 
 @pytest.fixture
 def owner(ada: Client, direct: str, password_hash: str) -> Owner:
+    ada.post("/api/v1/me/tasks", {"title": BEFORE})
     task = ada.post("/api/v1/me/tasks", {"title": "Mine"}).json()
     key = ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]}).json()
     ada.post("/api/v1/me/projects", {"name": "Before it, so that it can be moved"})
@@ -233,5 +236,6 @@ def test_every_operation_with_another_users_key_finds_nothing_of_the_owners(
 
 def test_list_tasks_of_two_users_holds_each_ones_own(owner: Owner, bob: Client) -> None:
     theirs = bob.post("/api/v1/me/tasks", {"title": "Theirs"}).json()
-    assert [task["id"] for task in owner.client.get("/api/v1/me/tasks").json()["items"]] == [owner.ids["task_id"]]
+    newest, other = owner.client.get("/api/v1/me/tasks").json()["items"]
+    assert (newest["id"], newest["title"], other["title"]) == (owner.ids["task_id"], "Mine", BEFORE)
     assert [task["id"] for task in bob.get("/api/v1/me/tasks?q=e").json()["items"]] == [theirs["id"]]

@@ -150,6 +150,7 @@ REQUESTS: dict[str, tuple[Callable[[Client, str], int], int]] = {
 
 
 SEVERAL = {
+    "moveTask": "the user's row is locked, then the task and its new neighbours are read, then it is written",
     "changeEmail": "the password is read, then checked, then the address is written",
     "changePassword": "the password is read, then checked, then the new one is written, and sessions are ended",
     "deleteAccount": "the password is read, then checked, then the user is deleted",

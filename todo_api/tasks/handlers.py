@@ -21,7 +21,15 @@ from todo_api.services import (
     require_owner,
     services,
 )
-from todo_api.tasks.schemas import dump_task, load_task_filter, load_task_input, load_task_patch, load_task_replacement
+from todo_api.tasks.moving import TaskMover
+from todo_api.tasks.schemas import (
+    dump_task,
+    load_destination,
+    load_task_filter,
+    load_task_input,
+    load_task_patch,
+    load_task_replacement,
+)
 from todo_api.tasks.service import MAX_PAGE, Place, TaskService
 from todo_api.tasks.task import Task
 
@@ -113,6 +121,23 @@ def complete_task(
     """Return 200 with the task, completed or reopened."""
     completed = None if body is None else body["completed"]
     task = _service(database, user_id, identity).complete(task_id, completed, matched_versions(if_match))
+    return dump_task(task), 200, _tagged(task)
+
+
+@idempotent
+def move_task(
+    user_id: str,
+    identity: Identity,
+    task_id: str,
+    body: dict[str, str],
+    if_match: str | None = None,
+    *,
+    database: RoleSessions,
+) -> Reply:
+    """Return 200 with the task, in its new place among its siblings."""
+    destination = load_destination(body)
+    mover = TaskMover(database, require_owner(user_id, identity.subject), caller(identity))
+    task = mover.move(task_id, destination, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 

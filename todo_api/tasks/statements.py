@@ -258,6 +258,22 @@ def complete(toggle: bool, conditional: bool, by_key: bool = False) -> Statement
     return _write(task, target, {}, ("pending", "completed"))
 
 
+def _place() -> Statement:
+    owner = (
+        update(users)
+        .where(users.c.id == USER_ID)
+        .values(seq=users.c.seq + 1)
+        .returning(users.c.seq, func.clock_timestamp().label("at"))
+        .cte("owner")
+    )
+    values = {"position": column_value(tasks.c.position), "updated_at": owner.c.at, "version": owner.c.seq}
+    return Statement(update(tasks).where(MINE).values(**values).returning(*as_task(tasks)))
+
+
+place = _place()
+"""Set the position. Run it in a transaction that has locked the user's row and found the task."""
+
+
 @cache
 def remove(conditional: bool, by_key: bool = False) -> Statement:
     """Delete the task; returns a row if it existed."""

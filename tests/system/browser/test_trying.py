@@ -121,6 +121,7 @@ def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: C
     run("updateTask", (200, 200), {"title": "Changed"}, {"title": "Changed again"}, **ids)
     run("replaceTask", (200, 200), {"title": "Replaced"}, **ids)
     assert run("completeTask", (200, 200), {"completed": True}, **ids)[1]["completed"] is True
+    run("moveTask", (200, 200), {"at": "first"}, **ids)
     shoot(browser, "ui-executed")
     run("deleteTask", (204, 404), **ids)
     (project, _) = run("createProject", (201, 201), {"name": "Made by clicking"})
