@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @contextmanager
 def command_errors() -> Iterator[None]:
-    """Raise errors of the database as CommandError."""
+    """Turn errors of the database into CommandError."""
     try:
         yield
     except (backups.BackupError, EmbeddedUnavailable, migrations.SchemaTooNewError, DatabaseUnfitError) as error:
@@ -56,7 +56,7 @@ def serve(options: argparse.Namespace) -> None:
     """Migrate the database, then serve until stopped."""
     config = load(host=options.host, port=options.port, web_concurrency=options.workers)
     if options.reload:
-        with database_of(config):  # an embedded database runs on during restarts
+        with database_of(config):  # an embedded database outlives the restarts
             serve_and_reload(options)
         return
     if not has_inherited_socket():
@@ -74,22 +74,22 @@ def serve(options: argparse.Namespace) -> None:
 
     for root in (contract.TASK_API, contract.OPS_API):
         check_contract(root)  # before a database is started
-    process = os.getpid()
+    master = os.getpid()
     try:
         with database_of(config) as (ready, on_tick):
             migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
             server.serve(ready, log, partial(_welcome, config, log), on_tick)
     except SystemExit as end:
-        if not end.code and os.getpid() == process:  # and not a worker of it
+        if not end.code and os.getpid() == master:  # workers are forked in this block, and leave it here too
             say("Stopped.")
         raise
 
 
 def _welcome(config: Config, log: logs.LogConfig) -> None:
-    """Say where the service is, in the log, and to people in a banner."""
+    """Write the service's address to the log, and for people a banner."""
     say(f"Serving {banner.local(config)}/api/v1")
     if config.log_format == "text":
-        log.writer.write(banner.banner(banner.origin(config)).encode())
+        log.writer.write(banner.banner(banner.address(config)).encode())
 
 
 def import_server() -> ModuleType:
@@ -99,7 +99,7 @@ def import_server() -> ModuleType:
 
 def _need_traces() -> None:
     try:
-        from todo_api.observability import Traces  # noqa: F401, PLC0415  # by the master, once for all workers
+        from todo_api.observability import Traces  # noqa: F401, PLC0415  # imported before workers are forked
     except ModuleNotFoundError as error:
         raise CommandError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT is set, and {error.name} is missing. Install the extra: pip install 'todo-api[otel]'"
@@ -145,36 +145,38 @@ def restore(options: argparse.Namespace) -> None:
 
 @command_errors()
 def new_epochs(_: argparse.Namespace) -> None:
-    """Invalidate what clients know of a database that was not restored by `restore`."""
+    """Renew every user's epoch, after a restore by other means than `todo-api restore`."""
     with database_of(load()) as (ready, _keep):
         epochs.renew(ready.database_url or "")
     say("Every user has a new epoch; sessions and kept replies are gone.")
 
 
-def _embedded_folder(way: str) -> Path:
+def _embedded_folder(alternative: str) -> Path:
+    """Return the folder of the embedded database. Name the alternative if there is another one."""
     config = load()
     warn_of_unknown_settings()
     if config.database_url:
         raise CommandError(
-            f"DATABASE_URL is set, and this is for the embedded database: {way}, as docs/backups.md says."
+            f"DATABASE_URL is set, and this is for the embedded database: {alternative}, as docs/backups.md says."
         )
     return config.data_dir / "postgresql"
 
 
 @contextmanager
 def database_of(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
-    """Yield the configuration with a database and a secret, and a function that keeps it running.
+    """Yield the configuration completed by a database and a secret, and a function.
 
-    An embedded server stops with the block.
+    Called every second, the function restarts an embedded server that has died. The server stops
+    with the block.
     """
     config = with_secret(config)
     if config.database_url:
-        ignore_environment(secrets=True)
+        ignore_environment(keep_secrets=True)
         try:
-            given = parameters(config.database_url).get("connect_timeout", "2")
+            timeout = parameters(config.database_url).get("connect_timeout", "2")
         except UrlError as error:
             raise ConfigurationError(str(error)) from error
-        if not re.fullmatch("[2-9]|[1-5][0-9]|60", given):  # to libpq, 0 and negative numbers are no limit
+        if not re.fullmatch("[2-9]|[1-5][0-9]|60", timeout):  # to libpq, 0 and negative numbers are no limit
             raise ConfigurationError("connect_timeout in DATABASE_URL must be a whole number from 2 to 60, of seconds.")
         yield config, lambda: None
         return
@@ -186,10 +188,10 @@ def database_of(config: Config) -> Iterator[tuple[Config, Callable[[], None]]]:
 
 
 @command_errors()
-def with_database(act: Callable[[Database], T]) -> T:
-    """Return what an act on the configured database returns. It runs as the service's roles.
+def with_database(function: Callable[[Database], T]) -> T:
+    """Return the result of a function of the configured database. It runs as the service's roles.
 
-    An embedded database that is new is migrated first: demo may be the first command of all.
+    A new embedded database is migrated first, since `todo-api demo` may be the first command.
     """
     config = load()
     warn_of_unknown_settings()
@@ -202,7 +204,7 @@ def with_database(act: Callable[[Database], T]) -> T:
 
         def run() -> T:
             try:
-                return act(database)
+                return function(database)
             finally:
                 database.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 from todo_api import contract
 from todo_api.accounts import Administration, Passwords, register
 from todo_api.api_keys import KeyService
-from todo_api.cli.banner import origin
+from todo_api.cli.banner import address
 from todo_api.cli.commands import CommandError, load
 from todo_api.cli.database_commands import with_database
 from todo_api.database import Database
@@ -106,7 +106,7 @@ def demo(options: argparse.Namespace) -> None:
         raise CommandError(
             "the address has an account. Delete it (todo-api users delete ADDRESS --yes), or name another: --email."
         ) from error
-    at = origin(config)
+    at = address(config)
     print(
         f"{options.email} has {len(TASKS)} tasks.\n\n"
         f"  Sign in   {options.email}, password {password}, at {at}/api/v1/ui/\n"

@@ -9,6 +9,7 @@ from todo_api import contract
 from todo_api.cli.commands import CommandError
 
 STOP_SECONDS = 5
+"""Seconds after which a service that was asked to stop is killed."""
 
 
 def serve_and_reload(options: argparse.Namespace) -> None:
@@ -17,8 +18,8 @@ def serve_and_reload(options: argparse.Namespace) -> None:
         import watchfiles  # noqa: PLC0415  # a development tool, which a service does not have
     except ModuleNotFoundError as error:
         raise CommandError("--reload needs watchfiles. Use it from a checkout: make dev") from error
-    given = {"--host": options.host, "--port": options.port, "--workers": options.workers or "1"}
-    flags = [part for name, value in given.items() if value for part in (name, value)]
+    chosen = {"--host": options.host, "--port": options.port, "--workers": options.workers or "1"}
+    flags = [part for name, value in chosen.items() if value for part in (name, value)]
     watchfiles.run_process(
         Path(__file__).parents[1],
         contract.TASK_API.parent,

@@ -1,9 +1,10 @@
 """Configuration: settings from the environment and `.env`, read once and passed on.
 
-`config` has the settings as one frozen value, `loading` reads them. `issuer`, `mail`, `settings`
-and `origins` check them. `secrets` makes and keeps the secret of an embedded service, and derives
-the cursor secret. `garbage` sets Python's garbage collector. No other package reads the
-environment.
+`config` has the configuration as one frozen value, `loading` reads it. `settings` checks the text
+of any setting; `issuer`, `mail` and `origins` check the values of some. `shown` shows settings
+without secrets. `roles` names the database's roles. `secrets` makes the secret of an embedded
+service, and derives the cursor secret. `garbage` sets Python's garbage collector. No other package
+reads the environment.
 """
 
 from todo_api.config import garbage

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from todo_api.config.config import Config
 
 PUBLIC_ALGORITHMS = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256", "RS384", "RS512", "PS384", "PS512")
-"""Signature algorithms with public keys; `Ed25519` (RFC 9864) is EdDSA. Six are the default."""
+"""Signature algorithms with public keys, the default ones first. EdDSA is Ed25519 (RFC 9864)."""
 
 SECRET_ALGORITHMS = {"HS256": 32, "HS384": 48, "HS512": 64}
-"""Signature algorithms with a shared secret, and its minimum bytes (RFC 7518, section 3.2)."""
+"""Signature algorithms with a shared secret: its minimum bytes (RFC 7518, section 3.2)."""
 
 DEFAULT_PUBLIC_ALGORITHMS = PUBLIC_ALGORITHMS[:6]
 DEFAULT_SECRET_ALGORITHMS = ("HS256",)
@@ -24,11 +24,11 @@ MINIMUM_SECRET_BYTES = 32
 MINIMUM_SECRET_CHARACTERS = 8
 KNOWN_SECRETS = ("secret", "changeme", "change-me", "password", "better-auth-secret", "your-secret", "example")
 
-_OF_FETCHED_KEYS = ("jwt_keys_ttl", "jwt_keys_max_stale", "jwt_keys_cooldown", "jwt_keys_timeout")
+_SETTINGS_OF_FETCHED_KEYS = ("jwt_keys_ttl", "jwt_keys_max_stale", "jwt_keys_cooldown", "jwt_keys_timeout")
 
 
 def check_own_issuer(config: "Config") -> None:
-    """Raise ConfigurationError for what an own issuer has no use for."""
+    """Raise ConfigurationError for settings that only an external issuer uses."""
     external = {
         "JWT_JWKS_URL": config.jwt_jwks_url,
         "JWT_DISCOVERY": config.jwt_discovery,
@@ -42,7 +42,9 @@ def check_own_issuer(config: "Config") -> None:
     for name, value in external.items():
         if value:
             raise ConfigurationError(f"{name} is for an external issuer: set JWT_ISSUER, the exact iss of its tokens.")
-    _refuse_idle(config, _OF_FETCHED_KEYS, "is for an external issuer: set JWT_ISSUER, the exact iss of its tokens.")
+    _refuse_idle(
+        config, _SETTINGS_OF_FETCHED_KEYS, "is for an external issuer: set JWT_ISSUER, the exact iss of its tokens."
+    )
     if len(config.jwt_audience) > 1:
         raise ConfigurationError("JWT_AUDIENCE must be one name where the service issues its own tokens.")
 
@@ -68,8 +70,8 @@ def check_external_issuer(config: "Config") -> None:
         if "" in getattr(config, name):
             raise ConfigurationError(f"{name.upper()} must have no empty name.")
     _check_algorithms(config)
-    own = "is for the service's own tokens, and JWT_ISSUER is set: unset it. Tokens of an issuer have JWT_MAX_LIFETIME."
-    _refuse_idle(config, ("jwt_lifetime", "session_lifetime"), own)
+    why = "is for the service's own tokens, and JWT_ISSUER is set: unset it. Tokens of an issuer have JWT_MAX_LIFETIME."
+    _refuse_idle(config, ("jwt_lifetime", "session_lifetime"), why)
     _check_fetched_keys(config)
     for claim in config.jwt_required_claims:
         if not claim.partition("=")[0]:

@@ -15,12 +15,16 @@ class Roles(NamedTuple):
     user: str
     """Runs statements of a known user. It owns nothing, and sees only the rows of `app.user_id`."""
     login: str
-    """Runs statements before a user is known.
+    """Runs statements before a user is known, and those of no user. It sees no task.
 
-    It sees the account of `app.email`, the API key of `app.key_digest`, the session of
-    `app.session`, the one-time token of `app.one_time_token`, the reply of `app.request`, what the
-    purge may delete, the list of users if `app.operator` is `list`, the mails to send
-    if `app.sender` is `outbox`, and no task.
+    A setting opens one thing to it:
+
+    - `app.email`: the account with this address
+    - `app.key_digest`, `app.session`, `app.one_time_token`: the credential with this digest
+    - `app.request`: the stored reply to this request
+    - `app.purge` is `expired`: what the purge may delete
+    - `app.operator` is `list`: the users
+    - `app.sender` is `outbox`: the mails to send
     """
 
     @classmethod

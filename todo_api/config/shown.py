@@ -47,18 +47,18 @@ class ShownSetting(NamedTuple):
 
 
 def shown_settings(dotenv: Path = ENV_FILE, **flags: str | None) -> list[ShownSetting]:
-    """Return every setting by name, those that are not given with their defaults.
+    """Return every setting in the order of names, with its default if it is not set.
 
     Raise ConfigurationError if the file cannot be read.
     """
     found = {name: (text, source) for name, text, source in given(None, dotenv, flags)}
     defaults = {field.name.upper(): (_text(field.default), "default") for field in fields(Config)}
-    every = sorted((defaults | found).items())
-    return [ShownSetting(name, without_secrets(name, text), source) for name, (text, source) in every]
+    merged = sorted((defaults | found).items())
+    return [ShownSetting(name, without_secrets(name, text), source) for name, (text, source) in merged]
 
 
 def without_secrets(name: str, text: str) -> str:
-    """Return a setting's text without its secrets, and without what a terminal would act on."""
+    """Return a setting's text without secrets. Control characters become question marks."""
     if name in URLS:
         text = _url_without_secrets(text)
     elif text and name not in OPEN:
@@ -67,8 +67,9 @@ def without_secrets(name: str, text: str) -> str:
 
 
 def _url_without_secrets(url: str) -> str:
-    """Hide all of a text that is not exactly a URL: its parts cannot be told from a secret."""
+    """Hide the whole text unless it is exactly a URL: any other part may belong to a secret."""
     found = _URL.fullmatch(url)
+    # A colon that is neither a port's nor in the brackets of IPv6 may begin a password.
     if found is None or ":" in re.sub(r"\[[^\]]*\]|:\d+(?=,)", "", found["hosts"]):
         return HIDDEN if url else ""
     user, colon, _ = (found["login"] or "").partition(":")
@@ -83,7 +84,7 @@ def _parameter(text: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return a default as it would be written, empty if there is none."""
+    """Return a default as a person would write it in `.env`, empty if there is none."""
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(value) if isinstance(value, tuple) else str("" if value is None else value)

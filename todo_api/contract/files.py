@@ -11,7 +11,7 @@ from todo_api.contract.errors import ContractError
 
 
 def shipped(folder: str) -> Path:
-    """Return a top folder of the checkout that the package includes, such as `openapi`."""
+    """Return a folder that stands beside the package in a checkout, and inside it if installed."""
     package = Path(__file__).parents[1]
     inside = package / folder
     return inside if inside.is_dir() else package.parent / folder
@@ -59,7 +59,10 @@ def as_yaml(path: Path, public_path: str = "") -> bytes:
 
 
 def locate(path: Path, *steps: str) -> str:
-    """Return file and line of a part of the bundled document, or of its nearest written parent."""
+    """Return file and line of a part of the bundled document.
+
+    A part that bundling made has none: then those of its nearest parent in a file.
+    """
     from todo_api.contract import bundling  # noqa: PLC0415  # as above
 
     return bundling.locate(path, *steps)

@@ -16,7 +16,7 @@ from todo_api.errors import Violation
 
 MAX_VIOLATIONS = 100
 MAX_NAME = 100
-"""Maximum characters of an unknown name that a violation repeats."""
+"""Maximum characters of an unknown member's name that a violation repeats."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEPT = (
@@ -96,11 +96,11 @@ _CONSEQUENCES = {
     "format": {"pattern", "too_short", "too_long"},
     "pattern": {"too_short"},
 }
-"""Codes that a violation implies. Only the first is reported."""
+"""Codes by the code that implies them: a value of a wrong type is in no enumeration either."""
 
 
 def _without_consequences(found: list[Violation]) -> list[Violation]:
-    """Return one violation per mistake."""
+    """Return the violations that no other one at the same place implies."""
     explained = {(violation.pointer, code) for violation in found for code in _CONSEQUENCES.get(violation.code, ())}
     return [violation for violation in found if (violation.pointer, violation.code) not in explained]
 
@@ -108,19 +108,19 @@ def _without_consequences(found: list[Violation]) -> list[Violation]:
 def _violations_of(error: ValidationError, schema: dict[str, Any], location: str, pointer: str) -> Iterable[Violation]:
     kind = error.kind
     pointer += "".join(f"/{escape(str(part))}" for part in error.instance_path)
-    broken: Any = schema
+    violated: Any = schema
     for key in error.schema_path[:-1]:
-        broken = broken[key]
+        violated = violated[key]
     match kind:
         case ValidationErrorKind.Required():
             yield Violation(location, f"{pointer}/{escape(str(kind.property))}", "required", "Is required.")
         case ValidationErrorKind.AdditionalProperties():
             for name in kind.unexpected:
-                yield Violation(location, f"{pointer}/{escape(name[:MAX_NAME])}", *_unexpected(name, broken))
+                yield Violation(location, f"{pointer}/{escape(name[:MAX_NAME])}", *_unexpected(name, violated))
         case ValidationErrorKind.Pattern():
-            yield Violation(location, pointer, "pattern", _pattern_detail(broken, str(error.instance)))
+            yield Violation(location, pointer, "pattern", _pattern_detail(violated, str(error.instance)))
         case _:
-            code, detail = _rule(kind)
+            code, detail = _code_and_detail(kind)
             yield Violation(location, pointer, code, detail)
 
 
@@ -131,14 +131,17 @@ def _unexpected(name: str, schema: dict[str, Any]) -> tuple[str, str]:
 
 
 def _pattern_detail(schema: dict[str, Any], text: str) -> str:
-    """Return the contract's text for the first of `x-pattern-details` whose `found` matches."""
+    """Return why a text does not match: the `detail` of the first `x-pattern-details` that fits.
+
+    One fits if its pattern `found` occurs in the text.
+    """
     for each in schema.get("x-pattern-details", ()):
         if re.search(each["found"], text):
             return str(each["detail"])
     return "Contains characters, or has a form, that are not allowed here."
 
 
-def _rule(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C901, PLR0911  # one line for each rule
+def _code_and_detail(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C901, PLR0911  # one line for each rule
     match kind:
         case ValidationErrorKind.Type():
             return "wrong_type", f"Must be of type {' or '.join(kind.types)}."

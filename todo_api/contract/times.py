@@ -30,6 +30,7 @@ def parse_date_time(text: str) -> datetime:
         time = (local + timedelta(seconds=is_leap)).astimezone(UTC)
     except OverflowError as error:
         raise ValueError("outside of the years 1 to 9999 in UTC") from error
+    # The instant after a leap second begins a month in UTC.
     if is_leap and (time.day, time.hour, time.minute, time.second) != (1, 0, 0, 0):
         raise ValueError("no leap second: those are the last of a month in UTC")
     return time
@@ -53,7 +54,7 @@ def _zone(found: re.Match[str]) -> timezone:
 
 
 def is_date(text: str) -> bool:
-    """Return whether the text is a full-date of RFC 3339, and a day of the calendar."""
+    """Return whether the text is a full-date of RFC 3339, and exists in the calendar."""
     try:
         return _DATE.fullmatch(text) is not None and date.fromisoformat(text) is not None
     except ValueError:

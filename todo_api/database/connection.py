@@ -35,9 +35,8 @@ OPTIONS: dict[str, str | int] = {
 ENCODING = "UTF8"
 """Encoding of all sessions, whatever environment, database or role default to.
 
-Poolers accept it.
+Poolers let a client set it.
 """
-
 
 STATEMENT_TIMEOUT = 5
 """Maximum seconds of a statement, and of a transaction between two statements."""
@@ -46,7 +45,7 @@ LOCK_TIMEOUT = 4
 """Maximum seconds that a statement waits for a lock."""
 
 SETTINGS = {
-    "statement_timeout": f"{STATEMENT_TIMEOUT}s",  # the first one: a shorter default would end what sets the others
+    "statement_timeout": f"{STATEMENT_TIMEOUT}s",  # set first: a shorter default could end the statement that sets the others
     "lock_timeout": f"{LOCK_TIMEOUT}s",
     "search_path": "public",
     "TimeZone": "UTC",
@@ -57,7 +56,7 @@ SETTINGS = {
 }
 """Settings of PostgreSQL for each statement, independent of defaults of database and role."""
 
-_OF_SESSIONS = {
+_UNSHARED_SETTINGS = {
     "default_transaction_isolation": "read committed",
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -70,20 +69,21 @@ STRINGS_ADVICE = (
     " run ALTER DATABASE ... RESET standard_conforming_strings, and ALTER ROLE ... likewise."
 )
 
-_SETS = ", ".join(
+_SET_SETTINGS = ", ".join(
     f"set_config('{name}', '{value}', pg_backend_pid() <> %(session)s)" for name, value in SETTINGS.items()
 )
-_SETS_OF_SESSIONS = " UNION ALL ".join(
+_SET_UNSHARED_SETTINGS = " UNION ALL ".join(
     f"SELECT set_config(name, '{value}', pg_backend_pid() <> %(session)s) FROM pg_settings WHERE name = '{name}'"  # noqa: S608  # of constants
-    for name, value in _OF_SESSIONS.items()
+    for name, value in _UNSHARED_SETTINGS.items()
 )
 TAKE_SETTINGS = (
     f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}s'; "
-    f"SELECT pg_backend_pid() = %(session)s, {_SETS}, ARRAY({_SETS_OF_SESSIONS})"
+    f"SELECT pg_backend_pid() = %(session)s, {_SET_SETTINGS}, ARRAY({_SET_UNSHARED_SETTINGS})"
 )
-"""Apply SETTINGS unless a pooler gave the connection another session; returns whether it did not.
+"""Apply SETTINGS to the session. Return whether it is the one that the connection began with.
 
-Behind a pooler the next statement may get another session, so nothing is set beyond this one.
+Behind a pooler it may be another one, which other clients share. Then the last argument of
+`set_config` is true: the settings end with this transaction.
 """
 
 EACH_TIME = "SET LOCAL transaction_isolation = 'read committed'; " + "".join(
@@ -103,9 +103,9 @@ TYPES = (
     psycopg2.extensions.new_type((2950,), "UUID_TEXT", psycopg2.STRING),
     psycopg2.extensions.new_type((1184,), "TIME", _time),
 )
-"""Readers of ids and times. An id stays text. Python reads a time in 0.3 µs, psycopg2 in 0.5."""
+"""Readers of ids, as text, and of times. Python reads a time in 0.3 µs, psycopg2 in 0.5."""
 
-psycopg2.extensions.register_adapter(UUID, UUID_adapter)  # of the whole process: the id in a cursor is sent as one
+psycopg2.extensions.register_adapter(UUID, UUID_adapter)  # for the whole process: an id in a cursor is a UUID
 
 IN_USE = "All connections to the database are in use."
 
@@ -135,7 +135,10 @@ def connect(url: str) -> psycopg2.extensions.connection:
 
 
 def refuse_other_strings(connection: Any) -> None:
-    """Raise OperationalError if backslashes escape in strings: settings apply after the parsing."""
+    """Raise OperationalError if backslashes escape in strings.
+
+    No prefix mends that: PostgreSQL parses all statements of a query before it runs the first.
+    """
     if connection.get_parameter_status("standard_conforming_strings") == "off":
         raise psycopg2.OperationalError(STRINGS_ADVICE)
 
@@ -152,7 +155,7 @@ def reason(error: Exception) -> str:
 
 
 class ConnectBackoff:
-    """Limits attempts to connect: after a failure one at a time, with a pause after each."""
+    """Limits attempts to connect: after a failure one at a time, with a pause between them."""
 
     def __init__(self) -> None:
         self._trouble = False

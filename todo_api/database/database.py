@@ -1,12 +1,12 @@
-"""The database: a pool of connections, and sessions as a role. It knows no business.
+"""The database: a pool of connections, and sessions as a role.
 
 A statement is compiled once. It travels with its role and user in one round trip: psycopg2 sends
 `SET LOCAL ...; <statement>` as one simple query, which PostgreSQL runs as one implicit transaction,
 so the settings end with it.
 
-A connection prepares a statement on its first use, in the same round trip, and executes it from
-then on: planning takes up to six times the work of running. Behind a transaction-mode pooler, a
-missing prepared statement disables preparing.
+A connection prepares a statement on its first use, in the same round trip, and from then on only
+executes it: planning takes up to six times the work of running. A pooler in transaction mode may
+lead to a session that lacks the prepared statement. Then the connection prepares no more.
 """
 
 import logging
@@ -67,15 +67,32 @@ class Database:
         """Return the session of a look-up: it sees the API key with this digest."""
         return RoleSession(self, self._prefixes.key, digest)
 
+    def as_session(self, family: str) -> RoleSession:
+        """Return the session of a refresh or sign-out: it sees this family of refresh tokens."""
+        return RoleSession(self, self._prefixes.session, family)
+
+    def as_one_time_token(self, digest: str) -> RoleSession:
+        """Return the session of a look-up: it sees the one-time token with this digest."""
+        return RoleSession(self, self._prefixes.one_time_token, digest)
+
+    def as_operator(self) -> RoleSession:
+        """Return the session of an operator's list: it sees the users, and nothing of theirs."""
+        return RoleSession(self, self._prefixes.operator, "list")
+
+    def as_sender(self) -> RoleSession:
+        """Return the session of the sender of mail: it sees the outbox of all users."""
+        return RoleSession(self, self._prefixes.sender, "outbox")
+
     @contextmanager
     def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:
         """Run the statements of the block in one transaction. It rolls back if the block raises.
 
         The block holds a connection and locks, so it must wait for nothing else. The first
-        statement travels with the BEGIN, one of `execute_and_commit` with the COMMIT. `claim` is
-        the number of an advisory lock to try first: the setting `app.claimed` tells statements
-        whether it was free (`true` or `false`). Their snapshots are newer than the lock, so they
-        see what its last holder committed.
+        statement travels with the BEGIN, one of `execute_and_commit` with the COMMIT.
+
+        `claim` is the number of an advisory lock. The transaction first tries to take it, and the
+        setting `app.claimed` says to the statements whether it could (`true` or `false`). They see
+        what the lock's last holder committed.
         """
         with self.connection() as connection:
             transaction = Transaction(connection, self._prefixes, claim)
@@ -99,22 +116,6 @@ class Database:
         _log.info("a connection to the database was lost; the statement, which only reads, is sent once more")
         with self.connection() as connection:
             return connection.execute(prefix, statement, values)
-
-    def as_session(self, family: str) -> RoleSession:
-        """Return the session of a refresh or sign-out: it sees this family of refresh tokens."""
-        return RoleSession(self, self._prefixes.session, family)
-
-    def as_one_time_token(self, digest: str) -> RoleSession:
-        """Return the scope of one look-up: the one-time token with this digest, and no task."""
-        return RoleSession(self, self._prefixes.one_time_token, digest)
-
-    def as_operator(self) -> RoleSession:
-        """Return the scope of an operator's list: who the users are, and nothing that is theirs."""
-        return RoleSession(self, self._prefixes.operator, "list")
-
-    def as_sender(self) -> RoleSession:
-        """Return the scope of whoever sends mail: the outbox of all, and nothing else."""
-        return RoleSession(self, self._prefixes.sender, "outbox")
 
     def spent(self) -> tuple[int, float, float]:
         """Return the usage of this function or thread since the last call.

@@ -20,13 +20,13 @@ class UrlError(ValueError):
     """DATABASE_URL is not usable. The message is one line and has no secret part of the URL."""
 
 
-def ignore_environment(*, secrets: bool) -> None:
+def ignore_environment(*, keep_secrets: bool) -> None:
     """Remove libpq's variables from the environment, so that only the URL counts.
 
-    With `secrets` keep those for authentication: passwords, certificates and their files.
+    With `keep_secrets` those for authentication stay: passwords, certificates and their files.
     """
     for name in [name for name in os.environ if _VARIABLE.fullmatch(name)]:
-        if not (secrets and (name in _SECRETS or name.startswith(_SECRETS_BEGIN))):
+        if not (keep_secrets and (name in _SECRETS or name.startswith(_SECRETS_BEGIN))):
             del os.environ[name]
 
 
@@ -46,7 +46,10 @@ def address(url: str) -> str:
 
 
 def parameters(url: str) -> dict[str, str]:
-    """Return the URL's parameters by libpq's names, lists of hosts as they are. Raise UrlError."""
+    """Return the URL's parameters by libpq's names. Raise UrlError.
+
+    Several hosts stay one text with commas.
+    """
     try:
         found: dict[str, str] = parse_dsn(address(url))
     except UnicodeDecodeError:
@@ -60,7 +63,7 @@ def parameters(url: str) -> dict[str, str]:
         raise UrlError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name") from None
     if not _PORTS.fullmatch(found.get("port", "")):
         raise UrlError("DATABASE_URL is not a URL: postgresql://user:password@host:port/name")
-    _places(found)
+    _places(found)  # raises if the lists of hosts do not fit together
     return found
 
 

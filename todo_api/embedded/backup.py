@@ -8,6 +8,7 @@ the data folder, so a stolen backup cannot make tokens.
 import gzip
 import os
 import shutil
+import subprocess
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,7 +27,9 @@ from todo_api.provisioning import epochs, migrations
 MAGIC = b"PGDMP"
 VERSIONS = "public.alembic_version"
 RESTORING, REPLACED = "todo_restoring", "todo_replaced"
-CHUNK = 1 << 20
+"""Names of databases: the one that a restore fills, and the old one until it is dropped."""
+
+CHUNK = 1 << 20  # bytes
 
 TABLES = """
     SELECT format('%I.%I', relnamespace::regnamespace, relname) FROM pg_class
@@ -64,20 +67,20 @@ def backup(server: EmbeddedServer, file: Path, *, overwrite: bool, progress: Cal
 
 def check(file: Path) -> None:
     """Read a backup through. Raise BackupError if it is none, or damaged."""
-    begins = whole = False
+    is_backup = is_whole = False
     try:
         with _unpacked(file) as stream:
-            begins = stream.read(len(MAGIC)) == MAGIC
-            while begins and stream.read(CHUNK):
+            is_backup = stream.read(len(MAGIC)) == MAGIC
+            while is_backup and stream.read(CHUNK):
                 pass
-        whole = True
+        is_whole = True
     except (gzip.BadGzipFile, EOFError, zlib.error):
         pass
     except OSError as error:
         raise BackupError(f"{file} cannot be read: {error.strerror}.") from error
-    if not begins:
+    if not is_backup:
         raise BackupError(f"{file} is not a backup of todo-api, or its beginning is damaged. Take another one.")
-    if not whole:
+    if not is_whole:
         raise BackupError(f"{file} is damaged or was cut short. Take another one.")
 
 
@@ -112,15 +115,14 @@ def restore(server: EmbeddedServer, file: Path, *, overwrite: bool, progress: Ca
 
 
 def _load(server: EmbeddedServer, file: Path) -> str:
-    """Return the URL of a new database with the backup's data.
-
-    Migrations make the roles it needs.
-    """
+    """Return the URL of a new database with the backup's data."""
     url = make_url(server.url).set(database=RESTORING).render_as_string(hide_password=False)
     with _connected(server.as_superuser("postgres")) as connection:
         for left in (RESTORING, REPLACED):
             _query(connection, f"DROP DATABASE IF EXISTS {left} WITH (FORCE)")
         owner = make_url(server.url).username
+        # A backup has the privileges of roles, but not the roles. Those belong to the server:
+        # migrating an empty database makes them, and they outlive it.
         _query(connection, f"CREATE DATABASE {RESTORING} OWNER {owner}")
         migrations.migrate(url)
         _query(connection, f"DROP DATABASE {RESTORING} WITH (FORCE)")
@@ -148,7 +150,10 @@ def _read_back(file: Path) -> tuple[dict[str, Any], str]:
 
 
 def _contents(connection: Connection) -> dict[str, Any]:
-    """Return each table's row count and checksum, independent of row order, and the sequences."""
+    """Return row count and checksum of each table, whatever the order of rows.
+
+    The sequences are added like a table without rows.
+    """
     found: dict[str, Any] = {}
     for (table,) in _query(connection, TABLES):
         summed = "coalesce(sum(hashtextextended(whole::text, 0)::numeric), 0)"
@@ -168,13 +173,13 @@ def _schema(server: EmbeddedServer, database: str, *options: str) -> str:
     with tempfile.TemporaryFile() as stream:
         _dump(server, database, stream, "--schema-only", "--no-owner", *options)
         stream.seek(0)
-        # pg_dump puts a random word there, against statements smuggled into comments.
+        # The lines \restrict and \unrestrict have a random word, which differs between two dumps.
         return "\n".join(line for line in stream.read().decode().splitlines() if "restrict " not in line)
 
 
 def _dump(server: EmbeddedServer, database: str, into: IO[bytes] | gzip.GzipFile, *options: str) -> None:
     arguments = (f"--dbname={server.as_superuser(database)}", *options)
-    with _stderr() as stderr, server.program("pg_dump", *arguments, stdout=-1, stderr=stderr) as process:
+    with _stderr() as stderr, server.program("pg_dump", *arguments, stdout=subprocess.PIPE, stderr=stderr) as process:
         assert process.stdout is not None  # noqa: S101  # a pipe, for mypy
         shutil.copyfileobj(process.stdout, into, CHUNK)
         if process.wait():
@@ -184,10 +189,10 @@ def _dump(server: EmbeddedServer, database: str, into: IO[bytes] | gzip.GzipFile
 def _pg_restore(server: EmbeddedServer, file: Path, *options: str) -> bytes:
     """Return the output of pg_restore for the backup."""
     with _stderr() as stderr, tempfile.TemporaryFile() as output:
-        with server.program("pg_restore", *options, stdin=-1, stdout=output, stderr=stderr) as process:
+        with server.program("pg_restore", *options, stdin=subprocess.PIPE, stdout=output, stderr=stderr) as process:
             assert process.stdin is not None  # noqa: S101  # a pipe, for mypy
             try:
-                # It may have ended early.
+                # A pg_restore that failed reads no more.
                 with suppress(BrokenPipeError), _unpacked(file) as stream, process.stdin:
                     shutil.copyfileobj(stream, process.stdin, CHUNK)
             except BaseException:
@@ -253,9 +258,9 @@ def _refuse_existing(file: Path, overwrite: bool) -> None:
 
 
 def _publish(made: Path, file: Path, overwrite: bool) -> None:
-    """Rename the file to its name.
+    """Give the backup its name. Without `overwrite` keep a file that took the name meanwhile.
 
-    Keep a file that took the name meanwhile, if links are supported.
+    A file system without links cannot exclude that, but for a moment.
     """
     if not overwrite:
         try:

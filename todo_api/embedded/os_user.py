@@ -12,7 +12,7 @@ from typing import Any
 
 SYSTEM_USER = "todo-api"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
-READ_AND_RUN = 0o005
+READ_AND_RUN = 0o005  # for all users
 ACL = "system.posix_acl_access"
 
 
@@ -29,6 +29,7 @@ class EmbeddedInUse(EmbeddedUnavailable):
 
     def __init__(self, folder: Path, *, restoring: bool) -> None:
         way = "it is being restored: try again after that" if restoring else "stop every service that uses it first"
+        # Not the parent's text: DATABASE_URL is no remedy here.
         Exception.__init__(self, f"the embedded database in {folder} is in use; {way}.")
 
 
@@ -39,7 +40,7 @@ class ServerUser:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raise EmbeddedUnavailable if root has no such user. `folder` is that of the data."""
+        """`folder` is that of the data. Raise EmbeddedUnavailable if root finds no such user."""
         self._identity: dict[str, Any] = {}
         if os.geteuid() == 0:
             owner = folder.stat()
@@ -51,27 +52,28 @@ class ServerUser:
     def run(self, *command: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end in a fixed environment, without PGPORT and the like."""
         words = [str(word) for word in command]
-        options |= {"text": True, "errors": "replace", **self._surroundings()}
+        options |= {"text": True, "errors": "replace", **self._process_options()}
         return subprocess.run(words, check=False, **options)  # noqa: S603  # nothing of a request is in it
 
     def start(self, *command: str | Path, **options: Any) -> "subprocess.Popen[bytes]":
         """Start a command in the same environment. Its streams are bytes."""
         words = [str(word) for word in command]
-        return subprocess.Popen(words, **options, **self._surroundings())  # noqa: S603  # nothing of a request is in it
+        return subprocess.Popen(words, **options, **self._process_options())  # noqa: S603  # nothing of a request is in it
 
-    def _surroundings(self) -> dict[str, Any]:
+    def _process_options(self) -> dict[str, Any]:
         return {"cwd": "/", "env": ENVIRONMENT, **self._identity}
 
     def own(self, folder: str) -> str:
-        """Return the folder, now owned by this user."""
+        """Make this user the owner of the folder, and return it."""
         if self._identity:
             os.chown(folder, self.uid, self._gid, follow_symlinks=False)
         return folder
 
     def let_through(self, target: Path, progress: Callable[[str], None]) -> None:
-        """Let this user traverse the folders to `target`, and others only if there are no ACLs.
+        """Let this user pass through the folders to `target`. Report each folder that changes.
 
-        Report each folder that is changed. Do nothing for this process's own user.
+        Without ACLs in the file system, all users may then pass. Do nothing if this process
+        already runs as the user.
         """
         if not self._identity or self._may_enter(target):
             return
@@ -115,21 +117,26 @@ def _system_user() -> tuple[int, int]:
 
 
 def _grant_passage(folder: Path, user: int) -> None:
-    """Let a user search the folder by its ACL (acl(5), version 2), or all users without ACLs."""
-    owner, named, group, named_group, mask, other, nobody = 1, 2, 4, 8, 16, 32, 0xFFFFFFFF
+    """Let a user search the folder by its ACL (acl(5), version 2), or all users without ACLs.
+
+    An entry is its tag, its permissions (4 read, 2 write, 1 search) and the id that it names.
+    """
+    owner, named_user, group, named_group, mask, other, nobody = 1, 2, 4, 8, 16, 32, 0xFFFFFFFF
     entry, version = struct.Struct("<HHI"), struct.pack("<I", 2)
     mode = stat.S_IMODE(folder.stat().st_mode)
-    reach = mode >> 3 & 7  # the mask, if there is an ACL
+    most = mode >> 3 & 7  # with an ACL the mode has its mask in place of the group's permissions
     try:
         try:
             old = [*entry.iter_unpack(os.getxattr(folder, ACL)[len(version) :])]
         except OSError:  # no ACL yet: the mode is equivalent
-            old = [(owner, mode >> 6, nobody), (group, reach, nobody), (other, mode & 7, nobody)]
-        masked = (named, group, named_group)  # made explicit, since the mask may now grow
-        kept = [(tag, allowed & reach if tag in masked else allowed, who) for tag, allowed, who in old if tag != mask]
-        mine = next((allowed for tag, allowed, who in kept if (tag, who) == (named, user)), 0)
-        new = [item for item in kept if (item[0], item[2]) != (named, user)]
-        new += [(named, mine | 1, user), (mask, reach | 1, nobody)]
+            old = [(owner, mode >> 6, nobody), (group, most, nobody), (other, mode & 7, nobody)]
+        # The new mask allows to search, so it would allow what the old one denied to other entries:
+        # the old mask is applied to them for good.
+        masked = (named_user, group, named_group)
+        kept = [(tag, allowed & most if tag in masked else allowed, who) for tag, allowed, who in old if tag != mask]
+        before = next((allowed for tag, allowed, who in kept if (tag, who) == (named_user, user)), 0)
+        new = [item for item in kept if (item[0], item[2]) != (named_user, user)]
+        new += [(named_user, before | 1, user), (mask, most | 1, nobody)]
         new.sort(key=lambda item: (item[0], item[2]))
         os.setxattr(folder, ACL, version + b"".join(entry.pack(*item) for item in new))
     except (OSError, AttributeError):  # AttributeError: macOS has no such calls

@@ -40,7 +40,7 @@ __all__ = ["EmbeddedInUse", "EmbeddedServer", "EmbeddedUnavailable"]
 MAJOR = "18"
 ROLE = DATABASE = "todo"
 PORT = 5432
-MAX_SOCKET_PATH = 103  # bytes: 107 on Linux, 103 on macOS
+MAX_SOCKET_FOLDER = 103 - len(f"/.s.PGSQL.{PORT}")  # bytes of its path: a socket may have 107 on Linux, 103 on macOS
 START_TIMEOUT, RECOVERY_TIMEOUT, PROGRESS_INTERVAL = 15, 300, 5  # seconds
 
 # The built-in C.UTF-8 sorts by code point, folds case in all of Unicode, the same everywhere.
@@ -67,7 +67,7 @@ def _quiet(line: str) -> None:
 class EmbeddedServer:
     """A share in the server of a folder. The server runs until the last share is released.
 
-    Start it in the process that stays. Forked workers have no share: their `stop` does nothing.
+    Start it in the process that forks workers. Those have no share: their `stop` does nothing.
     """
 
     url: str
@@ -86,17 +86,18 @@ class EmbeddedServer:
         self._programs = _programs()
         self._user = ServerUser(self._cluster if self._cluster.exists() else folder)
         self._share = -1
+        """File descriptor of services.lock, -1 without a share."""
 
     @classmethod
     def start(cls, folder: Path, progress: Callable[[str], None] = _quiet, *, alone: bool = False) -> "EmbeddedServer":
         """Return the running server of `folder`. Make folder and data if they are missing.
 
         `progress` gets a line for each slow step or change. A server that a killed service left is
-        taken over. `alone` excludes all others until `stop`. Raise EmbeddedUnavailable, or
-        EmbeddedInUse if another excludes this one. Libpq's variables are removed from the
-        environment.
+        taken over. `alone` excludes all others until `stop`. Libpq's variables are removed from the
+        environment. Raise EmbeddedUnavailable, or EmbeddedInUse if another service excludes this
+        one.
         """
-        ignore_environment(secrets=False)
+        ignore_environment(keep_secrets=False)
         try:
             folder = folder.resolve()
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -123,7 +124,7 @@ class EmbeddedServer:
 
     def as_superuser(self, database: str = DATABASE) -> str:
         """Return the DSN of a database as the superuser, which sees every row."""
-        return _dsn(str(self._socket()), database)
+        return _dsn(str(self._socket_folder()), database)
 
     def program(self, name: str, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
         """Start a program of the wheel, such as pg_dump, as the server's user."""
@@ -156,9 +157,9 @@ class EmbeddedServer:
     def _leave(self) -> None:
         if _try_exclusive(self._share) and self._is_running():
             deadline = time.monotonic() + START_TIMEOUT
-            while self._socket() is None and self._is_running() and time.monotonic() < deadline:
-                time.sleep(0.02)  # launched a moment ago: pg_ctl would not find it
-            socket = self._socket()
+            while self._socket_folder() is None and self._is_running() and time.monotonic() < deadline:
+                time.sleep(0.02)  # pg_ctl would not find a server that was launched a moment ago
+            socket = self._socket_folder()
             for mode in ("fast", "immediate"):
                 command = (self._programs / "pg_ctl", "stop", "-D", self._cluster, "-m", mode, "-t", "30")
                 if self._user.run(*command, capture_output=True).returncode == 0:
@@ -209,7 +210,7 @@ class EmbeddedServer:
         launched, started, reported = False, time.monotonic(), 0.0
         while True:
             reason = "it has no socket"
-            if socket := self._socket():
+            if socket := self._socket_folder():
                 try:
                     _prepare(socket)
                     return socket
@@ -230,8 +231,8 @@ class EmbeddedServer:
 
     def _launch(self) -> None:
         self._progress("starting the embedded database")
-        # No process of this server runs: process ids in its files may be reused.
-        self._remove_socket(self._socket())
+        # No process of this server runs: process ids in its files may be those of others by now.
+        self._remove_socket(self._socket_folder())
         for left in self._cluster.glob(".s.PGSQL.*"):
             left.unlink()
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)
@@ -239,7 +240,7 @@ class EmbeddedServer:
         self._log_before = os.fstat(log).st_size
         # A shell detaches the server from this process, as in pg_ctl, but any path is safe.
         command = ("/bin/sh", "-c", '"$@" &', "sh", self._programs / "postgres", "-D", self._cluster)
-        options = ("-p", str(PORT), "-k", self._socket_folder())
+        options = ("-p", str(PORT), "-k", self._new_socket_folder())
         streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -254,24 +255,25 @@ class EmbeddedServer:
         os.close(lock)
         return not free
 
-    def _socket(self) -> str | None:
-        """Return the socket's folder by the server's own record.
+    def _socket_folder(self) -> str | None:
+        """Return the folder of the server's socket, None if there is none yet.
 
-        Return None if the record came with a copy of the data, or the folder belongs to someone
-        else.
+        The server records it in postmaster.pid. A record that came with a copy of the data, or
+        names another user's folder, does not count.
         """
         try:
             record = (self._cluster / "postmaster.pid").read_text().splitlines()
-            found = os.lstat(record[4])
+            data, folder = record[1], record[4]
+            found = os.lstat(folder)
         except (FileNotFoundError, IndexError):
             return None
-        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == self._user.uid and record[1] == str(self._cluster)
-        return record[4] if ours else None
+        is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == self._user.uid and data == str(self._cluster)
+        return folder if is_ours else None
 
-    def _socket_folder(self) -> str:
-        """Return the cluster, or a short private folder if its path is not usable."""
+    def _new_socket_folder(self) -> str:
+        """Return a folder for the socket: the cluster, or a private one if its path is unusable."""
         inside = str(self._cluster)
-        if inside.isprintable() and not {",", '"'} & {*inside} and len(os.fsencode(inside)) <= MAX_SOCKET_PATH - 14:
+        if inside.isprintable() and not {",", '"'} & {*inside} and len(os.fsencode(inside)) <= MAX_SOCKET_FOLDER:
             return inside
         return self._user.own(tempfile.mkdtemp(prefix="todo-api-", dir="/tmp"))  # mode 0700
 
