@@ -136,7 +136,7 @@ def cheap_passwords() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def password_hash(cheap_passwords: None) -> str:
-    """Of `PASSWORD`."""
+    """Return the hash of `PASSWORD`, made once."""
     return Passwords().hash(PASSWORD)
 
 

@@ -52,7 +52,7 @@ KEPT_NUMBERS = 3
 OPTIONS = ("-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 PATIENCE = 120
-"""How many seconds a test may take, to begin with."""
+"""Maximum seconds of a test at first."""
 
 ALL_PASSED, SOME_FAILED = 0, 1
 """The exit codes of pytest. Any other means that the program did not even start."""
@@ -67,7 +67,7 @@ class Run(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What became of a package's mutants."""
+    """The outcome of a package's mutants."""
 
     package: str
     killed: int = 0
@@ -212,7 +212,7 @@ class Judge:
         return red
 
     def _is_slow(self, module: str, before: str, test: str) -> bool:
-        """Whether the test takes so long without the mutation as well. Then it gets more time from now on."""
+        """Return whether the test takes as long without the mutation. It then gets more time from now on."""
         mutated = Path(module).read_bytes()
         began = monotonic()
         try:

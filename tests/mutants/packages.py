@@ -1,4 +1,4 @@
-"""What packages.toml lists: the modules that are mutated, and the tests that must notice."""
+"""The list of packages.toml: modules to mutate, and the tests that must notice."""
 
 import tomllib
 from itertools import chain

@@ -30,11 +30,11 @@ class Agent:
         return list(self._wait(self._client.list_tools()))
 
     def instructions(self) -> str:
-        """What the server tells an agent at the beginning."""
+        """Return the instructions that the server gives an agent at the beginning."""
         return str(self._client.instructions)
 
     def call(self, tool: str, **arguments: Any) -> Any:
-        """What the tool gives; the client holds it to the tool's output schema."""
+        """Return the result of a tool. The client validates it by the tool's output schema."""
         result = self._wait(self._client.call_tool(tool, arguments))
         assert not result.is_error
         return result.structured_content

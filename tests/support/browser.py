@@ -18,7 +18,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 SIZES = {"desktop": (1280, 1000), "phone": (390, 844)}
 COLOURS = ["light", "dark"]
 OUTPUT = Path("test-output")
-"""Where screenshots go."""
+"""The folder of screenshots."""
 
 PATIENCE = 60
 """Seconds that a page may take on a busy machine."""
@@ -101,12 +101,12 @@ def shoot(browser: Chrome, *names: str) -> None:
 
 
 def script(browser: Chrome, code: str, *arguments: Any) -> Any:
-    """What a script of the open page returns."""
+    """Return the result of a script in the open page."""
     return browser.execute_script(code, *arguments)
 
 
 def wait(browser: Chrome) -> WebDriverWait[Chrome]:
-    """What waits until a condition of the page holds."""
+    """Return a wait, whose `until` takes a condition of the page."""
     return WebDriverWait(browser, PATIENCE, poll_frequency=0.1)
 
 
@@ -127,7 +127,7 @@ def drawn(browser: Chrome) -> None:
 
 
 def errors(browser: Chrome) -> list[str]:
-    """What the console has said of errors since the last look."""
+    """Return the errors that the console has logged since the last call."""
     return [entry["message"] for entry in _entries(browser, "browser") if entry["level"] == "SEVERE"]
 
 

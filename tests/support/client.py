@@ -16,7 +16,7 @@ Headers = dict[str, str] | Iterable[tuple[str, str]]
 
 
 class Reply:
-    """What came back. `headers` has the names in lower case, the last value of each."""
+    """A reply. `headers` has the names in lower case, with the last value of each."""
 
     def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         self.status = status

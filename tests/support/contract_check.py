@@ -18,7 +18,7 @@ from todo_api.contract import resolve
 
 FORMATS = FormatChecker()
 REMEMBERED = 100_000
-"""How many good values are remembered at most."""
+"""Maximum number of valid values that are remembered."""
 
 ALWAYS = (405, 417)
 """Statuses that no operation lists: the request is refused for what is HTTP's, before it is an operation's."""
@@ -90,7 +90,7 @@ class ContractCheck:
         return documented
 
     def unseen(self) -> set[tuple[str, int | str]]:
-        """What is documented and no reply has had."""
+        """Return what the contract documents and no reply had."""
         return self.documented() - set(self.seen) - set(self.headers_seen)
 
     def reply(self, method: str, path: str, reply: Any) -> None:

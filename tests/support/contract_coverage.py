@@ -1,4 +1,4 @@
-"""What the contracts document and a whole run of the tests never saw. The run fails for it: what nobody sees is removed, or tested."""
+"""Coverage of the contracts. A whole run fails if they document something that no test has seen: remove it, or test it."""
 
 import pytest
 
@@ -9,13 +9,13 @@ EXCEPTIONS: dict[tuple[str, int | str], str] = {
     ("checkReadiness", 500): "whatever its checks meet is a 503",
     ("getMetrics", 500): "it adds up memory of its own, and asks nothing that could be broken",
 }
-"""What no test can see, with the reason. An entry that is seen after all, or that no contract documents, fails the run too."""
+"""Documented things that no test can see, with the reason. The run also fails for an entry that is seen, or not documented."""
 
 Line = tuple[str, int | str]
 
 
 def is_whole(config: pytest.Config, deselected: bool) -> bool:
-    """Whether every test of the suite was to run."""
+    """Return whether the run has every test of the suite."""
     options = ("keyword", "markexpr", "collectonly", "ignore", "ignore_glob")
     narrowed = deselected or any(config.getoption(name) for name in options)
     return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not narrowed

@@ -36,7 +36,10 @@ _SHAPES = {
 _SHORTEST = {"email": 6, "authorization": 16}
 _DEFAULT_SHORTEST = 8
 _FEWEST_CHARACTERS = 5
-"""What is shorter, or has fewer different characters, its numbers all taken for one, stands in any text by chance."""
+"""Minimum of characters, and of different ones, of a secret that is looked for. Digits count as one character.
+
+Less stands in any text by chance.
+"""
 
 _SETTINGS = ("JWT_SECRET", "CURSOR_SECRET", "MCP_TOKEN")
 _PLAIN_HEADERS = ("content-length", "date")
@@ -57,7 +60,7 @@ class Discretion:
         self._body(body)
 
     def sent_bytes(self, content: bytes) -> None:
-        """As `sent`, of a request, or some of one, as it goes over the wire."""
+        """Note bytes of a request that were sent over the wire, all or a part, as `sent` does."""
         for name, value in _FIELDS.findall(content):
             self._field(name.decode().lower(), value.decode("latin-1"))
         self._body(content)
@@ -102,7 +105,7 @@ class Discretion:
                 self._texts[plain] = f"{kind} in {os.environ.get('PYTEST_CURRENT_TEST', 'no test')}"
 
     def figures(self) -> tuple[int, int]:
-        """How many different texts there are, and how many different secrets."""
+        """Return the number of different texts, and of different secrets."""
         return len(self._texts), len(self._secrets)
 
     def complaints(self) -> list[str]:
@@ -166,7 +169,7 @@ class Listener(logging.Handler):
 
 
 class _Lines:
-    """What `logs.Handler` writes to."""
+    """Stands in for the stream of the log, and notes what is written."""
 
     def __init__(self, discretion: Discretion) -> None:
         self._discretion = discretion

@@ -61,7 +61,7 @@ class FrontEnd:
         assert made.returncode == 0, made.stdout + made.stderr
 
     def errors(self, compiler: str) -> str:
-        """What a compiler says of the types."""
+        """Return the messages of the TypeScript compiler."""
         return node(self.folder, _NODE / COMPILERS[compiler] / "bin" / "tsc", "--noEmit", "--project", ".").stdout
 
     def compile(self) -> Path:

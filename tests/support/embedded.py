@@ -1,4 +1,4 @@
-"""What the tests of the embedded server ask of one."""
+"""Helpers for tests of the embedded server."""
 
 from contextlib import closing
 from pathlib import Path

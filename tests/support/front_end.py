@@ -36,11 +36,11 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def run(browser: Chrome, script: str) -> tuple[str, Any]:
-    """What a script of the open page returns, or the error that it ends with."""
+    """Return the result of a script in the open page, or its error."""
     outcome, found = browser.execute_async_script(_RUN % script)  # type: ignore[no-untyped-call]  # selenium's
     return outcome, found
 
 
 def console(browser: Chrome) -> str:
-    """What the console has said since the last look."""
+    """Return what the console has logged since the last call."""
     return "\n".join(entry["message"] for entry in browser.get_log("browser"))  # type: ignore[no-untyped-call]  # selenium's

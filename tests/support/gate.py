@@ -1,4 +1,4 @@
-"""What stands between a service and its database, and holds up a chosen statement until it is told to let it through."""
+"""A proxy between a service and its database that holds a chosen statement until a test lets it through."""
 
 import socket
 import threading
@@ -39,7 +39,7 @@ class Gate:
         self._left = number
 
     def waits(self, until: Callable[[], bool]) -> bool:
-        """Whether the query is held up, once it is or `until` is true."""
+        """Wait until the query is held, or `until` is true. Return whether it is held."""
         deadline = time.monotonic() + SLACK
         while not self._reached.wait(0.001):
             if until():

@@ -26,7 +26,7 @@ AUDIENCE = "http://auth.example:3000"
 SLACK = 20
 
 Behaviour = Callable[[socket.socket], None]
-"""What a key server does with a connection once it has read the request."""
+"""Behaviour of a key server: a function that answers a connection after the request was read."""
 
 
 class Signer:
@@ -234,5 +234,5 @@ def serving(config: Config, check: ContractCheck) -> Iterator[Client]:
 
 
 def session_tokens() -> list[str]:
-    """What clients of Better Auth send by mistake: the session's token, as the server gives it and as the cookie has it."""
+    """Return what clients of Better Auth send by mistake: the session's token, as in the body and as in the cookie."""
     return ["kq3PqwX1jQe1Ti5ZkLdYvW4uXo0aB9cE", "kq3PqwX1jQe1Ti5ZkLdYvW4uXo0aB9cE.8uJm+Q/1r7b3nVtN5w2yFhKxZs6PdGc="]

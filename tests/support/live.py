@@ -26,7 +26,7 @@ SLACK = 180
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
-    """What a command finds around it: nothing of ours but the settings, where its code is, and what measures its coverage."""
+    """Return the environment of a command: the settings, the place of its code and what measures coverage, nothing else of ours."""
     ours = {
         name: value
         for name, value in os.environ.items()
@@ -223,7 +223,7 @@ class Wire:
         return reply
 
     def is_closed(self) -> bool:
-        """Whether the server ends the connection without another byte."""
+        """Return whether the server closes the connection without another byte."""
         return not self._read and not self._receive()
 
     def reset(self) -> None:

@@ -16,5 +16,5 @@ def waiting(url: str) -> list[int]:
 
 
 def somebody_waits(url: str) -> bool:
-    """Whether a session waits for a lock, once one does."""
+    """Wait until a session waits for a lock. Return False if none does in time."""
     return soon(lambda: bool(waiting(url)))

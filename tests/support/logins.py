@@ -28,7 +28,7 @@ def anywhere() -> str:
 
 
 def most_hashed(free: int, seconds: float) -> int:
-    """How many attempts a key can have had, after so many seconds of trying all the time: delays of 1, 2, 4, ..."""
+    """Return the maximum of attempts of a key in so many seconds, with delays of 1, 2, 4, ... seconds."""
     hashed, passed = free, 1
     while passed <= seconds + 1:
         hashed, passed = hashed + 1, passed * 2 + 1

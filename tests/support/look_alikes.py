@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from tests.support.client import Reply
 
 TWIN = "!twin-"
-"""What the id of a user begins with who has exactly the same. It is less than any user's id."""
+"""Prefix of the id of a copy that has exactly the same rows. It sorts before every user's id."""
 
 LATER = "~later-"
 """What the id of a user begins with whose numbers are higher, and whose pending tasks are in progress and the other way round.
@@ -24,10 +24,10 @@ It is greater than any user's id.
 """
 
 NOBODYS = {TWIN: "0" * 60, LATER: "f" * 60}
-"""What the requests begin with that are nobody's, of the same two."""
+"""Prefixes of anonymous requests, for the same two copies."""
 
 FURTHER = 1000
-"""How much higher."""
+"""Difference between the numbers of a user and of the second copy."""
 
 THEIR_TASK = "01932c07-9f7a-7c1d-b6a1-000000000001"
 THEIR_KEY = "01932c07-9f7a-7c1d-b6a1-000000000002"
@@ -132,7 +132,7 @@ class World:
             self.copy(table, f"{self._of_others(table)} AND {one}", changes)
 
     def changes(self, table: str, prefix: str, nobody: str) -> dict[str, str]:
-        """What is different in a copy of a user's rows; where there is no user, the copy begins with `nobody`."""
+        """Return the values that differ in a copy of a user's rows. Without a user they begin with `nobody`."""
         columns = self.tables[table]
         if self.owner(table) == "request":
             return {"request": f"'{nobody}' || right(r.request, 4)"}

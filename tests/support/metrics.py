@@ -35,7 +35,7 @@ def scrape_at_rest(service: Live) -> Samples:
 
 
 def in_flight(found: Samples) -> dict[tuple[str, ...], float]:
-    """How many requests of each operation are being answered, of those that are."""
+    """Return the number of running requests by operation, without those that have none."""
     return {each: count for (name, each), count in found.items() if name == "todo_api_requests_in_flight" and count}
 
 

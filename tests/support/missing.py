@@ -20,7 +20,7 @@ LEFT_OUT = {
         "everything behind a pooler; Debian's pgbouncer is missing.",
     ),
 }
-"""What needs something that may be missing, by its file."""
+"""Programs that may be missing, by the test file that needs them."""
 
 MISSING = [TESTS / file for file, (is_there, _) in LEFT_OUT.items() if not is_there]
 

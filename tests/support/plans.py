@@ -1,4 +1,4 @@
-"""What PostgreSQL does for a statement of the service."""
+"""Plans of PostgreSQL for statements of the service."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -16,7 +16,7 @@ from tests.support.live import SLACK, free_port
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.defpath}:/usr/sbin:/usr/local/sbin")
 SESSIONS = 4
-"""How many of PostgreSQL's there are for each database, whoever asks: each transaction gets the next one."""
+"""Number of connections to PostgreSQL for each database. Each transaction gets the next one, whoever sends it."""
 
 SETTINGS = """
 [databases]

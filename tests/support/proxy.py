@@ -1,4 +1,4 @@
-"""What stands between a service and its database: it passes bytes on, until it is told to be slow or to cut."""
+"""A proxy between a service and its database. It passes bytes on, until a test makes it slow or cuts it."""
 
 import select
 import socket
@@ -18,7 +18,7 @@ class Proxy:
         """`url` is that of an embedded database."""
         target = make_url(url)
         self.socket_folder = str(target.query["host"])
-        """Where it leads."""
+        """The address of the database behind the proxy."""
         self._socket = f"{self.socket_folder}/.s.PGSQL.{target.query['port']}"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []

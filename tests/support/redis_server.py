@@ -53,7 +53,7 @@ class RedisServer:
             self._process = None
 
     def hang(self) -> None:
-        """It keeps its connections, takes new ones, and answers none."""
+        """Freeze the server: it keeps connections and accepts new ones, but answers none."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 

@@ -1,4 +1,4 @@
-"""What is in the database, whatever row-level security shows to whom."""
+"""Rows of the database, read past row-level security."""
 
 from contextlib import closing
 from functools import lru_cache
@@ -24,7 +24,7 @@ def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
 
 
 def counts(url: str) -> tuple[int, int, int]:
-    """How many users, accounts and tasks there are."""
+    """Return the numbers of users, accounts and tasks."""
     ((users, accounts, tasks),) = rows(
         url, "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM accounts), (SELECT count(*) FROM tasks)"
     )

@@ -25,7 +25,7 @@ TOKEN_LENGTH = 47
 
 
 class Mailbox:
-    """What a server has taken. `rcpt` and `data` are what it answers instead, if they are set."""
+    """Mails that a server has accepted. `rcpt` and `data` replace its replies to these commands, if set."""
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []

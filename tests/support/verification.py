@@ -73,7 +73,7 @@ def assert_invalid(reply: Reply) -> None:
 
 
 def state(url: str, email: str) -> tuple[bool, bool]:
-    """Whether the account is verified, and whether it was registered again."""
+    """Return whether the account is verified, and whether it was registered again."""
     ((is_verified, again),) = rows(
         url, f"SELECT email_verified_at IS NOT NULL, registered_again FROM accounts WHERE email = '{email}'"
     )
@@ -85,7 +85,7 @@ def told(reply: Reply) -> Any:
 
 
 class Work(NamedTuple):
-    """What a request does: its statements, by role, and its hashing of passwords."""
+    """The work of a request: its statements by role, and its hashing of passwords."""
 
     statements: list[str]
     hashing: list[str]

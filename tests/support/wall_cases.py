@@ -1,4 +1,4 @@
-"""What users do, operation by operation, with every shape of a statement: for the tests of the first wall."""
+"""Cases of the tests of the first wall: what users do, by operation, with every form of a statement."""
 
 from collections.abc import Callable
 from itertools import chain, combinations
@@ -38,7 +38,7 @@ VERIFYING = {"register_to_verify", "request_email_verification", "verify_email"}
 
 
 class Mine:
-    """What the users of the cases have: tokens by who sends them, and ids of what is theirs and everybody's."""
+    """The world of the cases: tokens by their user, and ids of what each user has."""
 
     def __init__(self) -> None:
         self.tokens: dict[str, str | None] = {"nobody": None}
@@ -339,7 +339,7 @@ PREPARED = {
     "retries_of_many": "INSERT INTO idempotent_replies SELECT user_id, sha256(i::text::bytea), sha256(''), '',"
     f" now() - i * interval '1 second' FROM accounts, generate_series(1, {kept.MOST_REPLIES + 5}) i",
 }
-"""What is done in the database before a case."""
+"""SQL to run before a case, by its name."""
 
 
 def seed(world: World, client: Client) -> Mine:

@@ -38,6 +38,7 @@ def check_contract(root: Path) -> None:
 def _compile(specification: CompiledSpecification, path: str, method: str) -> str:
     """Compile an operation and return its operationId."""
     operation = OpenAPIOperation.from_spec(specification, path=path, method=method, resolver=TagResolver())
+    # Both are made for what they raise if the contract has a mistake.
     announce_deprecation(ValidatedOperation(_no_app, operation), definition(operation))
     unknown = {name for requirement in operation.security for name in requirement} - {*operation.security_schemes}
     if unknown:

@@ -1,4 +1,4 @@
-"""Errors of HTTP: the request is refused before any business logic runs."""
+"""Errors of HTTP: the service refuses the request before a handler runs."""
 
 from typing import ClassVar
 

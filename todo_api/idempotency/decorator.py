@@ -26,7 +26,7 @@ May raise what the handler raises.
 
 
 class NotKept(NamedTuple):
-    """A reply that is not stored, since the request found nothing to do."""
+    """A reply that is not stored: the request found nothing to do, and may find something later."""
 
     body: Any
     status: int
@@ -42,35 +42,38 @@ def idempotent_while(still_valid: StillValid) -> Callable[[Handler], Handler]:
 
 
 def idempotent(handler: Handler) -> Handler:
-    """Decorate the handler of an operation with `Idempotency-Key`, and pass it its `database`.
+    """Decorate the handler of an operation with `Idempotency-Key`. The handler gets a `database`.
 
-    Without the header that is the database. With it, it is a transaction that also stores a 2xx
-    reply; an error rolls it back, unless its `commit_on_error` is set. A repeated request gets the
-    reply with `Idempotency-Replayed: true`. It must have the same parameters and body.
+    Without the header that is the database itself. With it, that is a transaction which also stores
+    a 2xx reply. An error rolls it back, unless its `commit_on_error` is set.
+
+    A repeated request gets the stored reply with `Idempotency-Replayed: true`. Its parameters and
+    body must be the same.
     """
     return _idempotent(handler, still_valid=lambda *_: True)
 
 
 def session_is_there(database: RoleSessions, _: object, arguments: dict[str, Any]) -> bool:
-    """Raise Unauthorized for a token whose session has ended, also if a reply is stored."""
+    """Return True, or raise Unauthorized if the session of the token has ended."""
     identity: Identity = arguments["identity"]
     caller(identity).check(database.as_user(identity.subject), identity.subject, session=True)
     return True
 
 
 def _idempotent(handler: Handler, still_valid: StillValid) -> Handler:
+    # Connexion passes what the signature names: the key in place of the database.
     signature = inspect.signature(handler)
-    sent = [parameter for name, parameter in signature.parameters.items() if name != DATABASE]
+    passed_on = [parameter for name, parameter in signature.parameters.items() if name != DATABASE]
     key = inspect.Parameter(KEY, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=str | None)
 
     @functools.wraps(handler)
-    def answer(*, idempotency_key: str | None = None, **arguments: Any) -> Reply:
+    def decorated(*, idempotency_key: str | None = None, **arguments: Any) -> Reply:
         if idempotency_key is None:
             return handler(database=services().database, **arguments)
         return _once(handler, still_valid, idempotency_key, arguments)
 
-    answer.__signature__ = signature.replace(parameters=[*sent, key])  # type: ignore[attr-defined]  # of every function
-    return answer
+    decorated.__signature__ = signature.replace(parameters=[*passed_on, key])  # type: ignore[attr-defined]  # every function has it
+    return decorated
 
 
 def _once(handler: Handler, still_valid: StillValid, key: str, arguments: dict[str, Any]) -> Reply:
@@ -90,9 +93,9 @@ def _once(handler: Handler, still_valid: StillValid, key: str, arguments: dict[s
 
 
 def _sent(arguments: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    """Return the user, None if unknown, and what was sent.
+    """Return the user, None if unknown, and the arguments that the client sent.
 
-    Raise Forbidden for another's address.
+    Raise Forbidden if the path names another user.
     """
     sent = dict(arguments)
     identity: Identity | None = sent.pop("identity", None)

@@ -23,7 +23,7 @@ MOST_REPLIES = 10000
 """Maximum number of stored replies of a user, the newest. It may be exceeded for a while."""
 
 TRIMMED_BY = 256
-"""One in so many replies, by chance, trims the user's oldest ones."""
+"""One request in so many, by chance, deletes the user's replies above `MOST_REPLIES`."""
 
 _OLD = func.now() - literal_column(f"interval '{REPLIES_KEPT}'")
 
@@ -31,13 +31,13 @@ _USER_ID = param("user_id", Text)
 _KEY = param("key", LargeBinary)
 _REQUEST = param("request", LargeBinary)
 _REPLY = param("reply", LargeBinary)
-_DIGEST = param("request", Text)
+_ANONYMOUS_REQUEST = param("request", Text)
 
 
 def _find(table: Table, same: ColumnElement[bool], *mine: ColumnElement[bool]) -> Statement:
-    """Find a reply; returns (claimed, reply, same request, too old).
+    """Return one row: claimed, reply, whether it is to the same request, whether it is too old.
 
-    Without one the latter are null.
+    Without a stored reply all but the first are null.
     """
     one = select(literal_column("1").label("one")).subquery("one")
     return Statement(
@@ -72,16 +72,16 @@ _KEEP = Statement(
 )
 TRIM = _trim()
 
-_ASKED = anonymous_replies.c.request == _DIGEST
-_FIND_ANONYMOUS = _find(anonymous_replies, _ASKED, _ASKED)
-_FORGET_ANONYMOUS = Statement(delete(anonymous_replies).where(_ASKED).returning(literal_column("1")))
-_KEEP_ANONYMOUS = Statement(insert(anonymous_replies).values(request=_DIGEST, reply=_REPLY))
+_SAME_REQUEST = anonymous_replies.c.request == _ANONYMOUS_REQUEST
+_FIND_ANONYMOUS = _find(anonymous_replies, _SAME_REQUEST, _SAME_REQUEST)
+_FORGET_ANONYMOUS = Statement(delete(anonymous_replies).where(_SAME_REQUEST).returning(literal_column("1")))
+_KEEP_ANONYMOUS = Statement(insert(anonymous_replies).values(request=_ANONYMOUS_REQUEST, reply=_REPLY))
 
 PURGES = tuple(delete_expired(table, table.c.created_at < _OLD) for table in (idempotent_replies, anonymous_replies))
 
 
 class Statements(NamedTuple):
-    """Statements on one table."""
+    """Statements on a table of replies."""
 
     find: Statement
     forget: Statement
@@ -89,4 +89,4 @@ class Statements(NamedTuple):
 
 
 OF_USER = Statements(_FIND, _FORGET, _KEEP)
-OF_NOBODY = Statements(_FIND_ANONYMOUS, _FORGET_ANONYMOUS, _KEEP_ANONYMOUS)
+OF_ANONYMOUS = Statements(_FIND_ANONYMOUS, _FORGET_ANONYMOUS, _KEEP_ANONYMOUS)

@@ -1,4 +1,4 @@
-"""Local dates and times, and the instants that they mean. The only place that converts them.
+"""Local dates and times, and the instants that they mean. No other package converts them.
 
 Zones are those of the `tzdata` package, on every machine: the files of the operating system are
 not read, and PostgreSQL converts no stored local time, since it judges folds otherwise.

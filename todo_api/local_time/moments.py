@@ -1,7 +1,7 @@
 """Dates with or without a time and a zone, and their instants.
 
-A local time that comes twice is the first of both, and one that a change of clocks leaves out is
-read with the offset before the change, as RFC 5545 (3.3.5) has it.
+RFC 5545, section 3.3.5, says what a change of clocks does. A local time that comes twice is the
+first of both. One that is left out is read with the offset before the change.
 """
 
 import datetime as dt
@@ -13,9 +13,9 @@ _DAY = timedelta(days=1)
 
 
 class Moment(NamedTuple):
-    """A date, perhaps with a time of day, and then perhaps with the name of a zone.
+    """A date, or a date and time of day, or both with the name of a zone.
 
-    Without a zone it is that date or time wherever the user is.
+    Without a zone it is that date or time in the zone of the user.
     """
 
     date: dt.date
@@ -29,12 +29,12 @@ def start_of_day(day: dt.date, zone: str) -> datetime:
 
 
 def beginning(moment: Moment, zone: str) -> datetime:
-    """Return the instant of a time, or when the day begins, for a user in the zone."""
+    """Return the instant for a user in the zone. Without a time it is when the day begins."""
     return _instant(moment.date, moment.time or dt.time(), moment.time_zone or zone)
 
 
 def deadline(moment: Moment, zone: str) -> datetime:
-    """Return the instant of a time, or when the day ends, for a user in the zone."""
+    """Return the instant for a user in the zone. Without a time it is when the day ends."""
     if moment.time is None:
         return start_of_day(moment.date + _DAY, zone)
     return beginning(moment, zone)

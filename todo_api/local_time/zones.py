@@ -3,13 +3,13 @@
 import zoneinfo
 from importlib.metadata import version
 
-zoneinfo.reset_tzpath(to=[])  # else the files of the operating system would come first
+zoneinfo.reset_tzpath(to=[])  # by default the files of the operating system come first
 
 DEFAULT_ZONE = "Etc/UTC"
 """The zone of a user who has chosen none."""
 
 VERSION = version("tzdata")
-"""The version of the zones. Instants that another version computed may be wrong."""
+"""The version of the zones. With another version a local time may be another instant."""
 
 _NAMES = frozenset(
     name

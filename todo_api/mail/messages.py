@@ -15,13 +15,13 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined,
 __all__ = ["MailContent", "Messages", "TemplateError"]
 
 SAMPLE = "tdo_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE"
-"""A token to try the templates with."""
+"""A token of the right form, to render every template at the start."""
 
 _FOLDER = Path(__file__).with_name("templates")
 
 
 class MailContent(NamedTuple):
-    """What a mail says: the name of its template, and the token in it."""
+    """The content of a mail: the name of its template, and the token."""
 
     template: str
     token: str
@@ -48,9 +48,9 @@ class Messages:
             self.message("ada@example.com", MailContent(template, SAMPLE))
 
     def message(self, email: str, content: MailContent) -> EmailMessage:
-        """Return a mail. Raise ValueError for what is no address.
+        """Return a mail. Its subject is the first line of the text template.
 
-        The subject is the first line of the text.
+        Raise ValueError if `email` is no address.
         """
         template, token = content
         link = self._links[template]
@@ -62,7 +62,7 @@ class Messages:
         message["To"] = Address(addr_spec=email)
         message["Date"] = format_datetime(localtime())
         message["Message-ID"] = make_msgid(domain=message["From"].addresses[0].domain)
-        message["Auto-Submitted"] = "auto-generated"  # so that nobody answers that they are on holiday (RFC 3834)
+        message["Auto-Submitted"] = "auto-generated"  # so that no program answers, such as a holiday notice (RFC 3834)
         message.set_content(text.lstrip("\n"))
         html = self._templates.get_template(f"{template}.html").render(values)
         message.add_alternative(html, subtype="html")

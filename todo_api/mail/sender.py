@@ -15,18 +15,18 @@ from todo_api.mail.outbox import QueuedMail
 from todo_api.mail.smtp import MailNotSent, MailRefused, SmtpServer, send
 
 EVERY = 5
-"""Seconds between two looks at the outbox, more or less, so that workers do not stay together."""
+"""Mean seconds between two looks at the outbox. They vary, so that workers do not look at once."""
 
 _log = logging.getLogger(__name__)
 
 FindContent = Callable[[str, str], MailContent | None]
-"""Return what a mail says, by e-mail address and purpose. None if there is no account."""
+"""Return the content of a mail by e-mail address and purpose. None if there is no account."""
 
 
 class Sender:
-    """Send what the outbox has. `async with` it while the service runs.
+    """Sends the mails of the outbox. Enter it with `async with` while the service runs.
 
-    No other worker takes a claimed mail until its next attempt is due.
+    A claimed mail belongs to this worker until its next attempt is due.
     """
 
     def __init__(self, database: Database, server: SmtpServer, messages: Messages, content: FindContent) -> None:
@@ -43,7 +43,7 @@ class Sender:
         self._task = asyncio.create_task(self._run())
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop, in the middle of an attempt if there is one: it is made again later."""
+        """Stop, also in the middle of an attempt: a later process makes it again."""
         self._ending.set()
         if self._sending is not None:
             self._sending.cancel()
@@ -55,20 +55,20 @@ class Sender:
                 await self.send_due()
             except Unavailable as error:
                 _log.warning("no mail was sent: %s", error.__cause__ or error)
-            except Exception:  # a fault of ours, told with its trace; the next round tries again
+            except Exception:  # a fault of ours: log its trace, and try again in the next round
                 _log.exception("no mail was sent")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), EVERY * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
 
     async def send_due(self) -> None:
-        """Send every mail that is due, until the server does not take one."""
+        """Send every mail that is due. Stop at the first one that has to be tried again."""
         while not self._ending.is_set() and (mail := await spawn(outbox.claim, self._database)) is not None:
-            if not await self._sent(mail):
+            if not await self._is_done_with(mail):
                 return
             await spawn(outbox.finish, self._database, mail)
 
-    async def _sent(self, mail: QueuedMail) -> bool:
-        """Try one mail. Return whether it is done with."""
+    async def _is_done_with(self, mail: QueuedMail) -> bool:
+        """Try to send a mail. Return whether it is sent or given up, so that its row can go."""
         if mail.is_too_old:
             _log.error("a mail (%s) was not sent: given up after %d attempts", mail.purpose, mail.attempts - 1)
             return True
@@ -78,10 +78,10 @@ class Sender:
         try:
             message = self._messages.message(mail.email, content)
         except (ValueError, MessageError):
-            _log.error("a mail (%s) was not sent: its address is none", mail.purpose)  # the trace has the address
+            _log.error("a mail (%s) was not sent: its address is none", mail.purpose)  # no trace: it has the address
             return True
         try:
-            self._sending = asyncio.create_task(send(self._server, message))
+            self._sending = asyncio.create_task(send(self._server, message))  # a task, for __aexit__ to cancel
             await self._sending
         except asyncio.CancelledError:
             if not self._ending.is_set():

@@ -9,11 +9,11 @@ DEADLINE = 30
 """Seconds that an attempt may take, however slowly the server answers."""
 
 _PERMANENT = 500
-"""Codes from here on: the same message will be refused again (RFC 5321, section 4.2.1)."""
+"""The least reply code of a permanent failure (RFC 5321, section 4.2.1)."""
 
 
 class SmtpServer(NamedTuple):
-    """A server, and how to speak with it: `tls` is `implicit`, `starttls` or `off`."""
+    """A mail server and its options. `tls` is `implicit`, `starttls` or `off`."""
 
     host: str
     port: int
@@ -46,7 +46,7 @@ async def send(server: SmtpServer, message: EmailMessage, deadline: float = DEAD
                 port=server.port,
                 username=server.username,
                 password=server.password,
-                local_hostname=sender.domain,  # its default asks the name service, and waits for it
+                local_hostname=sender.domain,  # the default would wait for the name service
                 timeout=deadline,
                 use_tls=server.tls == "implicit",
                 start_tls=server.tls == "starttls",

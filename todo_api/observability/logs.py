@@ -56,7 +56,7 @@ class LogWriter:
         atexit.register(self.close)
 
     def _reset(self) -> None:
-        """Start with an empty queue in each process: lines that wait at a fork are the parent's."""
+        """Start with an empty queue, also after a fork: the parent writes the lines that waited."""
         self._lines: deque[Line] = deque()
         self._unwritten = b""
         self._wake = threading.Event()
@@ -75,7 +75,7 @@ class LogWriter:
             if self._thread is None:
                 self._start()
 
-    debug = info = warning = error = critical = write
+    debug = info = warning = error = critical = write  # structlog calls the method of the level
 
     def dropped(self) -> int:
         """Return the number of lines dropped so far."""
@@ -128,7 +128,7 @@ class LogWriter:
                 rest = rest[os.write(self._descriptor, rest) :]
             except BlockingIOError:
                 select.select([], [self._descriptor], [])
-            except OSError:  # nobody reads
+            except OSError:  # stderr is closed at the other end
                 self._dropped += chunk.count(b"\n")
                 return
 
@@ -143,7 +143,7 @@ class StructlogHandler(logging.Handler):
         """Whether to leave out messages of exceptions. True once requests are served."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record. Exceptions among its arguments are described as its own is."""
+        """Write a record. Describe exceptions among its arguments as its own one."""
         if isinstance(record.args, tuple):
             record.args = tuple(
                 describe(each, redact=self.redact) if isinstance(each, BaseException) else each for each in record.args
@@ -210,7 +210,7 @@ class RequestLog:
         return self._log.render(line)
 
     def digest(self, subject: str) -> str:
-        """Return the user's digest. It needs the secret to reverse."""
+        """Return the user's digest. Only with the secret can users be recognized by it."""
         return blake2b(subject.encode(), key=self._key, digest_size=8).hexdigest()
 
 
@@ -231,14 +231,15 @@ _FAILED = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _level(status: int) -> int:
+    """Return the level of a request: 500 is a fault of ours, 503 and the like are a state."""
     if status < _FAILED:
         return logging.INFO
     return logging.WARNING if status > _FAILED else logging.ERROR
 
 
-def configure(level: str, form: str) -> LogConfig:
+def configure(level: str, output: str) -> LogConfig:
     """Send all logs of this process to stderr, as `json` or `text`."""
-    writer, render, lowest = LogWriter(), RENDERERS[form], logging.getLevelNamesMapping()[level]
+    writer, render, lowest = LogWriter(), RENDERERS[output], logging.getLevelNamesMapping()[level]
     processors: list[Processor] = [structlog.processors.add_log_level, _now, lambda _, __, line: render(line)]
     wrapper = structlog.make_filtering_bound_logger(lowest)
     logger: FilteringBoundLogger = structlog.wrap_logger(writer, processors=processors, wrapper_class=wrapper).bind()
@@ -248,7 +249,7 @@ def configure(level: str, form: str) -> LogConfig:
     logging.basicConfig(level=max(lowest, logging.INFO), handlers=[handler], force=True)
     logging.getLogger("todo_api").setLevel(lowest)
     logging.getLogger("alembic").setLevel(max(lowest, logging.WARNING))
-    if form == "text" and sys.stderr.isatty():  # to people gunicorn's steps tell nothing
+    if output == "text" and sys.stderr.isatty():  # gunicorn's steps say nothing to a person
         logging.getLogger("gunicorn").setLevel(max(lowest, logging.WARNING))
     return LogConfig(writer, handler, render, lowest)
 

@@ -7,9 +7,13 @@ from typing import Protocol
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
+"""Stands for a method that is not in METHODS."""
+
 NONE = "none"
+"""Stands for the operation and route of a request that reached none."""
+
 PAGE = "page"
-"""Name of the operation of published pages."""
+"""Stands for the operation of published pages."""
 
 ABANDONED = 499
 """Status in logs and metrics of a request whose client disconnected before the reply."""
@@ -72,6 +76,7 @@ class RequestRecord:
         self.observers = observers
         self.operation = self.route = NONE
         self.started = False
+        """Whether `start` was called: the operation runs or has run."""
         self.client_disconnected = False
         """Whether the client has closed the connection."""
         self.status = ABANDONED
@@ -84,8 +89,8 @@ class RequestRecord:
         """Code of the problem in the reply; `error` is its exception."""
         self.error: Exception | None = None
         self.statements = 0
-        """Statements sent; the seconds they took, and the seconds of waiting for a connection."""
         self.database_seconds = self.wait_seconds = 0.0
+        """Seconds that the statements took, and seconds of waiting for a connection."""
 
     def _continue(self, traceparent: bytes) -> None:
         """Join the caller's trace if the field is valid (W3C Trace Context, section 3.2.2)."""
@@ -95,7 +100,7 @@ class RequestRecord:
             self.sampled = bool(int(found[3], 16) & _SAMPLED)
 
     def start(self, operation: str, route: str) -> None:
-        """Set the operation, which starts now."""
+        """Set the operation, and call the observers: it starts now."""
         self.operation, self.route, self.started = operation, route, True
         for observer in self.observers:
             observer.on_start(self)
@@ -108,7 +113,7 @@ class RequestRecord:
         self.wait_seconds += wait_seconds
 
     def end(self) -> None:
-        """End the record: the reply is on its way, or there will be none."""
+        """End the record, and call the observers: the reply is sent, or there will be none."""
         self.seconds = perf_counter() - self.started_at
         self.ended_at = time()
         for observer in self.observers:

@@ -4,8 +4,8 @@ OpenTelemetry's library does the work and reads its own settings, such as `OTEL_
 `OTEL_TRACES_SAMPLER` and `OTEL_EXPORTER_OTLP_HEADERS`. Its instrumentation is not used, since that
 records the raw path and the statements.
 
-A span is made from the record when the request has ended. The library's thread sends it. If too
-many wait, they are dropped.
+A span is made from the record when the request has ended. A thread of the library sends it, and
+drops further spans when its queue is full.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class Traces:
     def __init__(self, endpoint: str) -> None:
         """`endpoint` is the collector's OTLP/HTTP address without `/v1/traces`. Start a thread."""
         ours = Resource({"service.name": "todo-api", "service.version": version("todo-api")})
-        # Attributes of the environment win.
+        # Attributes of the environment replace ours.
         self._provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
         exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")
         self._provider.add_span_processor(BatchSpanProcessor(exporter))

@@ -11,7 +11,7 @@ from todo_api.database import spawn, wait
 from todo_api.errors import TaskApiError
 
 DEADLINE = 1.0
-"""Maximum seconds of a round of checks, whatever hangs."""
+"""Maximum seconds of a round of checks, also if one hangs."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Readiness:
         self._logged: dict[str, str | None] = {}
 
     def report(self) -> dict[str, Check]:
-        """Return every check by its name within the deadline.
+        """Return the result of every check by its name, within the deadline.
 
         Call it in a function that `spawn` runs.
         """
@@ -57,11 +57,11 @@ class Readiness:
                 for name, check in self._checks.items():
                     started = perf_counter()
                     causes[name] = await _cause(name, check)
-                    checks[name] = _check("fail" if causes[name] else "pass", started)
+                    checks[name] = _result("fail" if causes[name] else "pass", started)
         except TimeoutError:
-            pass  # checks without an answer have failed
+            pass  # checks without a result have failed; `started` is when the one that hung began
         self._log_changes(causes)
-        return {name: checks.get(name) or _check("fail", started) for name in self._checks}
+        return {name: checks.get(name) or _result("fail", started) for name in self._checks}
 
     def _log_changes(self, causes: dict[str, str | None]) -> None:
         """Log why a check fails, once per cause, and when it passes again."""
@@ -86,5 +86,5 @@ async def _cause(name: str, check: Callable[[], None]) -> str | None:
     return None
 
 
-def _check(status: str, started: float) -> Check:
+def _result(status: str, started: float) -> Check:
     return Check(status, round((perf_counter() - started) * 1000, 3), datetime.now(UTC))

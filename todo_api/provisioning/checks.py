@@ -33,12 +33,12 @@ SELECT current_user, to_regnamespace('public') IS NOT NULL,
     ARRAY(SELECT DISTINCT unnest(roles)::text FROM pg_policies WHERE schemaname = 'public' AND tablename = 'tasks')
 """
 ROLES = """
-SELECT name, pg_roles.oid IS NOT NULL, coalesce(pg_has_role(current_user, pg_roles.oid, %(take)s), false),
+SELECT name, pg_roles.oid IS NOT NULL, coalesce(pg_has_role(current_user, pg_roles.oid, %(set_role)s), false),
     coalesce(pg_has_role(current_user, pg_roles.oid, 'MEMBER WITH ADMIN OPTION'), false)
 FROM unnest(%(names)s) AS name LEFT JOIN pg_roles ON rolname = name
 """
-GRANTS_SET = 16
-"""The first release that distinguishes membership in a role from the right to set it."""
+GRANTS_SET_SINCE = 16
+"""The first release that distinguishes membership in a role from the right to SET ROLE."""
 
 
 class DatabaseUnfitError(Exception):
@@ -59,7 +59,7 @@ class ServerFacts(NamedTuple):
 
 
 class SchemaFacts(NamedTuple):
-    """What a database says of its tables. `elsewhere` is another schema that has ours."""
+    """Facts of a database on its tables. `elsewhere` is a schema besides public that has ours."""
 
     user: str
     has_public: bool
@@ -167,16 +167,16 @@ def _refuse_place(database: str, facts: SchemaFacts) -> None:
 
 
 def _refuse_roles(cursor: Any, release: int, facts: SchemaFacts, roles: Roles, *, is_new: bool) -> None:
-    cursor.execute(ROLES, {"names": list(roles), "take": "SET" if release >= GRANTS_SET else "MEMBER"})
+    cursor.execute(ROLES, {"names": list(roles), "set_role": "SET" if release >= GRANTS_SET_SINCE else "MEMBER"})
     found = cursor.fetchall()
     both = ", ".join(roles)
-    if any(exists and not (may_take or (is_new and may_grant)) for _, exists, may_take, may_grant in found):
+    if any(exists and not (may_set or (is_new and may_grant)) for _, exists, may_set, may_grant in found):
         raise DatabaseUnfitError(
             f"the role {facts.user} may not take the roles {both}. If they are another deployment's in this cluster,"
             f" set DATABASE_ROLE_PREFIX to a name of your own; if they are this one's, run GRANT {both} TO {facts.user}."
         )
-    there = {name for name, exists, _, _ in found if exists}
-    missing = [name for name in roles if name not in there]
+    existing = {name for name, exists, _, _ in found if exists}
+    missing = [name for name in roles if name not in existing]
     if missing and not (is_new and facts.may_make_roles):
         raise DatabaseUnfitError(
             f"the roles {', '.join(missing)} are missing, and the role {facts.user} cannot make them:"

@@ -6,9 +6,9 @@ from todo_api.database import connect
 from todo_api.models import EPOCH
 
 JUMP = 2**32
-"""Increment of every user's number: more than was written since any backup.
+"""Increment of every user's `seq`: more than a user has written since any backup.
 
-2^21 restores fit below 2^53.
+After 2^21 restores `seq` would exceed 2^53, the largest integer of JSON that every client reads.
 """
 
 _RENEW = f"""
@@ -22,9 +22,9 @@ TRUNCATE sessions, one_time_tokens, outbox, idempotent_replies, anonymous_replie
 
 
 def renew(url: str) -> None:
-    """Raise every user's number, set new epochs, delete sessions and stored replies, atomically.
+    """Raise every user's `seq` and set a new epoch; delete sessions, tokens, mails and replies.
 
-    `url` names the owner of the tables. Raise psycopg2's errors.
+    All or nothing. `url` names the owner of the tables. Raise psycopg2's errors.
     """
     with closing(connect(url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(_RENEW)

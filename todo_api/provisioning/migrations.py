@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # imports take half a second, and are needed only to migrate
 ONE_AT_A_TIME = 7_305_118_446
 """Advisory lock of migrations. Of two processes, one migrates and the other finds it done."""
 
-
 LOCK_TRIES = 60
 LOCK_PAUSE = 1.5
 """Seconds between attempts to get a table's lock.
@@ -61,7 +60,7 @@ def migrate(
     revision: str = "head",
     role_prefix: str = ROLE_PREFIX,
 ) -> None:
-    """Migrate the database to a revision, without blocking releases that serve meanwhile for long.
+    """Migrate the database to a revision. Releases that serve meanwhile are blocked only briefly.
 
     `progress` gets a line if it must wait. Raise DatabaseUnfitError, SchemaTooNewError, or
     Unavailable if the database cannot be reached or a table stays locked.
@@ -79,7 +78,7 @@ def migrate(
 
 
 def is_migrated(url: str) -> bool:
-    """Return whether a migration has been here, at whichever revision."""
+    """Return whether the database was migrated before, to whatever revision."""
     with closing(connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('public.alembic_version') IS NOT NULL")
         return cursor.fetchone() == (True,)
