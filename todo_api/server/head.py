@@ -80,7 +80,7 @@ def framing(headers: Headers, version: str) -> Framing:
 
 
 def _refuse_codings(codings: list[bytes], version: str) -> None:
-    """Raise an error for transfer codings (RFC 9112, section 6.1)."""
+    """Raise NotImplementedByServer for compressions, BadRequest else (RFC 9112, section 6.1)."""
     *others, last = (coding.strip(b" \t") for coding in b",".join(codings).split(b","))
     if last == b"chunked" and others and _COMPRESSIONS.issuperset(others) and version == "1.1":
         raise NotImplementedByServer
@@ -97,7 +97,7 @@ def body_parser(
 ) -> httptools.HttpRequestParser:
     """Return a parser of a body, chunked if `length` is None.
 
-    The head's parser expects none there.
+    The parser of the head does not parse a body after `Upgrade`.
     """
     parser = httptools.HttpRequestParser(_Callbacks(on_body, on_message_complete))
     framed = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
@@ -106,7 +106,7 @@ def body_parser(
 
 
 class Pieces:
-    """Positions in a request's bytes where it may end. Parsing must stop there to find out."""
+    """Positions where a request may end. The parser gets no further at once, to find out."""
 
     __slots__ = ("_seen", "body_left")
 
@@ -114,13 +114,18 @@ class Pieces:
         self.body_left: int | None = None
         """Bytes of the body that are still due, None without `Content-Length`."""
         self._seen = b""
+        """The last three bytes before the piece at most: an empty line may begin there."""
 
     def end(self, data: bytes, start: int) -> int:
-        """Return the end of the piece at `start`: of the body, or a possible head or last chunk."""
+        """Return the end of the piece at `start`.
+
+        That is the end of the body, or an empty line, which ends a head or a chunked body.
+        """
         if self.body_left is not None:
             end = min(len(data), start + self.body_left)
             self.body_left -= end - start
             return end
+        # An empty line that began in the last data is looked for first.
         end = (self._seen + data[start : start + 3]).find(_END) if self._seen else -1
         if end >= 0:
             end += start + len(_END) - len(self._seen)

@@ -6,17 +6,19 @@ LINE_BYTES = 8192
 """Maximum size of a request line. RFC 9112, section 3, recommends at least 8,000."""
 
 FIELD_BYTES = 17 * 1024
-"""Maximum size of a header field: the longest token, and the rest of its field."""
+"""Maximum size of a header field: the longest token fits, with the rest of its field."""
 
 FIELDS = 64
+"""Maximum number of header fields."""
+
 HEAD_BYTES = 64 * 1024
-"""Maximum size of a head, and of chunk framing and trailers without any byte of a body."""
+"""Maximum size of a head. Framing of chunks and trailers count alike, between bytes of a body."""
 
 RATE_BYTES, RATE_SECONDS = 1024, 10
-"""Minimum rate of a body."""
+"""Minimum rate of a body: so many bytes in so many seconds."""
 
 DISCARDED_BYTES, DISCARDED_SECONDS = 16 * 1024 * 1024, 10
-"""How much of an unwanted body is discarded after the reply, so that its sender can read it."""
+"""How much of a body is read and discarded after an early reply, so that its sender reads that."""
 
 LINGER = 1
 """Seconds between the last reply and the close: an earlier close could lose the reply."""
@@ -29,6 +31,7 @@ within that time.
 """
 
 LIVENESS = b"/health/live"
+"""The path that is answered on connections over the limit, too."""
 
 SWEEP_SECONDS = 0.25
 """Seconds between checks of the connections that wait for their client."""
@@ -40,7 +43,7 @@ STALLED_SECONDS = 1.0
 """Seconds without progress after which a client that holds bytes may be dropped for another."""
 
 RESERVE = 128
-"""Connections over the limit that are read, for `/health/live` and to refuse others with 503."""
+"""Connections over the limit that are read all the same, for LIVENESS and to refuse with 503."""
 
 
 class ConnectionLimits(NamedTuple):

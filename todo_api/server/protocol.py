@@ -54,9 +54,9 @@ class HttpProtocol(HttpToolsProtocol):
     _in_head = False
     _began_at = 0.0
     """When the current phase began: head, body, or the discarding of a body after the reply."""
-    _silent = _steps = _body_bytes = 0
-    """Bytes since the last byte of a body, bytes since the last progress, bytes of the body."""
-    _first = True
+    _framing_bytes = _progress_bytes = _body_bytes = 0
+    """Bytes since the last byte of a body, since the client last made progress, and of the body."""
+    _is_first_request = True
     _at_end = False
     """Whether the client has closed its side."""
     _ending = False
@@ -83,7 +83,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _wait_first(self) -> None:
         """Wait for the client from the next turn on, so new connections do not evict each other."""
-        if self._first and self._between_requests and not self._ending and not self._is_answering:
+        if self._is_first_request and self._between_requests and not self._ending and not self._is_answering:
             self._wait()
 
     def _wait(self) -> float:
@@ -91,7 +91,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.table.waiting.pop(self, None)
         self.table.waiting[self] = None
         self.since = self.loop.time()
-        self._steps = 0
+        self._progress_bytes = 0
         return self.since
 
     @property
@@ -157,10 +157,10 @@ class HttpProtocol(HttpToolsProtocol):
         if line is None:
             raise BadRequest
         self._between_requests, self._method = False, line[1]
-        self._silent, self._body_bytes, self._pieces, self._body_parser = 0, 0, Pieces(), None
+        self._framing_bytes, self._body_bytes, self._pieces, self._body_parser = 0, 0, Pieces(), None
         if line[1] not in PARSED_METHODS:  # the parser would refuse it, and needs only any method
             self.parser.feed_data(b"POST")
-            self._silent = len(line[1])
+            self._framing_bytes = len(line[1])
             start += len(line[1])
         return start
 
@@ -176,9 +176,9 @@ class HttpProtocol(HttpToolsProtocol):
         """Parse to the next position where a request may end, and return it."""
         end = self._pieces.end(data, start)
         piece = data[start:end]
-        self._silent += len(piece)
-        self._steps += len(piece)
-        if self._in_head and self._silent > limits.HEAD_BYTES:
+        self._framing_bytes += len(piece)
+        self._progress_bytes += len(piece)
+        if self._in_head and self._framing_bytes > limits.HEAD_BYTES:
             self._reject(HeaderFieldsTooLarge())
         try:
             (self._body_parser or self.parser).feed_data(piece)
@@ -188,10 +188,10 @@ class HttpProtocol(HttpToolsProtocol):
             if self._skips_body:
                 self._skips_body = False
                 self._body_parser = body_parser(self.on_body, self.on_message_complete, self._pieces.body_left)
-        if self._silent > limits.HEAD_BYTES and not self._between_requests:
+        if self._framing_bytes > limits.HEAD_BYTES and not self._between_requests:
             self._reject(HeaderFieldsTooLarge())
         if not self._in_head and not self._between_requests:
-            if self._steps >= limits.RATE_BYTES:
+            if self._progress_bytes >= limits.RATE_BYTES:
                 self._wait()
             if self._body_bytes > limits.DISCARDED_BYTES:
                 self._end()
@@ -211,7 +211,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Check the head and start the application."""
-        self._in_head, self._silent = False, 0
+        self._in_head, self._framing_bytes = False, 0
         version = self.parser.get_http_version()
         try:
             target = origin_form(self._method, self.url, self.headers)
@@ -245,7 +245,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        self._silent = 0
+        self._framing_bytes = 0
         self._body_bytes += len(body)
         super().on_body(body)
 
@@ -263,7 +263,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Continue with the next request, which may have arrived already."""
         cycle = self.cycle
         self.server_state.total_requests += 1
-        self._first = False
+        self._is_first_request = False
         if self.transport.is_closing() or cycle is None:
             return
         self._began_at = self._wait()
@@ -283,7 +283,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._end()
 
     def pause_writing(self) -> None:
-        """Note that the client reads more slowly than the reply is sent."""
+        """Wait for the client, which reads more slowly than the reply is written."""
         super().pause_writing()
         self._unread = self.transport.get_write_buffer_size()
         self._wait()
@@ -339,7 +339,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _check_idle(self, now: float) -> None:
         longest, stopping_since = self.table.limits, self.table.stopping_since
-        if now - self.since > (longest.head_seconds if self._first else longest.idle_seconds):
+        if now - self.since > (longest.head_seconds if self._is_first_request else longest.idle_seconds):
             self.drop()
         elif stopping_since is not None and now - stopping_since > limits.QUIET and not has_unread(self.transport):
             self._end()

@@ -28,15 +28,15 @@ _LIBRARIES = {
     "favicon-32x32.png": ("flask-swagger-ui", _SWAGGER),
     "scalar.standalone.js": ("flask-openapi3-scalar", _SCALAR),
 }
-"""Files of libraries: the package whose version identifies the content, and the folder."""
+"""Files of libraries, each with its package and folder. The package's version is in the address."""
 
 
 @cache
 def addresses() -> dict[str, str]:
     """Return the address of every file by its name."""
     own = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in _OWN.iterdir()}
-    known = {name: version(package) for name, (package, _) in _LIBRARIES.items()} | own
-    return {name: f"/static/{mark}/{name}" for name, mark in known.items()}
+    versions = {name: version(package) for name, (package, _) in _LIBRARIES.items()} | own
+    return {name: f"/static/{found}/{name}" for name, found in versions.items()}
 
 
 def pages() -> PageFactories:

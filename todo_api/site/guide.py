@@ -22,7 +22,7 @@ _SERVED = {
     "openapi/task-api.yaml": "/api/v1/openapi.yaml",
     "openapi/problems.yaml": "/problems/",
 }
-"""Files of the repository that the service shows in another form."""
+"""Addresses of files of the repository that the service shows in another form."""
 
 
 class Heading(NamedTuple):
@@ -46,7 +46,7 @@ class Chapter(NamedTuple):
 
 @cache
 def chapters() -> list[Chapter]:
-    """Return the pages in their order: the first one, and those that its table leads to."""
+    """Return the pages in order: the first one, and those in the tables of links on it."""
     listed = re.findall(r"^\| \[[^]]+]\(([\w-]+)\.md\) \|", _source(_FIRST), re.MULTILINE)
     return [Chapter(name, _source(name).partition("\n")[0].removeprefix("# ")) for name in [_FIRST, *listed]]
 
@@ -57,10 +57,10 @@ def render(chapter: Chapter) -> tuple[Markup, list[Heading]]:
 
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(_source(chapter.name))
-    headings = [*_anchored(tokens)]
+    headings = [*_add_anchors(tokens)]
     _label_cells(tokens)
     for token in tokens:
-        token.children = token.children and [*_led(token.children)]
+        token.children = token.children and [*_rewrite_links(token.children)]
     return Markup(markdown.renderer.render(tokens, markdown.options, {})), headings  # noqa: S704  # html is off
 
 
@@ -68,7 +68,7 @@ def _source(name: str) -> str:
     return (_FOLDER / f"{name}.md").read_text(encoding="utf-8")
 
 
-def _anchored(tokens: list["Token"]) -> Iterator[Heading]:
+def _add_anchors(tokens: list["Token"]) -> Iterator[Heading]:
     """Give each heading the anchor that GitHub gives it, and yield those of the second level."""
     for token, inner in pairwise(tokens):
         if token.type == "heading_open":
@@ -94,8 +94,11 @@ def _label_cells(tokens: list["Token"]) -> None:
             column += 1
 
 
-def _led(tokens: list["Token"]) -> Iterator["Token"]:
-    """Lead links to what the service shows. Write the path of a file that it does not show."""
+def _rewrite_links(tokens: list["Token"]) -> Iterator["Token"]:
+    """Yield the tokens with links to pages of the service.
+
+    A link to a file that is no page becomes its text and the file's path in parentheses.
+    """
     unserved = ""
     for token in tokens:
         if token.type == "link_open":
@@ -113,7 +116,7 @@ def _led(tokens: list["Token"]) -> Iterator["Token"]:
 
 
 def _target(href: str) -> str | None:
-    """Return where a link of a page leads on the service, or None if to nothing there."""
+    """Return the address of a link's target on the service, None if the target is no page there."""
     if "://" in href or href.startswith("#"):
         return href
     file = _file(href)

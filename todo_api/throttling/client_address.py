@@ -22,7 +22,7 @@ class ClientAddresses:
         self._trusted = tuple(trusted)
 
     def client(self, scope: Scope) -> str:
-        """Return the client's address, the /64 of IPv6 (RFC 6177), `unknown` if there is none.
+        """Return the client's address, for IPv6 its /64 (RFC 6177), `unknown` if there is none.
 
         X-Forwarded-For is read from the right, where proxies append. The first address that is not
         of a trusted proxy is the client's. Entries to its left may be forged and are ignored.
@@ -47,18 +47,18 @@ class ClientAddresses:
 
     def _forwarded(self, scope: Scope, peer: _Address) -> _Address:
         values = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        last = peer
+        farthest = peer  # of the trusted proxies, seen from here
         hops = b",".join(values).decode("latin-1").rsplit(",", MAX_HOPS)[-MAX_HOPS:]
-        for hop in filter(
-            None, map(str.strip, reversed(hops))
-        ):  # empty elements are ignored (RFC 9110, section 5.6.1.2)
+        for hop in map(str.strip, reversed(hops)):
+            if not hop:
+                continue  # recipients ignore empty elements (RFC 9110, section 5.6.1.2)
             address = _parse(hop)
             if address is None:
-                return last  # the proxy wrote this, but it is no address
+                return farthest  # it wrote what is no address
             if not self._is_trusted(address):
                 return address
-            last = address
-        return last
+            farthest = address
+        return farthest
 
 
 def _parse(text: str) -> _Address | None:

@@ -28,7 +28,6 @@ class Rate(NamedTuple):
 PAGES = Rate(600, 60)
 """Rate of published pages per address, counted apart from other requests."""
 
-
 REFUSAL_DELAY = 0.1
 """Seconds before a refusal: the wait paces clients that retry at once."""
 
@@ -46,7 +45,7 @@ class RateLimiter:
         self._addresses = addresses
         self._of_pages = of_pages
         self._exceeded: dict[str, int] = {}
-        """Addresses that have used up their limit, and when it resets, in seconds since 1970."""
+        """Keys of addresses that used up their limit, and when it resets, in seconds since 1970."""
         self._name = b"pages" if of_pages else b"default"
         self._policy = (b"ratelimit-policy", b'"%b";q=%d;w=%d' % (self._name, *rate))
 
@@ -69,42 +68,42 @@ class RateLimiter:
         key = f"user {record.subject}" if record.subject is not None else self._key(scope)
         await self._check(key, scope)
         if self._shared is None:
-            number, left = self._local.increment(key, self._seconds)
+            number, seconds_left = self._local.increment(key, self._seconds)
         else:
-            number, left = await self._shared.increment(key, self._seconds)
+            number, seconds_left = await self._shared.increment(key, self._seconds)
         remaining = self._requests - number
         if remaining <= 0 and record.subject is None:
-            self._exceed(key, left)
+            self._note_exceeded(key, seconds_left)
         if remaining < 0:
-            await self._refuse(scope, left)
+            await self._refuse(scope, seconds_left)
         if not self._of_pages:  # pages are cached, so their headers do not vary
-            self._add_headers(scope, remaining, left)
+            self._add_headers(scope, remaining, seconds_left)
 
     def _key(self, scope: Scope) -> str:
         return f"{'pages ' if self._of_pages else ''}from {self._addresses.client(scope)}"
 
-    def _exceed(self, address: str, left: int) -> None:
+    def _note_exceeded(self, key: str, seconds_left: int) -> None:
         if len(self._exceeded) >= MAX_KEYS:
             self._exceeded.clear()  # those still over their limit return with their next request
-        self._exceeded[address] = int(time()) + left
+        self._exceeded[key] = int(time()) + seconds_left
 
     async def _check(self, key: str, scope: Scope) -> None:
         until = self._exceeded.get(key)
         if until is None:
             return
-        left = until - int(time())
-        if left <= 0:
+        seconds_left = until - int(time())
+        if seconds_left <= 0:
             del self._exceeded[key]
             return
-        await self._refuse(scope, left)
+        await self._refuse(scope, seconds_left)
 
-    async def _refuse(self, scope: Scope, left: int) -> NoReturn:
-        self._add_headers(scope, 0, left)
+    async def _refuse(self, scope: Scope, seconds_left: int) -> NoReturn:
+        self._add_headers(scope, 0, seconds_left)
         await asyncio.sleep(REFUSAL_DELAY)
-        raise RateLimited(left)
+        raise RateLimited(seconds_left)
 
-    def _add_headers(self, scope: Scope, remaining: int, left: int) -> None:
-        fields = (self._policy, (b"ratelimit", b'"%b";r=%d;t=%d' % (self._name, remaining, left)))
+    def _add_headers(self, scope: Scope, remaining: int, seconds_left: int) -> None:
+        fields = (self._policy, (b"ratelimit", b'"%b";r=%d;t=%d' % (self._name, remaining, seconds_left)))
         scope["state"]["headers"] += fields
 
 

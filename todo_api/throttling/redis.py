@@ -109,7 +109,7 @@ class RedisCounters:
         return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
 
     def _reason(self, error: Exception) -> str:
-        """Return the kind of an error, and its first line unless that quotes the password."""
+        """Return the type of an error, and its first line unless that has the password."""
         kind, text = type(error).__name__, str(error).strip().partition("\n")[0]
         password = self._pool.connection_kwargs.get("password")
         return f"{kind}: {text}" if text and not (password and password in text) else kind
@@ -119,7 +119,7 @@ class RedisCounters:
             await asyncio.sleep(PROBE_INTERVAL)
             try:
                 async with asyncio.timeout(TIMEOUT):
-                    await self._pool.disconnect(inuse_connections=False)  # earlier connections are broken
+                    await self._pool.disconnect(inuse_connections=False)  # those from before the failure are broken
                     await self._ping()
             except (RedisError, OSError, TimeoutError):
                 continue
