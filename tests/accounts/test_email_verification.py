@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
+import psycopg2
 import pytest
 
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET
+from tests.support.locks import somebody_waits
 from tests.support.mails import VERIFY_PAGE, waiting
 from tests.support.on_loop import on_loop
 from tests.support.rows import rows
@@ -123,6 +126,16 @@ def test_reset_password_verifies_the_address(service: Client, mails: Mails, emai
     assert_invalid(service.post(VERIFY, {"token": verification}))
 
 
+def test_reset_password_later_leaves_when_the_address_was_verified(
+    service: Client, mails: Mails, email: str, url: str
+) -> None:
+    verified(service, mails, email)
+    when = rows(url, f"SELECT email_verified_at FROM accounts WHERE email = '{email}'")
+    assert service.post(f"{RESET}/request", {"email": email}).status == 202
+    assert service.post(RESET, {"token": mails.token(), "new_password": NEW}).status == 200
+    assert rows(url, f"SELECT email_verified_at FROM accounts WHERE email = '{email}'") == when
+
+
 def test_verify_email_sent_again_with_its_key_is_answered_the_same(service: Client, mails: Mails, email: str) -> None:
     registered(service, email)
     body, key = {"token": mails.token()}, {"Idempotency-Key": f"key-of-{email}"}
@@ -175,6 +188,24 @@ def test_change_email_and_register_account_at_once_with_one_address_do_not_deadl
         assert {one.result().status for one in registrations} == {202}
         assert {one.result().status for one in changes} <= {200, 409}
     assert rows(url, f"SELECT count(*) FROM accounts WHERE email = '{email}'") == [(1,)]
+
+
+def test_register_account_while_another_changes_to_its_address_is_503_and_leaves_them_theirs(
+    service: Client, mails: Mails, email: str, url: str
+) -> None:
+    verified(service, mails, f"old-{email}")
+    ((user,),) = rows(url, f"SELECT user_id FROM accounts WHERE email = 'old-{email}'")
+    with closing(psycopg2.connect(url)) as database, database.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+        cursor.execute("SELECT set_config('app.user_id', %s, true)", (user,))
+        cursor.execute("UPDATE accounts SET email = %s WHERE user_id = %s", (email, user))
+        assert cursor.rowcount == 1
+        registration = pool.submit(register, service, email)
+        assert somebody_waits(url)
+        database.commit()
+        reply = registration.result()
+    assert (reply.status, reply.code, waiting(url)) == (503, "unavailable", [])
+    assert sign_in(service, f"old-{email}").code == "invalid_credentials"
+    assert sign_in(service, email).status == 200
 
 
 def test_issue_token_for_accounts_of_before_needs_their_address_verified_and_sessions_stay(
