@@ -6,7 +6,7 @@ from collections.abc import Callable
 from todo_api.site.pages import Page, PageFactories, page
 
 _LINKS = {
-    "text/html": re.compile(rb'(\s(?:href|src|action)=")(?=/(?!/))'),
+    "text/html": re.compile(rb'(\s(?:href|src)=")(?=/(?!/))'),
     "text/markdown": re.compile(rb"(\]\()(?=/(?!/))"),
     "application/linkset+json": re.compile(rb'("(?:href|anchor)":")(?=/(?!/))'),
 }
