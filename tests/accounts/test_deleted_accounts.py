@@ -25,7 +25,7 @@ class Deleted(NamedTuple):
     ids: dict[str, str]
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
-        """How many rows of theirs each table has, by the catalogue."""
+        """Return the number of their rows in each table of the catalogue."""
         return {
             table: rows(self.url, f"SELECT count(*) FROM {table} WHERE {column} = '{self.id}'")
             for table, columns in tables_of_users(self.url).items()

@@ -56,7 +56,7 @@ SECRETS = {"one_time_tokens"}
 SECTIONS = {"users": "account", "accounts": "account"} | {
     name: name for name in ("sessions", "api_keys", "projects", "tasks")
 }
-"""Where in the export the rows of a table are."""
+"""Section of the export that has the rows of a table."""
 
 
 def moment_of(row: dict[str, Any], name: str) -> dict[str, Any] | None:

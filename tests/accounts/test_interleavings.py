@@ -34,7 +34,7 @@ HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 """At a cost that hundreds of accounts can be checked at."""
 
 NOTHING: list[Any] = [None, [], [], [], [], []]
-"""What is left of a user who is gone."""
+"""State after the user was deleted."""
 
 REFUSED = {"unauthorized", "wrong_password", "invalid_credentials"}
 """Which of these it is says in which order the credentials were found wrong, and may differ."""
@@ -126,14 +126,14 @@ def left(url: str, world: World) -> list[Any]:
 
 
 def told(reply: Reply) -> str:
-    """What counts of a reply."""
+    """Return the parts of a reply that are compared."""
     if reply.status >= 400:
         return "refused" if reply.code in REFUSED else reply.code
     return f"{reply.status} {reply.body.decode() if b'revoked_keys' in reply.body else ''}"
 
 
 class Outcome(NamedTuple):
-    """What both replied, and what there is afterwards."""
+    """Both replies, and the state afterwards."""
 
     replies: tuple[str, str]
     left: list[Any]

@@ -31,7 +31,7 @@ REFUSE_COMMIT = """
 """
 
 WAYS = ["by-itself", "with-a-statement"]
-"""How the COMMIT is sent."""
+"""Ways to send the COMMIT."""
 
 
 @pytest.fixture(scope="module")

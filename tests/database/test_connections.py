@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from todo_api.database import pool as loop_connections
+from todo_api.database import pool as pool_module
 from todo_api.database.connection import CONNECT_TIMEOUT, SETTINGS, reason
 from todo_api.database.failures import DatabaseTimeout
 from todo_api.database.greenlets import spawn, wait
@@ -33,7 +33,7 @@ def pool(url: str, *, size: int = 2, read_timeout: float = READ_TIMEOUT) -> Pool
 
 @pytest.fixture(autouse=True)
 def long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_connections, "POOL_TIMEOUT", POOL_WAIT)
+    monkeypatch.setattr(pool_module, "POOL_TIMEOUT", POOL_WAIT)
 
 
 def ask(connections: Pool, sql: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -48,7 +48,7 @@ def ask(connections: Pool, sql: str, values: dict[str, Any] | None = None) -> li
 
 
 def run(connections: Pool, *functions: Callable[[], Any]) -> list[Any]:
-    """What the functions return or raise, all at once on one loop."""
+    """Run the functions at once on one loop. Return what each returned or raised."""
 
     async def main() -> list[Any]:
         try:
@@ -132,7 +132,7 @@ def test_connections_are_no_more_than_the_size_and_are_used_again(url: str) -> N
 
 
 def test_no_free_connection_in_time_is_unavailable(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_connections, "POOL_TIMEOUT", 0.5)
+    monkeypatch.setattr(pool_module, "POOL_TIMEOUT", 0.5)
     connections = pool(url, size=1)
     answers = run(connections, *[lambda: ask(connections, "SELECT 1 FROM pg_sleep(0.9)")] * 2)
     assert answers[0] == [(1,)]

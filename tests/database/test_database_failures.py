@@ -251,7 +251,7 @@ def _no_error() -> Iterator[None]:
 
 
 def _sent(database: Any) -> list[str]:
-    """What the database is sent from here on."""
+    """Return a list that gets every statement sent to the database from now on."""
     sent: list[str] = []
     with database.connection() as connection:  # the only one
         run = connection.run

@@ -89,7 +89,7 @@ class Worlds:
     def within(
         self, world: World, act: Callable[[], list[Reply]], prepared: str = "SELECT"
     ) -> tuple[Outcome, list[Any], list[Any]]:
-        """What an act does to a database that is as it was at the beginning."""
+        """Restore the database, and return what an act does to it."""
         world.restore()
         world.rows(prepared)
         before = world.of_others()

@@ -57,7 +57,7 @@ def login(**more: str) -> dict[str, str]:
 
 
 def user(name: str) -> dict[str, str]:
-    """What is open to a user."""
+    """Return the commands that a user may run on each table, with the users whose rows they reach."""
     every = f"SELECT{name}, INSERT{name}, UPDATE{name}, DELETE{name}"
     some = f"SELECT{name}, INSERT{name}, DELETE{name}"
     locked = f"SELECT{name}, INSERT{name}, UPDATE, DELETE{name}"

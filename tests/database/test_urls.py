@@ -33,7 +33,7 @@ FORMS = {
 
 
 def serves(new_client: Callable[[Config], Client], url: str) -> bool:
-    """Whether the database migrates, is ready and takes an umlaut."""
+    """Return whether the database migrates, is ready and stores an umlaut."""
     migrations.migrate(url)
     client = new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000))
     created = client.signed_in(token("ada")).post("/api/v1/me/tasks", {"title": "Äpfel ☃"})

@@ -32,7 +32,7 @@ def specifications() -> list[Specification]:
 
 
 class Holder:
-    """Who an API key speaks for."""
+    """The identity of an API key."""
 
     subject = ADA
     scopes: frozenset[str] | None = None

@@ -31,7 +31,7 @@ WAITING = {
     "unread replies": PAGE * 40,
     "idle": LIVE,
 }
-"""What a client can send that then makes no progress."""
+"""Requests of a client that then makes no progress."""
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +63,11 @@ def asked(live: Live, host: str, content: bytes = LIVE) -> Reply:
 
 
 def is_there(wire: Wire) -> bool:
-    """Whether the connection has not ended."""
+    """Return whether the connection is open."""
     wire.socket.settimeout(0.05)
     try:
-        while piece := wire.socket.recv(65536):
-            assert piece
+        while wire.socket.recv(65536):
+            pass
     except TimeoutError:
         return True
     except ConnectionError:

@@ -32,7 +32,7 @@ def edited(edit: Edit, version: str = "1.0.0") -> Document:
 
 
 def judged() -> dict[str, list[Change]]:
-    """What the tools find in each edit."""
+    """Return the findings of the tools in each edit."""
     base = contract()
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(lambda edit: changes(base, edited(edit)), EDITS)

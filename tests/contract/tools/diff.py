@@ -68,7 +68,7 @@ class Verdict(NamedTuple):
 
 
 def judge(current: Document, released: dict[Version, Document]) -> Verdict:
-    """Whether the contract may stand beside the released ones."""
+    """Return whether the contract may be released beside the earlier ones."""
     written = current["info"]["version"]
     parsed = _VERSION.fullmatch(written)
     if parsed is None:

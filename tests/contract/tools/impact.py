@@ -22,7 +22,7 @@ METHODS = ("get", "put", "post", "patch", "delete")
 _PROBLEM = "/content/application~1problem+json"
 
 _EDITORIAL = ("description", "summary", "title", "example", "examples", "externalDocs", "value")
-"""What is for people alone."""
+"""Members of the contract that are for people alone."""
 
 Document = dict[str, Any]
 

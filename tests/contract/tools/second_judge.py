@@ -39,7 +39,7 @@ def redocly(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
 
 
 def respect(service: Live) -> bool:
-    """Whether every step of the life cycle goes as it is written."""
+    """Return whether every step of the life cycle succeeds as written."""
     done = redocly("respect", LIFECYCLE, "--server", f"tasks={service.origin}/api/v1", "--input", json.dumps(ADA))
     print(done.stdout)
     steps = LIFECYCLE.read_text(encoding="utf-8").count("- stepId:")
@@ -47,7 +47,7 @@ def respect(service: Live) -> bool:
 
 
 def drift(service: Live, folder: Path) -> bool:
-    """Whether the traffic that schemathesis makes of the contract, in its positive mode, keeps it."""
+    """Return whether the traffic that schemathesis makes in its positive mode keeps the contract."""
     har, report, bundle = folder / "traffic.har", folder / "drift.json", folder / "task-api.yaml"
     bundle.write_bytes(contract.as_yaml(contract.TASK_API))
     fuzz(

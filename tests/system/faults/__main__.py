@@ -23,10 +23,10 @@ from tests.system.faults.slow import SlowClients
 from tests.system.faults.stage import Stage, token
 
 MINUTES = 24
-"""What a whole run takes."""
+"""Minutes of a whole run."""
 
 SPARE_MINUTES = 2
-"""After so many more it is ended, and has failed."""
+"""Minutes after which a longer run is ended, and has failed."""
 
 SLOW_CLIENTS = 1000
 DISK = "300m"
@@ -46,7 +46,7 @@ class Run:
         self.killed: list[float] = []
 
     def wants(self, name: str) -> bool:
-        """Whether a part is to be done."""
+        """Return whether a part was chosen."""
         return not self.only or name in self.only
 
     def fault(self, load: Load, stage: Stage, row: Row, act: Callable[[Stage], float], times: int = 1) -> None:

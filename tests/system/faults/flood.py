@@ -84,7 +84,7 @@ class Caller(asyncio.Protocol):
 
 
 class Stage:
-    """What came of the requests of one rate."""
+    """Outcomes of the requests at one rate."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -102,7 +102,7 @@ class Stage:
             (self.accepted if outcome < 300 else self.refused).append(seconds)
 
     def told(self) -> dict[str, Any]:
-        """What is printed of it. `each`: when it was due, what it took, and the outcome."""
+        """Return the results as JSON. `each` has when a request was due, its seconds and its outcome."""
         return {
             "outcomes": {str(outcome): number for outcome, number in self.outcomes.items()},
             "accepted": _percentiles(self.accepted),

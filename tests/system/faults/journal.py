@@ -36,12 +36,12 @@ class Doubt:
 
     @property
     def over(self) -> bool:
-        """Whether it has happened by now, or never will."""
+        """Return whether the write has happened by now, or never will."""
         return time.monotonic() - self.since > DOUBT_SECONDS
 
 
 class Journal:
-    """What one user knows."""
+    """The writes of one user, as that user knows them."""
 
     def __init__(self, user: str, file: TextIO) -> None:
         self.user = user

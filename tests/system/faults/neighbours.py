@@ -1,4 +1,4 @@
-"""What one user hears of what others do: of floods that are refused, and of a user whose searches are heavy."""
+"""Effects of others on one user: of floods that are refused, and of a user whose searches are heavy."""
 
 from tests.system.faults.report import Report
 from tests.system.faults.sender import TASKS, Flood, milliseconds, outcomes, request

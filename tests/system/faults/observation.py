@@ -1,4 +1,4 @@
-"""What the load saw of a fault, and whether that is what is promised."""
+"""Observations of the load during a fault, compared with the promises."""
 
 import time
 from collections import Counter
@@ -18,7 +18,7 @@ EXCUSED = {UNAVAILABLE, IN_PROGRESS, "closed", "refused"}
 
 
 def is_good(sent: Sent) -> bool:
-    """Whether the request was answered, as it should be."""
+    """Return whether the reply is one that the request should get."""
     return isinstance(sent.outcome, int) and (sent.outcome < 300 or (sent.looked_for and sent.outcome == NOT_FOUND))
 
 
@@ -39,12 +39,12 @@ class Row:
     longest: float = 0.0
     back: float = 0.0
     strict: bool = False
-    """Whether no request at all may fail."""
+    """Return whether the fault may fail no request at all."""
     complaints: list[str] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
-        """Whether all that is promised was so."""
+        """Return whether every promise was kept."""
         return not self.complaints
 
     def add(self, began: float, ended: float, sent: list[Sent]) -> None:

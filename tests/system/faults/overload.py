@@ -12,27 +12,27 @@ from todo_api.config import Config
 
 LIMIT = Config(jwt_secret="").queue_limit / 1000
 SHARE = 0.7
-"""Of what it can take, the part that it must answer in overload."""
+"""The part of its capacity that the service must answer in overload."""
 
 SLOWEST = 200.0
-"""Milliseconds that those who are answered may have waited, 95 of 100."""
+"""Maximum milliseconds until a reply, at the 95th percentile."""
 
 PROMPT = 50.0
-"""Milliseconds after the deadline within which the others know, 95 of 100."""
+"""Maximum milliseconds from the deadline to a refusal, at the 95th percentile."""
 
 NORMAL = 0.7
 ROUNDS = 3
 ADDRESSES = 8
-"""That it is sent from: one alone may not have all the connections that a worker takes."""
+"""Addresses of the clients: one alone may not have all the connections of a worker."""
 
 BUSY = 32
-"""Connections that keep it busy without an overload."""
+"""Connections that keep the service busy without an overload."""
 
 MEASURED = 2.0
-"""Seconds for which it is measured what it can take."""
+"""Seconds of a measurement of the capacity."""
 
 KEPT = 0.99
-"""Of the requests after an overload, those that must be answered."""
+"""The part of the requests after an overload that must be answered."""
 
 STANDSTILL = 3.0
 RATE = 20.0
@@ -54,13 +54,13 @@ def overload(stage: Stage, report: Report, seconds: float) -> None:
 
 
 def _capacity(stage: Stage, texts: list[str]) -> float:
-    """The requests a second that it answers to a few busy connections."""
+    """Return the requests a second that the service answers to a few busy connections."""
     told = Flood(stage, texts, connections=BUSY, seconds=MEASURED, addresses=ADDRESSES).told()
     return outcomes(told)["200"] / MEASURED
 
 
 class Figure(NamedTuple):
-    """What was answered and refused of an overload."""
+    """Numbers of answered and of refused requests of an overload."""
 
     capacity: float
     told: Told
@@ -68,12 +68,12 @@ class Figure(NamedTuple):
 
     @property
     def share(self) -> float:
-        """The part of what it can take that was answered."""
+        """Return the part of the capacity that was answered."""
         return float(self.told["outcomes"].get("200", 0)) / self.seconds / self.capacity
 
     @property
     def holds(self) -> bool:
-        """Whether all is as it must be."""
+        """Return whether the numbers are as they must be."""
         slow, late = milliseconds([self.told], "accepted")[2], milliseconds([self.told], "refused")[2]
         is_prompt = slow <= SLOWEST and late <= LIMIT * 1000 + PROMPT
         return self.share >= SHARE and is_prompt and not set(self.told["outcomes"]) - {"200", "503"}

@@ -32,7 +32,7 @@ logfile = {folder}/pgbouncer.log
 
 
 def program() -> str | None:
-    """Where PgBouncer is; Debian has it where only administrators look."""
+    """Return the path of PgBouncer. Debian puts it where only the PATH of administrators leads."""
     return shutil.which("pgbouncer", path=f"{os.defpath}:/usr/sbin")
 
 
@@ -69,7 +69,7 @@ class Pooler:
         return False
 
     def url(self, _: str) -> str:
-        """How the service reaches the database through it."""
+        """Return the URL of the database through PgBouncer."""
         return f"postgresql://todo@127.0.0.1:{self.port}/todo?sslmode=disable"
 
     def restarted(self, _: Stage) -> float:

@@ -26,7 +26,7 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether everything does."""
+        """Return whether every finding holds."""
         return all(row.holds for row in self._rows) and all(holds for *_, holds in self._figures)
 
     def row(self, row: Row) -> None:

@@ -37,7 +37,7 @@ class Flood:
         self._seconds = plan.get("seconds", 0.0) + sum(seconds for seconds, _ in plan.get("stages", []))
 
     def told(self) -> list[Told]:
-        """What came of each stage, at its end."""
+        """Return the outcomes of each stage, at its end."""
         try:
             said, errors = self._process.communicate(timeout=self._seconds + GRACE)
         except subprocess.TimeoutExpired:
@@ -61,7 +61,7 @@ def request(method: str, path: str, bearer: str = "", body: str = "") -> str:
 
 
 def mixture(stage: Stage) -> list[str]:
-    """Of sixteen users in turn: seven reads, two lists, a change."""
+    """Yield requests of sixteen users in turn: seven reads, two lists, a change."""
     texts: list[list[str]] = []
     for number in range(USERS):
         bearer = token(f"flooded-{number}")
@@ -77,7 +77,7 @@ def mixture(stage: Stage) -> list[str]:
 
 
 def outcomes(told: list[Told]) -> Counter[str]:
-    """How many there were of each."""
+    """Return the number of each outcome, of all stages."""
     return sum((Counter(each["outcomes"]) for each in told), Counter())
 
 

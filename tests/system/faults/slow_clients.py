@@ -19,7 +19,7 @@ class Seen(NamedTuple):
     p95: float
     slow: int
     refused: int
-    """How many times a slow client was told to go, or its connection ended."""
+    """Number of times that a slow client was refused, or its connection ended."""
 
 
 class _Slow:

@@ -30,7 +30,7 @@ _COUNT = re.compile(r'todo_api_request_duration_seconds_count\{operation="(\w+)"
 
 @dataclass(frozen=True)
 class Look:
-    """What the workers have at a moment."""
+    """Resources of the workers at a moment."""
 
     memory: int
     threads: int

@@ -94,7 +94,7 @@ class Stage:
         return time.monotonic() - began
 
     def is_ready(self) -> bool:
-        """Whether `/health/ready` answers 200."""
+        """Return whether `/health/ready` answers 200."""
         if self._process and self._process.poll() not in (None, 0):
             raise RuntimeError(f"the service has ended: {self.log.read_text(encoding='utf-8')[-2000:]}")
         with suppress(OSError, ConnectionError, IndexError):
@@ -158,7 +158,7 @@ class Stage:
             yield cursor
 
     def database_answers(self) -> bool:
-        """Whether the database takes connections."""
+        """Return whether the database accepts connections."""
         try:
             return self.sql("SELECT 1") == [(1,)]
         except (OSError, IndexError, psycopg2.Error):

@@ -8,7 +8,7 @@ TIMEOUT = 12
 
 
 class Reply(NamedTuple):
-    """What came back; the names of the headers in lower case."""
+    """A reply. The names of its headers are in lower case."""
 
     status: int
     headers: dict[str, str]
