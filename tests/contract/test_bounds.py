@@ -93,7 +93,7 @@ def texts(number: int) -> Iterator[str]:
     yield from ("x" * number, "1" * number, THING, f'"{"x" * (number - 2)}"')
     yield from (f"{kind}_{'x' * (number - 4)}" for kind in ("tdr", "tdo"))
     yield from ("a@e.de"[-number:], "a@e.d", f"{'a' * 64}@{domain}"[:number])
-    yield from ("2026-11-20", "17:30", "Europe/Berlin")
+    yield from ("2026-11-20", "17:30", "Europe/Berlin", "none")
     yield f"http://{'x' * (number - 7)}"
     yield from ("2999-01-01T00:00:00Z", f"2999-01-01T00:00:00.{'1' * (number - 21)}Z", "*")
 

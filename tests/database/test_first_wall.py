@@ -40,6 +40,9 @@ from todo_api.mail import outbox
 from todo_api.models import STATUSES
 from todo_api.tasks.service import MAX_PAGE
 
+FURTHER_CONDITIONS = ("project_id", "in_no_project", "priorities", "updated_since")
+"""Those of lists after 1.1."""
+
 PAST = {
     "id": "'01932c07-9f7a-7c1d-b6a1-000000000003'",
     "family": "repeat('a', 64)",
@@ -285,6 +288,11 @@ def shapes(factory: Any) -> Iterator[tuple[str, Statement]]:
         arguments = dict(zip(parameters, chosen, strict=True))
         if arguments.get("statuses") == () and arguments.get("cursor"):
             continue  # a list of nothing has no second page
+        if (
+            arguments.get("conditions", ())[:1] in [(name,) for name in FURTHER_CONDITIONS]
+            and arguments["sort"] != SORTS[0]
+        ):
+            continue  # a condition is the same in each order
         yield f"{factory.__module__}.{factory.__name__} {arguments}", factory(**arguments)
 
 
@@ -294,6 +302,7 @@ VALUES: dict[str, list[Any]] = {
     "sort": SORTS,
     "statuses": [None, ("pending",), ("in_progress", "completed"), ()],
     "most_octets": [None, MAX_PAGE],
+    "conditions": [(), ("words",), *((name,) for name in FURTHER_CONDITIONS)],
 }
 
 

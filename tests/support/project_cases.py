@@ -3,10 +3,27 @@
 from collections.abc import Callable
 from typing import Any
 
+from tests.support.client import Client
 from tests.support.look_alikes import THEIR_PROJECT, Ask, tags
+from todo_api.models import STATUSES
 
 PROJECTS = "/api/v1/me/projects"
 TASKS = "/api/v1/me/tasks"
+
+
+def seed(user: Client, mine: Any, who: str) -> None:
+    """Give a user projects, and the account tasks of each status in the first."""
+    for owner in ("account", "account", "key", "key") if who == "account" else (who,):
+        mine.projects.setdefault(owner, []).append(user.post(PROJECTS, {"name": "Hall"}).json()["id"])
+    if who == "account":
+        for status in STATUSES * 2:
+            user.post(TASKS, {"title": "Paint", "status": status, "project_id": mine.projects[who][0]})
+
+
+def further_filters(mine: Any) -> list[str]:
+    """The filters of lists after 1.1, each of which some tasks of the account meet."""
+    of_project = f"project_id={mine.projects['account'][0]}"
+    return [f"&{one}" for one in ("project_id=none", of_project, "priority=none", "updated_since=2000-01-01T00:00:00Z")]
 
 
 def projects(ask: Ask, mine: Any) -> None:

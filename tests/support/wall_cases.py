@@ -135,8 +135,8 @@ CASES["delete"] = _writes("DELETE", "", [None])
 def _list(sort: str) -> Case:
     def read(ask: Ask, mine: Mine) -> None:
         for filters in ("", "status=pending", "status=in_progress,completed", "status=completed&completed=false"):
-            for words in ("", "&q=milk"):
-                query = f"{TASKS}?{filters}{words}&sort={sort}&limit=1".replace("?&", "?")
+            for more in ("", "&q=milk", *(project_cases.further_filters(mine) if sort == SORTS[0] else ())):
+                query = f"{TASKS}?{filters}{more}&sort={sort}&limit=1".replace("?&", "?")
                 page = ask("account", "GET", query)
                 ask("account", "GET", f"{query}&skip=1")
                 ask("account", "GET", query, **{"If-None-Match": page.headers["etag"]})
@@ -362,8 +362,7 @@ def seed(world: World, client: Client) -> Mine:
             id_ = user.post(TASKS, {"title": f"Buy milk {number}", "status": status}).json()["id"]
             mine.tasks.setdefault(status, []).append(id_)
         user.patch(ACCOUNT, {"name": "Ada"})
-        for owner in ("account", "account", "key", "key") if who == "account" else (who,):
-            mine.projects.setdefault(owner, []).append(user.post(project_cases.PROJECTS, {"name": "Hall"}).json()["id"])
+        project_cases.seed(user, mine, who)
         key = user.post(KEYS, {"name": "Mine", "scopes": list(KEY_SCOPES)}).json()
         if who == "account":
             mine.key, mine.tokens["key"] = key["id"], key["key"]

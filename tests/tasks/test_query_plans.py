@@ -47,12 +47,23 @@ FILL = """
 """Old tasks are completed and the newest few cancelled: what a filter on status wants stands together, not evenly spread."""
 
 
+PROJECT = "01932c08-4a6b-7f3e-8d1c-2b3a4c5d6e7f"
+
+IN_A_PROJECT = f"""
+    BEGIN; SET LOCAL ROLE task_api_user; SET LOCAL app.user_id = '{{user}}';
+    INSERT INTO projects VALUES ('{{user}}', '{PROJECT}', 'Kitchen', NULL, NULL, 'm00000000000000', now(), now(), 1);
+    UPDATE tasks SET project_id = '{PROJECT}' WHERE version % 100 = 0; COMMIT
+"""
+"""Every hundredth task is in a project."""
+
+
 @pytest.fixture(scope="module")
 def filled(new_database: Callable[[], str]) -> str:
     url = new_database()
     execute(url, FILL.format(user=USER, tasks=TASKS, rare=RARE))
     for number in range(20):
         execute(url, FILL.format(user=f"other-{number}", tasks=2500, rare=1250))
+    execute(url, IN_A_PROJECT.format(user=USER))
     execute(url, "VACUUM ANALYZE tasks")
     execute(url, "VACUUM ANALYZE users")
     return url
@@ -109,6 +120,7 @@ def test_list_tasks_search_for_words_reads_no_other_users_task(scope: RoleSessio
 
 CONDITIONS: dict[str, tuple[dict[str, Any], str]] = {
     "priorities": ({"priorities": [4]}, r"priority(\)::smallint)? = ANY"),
+    "project_id": ({"project_id": PROJECT}, "project_id = .*status = "),
     "updated_since": ({"updated_since": "2026-01-01T05:30:00Z"}, "updated_at >= "),
 }
 """Filters, each with parameters that few tasks meet, and what the index is asked."""
@@ -129,6 +141,13 @@ def test_list_tasks_filter_asks_an_index_and_reads_the_page_by_id(
     assert {node["Node Type"] for node in found} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
     assert [node for node in found if not re.search(asked, node.get("Index Cond", node.get("Recheck Cond", "")))] == []
     assert [node for node in found if node.get("Rows Removed by Filter")] == []
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_list_tasks_in_no_project_reads_no_other_users_task(scope: RoleSession, sort: str) -> None:
+    reads = _reads(plan_of(scope, list_statements.page(sort, None, ("in_no_project",))))
+    assert {node["Node Type"] for node in reads} <= {"Index Scan", "Bitmap Heap Scan"}
+    assert [node for node in reads if "user_id = " not in node.get("Index Cond", node.get("Recheck Cond", ""))] == []
 
 
 EPOCH_OF_USER = Statement(sqlalchemy.select(users.c.epoch).where(users.c.id == task_statements.USER_ID))

@@ -9,6 +9,7 @@ from sqlalchemy import (
     DateTime,
     SmallInteger,
     Text,
+    Uuid,
     any_,
     collate,
     false,
@@ -43,6 +44,8 @@ def _has_words() -> ColumnElement[bool]:
 _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "words": _has_words(),
     "priorities": tasks.c.priority == any_(param("priorities", ARRAY(SmallInteger))),
+    "project_id": tasks.c.project_id == param("project_id", Uuid),
+    "in_no_project": tasks.c.project_id.is_(None),
     "updated_since": tasks.c.updated_at >= param("updated_since", DateTime(timezone=True)),
 }
 """The condition of each filter, by its name. Its parameter has the same name."""

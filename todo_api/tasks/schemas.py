@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import orjson
 from marshmallow import EXCLUDE, Schema, fields
@@ -161,6 +162,7 @@ def _with_status(body: dict[str, Any]) -> dict[str, Any]:
 _FIRST = ("status", "completed", "q")
 _FURTHER: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "priority": ("priorities", lambda words: sorted({PRIORITIES.index(word) for word in words})),
+    "project_id": ("project_id", lambda id_: str(UUID(id_))),
     "updated_since": ("updated_since", parse_date_time),
 }
 """The condition of each filter after 1.1, and what makes its parameter of the sent value."""
@@ -176,5 +178,7 @@ def load_task_filter(sort: str, sent: dict[str, Any]) -> TaskFilter:
 
 
 def _further(name: str, value: Any) -> tuple[str, Any]:
+    if (name, value) == ("project_id", "none"):
+        return "in_no_project", None
     condition, convert = _FURTHER[name]
     return condition, convert(value)
