@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import flask
 
@@ -72,6 +73,11 @@ def caller(identity: Identity) -> Caller:
 def address(path: str) -> str:
     """Return the address of a resource of the API, under the path of the public URL."""
     return f"{services().public_path}/api/v1{path}"
+
+
+def address_of(user_id: str, path: str) -> str:
+    """Return the address of a resource of a user, who is named as in the path of the request."""
+    return address(f"/{user_id if user_id == ME else quote(user_id, safe='')}{path}")
 
 
 def require_owner(user_id: str, user: str) -> str:

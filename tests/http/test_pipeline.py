@@ -113,7 +113,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
 
     with event_loop() as loop:
 
-        def make(contract: dict[str, Any]) -> Client:
+        def make(*contracts: dict[str, Any]) -> Client:
             admission = AdmissionControl()
             tattoos = TokenLookup("ink-", str, tattooed, admission=admission, read_usage=lambda: (1, 0.5, 0.25))
             app = FlaskApp(
@@ -129,7 +129,8 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
                 resolver=TagResolver(),
                 security_map={"bearer": lambda: BearerHandler(verify, tattoos)},
             )
-            app.add_api(copy.deepcopy(contract))
+            for contract in contracts:
+                app.add_api(copy.deepcopy(contract))
             return Client(app, NoCheck(), loop, "good")  # type: ignore[arg-type]  # see NoCheck
 
         yield make
@@ -269,6 +270,12 @@ def test_pipeline_handler_that_does_not_fit_the_contract_stops_the_start(serve: 
 def test_pipeline_missing_handler_stops_the_start(serve: Callable[..., Client]) -> None:
     with pytest.raises(Exception, match=r"Cannot resolve operationId|has no attribute"):
         serve(changed("operationId", value="sinkBoat")).put("/v9/boats/ann", {"colour": "red"})
+
+
+def test_pipeline_two_contracts_with_operations_of_one_name_stop_the_start(serve: Callable[..., Client]) -> None:
+    other = {**copy.deepcopy(CONTRACT), "servers": [{"url": "/v10"}]}
+    with pytest.raises(ValueError, match="paintBoat"):
+        serve(CONTRACT, other).put("/v9/boats/ann", {"colour": "red"})
 
 
 def test_json_schema_unknown_keyword_is_refused() -> None:

@@ -1,16 +1,18 @@
 """Connexion's application: validation of the contract, and the handler of each operation."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jsonschema_rs
 from connexion import FlaskApp
 from connexion.exceptions import InvalidSpecification, ResolverError
+from connexion.middleware.abstract import ROUTING_CONTEXT, RoutedAPI, RoutedMiddleware
 from connexion.middleware.main import API
 from connexion.operations import AbstractOperation
 from connexion.resolver import Resolution, Resolver
 from connexion.spec import OpenAPISpecification, Specification
 from jsonschema_rs import ValidationError, ValidationErrorKind
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.admission import AdmissionControl
 from todo_api.contract import snake_case
@@ -69,6 +71,28 @@ def _innermost(error: ValidationError) -> ValidationError:
         alternatives = [found[0] for found in error.kind.context if found]
         error = max(alternatives, key=lambda found: ('"$ref"' not in found.message, len(found.instance_path)))
     return error
+
+
+Operations = TypeVar("Operations", bound=RoutedAPI[Any])
+
+
+class OperationMiddleware(RoutedMiddleware[Operations]):
+    """Calls the operation that routing found. Connexion's own looks for its contract each time."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app)
+        self._operations: dict[str | None, ASGIApp] = {}
+
+    def register(self, api: Operations) -> Operations:
+        """Add the operations of a contract. Raise ValueError if another has one of a name."""
+        if both := self._operations.keys() & api.operations.keys():
+            raise ValueError(f"Two contracts have operations of the same name: {sorted(map(str, both))}")
+        self._operations |= api.operations
+        return api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request to its operation."""
+        await self._operations[scope["extensions"][ROUTING_CONTEXT]["operation_id"]](scope, receive, send)
 
 
 class ContractApp(FlaskApp):

@@ -14,7 +14,7 @@ from typing import Any
 import flask
 import orjson
 from connexion.apps.flask import FlaskASGIApp
-from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
+from connexion.middleware.abstract import RoutedAPI
 from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import Receive, Scope, Send
@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
 from todo_api.database import spawn
 from todo_api.http.authentication import IDENTITY
+from todo_api.http.connexion_app import OperationMiddleware
 from todo_api.http.validation import ARGUMENTS
 from todo_api.observability import DatabaseUsage, RequestRecord
 
@@ -91,7 +92,7 @@ class DispatchAPI(RoutedAPI[DispatchedOperation]):
         return DispatchedOperation(operation, self._run)
 
 
-class HandlerDispatch(RoutedMiddleware[DispatchAPI]):
+class HandlerDispatch(OperationMiddleware[DispatchAPI]):
     """The innermost middleware: runs the handlers."""
 
     def __init__(
@@ -110,9 +111,7 @@ class HandlerDispatch(RoutedMiddleware[DispatchAPI]):
     def add_api(self, specification: Specification, **kwargs: Any) -> DispatchAPI:
         """Register the operations of a contract."""
         run = self._run_unlimited if specification.get("x-admission") is False else self._run_admitted
-        api = DispatchAPI(specification, next_app=self.app, run=run, **kwargs)
-        self.apis[api.base_path].append(api)
-        return api
+        return self.register(DispatchAPI(specification, next_app=self.app, run=run, **kwargs))
 
     async def _run_unlimited(self, call: _Call) -> _EncodedReply:
         return await spawn(self._run, call)

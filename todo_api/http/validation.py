@@ -4,7 +4,7 @@ import inspect
 from time import perf_counter
 from typing import Any
 
-from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
+from connexion.middleware.abstract import RoutedAPI
 from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,7 +14,7 @@ from todo_api.errors import ValidationFailed, Violation
 from todo_api.http.authentication import IDENTITY
 from todo_api.http.authorization import RequiredScope
 from todo_api.http.body import Body
-from todo_api.http.connexion_app import definition
+from todo_api.http.connexion_app import OperationMiddleware, definition
 from todo_api.http.deprecation import App, announce_deprecation
 
 ARGUMENTS = "task_api_arguments"
@@ -78,11 +78,9 @@ class ValidationAPI(RoutedAPI[App]):
         return announce_deprecation(ValidatedOperation(self.next_app, operation), definition(operation))
 
 
-class Validation(RoutedMiddleware[ValidationAPI]):
+class Validation(OperationMiddleware[ValidationAPI]):
     """Validates requests. Connexion's own middleware builds its validators per request."""
 
     def add_api(self, specification: Specification, **kwargs: Any) -> ValidationAPI:
         """Compile the operations of a contract."""
-        api = ValidationAPI(specification, next_app=self.app, **kwargs)
-        self.apis[api.base_path].append(api)
-        return api
+        return self.register(ValidationAPI(specification, next_app=self.app, **kwargs))

@@ -1,7 +1,6 @@
 """Operations on projects of `openapi/task-api.yaml`, one function each."""
 
 from typing import Any
-from urllib.parse import quote
 
 from todo_api.auth import Identity
 from todo_api.database import RoleSessions
@@ -10,7 +9,7 @@ from todo_api.http import Reply
 from todo_api.idempotency import idempotent
 from todo_api.projects.schemas import dump_project, load_destination, load_project_input, load_project_patch
 from todo_api.projects.service import Project, ProjectService
-from todo_api.services import PRIVATE, address, caller, require_owner, services
+from todo_api.services import PRIVATE, address_of, caller, require_owner, services
 
 
 def list_projects(user_id: str, identity: Identity, if_none_match: str | None = None) -> Reply:
@@ -29,7 +28,7 @@ def create_project(user_id: str, identity: Identity, body: dict[str, Any], *, da
     """Return 201 with the new project and its `Location`."""
     members = load_project_input(body)
     project = _service(database, user_id, identity).create(members.pop("id"), **members)
-    location = address(f"/{quote(user_id, safe='')}/projects/{project.id}")
+    location = address_of(user_id, f"/projects/{project.id}")
     return dump_project(project), 201, _tagged(project) | {"Location": location}
 
 

@@ -24,7 +24,9 @@ def check(body: Mapping[str, Any]) -> None:
     """Raise ValidationFailed if a zone of the body is unknown, or has no time."""
     found: list[Violation] = []
     for name in MEMBERS:
-        moment = body.get(name) or {}
+        moment = body.get(name)
+        if moment is None:
+            continue
         zone = moment.get("time_zone")
         if zone is not None and not is_zone(zone):
             found.append(unknown_zone(f"/{name}/time_zone"))

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from itertools import accumulate
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import orjson
 
@@ -16,7 +16,7 @@ from todo_api.idempotency import idempotent
 from todo_api.schemas import dump_json
 from todo_api.services import (
     PRIVATE,
-    address,
+    address_of,
     caller,
     require_owner,
     services,
@@ -71,7 +71,7 @@ def list_tasks(  # noqa: PLR0913  # one argument for each parameter that is no f
         next_cursor = tasks.cursor_after(page.epoch, page.tasks[fitting - 1], wanted, signer)
         query = [urlencode({name: _text(value)}, safe=",") for name, value in filters.items()]
         query += [f"sort={sort}", f"limit={limit}", f"cursor={next_cursor}"]  # nothing to escape
-        headers["Link"] = f'<{_path(user_id)}?{"&".join(query)}>; rel="next"'
+        headers["Link"] = f'<{address_of(user_id, "/tasks")}?{"&".join(query)}>; rel="next"'
     return {"items": orjson.Fragment(items), "total": page.total, "next_cursor": next_cursor}, 200, headers
 
 
@@ -79,7 +79,7 @@ def list_tasks(  # noqa: PLR0913  # one argument for each parameter that is no f
 def create_task(user_id: str, identity: Identity, body: dict[str, Any], *, database: RoleSessions) -> Reply:
     """Return 201 with the new task and its `Location`."""
     task = _service(database, user_id, identity).create(*load_task_input(body))
-    return dump_task(task), 201, _tagged(task) | {"Location": f"{_path(user_id)}/{task.id}"}
+    return dump_task(task), 201, _tagged(task) | {"Location": address_of(user_id, f"/tasks/{task.id}")}
 
 
 def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str | None = None) -> Reply:
@@ -153,10 +153,6 @@ def _service(database: RoleSessions, user_id: str, identity: Identity) -> TaskSe
 
 def _tagged(task: Task) -> dict[str, str]:
     return PRIVATE | {"ETag": task.tag}
-
-
-def _path(user_id: str) -> str:
-    return address(f"/{quote(user_id, safe='')}/tasks")
 
 
 def _dumped(items: list[dict[str, Any]], octets: int) -> tuple[bytes, int]:

@@ -359,7 +359,9 @@ def _at(task: Task, versions: Versions) -> None:
 
 def _stored(members: dict[str, Any]) -> dict[str, Any]:
     """Return members of a task as its columns have them."""
-    stored = {name: value for name, value in members.items() if name not in MEMBERS}
+    stored = dict(members)
+    for name in MEMBERS:
+        stored.pop(name, None)
     if "priority" in members:
         stored["priority"] = PRIORITIES.index(members["priority"])
     if members.get("project_id"):
