@@ -222,6 +222,19 @@ def test_modules_say_what_they_are_for() -> None:
     assert [path.name for path in MODULES if not ast.get_docstring(tree(path))] == []
 
 
+def test_helpers_of_tests_say_what_they_return() -> None:
+    """A docstring that begins like a question takes two readings: it may name a value or ask for one."""
+    helpers = sorted((ROOT / "tests" / "support").glob("*.py"))
+    question = r'^ *"{3}(Whether|What|Where|How|Whose|Who|Of|As|It) '
+    assert [place for path in helpers for place in matches(path, question)] == []
+
+
+def test_tests_expect_one_status() -> None:
+    """A test that accepts two may get the wrong one. Where chance decides, a comment says so."""
+    tests = [path for path in SOURCES if path.is_relative_to(ROOT / "tests")]
+    assert [place for path in tests for place in matches(path, r"assert .*\.status in [({\[][^#]*$")] == []
+
+
 def test_prose_has_none_of_the_empty_words() -> None:
     prose = [*SOURCES, *ROOT.glob("*.md"), *(ROOT / "openapi").glob("*.yaml")]
     empty = r"(?i)\b(robust|seamless|comprehensive)(ly|ness)?\b"

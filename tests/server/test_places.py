@@ -141,7 +141,7 @@ def test_list_tasks_unread_by_many_is_bounded_in_bytes_and_the_memory_comes_back
     asking = heavy_tasks(roomy)
     with ThreadPoolExecutor(12) as threads:  # as many at once as a worker has threads
         for reply in threads.map(lambda _: asked(roomy, "127.0.0.1", asking), range(60)):
-            assert reply.status in {200, 503}
+            assert reply.status in {200, 503}  # 503 if twelve at once are more than the queue takes
     time.sleep(1)
     before = memory(roomy)
     most = before

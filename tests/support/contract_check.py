@@ -47,7 +47,7 @@ _good: set[tuple[int, str, str]] = set()
 
 
 def _reference(validator: Any, target: str, value: Any, schema: Any) -> Iterator[ValidationError]:
-    """What a `$ref` finds. A value in which it has found nothing is not judged again: tests read the same task in page after page."""
+    """Yield the errors of a `$ref`. A valid value is not judged again: tests read the same task in page after page."""
     key = (id(validator._registry), target, json.dumps(value))
     if key in _good:
         return

@@ -18,7 +18,7 @@ TWIN = "!twin-"
 """Prefix of the id of a copy that has exactly the same rows. It sorts before every user's id."""
 
 LATER = "~later-"
-"""What the id of a user begins with whose numbers are higher, and whose pending tasks are in progress and the other way round.
+"""Prefix of the id of a copy whose numbers are higher, and whose pending tasks are in progress and the reverse.
 
 It is greater than any user's id.
 """
@@ -44,7 +44,7 @@ _ELSEWHERE = {
     "family": "encode(sha256(convert_to('{prefix}' || r.family, 'UTF8')), 'hex')",
     "digest": "encode(sha256(convert_to('{prefix}' || r.digest, 'UTF8')), 'hex')",
 }
-"""What is one user's alone among all users, of a copy."""
+"""Values of columns that are unique among all users, for a copy."""
 
 _NUMBERS = ("version", "seq", "passwords")
 _SWAPPED = "CASE r.status WHEN 'pending' THEN 'in_progress' WHEN 'in_progress' THEN 'pending' ELSE r.status END"
@@ -61,7 +61,7 @@ class Sent(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a request has shown and done: the same, whoever else is in the database."""
+    """The outcome of a request, which must be the same whoever else is in the database."""
 
     replies: list[Any]
     answers: list[Any]
@@ -152,7 +152,7 @@ class World:
         )
 
     def keep(self) -> None:
-        """What is there now comes back with `restore`."""
+        """Keep the rows that are there now, for `restore`."""
         self.rows("CREATE SCHEMA kept")
         for table in self.tables:
             self.rows(f"CREATE TABLE kept.{table} AS TABLE public.{table}")
@@ -180,7 +180,7 @@ class World:
         return [row for (row,) in self._all("", "NOT")]
 
     def plain(self, value: Any) -> str:
-        """As text, without the times, ids and secrets that are new."""
+        """Return a value as text, without the times, ids and secrets that are new."""
 
         def known(match: re.Match[str]) -> str:
             token = _canonical(match[0])

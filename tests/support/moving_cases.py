@@ -1,4 +1,4 @@
-"""What users do to move tasks: cases of `wall_cases`."""
+"""Cases of `wall_cases`: users move tasks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,4 +28,4 @@ PREPARED = {
     "move_where_there_is_no_room": "UPDATE tasks SET position = 'm0000000000000', project_id = CASE WHEN status = 'pending'"
     " THEN (SELECT id FROM projects WHERE projects.user_id = tasks.user_id ORDER BY id LIMIT 1) END",
 }
-"""What is done in the database before a case."""
+"""SQL to run before a case, by its name."""

@@ -1,4 +1,4 @@
-"""What users do with projects: cases of `wall_cases`."""
+"""Cases of `wall_cases`: users and their projects."""
 
 from collections.abc import Callable
 from typing import Any

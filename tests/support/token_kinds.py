@@ -10,7 +10,7 @@ from todo_api.auth.tokens import TokenIssuer
 from todo_api.models import KEY_SCOPES
 
 TOKEN_KINDS = ("operator", "account", "key")
-"""Whose token it is: made by an operator for whom the service has not met, of a session of an account, or an API key."""
+"""Kinds of tokens: made by an operator for a user without a row, of a session of an account, or an API key."""
 
 
 def new_token(url: str, issuer: TokenIssuer, kind: str, password_hash: str) -> str:
