@@ -246,6 +246,7 @@ def test_delete_account_leaves_no_row_in_any_table(
     for client in (user.client, other.client):
         client.post(TASKS, {"title": "Soon gone"}, headers={"Idempotency-Key": '"the-key-of-a-test"'})
         assert client.post("/api/v1/me/keys", {"name": "Soon gone", "scopes": ["tasks:read"]}).status == 201
+        assert client.post("/api/v1/me/projects", {"name": "Soon gone"}).status == 201
     rows(
         url,
         "INSERT INTO one_time_tokens SELECT user_id, gen_random_uuid(), 'reset', repeat('a', 64), email, 1,"
