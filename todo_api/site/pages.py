@@ -6,6 +6,7 @@ the start.
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -18,6 +19,12 @@ from todo_api import contract
 from todo_api.contract import openapi31
 from todo_api.http import MethodNotAllowed, normalize_path
 from todo_api.observability import PAGE, RequestRecord
+
+LOCAL = "http://localhost:8000"
+"""Where pages say that the service is, if they know of no other address."""
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+"""A host that can stand in a page and in a command that people copy from it."""
 
 FOREVER = "public, max-age=31536000, immutable"
 """`Cache-Control` of immutable content (RFC 8246)."""
@@ -39,8 +46,9 @@ PageFactories = dict[str, Callable[[], Page]]
 def page(body: bytes, media_type: str, status: int = 200, **headers: str) -> Page:
     """Return a page with a strong `ETag` that is revalidated on each use."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
-    named = {"content-type": media_type, "cache_control": "no-cache", "content-length": str(len(body))} | headers
-    encoded = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
+    named = {"content-type": media_type, "cache-control": "no-cache", "content-length": str(len(body))}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
+    encoded = [(name.encode(), value.encode()) for name, value in named.items()]
     return Page(status, [*encoded, (b"etag", tag)], body, tag)
 
 
@@ -76,6 +84,18 @@ def redirect(target: str) -> Page:
     return page(b"", "text/plain", 307, location=target)
 
 
+def _asked_at(scope: Scope, found: Page) -> Page:
+    """Return the page with the address at which it was asked for in place of the local one."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if LOCAL.encode() not in found.body or len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+        return found
+    body = found.body.replace(LOCAL.encode(), scope["scheme"].encode() + b"://" + hosts[0])
+    fields = {
+        name.decode(): value.decode() for name, value in found.headers if name not in {b"etag", b"content-length"}
+    }
+    return page(body, fields.pop("content-type"), found.status, **fields)
+
+
 class Pages:
     """Serves the published pages, and passes other requests on."""
 
@@ -103,7 +123,7 @@ class Pages:
         found = self._made.get(path)
         if found is None:
             found = self._made[path] = await asyncio.to_thread(make)
-        status, headers, body, tag = found
+        status, headers, body, tag = _asked_at(scope, found) if path == b"/" else found
         if scope["method"] == "OPTIONS":
             status, headers, body = 204, [(b"allow", b"GET, HEAD, OPTIONS")], b""
         elif scope["method"] not in ("GET", "HEAD"):

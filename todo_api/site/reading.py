@@ -11,7 +11,7 @@ from markupsafe import Markup
 from todo_api.contract import load, problem_text, problem_texts, resolve
 from todo_api.http import INTERNAL_ERROR, METHODS, PROBLEM_TYPES, ProblemType
 from todo_api.site import assets, guide, public
-from todo_api.site.pages import Page, PageFactories, html, redirect
+from todo_api.site.pages import LOCAL, Page, PageFactories, html, redirect
 
 REFERENCE = "/api/v1/reference/"
 TRY_IT = "/api/v1/ui/"
@@ -37,7 +37,7 @@ _EXPECTED = {
 """Addresses where people look for a page, and where it is."""
 
 
-def pages(path: Path, origin: str = "http://localhost:8000") -> PageFactories:
+def pages(path: Path, origin: str = LOCAL) -> PageFactories:
     """Return the page factories of the contract in the file, served at the origin."""
     found: PageFactories = {
         "/": lambda: _render(path, "front.html", _CLOSED, origin=origin),
