@@ -261,3 +261,9 @@ def test_request_about_the_whole_server_is_options_alone(anonymous: Client, meth
         assert (reply.body, reply.headers["allow"]) == (b"", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")
     elif method != "HEAD":
         assert reply.code == "bad_request"
+
+
+@pytest.mark.parametrize(("method", "address"), WITH_BODY, ids=[" ".join(each) for each in WITH_BODY])
+def test_every_operation_with_a_body_over_the_limit_is_413(ada: Client, method: str, address: str) -> None:
+    reply = ada.request(method, address, content=b" " * 65_537, headers=[JSON])
+    assert (reply.status, reply.code) == (413, "payload_too_large")
