@@ -43,9 +43,12 @@ def version_tag(version: int) -> str:
     return f'"{version}"'
 
 
-def space_tag(user_id: str, epoch: int, number: int) -> str:
-    """Return the strong tag of the user's list or account at this number."""
-    return f'"{_digest(user_id)}-{epoch:x}-{number}"'
+def space_tag(user_id: str, epoch: int, number: int, stamp: str = "") -> str:
+    """Return the strong tag of the user's list or account at this number.
+
+    `stamp` is the minute or the date, for a list that changes by itself.
+    """
+    return f'"{_digest(user_id, stamp)}-{epoch:x}-{number}"'
 
 
 def matched_versions(if_match: str | None) -> list[int] | None:
@@ -65,9 +68,9 @@ def matched_account(if_match: str | None, user_id: str) -> AccountCondition | No
     return AccountCondition(matched_versions(if_match) or [], [*_in_space(_strong(if_match), user_id)])
 
 
-def known_in_space(if_none_match: str | None, user_id: str) -> list[SpaceTag]:
-    """Return the tags in `If-None-Match` of this user's lists or account."""
-    return [*_in_space((tag for _, tag in _tags(if_none_match)), user_id)]
+def known_in_space(if_none_match: str | None, user_id: str, stamp: str = "") -> list[SpaceTag]:
+    """Return the tags in `If-None-Match` of this user's lists or account, with that stamp."""
+    return [*_in_space((tag for _, tag in _tags(if_none_match)), user_id, stamp)]
 
 
 def is_known(if_none_match: str | None, tag: str) -> bool:
@@ -89,15 +92,16 @@ def _strong(field: str | None) -> list[str]:
     return [tag for weak, tag in _tags(field) if not weak]
 
 
-def _in_space(tags: "list[str] | Iterator[str]", user_id: str) -> Iterator[SpaceTag]:
+def _in_space(tags: "list[str] | Iterator[str]", user_id: str, stamp: str = "") -> Iterator[SpaceTag]:
     digest = None
     for tag in tags:
         found = _SPACE.fullmatch(tag)
         if found:
-            digest = digest or _digest(user_id)
+            digest = digest or _digest(user_id, stamp)
             if found[1] == digest:
                 yield SpaceTag(int(found[2], 16), int(found[3]))
 
 
-def _digest(user_id: str) -> str:
-    return blake2b(user_id.encode(), digest_size=8, person=b"entity tags").hexdigest()
+def _digest(user_id: str, stamp: str = "") -> str:
+    text = f"{user_id}\0{stamp}" if stamp else user_id  # no user's id has a control character
+    return blake2b(text.encode(), digest_size=8, person=b"entity tags").hexdigest()

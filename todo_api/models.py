@@ -273,6 +273,9 @@ projects = Table(
     CheckConstraint("version > 0", "version_positive"),
 )
 
+_OF_STATUS = ("user_id", "status")
+_IS_DATED = text("due_at IS NOT NULL")
+
 tasks = Table(
     "tasks",
     metadata,
@@ -319,23 +322,20 @@ tasks = Table(
     Index("tasks_by_status_and_updated_at", "user_id", "status", "updated_at", "id"),
     Index("tasks_by_status_and_title", "user_id", "status", "title", "id"),
     Index("tasks_by_status_and_position", "user_id", "status", "position", "id"),
+    # By deadline, the urgent first: `due` and `-due` read these two backwards.
+    Index(
+        "tasks_by_status_and_due",
+        *_OF_STATUS,
+        text("due_at DESC"),
+        "priority",
+        text("id DESC"),
+        postgresql_where=_IS_DATED,
+    ),
+    Index("tasks_by_status_and_latest_due", *_OF_STATUS, "due_at", "priority", "id", postgresql_where=_IS_DATED),
+    Index("tasks_by_status_and_start", *_OF_STATUS, "start_at", "id", postgresql_where=text("start_at IS NOT NULL")),
     # A task has one of these two.
-    Index(
-        "tasks_by_status_and_priority",
-        "user_id",
-        "status",
-        "priority",
-        "id",
-        postgresql_where=text("due_at IS NULL"),
-    ),
-    Index(
-        "tasks_with_due_by_status_and_priority",
-        "user_id",
-        "status",
-        "priority",
-        "id",
-        postgresql_where=text("due_at IS NOT NULL"),
-    ),
+    Index("tasks_by_status_and_priority", *_OF_STATUS, "priority", "id", postgresql_where=text("due_at IS NULL")),
+    Index("tasks_with_due_by_status_and_priority", *_OF_STATUS, "priority", "id", postgresql_where=_IS_DATED),
     # A task in no project is in no index of projects.
     Index(
         "tasks_by_project",

@@ -299,7 +299,7 @@ def test_delete_account_of_external_user_with_fresh_token_leaves_nothing_and_let
     client.post(TASKS, {"title": "Soon gone"})
     assert client.post(f"{ACCOUNT}/deletion", {}).status == 204
     assert {rows(url, counted(table, "leaver"))[0] for table in tables_of_users(url)} == {(0,)}
-    assert client.get(TASKS).json() == {"items": [], "total": 0, "next_cursor": None}
+    assert client.get(TASKS).json() == {"items": [], "total": 0, "next_cursor": None, "as_of": None, "time_zone": None}
     assert client.get(f"{TASKS}/{ID}").code == "not_found"
     assert client.post(TASKS, {"title": "Back again"}).status == 201
 

@@ -184,7 +184,7 @@ def test_tools_walk_a_task_through_its_life(agent: Agent) -> None:
     task = {"task_id": created["id"]}
     assert (created["status"], created["completed_at"]) == ("pending", None)
     page = agent.call("find_tasks", q="milk", status=["pending", "in_progress"], completed=False, limit=1)
-    assert page == {"items": [created], "total": 1, "next_cursor": None}
+    assert page == {"items": [created], "total": 1, "next_cursor": None, "as_of": None, "time_zone": None}
     tag = {"If-Match": f'"{created["version"]}"'}
     changed = agent.call("update_task", title="Buy oat milk", **task, **tag)
     times = {"updated_at": changed["updated_at"]}

@@ -81,7 +81,13 @@ def test_complete_task_on_partitions_toggles(ada: Client, task: str) -> None:
 def test_delete_task_on_partitions_removes_it(ada: Client, task: str) -> None:
     assert ada.delete(task).status == 204
     assert ada.get(task).status == 404
-    assert ada.get("/api/v1/me/tasks").json() == {"items": [], "total": 0, "next_cursor": None}
+    assert ada.get("/api/v1/me/tasks").json() == {
+        "items": [],
+        "total": 0,
+        "next_cursor": None,
+        "as_of": None,
+        "time_zone": None,
+    }
 
 
 def test_get_task_on_partitions_of_another_user_is_not_found(bob: Client, task: str) -> None:

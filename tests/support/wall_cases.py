@@ -154,6 +154,19 @@ CASES |= {f"list {sort}": _list(sort) for sort in SORTS}
 
 
 @case
+def list_by_later_filters(ask: Ask, mine: Mine) -> None:
+    days = "due_from=2026-11-01&due_to=2199-12-31"
+    for filters in ("priority=none,high", "updated_since=2026-01-01T00:00:00Z", "due=any", "due=none", days):
+        for sort in ("created_at", "due", "-due"):
+            query = f"{TASKS}?{filters}&sort={sort}&limit=1"
+            for who in ("account", "key", "operator"):
+                page = ask(who, "GET", query)
+                if page.json()["next_cursor"]:
+                    ask(who, "GET", f"{query}&cursor={page.json()['next_cursor']}")
+                ask(who, "GET", f"{query}&time_zone=Asia/Tokyo")
+
+
+@case
 def account(ask: Ask, mine: Mine) -> None:
     for who in ("account", "key", "operator", "newcomer-account"):
         ask(who, "GET", ACCOUNT)

@@ -142,7 +142,10 @@ def test_list_tasks_with_known_tag_is_not_modified(ada: Client, if_none_match: s
 def test_list_tasks_with_other_tag_gives_the_page(ada: Client, if_none_match: str) -> None:
     task = create(ada)
     reply = ada.get("/api/v1/me/tasks", headers={"If-None-Match": if_none_match})
-    assert (reply.status, reply.json()) == (200, {"items": [task], "total": 1, "next_cursor": None})
+    assert (reply.status, reply.json()) == (
+        200,
+        {"items": [task], "total": 1, "next_cursor": None, "as_of": None, "time_zone": None},
+    )
 
 
 @pytest.mark.parametrize("query", ["?status=completed", "?q=nothing", "?skip=10", "?completed=true&sort=title"])

@@ -43,7 +43,10 @@ def many(anonymous: Client) -> Client:
 
 def test_list_tasks_of_new_user_is_empty(ada: Client) -> None:
     reply = ada.get(TASKS)
-    assert (reply.status, reply.json()) == (200, {"items": [], "total": 0, "next_cursor": None})
+    assert (reply.status, reply.json()) == (
+        200,
+        {"items": [], "total": 0, "next_cursor": None, "as_of": None, "time_zone": None},
+    )
     assert (reply.headers["etag"][-3:], reply.headers["cache-control"]) == ('-0"', "private, no-cache")
     assert "link" not in reply.headers
 
@@ -51,7 +54,7 @@ def test_list_tasks_of_new_user_is_empty(ada: Client) -> None:
 def test_list_tasks_without_parameters_gives_newest_first(ada: Client) -> None:
     tasks = [create(ada, title) for title in ("first", "second", "third")]
     reply = ada.get(TASKS)
-    assert reply.json() == {"items": tasks[::-1], "total": 3, "next_cursor": None}
+    assert reply.json() == {"items": tasks[::-1], "total": 3, "next_cursor": None, "as_of": None, "time_zone": None}
     assert reply.headers["etag"].endswith('-3"')
 
 
@@ -150,7 +153,13 @@ def test_list_tasks_with_skip_leaves_out_so_many(many: Client, skip: int, expect
 
 
 def test_list_tasks_with_most_skip_is_empty(many: Client) -> None:
-    assert many.get(f"{TASKS}?skip=100000").json() == {"items": [], "total": 60, "next_cursor": None}
+    assert many.get(f"{TASKS}?skip=100000").json() == {
+        "items": [],
+        "total": 60,
+        "next_cursor": None,
+        "as_of": None,
+        "time_zone": None,
+    }
 
 
 def test_list_tasks_with_thousand_in_one_page_gives_all(url: str, ada: Client) -> None:
@@ -317,6 +326,6 @@ def test_list_tasks_after_all_are_deleted_is_empty(url: str, ada: Client) -> Non
     for task in tasks:
         ada.delete(path(task))
     reply = ada.get(TASKS)
-    assert reply.json() == {"items": [], "total": 0, "next_cursor": None}
+    assert reply.json() == {"items": [], "total": 0, "next_cursor": None, "as_of": None, "time_zone": None}
     assert reply.headers["etag"].endswith('-8"')
     assert_totals(url, ada, tasks[0]["user_id"])

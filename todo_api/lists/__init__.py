@@ -1,12 +1,35 @@
 """Lists of tasks: what they are filtered and sorted by, and where a page goes on.
 
-`filters` has what a client asks for. `conditions` has the SQL of each filter, `sorts` that of each
-order, with the index that it is read from. `cursors` signs the place after a page.
+`filters` has what a client asks for, `clock` the moment and the zone for filters by dates.
+`conditions` has the SQL of each filter, `sorts` that of each order, with the index that it is read
+from. `cursors` signs the place after a page, and `pages` has what is asked for and what was read.
 """
 
+from todo_api.lists.clock import Clock, now
 from todo_api.lists.conditions import found_tasks, is_status
-from todo_api.lists.cursors import CursorSigner, Key
-from todo_api.lists.filters import TaskFilter
+from todo_api.lists.cursors import CursorSigner, DueKey, Key, Position
+from todo_api.lists.filters import DateFilter, TaskFilter
+from todo_api.lists.pages import Asked, Known, Place, TaskPage, cursor_after, read_cursor, zone_of
 from todo_api.lists.sorts import SORTS, Sort
 
-__all__ = ["SORTS", "CursorSigner", "Key", "Sort", "TaskFilter", "found_tasks", "is_status"]
+__all__ = [
+    "SORTS",
+    "Asked",
+    "Clock",
+    "CursorSigner",
+    "DateFilter",
+    "DueKey",
+    "Key",
+    "Known",
+    "Place",
+    "Position",
+    "Sort",
+    "TaskFilter",
+    "TaskPage",
+    "cursor_after",
+    "found_tasks",
+    "is_status",
+    "now",
+    "read_cursor",
+    "zone_of",
+]

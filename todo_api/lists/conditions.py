@@ -1,20 +1,26 @@
 """SQL of the filters of lists, one condition each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import le, lt
+from typing import Any
 
 from sqlalchemy import (
     CTE,
     Column,
     ColumnElement,
+    Date,
     DateTime,
     SmallInteger,
     Text,
     Uuid,
+    and_,
     any_,
+    cast,
     collate,
     false,
     func,
     literal_column,
+    not_,
     or_,
     select,
     union_all,
@@ -26,6 +32,7 @@ from todo_api.lists.sorts import is_dated, is_undated
 from todo_api.models import tasks
 
 _USER_ID = param("user_id", Text)
+_TIME = DateTime(timezone=True)
 
 
 def _has_words() -> ColumnElement[bool]:
@@ -41,17 +48,54 @@ def _has_words() -> ColumnElement[bool]:
     return collate(title + "\n" + description, "C").like(func.all(patterns))
 
 
+def _has_come(member: str, is_whole_day: Callable[[Any, Any], ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Return whether the moment of `due` or `start` has come in the zone of the list.
+
+    PostgreSQL converts no local time: what has no zone of its own is compared with local times.
+    """
+    day, at, zone, instant = (tasks.c[f"{member}_{part}"] for part in ("date", "time", "zone", "at"))
+    local = cast(day, Date).op("+", return_type=DateTime())(at)
+    until, since, now = (param(f"local_{name}", DateTime) for name in ("until", "since", "now"))
+    floating = and_(zone.is_(None), at.is_not(None), or_(local <= until, and_(local >= since, local <= now)))
+    whole = and_(zone.is_(None), at.is_(None), is_whole_day(day, param("today", Date)))
+    return or_(and_(zone.is_not(None), instant <= param("now", _TIME)), whole, floating)
+
+
+def _on_days() -> ColumnElement[bool]:
+    """Return whether the local date in the zone of the list is between two days.
+
+    The instant, in whatever zone, is near them: that is what the index is asked.
+    """
+    due = tasks.c
+    near = [due.due_at >= param("earliest", _TIME), due.due_at < param("latest", _TIME)]
+    days = [due.due_date >= param("first_day", Date), due.due_date <= param("last_day", Date)]
+    instants = [due.due_at >= param("begins", _TIME), due.due_at < param("ends", _TIME)]
+    by_date, by_instant = and_(due.due_zone.is_(None), *days), and_(due.due_zone.is_not(None), *instants)
+    return and_(is_dated(tasks), *near, or_(by_date, by_instant))
+
+
+_STARTED = _has_come("start", le)
+
 _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "words": _has_words(),
+    "due_none": is_undated(tasks),
+    "due_any": is_dated(tasks),
+    "due_overdue": and_(is_dated(tasks), tasks.c.due_at < param("soon", _TIME), _has_come("due", lt)),
+    "due_on_days": _on_days(),
+    "startable": or_(tasks.c.start_at.is_(None), _STARTED),
+    "not_startable": and_(tasks.c.start_at.is_not(None), tasks.c.start_at > param("lately", _TIME), not_(_STARTED)),
     "priorities": tasks.c.priority == any_(param("priorities", ARRAY(SmallInteger))),
     "project_id": tasks.c.project_id == param("project_id", Uuid),
     "in_no_project": tasks.c.project_id.is_(None),
-    "updated_since": tasks.c.updated_at >= param("updated_since", DateTime(timezone=True)),
+    "updated_since": tasks.c.updated_at >= param("updated_since", _TIME),
 }
-"""The condition of each filter, by its name. Its parameter has the same name."""
+"""The condition of each filter, by its name. Its parameter has the same name, if it has but one."""
 
 _SPLIT = {"priorities"}
 """Conditions whose index is two, of tasks with and without a due date."""
+
+_HALVED = {"due_none", "due_any", "due_overdue", "due_on_days"}
+"""Conditions that one of these two halves meets."""
 
 
 def is_status(status: str) -> ColumnElement[bool]:
@@ -69,6 +113,6 @@ def found_tasks(statuses: Sequence[str], names: Sequence[str], columns: Sequence
         or_(false(), *(is_status(status) for status in statuses)),
         *(_CONDITIONS[name] for name in names),
     )
-    if _SPLIT.isdisjoint(names):
+    if _SPLIT.isdisjoint(names) or not _HALVED.isdisjoint(names):
         return wanted.cte("found_tasks")
     return union_all(*(wanted.where(half(tasks)) for half in (is_dated, is_undated))).cte("found_tasks")

@@ -6,12 +6,22 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from todo_api.errors import InvalidCursor
+from todo_api.lists.clock import Clock
+from todo_api.local_time import is_zone
 
-Key = datetime | str | int
+
+class DueKey(NamedTuple):
+    """Where a task stands in a list by deadlines: its deadline, None without one, and its rank."""
+
+    due_at: datetime | None
+    rank: int
+
+
+Key = datetime | str | int | DueKey
 
 _TAG_BYTES = 16
 _ID_BYTES = 16
@@ -21,23 +31,33 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+class Position(NamedTuple):
+    """What a cursor has."""
+
+    epoch: int
+    key: Key
+    task_id: UUID
+    clock: Clock | None
+
+
 class CursorSigner:
     """Signs and reads cursors with a secret."""
 
     def __init__(self, secret: bytes) -> None:
         self._key = hmac.digest(secret, b"task-api list cursor", "sha256")
 
-    def sign(self, epoch: int, key: Key, task_id: UUID, scope: str) -> str:
+    def sign(self, epoch: int, key: Key, task_id: UUID, scope: str, clock: Clock | None = None) -> str:
         """Return the cursor that continues after the task with this sort key and id.
 
         `scope` is user, filters and sort; `epoch` is that of the user's row, which the reader
-        compares.
+        compares. The next pages keep the clock of the first one.
         """
-        content = epoch.to_bytes(_EPOCH_BYTES, "big", signed=True) + task_id.bytes + _WRITE[type(key)](key)
+        head = epoch.to_bytes(_EPOCH_BYTES, "big", signed=True) + task_id.bytes
+        content = head + (b"" if clock is None else _write_clock(clock)) + _WRITE[type(key)](key)
         return _encode(self._tag(content, scope) + content)
 
-    def read(self, cursor: str, scope: str, kind: type[Key]) -> tuple[int, Key, UUID]:
-        """Return epoch, sort key and id of a cursor. Raise InvalidCursor."""
+    def read(self, cursor: str, scope: str, kind: type[Key], *, has_clock: bool = False) -> Position:
+        """Return what the cursor has. Raise InvalidCursor."""
         try:
             signed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError) as error:
@@ -48,8 +68,10 @@ class CursorSigner:
         try:
             epoch = int.from_bytes(content[:_EPOCH_BYTES], "big", signed=True)
             place = content[_EPOCH_BYTES:]
-            key = place[_ID_BYTES:]
-            return epoch, _READ[kind](key), UUID(bytes=place[:_ID_BYTES])
+            key, clock = place[_ID_BYTES:], None
+            if has_clock:
+                clock, key = _read_clock(key)
+            return Position(epoch, _READ[kind](key), UUID(bytes=place[:_ID_BYTES]), clock)
         except (ValueError, OverflowError) as error:
             # The signature is valid, so another release wrote it.
             raise InvalidCursor from error
@@ -84,5 +106,31 @@ def _read_rank(content: bytes) -> int:
     return content[0]
 
 
-_WRITE: dict[type, Callable[[Any], bytes]] = {datetime: _write_time, str: str.encode, int: lambda rank: bytes([rank])}
-_READ: dict[type, Callable[[bytes], Key]] = {datetime: _read_time, str: _read_text, int: _read_rank}
+def _write_due(key: DueKey) -> bytes:
+    return bytes([key.rank]) + (b"" if key.due_at is None else _write_time(key.due_at))
+
+
+def _read_due(content: bytes) -> DueKey:
+    return DueKey(_read_time(content[1:]) if len(content) > 1 else None, _read_rank(content[:1]))
+
+
+def _write_clock(clock: Clock) -> bytes:
+    return bytes([len(clock.zone)]) + clock.zone.encode() + _write_time(clock.as_of)
+
+
+def _read_clock(content: bytes) -> tuple[Clock, bytes]:
+    """Return the clock, and what follows it."""
+    end = 1 + (content[0] if content else 0)
+    zone = content[1:end].decode()
+    if not is_zone(zone):
+        raise ValueError
+    return Clock(_read_time(content[end : end + _TIME_BYTES]), zone), content[end + _TIME_BYTES :]
+
+
+_WRITE: dict[type, Callable[[Any], bytes]] = {
+    datetime: _write_time,
+    str: str.encode,
+    int: lambda rank: bytes([rank]),
+    DueKey: _write_due,
+}
+_READ: dict[type, Callable[[bytes], Key]] = {datetime: _read_time, str: _read_text, int: _read_rank, DueKey: _read_due}

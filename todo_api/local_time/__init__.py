@@ -4,17 +4,28 @@ Zones are those of the `tzdata` package, on every machine: the files of the oper
 not read, and PostgreSQL converts no stored local time, since it judges folds otherwise.
 """
 
-from todo_api.local_time.moments import Moment, beginning, deadline, is_after, local_date, start_of_day
+from todo_api.local_time.moments import (
+    Moment,
+    Reached,
+    beginning,
+    deadline,
+    is_after,
+    local_date,
+    reached,
+    start_of_day,
+)
 from todo_api.local_time.zones import DEFAULT_ZONE, VERSION, is_zone
 
 __all__ = [
     "DEFAULT_ZONE",
     "VERSION",
     "Moment",
+    "Reached",
     "beginning",
     "deadline",
     "is_after",
     "is_zone",
     "local_date",
+    "reached",
     "start_of_day",
 ]

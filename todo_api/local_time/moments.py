@@ -11,6 +11,11 @@ from zoneinfo import ZoneInfo
 
 _DAY = timedelta(days=1)
 
+_NEAR = timedelta(days=2)
+"""How far from an instant a change of clocks matters: the longest gap is a day."""
+
+_GRAIN = timedelta(seconds=1)
+
 
 class Moment(NamedTuple):
     """A date, or a date and time of day, or both with the name of a zone.
@@ -21,6 +26,14 @@ class Moment(NamedTuple):
     date: dt.date
     time: dt.time | None = None
     time_zone: str | None = None
+
+
+class Reached(NamedTuple):
+    """Local times that have come: those to `until`, and those from `since` to `now`."""
+
+    until: datetime
+    since: datetime
+    now: datetime
 
 
 def start_of_day(day: dt.date, zone: str) -> datetime:
@@ -52,5 +65,37 @@ def local_date(instant: datetime, zone: str) -> dt.date:
     return instant.astimezone(ZoneInfo(zone)).date()
 
 
+def reached(instant: datetime, zone: str) -> Reached:
+    """Return the local times whose instants are at most `instant`, as `beginning` has them.
+
+    In a gap, times that do not exist are read with the offset before it. So some of them come after
+    times that stand later.
+    """
+    before, after = _offset(instant - _NEAR, zone), _offset(instant + _NEAR, zone)
+    plain = instant.replace(tzinfo=None)
+    if before == after:
+        local = plain + before
+        return Reached(local, local, local)
+    change = _change(instant - _NEAR, instant + _NEAR, zone).replace(tzinfo=None)
+    since = change + max(before, after)  # local times from here on have the offset after the change
+    return Reached(min(plain + before, since - _GRAIN), since, plain + after)
+
+
 def _instant(day: dt.date, at: dt.time, zone: str) -> datetime:
     return datetime.combine(day, at, ZoneInfo(zone)).astimezone(UTC)
+
+
+def _change(low: datetime, high: datetime, zone: str) -> datetime:
+    """Return the second at which the offset changes between two instants."""
+    before = _offset(low, zone)
+    while high - low > _GRAIN:
+        middle = low + (high - low) / 2
+        if _offset(middle, zone) == before:
+            low = middle
+        else:
+            high = middle
+    return high.replace(microsecond=0)
+
+
+def _offset(instant: datetime, zone: str) -> timedelta:
+    return instant.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()

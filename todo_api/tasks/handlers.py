@@ -1,6 +1,7 @@
 """Operations on tasks of `openapi/task-api.yaml`, one function each."""
 
 from bisect import bisect_right
+from functools import partial
 from itertools import accumulate
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +14,7 @@ from todo_api.errors import ValidationFailed, Violation
 from todo_api.etags import is_known, known_in_space, matched_versions, space_tag
 from todo_api.http import Reply
 from todo_api.idempotency import idempotent
+from todo_api.lists import Place
 from todo_api.schemas import dump_json
 from todo_api.services import (
     PRIVATE,
@@ -30,7 +32,7 @@ from todo_api.tasks.schemas import (
     load_task_patch,
     load_task_replacement,
 )
-from todo_api.tasks.service import MAX_PAGE, Place, TaskService
+from todo_api.tasks.service import MAX_PAGE, TaskService
 from todo_api.tasks.task import Task
 
 MAX_WORDS = 8
@@ -59,20 +61,21 @@ def list_tasks(  # noqa: PLR0913  # one argument for each parameter that is no f
     if len(filters.get("q", "").split()) > MAX_WORDS:
         raise ValidationFailed([Violation("query", "/q", "too_many", f"Must have at most {MAX_WORDS} words.")])
     wanted = load_task_filter(sort, filters)
-    known = known_in_space(if_none_match, identity.subject)
+    known = partial(known_in_space, if_none_match, identity.subject)
     page = tasks.list(wanted, Place(limit, skip or 0, cursor), signer, known)
-    tag = space_tag(identity.subject, page.epoch, page.seq)
+    tag = space_tag(identity.subject, page.epoch, page.seq, page.stamp)
     headers = PRIVATE | {"ETag": tag}
     if page.tasks is None or is_known(if_none_match, tag):
         return None, 304, headers
     items, fitting = _dumped([dump_task(task) for task in page.tasks], MAX_PAGE - _ENVELOPE)
     next_cursor = None
     if page.has_more or fitting < len(page.tasks):
-        next_cursor = tasks.cursor_after(page.epoch, page.tasks[fitting - 1], wanted, signer)
+        next_cursor = tasks.cursor_after(page, fitting - 1, wanted, signer)
         query = [urlencode({name: _text(value)}, safe=",") for name, value in filters.items()]
         query += [f"sort={sort}", f"limit={limit}", f"cursor={next_cursor}"]  # nothing to escape
         headers["Link"] = f'<{address_of(user_id, "/tasks")}?{"&".join(query)}>; rel="next"'
-    return {"items": orjson.Fragment(items), "total": page.total, "next_cursor": next_cursor}, 200, headers
+    body = {"items": orjson.Fragment(items), "total": page.total, "next_cursor": next_cursor}
+    return body | {"as_of": page.as_of, "time_zone": page.time_zone}, 200, headers
 
 
 @idempotent

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
+    Column,
     ColumnElement,
     FromClause,
     Integer,
@@ -15,11 +16,13 @@ from sqlalchemy import (
     Text,
     Uuid,
     all_,
+    and_,
     case,
     cast,
     false,
     func,
     literal_column,
+    or_,
     select,
     true,
     union_all,
@@ -28,6 +31,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo_api.database import Statement, param
 from todo_api.lists import SORTS, Sort, found_tasks, is_status
+from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import STATUSES, tasks, users
 from todo_api.tasks.statements import TASK_COLUMNS, USER_ID, as_task
 
@@ -51,8 +55,13 @@ def page(
     conditions: tuple[str, ...] = (),
     cursor: bool = False,
     most_octets: int | None = None,
+    *,
+    in_zone: bool = False,
 ) -> Statement:
     """Read a page; returns (*task, state) per task. The state is the text `epoch seq total`.
+
+    A list by deadlines has `due_at` before the state. With `in_zone`, the state is
+    `epoch seq zone total`, and no task is read unless that is the `zone` of the parameters.
 
     An empty page is one row with null for the task; an unknown user has no row. With `most_octets`
     the page ends with the first task whose texts, added to those before it, exceed it.
@@ -62,17 +71,23 @@ def page(
     """
     order, wanted = SORTS[sort], STATUSES if statuses is None else statuses
     if conditions:
-        found = found_tasks(wanted, conditions, [tasks.c.id, tasks.c[order.column]])
-        owner = _owner(select(func.count()).select_from(found).scalar_subquery())
+        found = found_tasks(wanted, conditions, [tasks.c.id, *(tasks.c[name] for name in order.columns)])
+        owner = _owner(select(func.count()).select_from(found).scalar_subquery(), in_zone=in_zone)
         read = _of_found(order, found, owner, cursor)
     else:
-        owner = _owner(_counted(wanted))
+        owner = _owner(_counted(wanted), rest=_rest(wanted, order.first(tasks, after=cursor)))
         # The default order has an index over all statuses.
-        read = _of_branches(order, wanted, owner, cursor, is_one=statuses is None and order.column == "created_at")
+        read = _of_branches(order, wanted, owner, cursor, is_one=statuses is None and order.is_by_creation)
     ordered = select(*read.c).order_by(*order.order(read)).limit(LIMIT).offset(SKIP if not conditions else None)
     items = (ordered if most_octets is None else _within(ordered, order, most_octets)).lateral("item")
-    rows = select(*as_task(items), owner.c.state).select_from(owner.outerjoin(items, true()))
+    more = [items.c.due_at] if "due_at" in order.columns else []
+    rows = select(*as_task(items), *more, owner.c.state).select_from(owner.outerjoin(items, true()))
     return Statement(rows.order_by(*order.order(items)), seconds=SEARCH_SECONDS if "words" in conditions else None)
+
+
+def _columns(order: Sort) -> list[Column[Any]]:
+    """Return the columns of a task, and those of the order that no task shows."""
+    return [*TASK_COLUMNS, *(tasks.c[name] for name in order.columns if tasks.c[name] not in {*TASK_COLUMNS})]
 
 
 def _of_branches(order: Sort, statuses: Sequence[str], owner: CTE, cursor: bool, *, is_one: bool) -> Subquery:
@@ -81,10 +96,10 @@ def _of_branches(order: Sort, statuses: Sequence[str], owner: CTE, cursor: bool,
     No task of another status is read, whatever the planner estimates.
     """
     scans = [
-        select(*TASK_COLUMNS)
+        select(*_columns(order))
         .where(tasks.c.user_id == USER_ID, *of_status, *branch.conditions, owner.c.is_unknown)
         .order_by(*branch.order)
-        .limit(LIMIT + SKIP)
+        .limit(owner.c.rest if branch.is_rest else LIMIT + SKIP)
         .correlate(owner)
         .subquery()
         for of_status in ([[]] if is_one else [[is_status(status)] for status in statuses] or [[false()]])
@@ -105,21 +120,39 @@ def _of_found(order: Sort, found: CTE, owner: CTE, cursor: bool) -> Subquery:
         .correlate(owner)
         .subquery("place")
     )
-    task = select(*TASK_COLUMNS).where(tasks.c.user_id == USER_ID, tasks.c.id == ids.c.id).limit(1).lateral("task")
+    by_id = and_(tasks.c.user_id == USER_ID, tasks.c.id == ids.c.id)
+    task = select(*_columns(order)).where(by_id).limit(1).lateral("task")
     return select(*task.c).select_from(ids.join(task, true())).subquery("found")
 
 
-def _owner(total: ColumnElement[int]) -> CTE:
-    """Return whether the client lacks the user's `epoch-seq`, and these with the total as a text.
+def _rest(statuses: Sequence[str], first: list[ColumnElement[bool]]) -> list[ColumnElement[int]]:
+    """Return how many tasks are read at most of those that come last, if some do."""
+    if not first:
+        return []
+    of_status = or_(false(), *(is_status(status) for status in statuses))
+    found = select(tasks.c.id).where(tasks.c.user_id == USER_ID, of_status, *first).limit(LIMIT + SKIP).subquery()
+    count = select(func.count()).select_from(found).scalar_subquery()
+    return [(LIMIT + SKIP - count).label("rest")]
+
+
+def _owner(total: ColumnElement[int], *, rest: Sequence[ColumnElement[int]] = (), in_zone: bool = False) -> CTE:
+    """Return whether tasks are to be read, and the user's epoch, number and total as a text.
+
+    They are read if the client lacks `epoch-seq`, and, `in_zone`, if the user is in the zone, which
+    is in the text then.
 
     One text, since each row of the page repeats it, and three numbers take longer to read. It is
     materialized: PostgreSQL would evaluate it for each row of the page.
     """
     number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
     is_unknown = number != all_(param("known", ARRAY(Text)))
-    state = func.concat_ws(" ", users.c.epoch, users.c.seq, case((is_unknown, total)))
+    zone: list[ColumnElement[str]] = []
+    if in_zone:
+        zone = [func.coalesce(users.c.time_zone, literal_column(f"'{DEFAULT_ZONE}'"))]
+        is_unknown = and_(is_unknown, zone[0] == param("zone", Text))
+    state = func.concat_ws(" ", users.c.epoch, users.c.seq, *zone, case((is_unknown, total)))
     return (
-        select(is_unknown.label("is_unknown"), state.label("state"))
+        select(is_unknown.label("is_unknown"), state.label("state"), *rest)
         .where(users.c.id == USER_ID)
         .cte("owner")
         .prefix_with("MATERIALIZED")
@@ -146,7 +179,7 @@ def _within(ordered: Select[Any], order: Sort, most_octets: int) -> Select[Any]:
     tasks_of_page = ordered.subquery("page")
     before = _octets_before(tasks_of_page, order.order(tasks_of_page))
     summed = select(*tasks_of_page.c, before).subquery("summed")
-    return select(*(summed.c[column.name] for column in TASK_COLUMNS)).where(summed.c.octets_before <= most_octets)
+    return select(*(summed.c[column.name] for column in _columns(order))).where(summed.c.octets_before <= most_octets)
 
 
 def _batch() -> Statement:

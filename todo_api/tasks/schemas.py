@@ -1,6 +1,7 @@
 """Tasks as JSON: their representation, and what clients send."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,8 @@ from marshmallow import EXCLUDE, Schema, fields
 
 from todo_api.contract import parse_date_time
 from todo_api.errors import ValidationFailed, Violation
-from todo_api.lists import TaskFilter
+from todo_api.lists import DateFilter, TaskFilter
+from todo_api.local_time import is_zone
 from todo_api.models import PRIORITIES
 from todo_api.schemas import load_of, utc
 from todo_api.task_tree import Destination
@@ -159,7 +161,8 @@ def _with_status(body: dict[str, Any]) -> dict[str, Any]:
     return rest | ({"completed": False} if status is None else {"status": status})
 
 
-_FIRST = ("status", "completed", "q")
+_DATES = frozenset({"due", "due_from", "due_to", "startable", "time_zone"})
+_KNOWN = _DATES | {"status", "completed", "q"}
 _FURTHER: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "priority": ("priorities", lambda words: sorted({PRIORITIES.index(word) for word in words})),
     "project_id": ("project_id", lambda id_: str(UUID(id_))),
@@ -173,8 +176,26 @@ def load_task_filter(sort: str, sent: dict[str, Any]) -> TaskFilter:
     status, q = sent.get("status"), sent.get("q")
     statuses = None if status is None else tuple(sorted(set(status)))
     words = " ".join(q.split()) if q else None
-    further = tuple(_further(name, value) for name, value in sent.items() if name not in _FIRST)
-    return TaskFilter(statuses, sent.get("completed"), words, sort, further)
+    further = tuple(_further(name, value) for name, value in sent.items() if name not in _KNOWN)
+    dates = None if _DATES.isdisjoint(sent) else _load_date_filter(sent)
+    return TaskFilter(statuses, sent.get("completed"), words, sort, further, dates)
+
+
+def _load_date_filter(sent: dict[str, Any]) -> DateFilter | None:
+    """Return the filter by dates, None if there is but a zone. Raise ValidationFailed."""
+    days = {name: date.fromisoformat(sent[name]) for name in ("due_from", "due_to") if name in sent}
+    zone = sent.get("time_zone")
+    found: list[Violation] = []
+    if zone is not None and not is_zone(zone):
+        found.append(dates.unknown_zone("/time_zone", "query"))
+    if "due" in sent and days:
+        found.append(Violation("query", "/due", "conflicting", "Send due, or due_from and due_to."))
+    elif len(days) > 1 and days["due_from"] > days["due_to"]:
+        found.append(Violation("query", "/due_from", "conflicting", "Must not be later than due_to."))
+    if found:
+        raise ValidationFailed(found)
+    dated = DateFilter(sent.get("due"), days.get("due_from"), days.get("due_to"), sent.get("startable"))
+    return dated._replace(zone=zone) if dated.needs_zone else dated if dated.due else None
 
 
 def _further(name: str, value: Any) -> tuple[str, Any]:

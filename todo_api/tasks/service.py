@@ -1,8 +1,7 @@
 """Tasks of a user: create, find, change, complete and delete."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -20,9 +19,20 @@ from todo_api.errors import (
     ValidationFailed,
     Violation,
 )
-from todo_api.etags import SpaceTag
 from todo_api.guards import UNREGISTERED, Caller, gone
-from todo_api.lists import CursorSigner, Key, TaskFilter
+from todo_api.lists import (
+    Asked,
+    CursorSigner,
+    Known,
+    Place,
+    Position,
+    TaskFilter,
+    TaskPage,
+    cursor_after,
+    now,
+    read_cursor,
+    zone_of,
+)
 from todo_api.local_time import DEFAULT_ZONE, Moment, beginning, deadline
 from todo_api.models import PRIORITIES
 from todo_api.tasks import list_statements, statements
@@ -47,38 +57,6 @@ It has 5,515 characters of four bytes, 20 links of 2,871 bytes, and 2 KiB for th
 
 UNCUT = 50
 """Maximum number of tasks that are read whole: however long they are, they have at most 4 MiB."""
-
-
-_SORT_KEYS: dict[str, tuple[str, type[Key]]] = {
-    "created_at": ("created_at", datetime),
-    "updated_at": ("updated_at", datetime),
-    "title": ("title", str),
-    "position": ("position", str),
-    "priority": ("priority_rank", int),
-}
-"""The attribute of a task that a list is sorted by, and its type."""
-
-
-class Place(NamedTuple):
-    """Which page of a list: at most `limit` tasks, after `cursor` or after leaving out `skip`."""
-
-    limit: int
-    skip: int = 0
-    cursor: str | None = None
-
-
-class TaskPage(NamedTuple):
-    """A page of a list before it is cut to `MAX_PAGE`.
-
-    `seq` is the number of the user's last write in this epoch. `tasks` is None if the client knows
-    them.
-    """
-
-    epoch: int
-    seq: int
-    tasks: list[Task] | None
-    total: int
-    has_more: bool
 
 
 class TaskService:
@@ -164,33 +142,51 @@ class TaskService:
             raise self._missing()
         return Task._make(row)
 
-    def list(self, wanted: TaskFilter, place: Place, signer: CursorSigner, known: Sequence[SpaceTag] = ()) -> TaskPage:
+    def list(
+        self, wanted: TaskFilter, place: Place, signer: CursorSigner, known: Known = lambda _: ()
+    ) -> TaskPage[Task]:
         """Return a page of the tasks that match. Raise InvalidCursor.
 
-        If `known` has the number of the user's last write, no task is read.
+        If `known` has the number of the user's last write, no task is read. Filters by dates take
+        one statement more if the user is not in the default zone, and none is named.
         """
-        parameters: dict[str, Any] = {
-            "user_id": self._user_id,
-            "limit": place.limit + 1,
-            "skip": place.skip,
-            "known": [f"{tag.epoch}-{tag.number}" for tag in known],
-        }
-        conditions = wanted.conditions()
-        if conditions:
-            parameters |= wanted.values()
-        epoch = None
-        if place.cursor is not None:
-            _, kind = _SORT_KEYS[wanted.sort.removeprefix("-")]
-            scope = self._scope_of(wanted)
-            epoch, parameters["after_key"], parameters["after_id"] = signer.read(place.cursor, scope, kind)
-        most_octets = MAX_PAGE if place.limit > UNCUT else None
-        has_cursor = place.cursor is not None
-        statement = list_statements.page(wanted.sort, wanted.matching(), conditions, has_cursor, most_octets)
-        rows = self._db.fetch_all(statement, parameters)
+        position = read_cursor(self._user_id, wanted, place.cursor, signer)
+        asked = Asked(self._user_id, wanted, place)
+        if wanted.dates is None or not wanted.needs_zone:
+            return self._page(asked, position, known, self._rows(asked, position, known))
+        moment, zone = now(), wanted.dates.zone
+        if position is not None or zone is not None:
+            clock = wanted.dates.clock(moment, zone or DEFAULT_ZONE) if position is None else position.clock
+            asked = asked._replace(clock=clock)
+            return self._page(asked, position, known, self._rows(asked, position, known))
+        zone = DEFAULT_ZONE
+        for _ in range(_ATTEMPTS):
+            asked = asked._replace(clock=wanted.dates.clock(moment, zone), in_zone=True)
+            rows = self._rows(asked, position, known)
+            if asked.is_in_zone(rows):
+                return self._page(asked, position, known, rows)
+            zone = zone_of(rows)
+        raise Unavailable("The account keeps changing. Try again.")
+
+    def _rows(self, asked: Asked, position: Position | None, known: Known) -> Sequence[Row]:
+        wanted = asked.wanted
+        most_octets = MAX_PAGE if asked.place.limit > UNCUT else None
+        statement = list_statements.page(
+            wanted.sort,
+            wanted.matching(),
+            wanted.conditions(),
+            position is not None,
+            most_octets,
+            in_zone=asked.in_zone,
+        )
+        rows = self._db.fetch_all(statement, asked.parameters(position, known))
         if not rows and self._caller.registered:
             raise gone()
-        page = _page(rows, place.limit, known)
-        if epoch is not None and epoch != page.epoch:
+        return rows
+
+    def _page(self, asked: Asked, position: Position | None, known: Known, rows: Sequence[Row]) -> TaskPage[Task]:
+        page = asked.page(rows, known, Task._make)
+        if position is not None and position.epoch != page.epoch:
             raise InvalidCursor
         return page
 
@@ -201,13 +197,9 @@ class TaskService:
             for row in self._db.fetch_all(list_statements.batch, {"user_id": self._user_id, "after": after})
         ]
 
-    def cursor_after(self, epoch: int, task: Task, wanted: TaskFilter, signer: CursorSigner) -> str:
-        """Return the cursor that continues the list after the task."""
-        attribute, kind = _SORT_KEYS[wanted.sort.removeprefix("-")]
-        key = getattr(task, attribute)
-        if kind is datetime:
-            key = datetime.fromisoformat(key)
-        return signer.sign(epoch, key, UUID(task.id), self._scope_of(wanted))
+    def cursor_after(self, page: TaskPage[Task], number: int, wanted: TaskFilter, signer: CursorSigner) -> str:
+        """Return the cursor that continues the list after that task of the page."""
+        return cursor_after(self._user_id, page, number, wanted, signer)
 
     def change(self, task_id: str, changes: dict[str, Any], versions: Versions) -> Task:
         """Return the task with these members changed; `completed: False` reopens it.
@@ -299,10 +291,6 @@ class TaskService:
             _at(self.get(task_id), versions)
         raise Unavailable("The task keeps changing. Try again.")
 
-    def _scope_of(self, wanted: TaskFilter) -> str:
-        """Return what a cursor is bound to."""
-        return f"({self._user_id!r}, {wanted.scope()})"
-
     def _missing(self) -> Exception:
         """Return why there is no such task: NotFound, or Unauthorized if the user is gone."""
         self._check_caller()
@@ -369,11 +357,3 @@ def _stored(members: dict[str, Any]) -> dict[str, Any]:
     if "links" in members:
         stored["links"] = orjson.dumps(members["links"]).decode() if members["links"] else None
     return stored
-
-
-def _page(rows: list[Row], limit: int, known: Sequence[SpaceTag]) -> TaskPage:
-    epoch, seq, *total = map(int, rows[0][-1].split()) if rows else (0, 0, 0)
-    if (epoch, seq) in known:
-        return TaskPage(epoch, seq, None, 0, False)
-    tasks = [Task._make(row[:-1]) for row in rows[:limit] if row[0] is not None]
-    return TaskPage(epoch, seq, tasks, total[0], len(rows) > limit)
