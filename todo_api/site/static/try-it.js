@@ -76,6 +76,7 @@ const signIn = (system) => ({
           system.getSystem().authActions.authorize({ bearer: { name: "bearer", schema: props.schema, value: token } });
         // The dialog is a form already, and a form cannot stand in another.
         const inputs = React.useRef(null);
+        React.useEffect(() => inputs.current.querySelector("input").focus(), []);
         const submit = async (register) => {
           const [email, password] = [...inputs.current.querySelectorAll("input")].map((input) => input.value);
           try {
@@ -87,7 +88,7 @@ const signIn = (system) => ({
           }
         };
         const pressed = (event) => {
-          if (event.key !== "Enter") return;
+          if (event.key !== "Enter" || event.target.tagName === "BUTTON") return;
           event.preventDefault();
           submit(false);
         };
