@@ -43,7 +43,10 @@ def requests(options: Namespace, sample: list[tuple[str, str]]) -> dict[str, lis
         "get": [request("GET", f"{HOME}/{task}", bearer[user]) for user, task in sample],
         "list of 50": [request("GET", f"{HOME}?limit=50", bearer[user]) for user in readers],
         "create": [request("POST", HOME, bearer[user], NEW) for user in makers],
-        "update": [request("PATCH", f"{HOME}/{task}", bearer[user], PATCH) for user, task in sample],
+        # In turn, since a change that changes nothing is not written.
+        "update": [
+            request("PATCH", f"{HOME}/{task}", bearer[user], change) for change in (PATCH, NEW) for user, task in sample
+        ],
         "complete": [request("PATCH", f"{HOME}/{task}/complete", bearer[user]) for user, task in sample],
     }
 

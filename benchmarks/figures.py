@@ -81,7 +81,7 @@ def _each(asked: dict[str, Any], number: int) -> dict[str, float]:
         "get": user.ask("GET", place)[0],
         "first page of 50": user.ask("GET", f"{HOME}?limit=50")[0],
         "deep page of 50": user.ask("GET", f"{HOME}?limit=50&cursor={asked['cursor']}")[0],
-        "update": user.ask("PATCH", place, PATCH)[0],
+        "update": user.ask("PATCH", place, PATCH | {"title": f"Buy oat milk, change {number}"})[0],
     }
     told["create"], made = user.ask("POST", HOME, NEW)
     user.ask("DELETE", f"{HOME}/{made['id']}")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
+from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -19,9 +20,9 @@ ROUNDS = 250
 
 WRITES: dict[str, Callable[[Client, str], Reply]] = {
     "replaceTask": lambda user, task: user.put(task, {"title": "x", "status": "in_progress"}),
-    "updateTask": lambda user, task: user.patch(task, {"title": "x"}),
+    "updateTask": lambda user, task: user.patch(task, {"title": uuid4().hex}),
     "updateTask-status": lambda user, task: user.patch(task, {"status": "in_progress"}),
-    "updateTask-priority": lambda user, task: user.patch(task, {"priority": "high"}),
+    "updateTask-links": lambda user, task: user.patch(task, {"links": [{"url": f"https://{uuid4().hex}"}]}),
     "updateTask-due": lambda user, task: user.patch(task, {"due": {"date": "2026-11-20"}}),
     "completeTask": lambda user, task: user.patch(f"{task}/complete", {"completed": True}),
     "completeTask-toggle": lambda user, task: user.patch(f"{task}/complete"),
@@ -72,7 +73,7 @@ def test_thousand_writes_beside_transactions_of_several_meet_no_deadlock(ada: Cl
 
     def single(number: int) -> list[int]:
         address = path(tasks[number])
-        writes = [WRITES[name] for name in ("updateTask", "updateTask-priority", "completeTask-toggle", "moveTask")]
+        writes = [WRITES[name] for name in ("updateTask", "updateTask-links", "completeTask-toggle", "moveTask")]
         return [writes[(number + turn) % len(writes)](ada, address).status for turn in range(ROUNDS)]
 
     with ThreadPoolExecutor(6) as pool:

@@ -202,9 +202,10 @@ class TaskService:
         return cursor_after(self._user_id, page, number, wanted, signer)
 
     def change(self, task_id: str, changes: dict[str, Any], versions: Versions) -> Task:
-        """Return the task with these members changed; `completed: False` reopens it.
+        """Return the task with these members; `completed: False` reopens it.
 
-        Raise NotFound, PreconditionFailed, InvalidTransition, or ValidationFailed for its dates.
+        If nothing changes, it is not written. Raise NotFound, PreconditionFailed,
+        InvalidTransition, or ValidationFailed for its dates.
         """
         if not changes.keys() & MEMBERS:
             return self._set(task_id, changes, _stored(changes), versions)
@@ -231,16 +232,16 @@ class TaskService:
         zone, named = stored.get("zone"), stored.keys() & statements.KEPT
         fields = frozenset(stored.keys() - named - {"zone"} | ({"kept"} if named else set()))
         statement = statements.change(fields, versions is not None, self._caller.by_key)
-        target = changes.get("status")
+        target, wanted = changes.get("status"), stored
         if named:
             stored = {**dict.fromkeys([*statements.KEPT, "zone"]), **stored, "named": list(named)}
         if target is not None:
             stored["sources"] = sources(target)
 
-        def satisfied(_: Task) -> bool:
+        def satisfied(task: Task) -> bool:
             if zone is not None and self._zone() != zone:
                 raise _OtherZone
-            return False
+            return task.has(wanted)
 
         return self._written(statement, task_id, versions, stored, lambda _: target, satisfied)
 

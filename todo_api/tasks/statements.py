@@ -227,9 +227,27 @@ def _write(
     return Statement(update(tasks).where(MINE).values(**values).returning(*as_task(tasks)))
 
 
+_SPECIAL = frozenset({"status", "completed", "kept"})
+"""Fields of a change that are more than one column set to what is sent."""
+
+
+def _differs(fields: frozenset[str]) -> ColumnElement[bool]:
+    """Return the condition that the task is not as `change` would set it."""
+    found = [column_value(tasks.c[name]).is_distinct_from(tasks.c[name]) for name in sorted(fields - _SPECIAL)]
+    if "status" in fields:
+        found.append(tasks.c.status != STATUS)
+    if "completed" in fields:
+        found.append(tasks.c.status == literal_column("'completed'"))
+    if "kept" in fields:
+        found += [if_named(tasks.c[name]).is_distinct_from(tasks.c[name]) for name in KEPT if not name.endswith("_at")]
+    return or_(*found)
+
+
 @cache
 def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> Statement:
-    """Set `fields`. A status changes only from one of `sources`; conditional: only at `versions`.
+    """Set `fields`, unless nothing changes. A status changes only from one of `sources`.
+
+    Conditional: only at `versions`.
 
     The field `completed` reopens a completed task. `kept` sets those of KEPT that are `named`: one
     shape for all of them, since each of its own would double the number of shapes.
@@ -237,11 +255,12 @@ def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> S
     conditions = [_at_version()] if conditional else []
     if "status" in fields:
         conditions.append(_from_source())
+    conditions.append(_differs(fields))
     task = _locked(by_key, *conditions, of_user=[_in_zone()] if "kept" in fields else [])
     target: ColumnElement[str] | None = STATUS if "status" in fields else None
     if "completed" in fields:
         target = case((task.c.status == "completed", literal_column("'pending'")), else_=task.c.status)
-    values = {name: column_value(tasks.c[name]) for name in fields - {"status", "completed", "kept"}}
+    values = {name: column_value(tasks.c[name]) for name in sorted(fields - _SPECIAL)}
     if "kept" in fields:
         values |= {name: if_named(tasks.c[name]) for name in KEPT}
     return _write(task, target, values)

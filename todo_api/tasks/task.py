@@ -1,8 +1,12 @@
 """A task as it is stored."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
 
 from todo_api.etags import version_tag
+from todo_api.tasks.dates import PARTS
 
 
 class Task(NamedTuple):
@@ -30,6 +34,14 @@ class Task(NamedTuple):
     def tag(self) -> str:
         """Return its entity tag."""
         return version_tag(self.version)
+
+    def has(self, columns: Mapping[str, Any]) -> bool:
+        """Return whether the task is as these columns say."""
+        dates = orjson.loads(self.dates_json) if self.dates_json else [None] * len(PARTS)
+        mine = self._asdict() | dict(zip(PARTS, dates, strict=True))
+        mine |= {"priority": self.priority_rank, "links": self.links_json, "completed": self.completed}
+        wanted = orjson.loads(orjson.dumps({name: value for name, value in columns.items() if name in mine}))
+        return all(mine[name] == value for name, value in wanted.items())
 
     @property
     def completed(self) -> bool:
