@@ -1,4 +1,4 @@
-"""Every operation by clicking, twice: on the page to try them, and in the reference."""
+"""Every operation by clicking, twice, on the page to try them, where each operation of the reference leads."""
 
 import json
 from typing import Any
