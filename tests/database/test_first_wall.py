@@ -38,10 +38,14 @@ from todo_api.idempotency import statements as kept
 from todo_api.idempotency.store import IdempotencyStore
 from todo_api.mail import outbox
 from todo_api.models import STATUSES
+from todo_api.tasks.list_statements import page
 from todo_api.tasks.service import MAX_PAGE
 
 FURTHER_CONDITIONS = ("project_id", "in_no_project", "priorities", "updated_since")
 """Those of lists after 1.1."""
+
+IN_EACH_ORDER = ("due_any", "due_none", "due_on_days", "priorities", "updated_since")
+"""Those that a case asks for in each order."""
 
 PAST = {
     "id": "'01932c07-9f7a-7c1d-b6a1-000000000003'",
@@ -331,7 +335,11 @@ def test_every_statement_of_the_service_was_sent_by_a_case(worlds: Worlds) -> No
     of_all = [*purges, administration_statements.LIST]  # by tests of their own
     sent |= {statement.name for statement in statements_of(of_all)}
     assert sorted(name for name, statement in there.items() if statement.name not in sent) == []
-    assert sent <= {statement.name for statement in there.values()}  # none is made where nobody finds it
+    by_dates = product(
+        SORTS, VALUES["statuses"][:3], [(name,) for name in IN_EACH_ORDER], (False, True), VALUES["most_octets"]
+    )
+    dated = {page(*chosen, in_zone=in_zone).name for chosen in by_dates for in_zone in (False, True)}
+    assert sent <= dated | {statement.name for statement in there.values()}  # none is made where nobody finds it
 
 
 def test_every_operation_of_users_has_a_case(worlds: Worlds) -> None:
