@@ -119,7 +119,9 @@ TASK_DATE = DateDomain(
 )
 TIME_ZONE = _domain("time_zone", "octet_length(VALUE) <= 64 AND VALUE ~ '^[A-Za-z0-9_+/-]+$'")
 POSITION_KEY = _domain(
-    "position_key", "octet_length(VALUE) BETWEEN 14 AND 250 AND VALUE ~ '^m[0-9A-Za-z]*$'", collation="C"
+    "position_key",
+    "octet_length(VALUE) >= 14 AND octet_length(VALUE) <= 250 AND VALUE ~ '^m[0-9A-Za-z]*$'",
+    collation="C",
 )
 WEEK_DAY = _domain(
     "week_day", "VALUE IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday')"

@@ -69,12 +69,15 @@ def test_export_account_with_a_key_that_lacks_a_scope_is_forbidden(
 
 def test_export_account_with_a_key_shows_neither_sessions_nor_keys(user: User, with_key: Callable[..., Client]) -> None:
     user.client.post("/api/v1/me/tasks", {"title": "Mine"})
+    user.client.post("/api/v1/me/projects", {"name": "Mine"})
     key = with_key("account", "tasks:read")
     told, whole = (client.get(f"{ACCOUNT}/export").json() for client in (key, user.client))
-    assert {*told} == {"exported_at", "account", "tasks"}
+    assert {*told} == {"exported_at", "account", "projects", "tasks"}
     assert {*whole} - {*told} == {"sessions", "api_keys"}
-    assert (len(whole["sessions"]), len(whole["api_keys"])) == (1, 1)
-    assert (told["account"], told["tasks"]) == (whole["account"], whole["tasks"])
+    assert [len(whole[name]) for name in ("sessions", "api_keys", "projects", "tasks")] == [1] * 4
+    assert {name: told[name] for name in ("account", "projects", "tasks")} == {
+        name: whole[name] for name in ("account", "projects", "tasks")
+    }
 
 
 def test_update_account_with_a_key_that_reads_alone_is_forbidden_and_with_one_that_writes_is_done(

@@ -151,7 +151,7 @@ def test_plan_c_contract_is_published_as_a_file(anonymous: Client) -> None:
 def test_plan_c_and_d_indexes_of_tasks_begin_with_the_user(url: str) -> None:
     """Plans C and D: every index begins with the user, and one is (user, created_at)."""
     found = [definition for (definition,) in execute(url, "SELECT indexdef FROM pg_indexes WHERE tablename = 'tasks'")]
-    columns = [definition.rpartition("(")[2].rstrip(")").split(", ") for definition in found]
+    columns = [definition.partition(" USING btree (")[2].partition(")")[0].split(", ") for definition in found]
     assert {names[0] for names in columns} == {"user_id"}
     assert ["user_id", "created_at", "id"] in columns
 
