@@ -2,7 +2,8 @@
 
 `filters` has what a client asks for, `clock` the moment and the zone for filters by dates.
 `conditions` has the SQL of each filter, `sorts` that of each order, with the index that it is read
-from. `cursors` signs the place after a page, and `pages` has what is asked for and what was read.
+from, and `rest` how much of a page is left for what comes last. `cursors` signs the place after a
+page, and `pages` has what is asked for and what was read.
 """
 
 from todo_api.lists.clock import Clock, now
@@ -10,6 +11,7 @@ from todo_api.lists.conditions import found_tasks, is_status
 from todo_api.lists.cursors import CursorSigner, DueKey, Key, Position
 from todo_api.lists.filters import DateFilter, TaskFilter
 from todo_api.lists.pages import Asked, Known, Place, TaskPage, cursor_after, read_cursor, zone_of
+from todo_api.lists.rest import limit_of_rest
 from todo_api.lists.sorts import SORTS, Sort
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "cursor_after",
     "found_tasks",
     "is_status",
+    "limit_of_rest",
     "now",
     "read_cursor",
     "zone_of",

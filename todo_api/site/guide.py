@@ -88,7 +88,7 @@ def _label_cells(tokens: list["Token"]) -> None:
         elif token.type == "tr_open":
             column = 0
         elif token.type == "th_open":
-            names.append(inner.content)
+            names.append(inner.content.replace("`", ""))
         elif token.type == "td_open":
             token.attrSet("data-label", names[column])
             column += 1

@@ -22,7 +22,6 @@ from sqlalchemy import (
     false,
     func,
     literal_column,
-    or_,
     select,
     true,
     union_all,
@@ -30,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo_api.database import Statement, param
-from todo_api.lists import SORTS, Sort, found_tasks, is_status
+from todo_api.lists import SORTS, Sort, found_tasks, is_status, limit_of_rest
 from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import STATUSES, tasks, users
 from todo_api.tasks.statements import TASK_COLUMNS, USER_ID, as_task
@@ -75,7 +74,7 @@ def page(
         owner = _owner(select(func.count()).select_from(found).scalar_subquery(), in_zone=in_zone)
         read = _of_found(order, found, owner, cursor)
     else:
-        owner = _owner(_counted(wanted), rest=_rest(wanted, order.first(tasks, after=cursor)))
+        owner = _owner(_counted(wanted), rest=limit_of_rest(order, wanted, LIMIT + SKIP, _is_unknown(), after=cursor))
         # The default order has an index over all statuses.
         read = _of_branches(order, wanted, owner, cursor, is_one=statuses is None and order.is_by_creation)
     ordered = select(*read.c).order_by(*order.order(read)).limit(LIMIT).offset(SKIP if not conditions else None)
@@ -125,14 +124,10 @@ def _of_found(order: Sort, found: CTE, owner: CTE, cursor: bool) -> Subquery:
     return select(*task.c).select_from(ids.join(task, true())).subquery("found")
 
 
-def _rest(statuses: Sequence[str], first: list[ColumnElement[bool]]) -> list[ColumnElement[int]]:
-    """Return how many tasks are read at most of those that come last, if some do."""
-    if not first:
-        return []
-    of_status = or_(false(), *(is_status(status) for status in statuses))
-    found = select(tasks.c.id).where(tasks.c.user_id == USER_ID, of_status, *first).limit(LIMIT + SKIP).subquery()
-    count = select(func.count()).select_from(found).scalar_subquery()
-    return [(LIMIT + SKIP - count).label("rest")]
+def _is_unknown() -> ColumnElement[bool]:
+    """Return whether the client lacks the user's `epoch-seq`."""
+    number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
+    return number != all_(param("known", ARRAY(Text)))
 
 
 def _owner(total: ColumnElement[int], *, rest: Sequence[ColumnElement[int]] = (), in_zone: bool = False) -> CTE:
@@ -144,15 +139,14 @@ def _owner(total: ColumnElement[int], *, rest: Sequence[ColumnElement[int]] = ()
     One text, since each row of the page repeats it, and three numbers take longer to read. It is
     materialized: PostgreSQL would evaluate it for each row of the page.
     """
-    number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
-    is_unknown = number != all_(param("known", ARRAY(Text)))
+    is_unknown = _is_unknown()
     zone: list[ColumnElement[str]] = []
     if in_zone:
         zone = [func.coalesce(users.c.time_zone, literal_column(f"'{DEFAULT_ZONE}'"))]
         is_unknown = and_(is_unknown, zone[0] == param("zone", Text))
     state = func.concat_ws(" ", users.c.epoch, users.c.seq, *zone, case((is_unknown, total)))
     return (
-        select(is_unknown.label("is_unknown"), state.label("state"), *rest)
+        select(is_unknown.label("is_unknown"), state.label("state"), *(limit.label("rest") for limit in rest))
         .where(users.c.id == USER_ID)
         .cte("owner")
         .prefix_with("MATERIALIZED")
