@@ -55,5 +55,7 @@ def test_operation_of_the_reference_is_tried_by_following_its_link(page: Chrome,
     soon(page, link).click()
     wait(page).until(lambda _: "/api/v1/ui/" in page.current_url or len(page.window_handles) > 1)
     page.switch_to.window(page.window_handles[-1])
+    soon(page, "#operations-tasks-createTask .btn.execute")
+    drawn(page)
     soon(page, "#operations-tasks-createTask .btn.execute").click()
     wait(page).until(lambda _: "401" in (text(page, "#operations-tasks-createTask .live-responses-table") or ""))
