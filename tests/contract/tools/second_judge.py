@@ -81,7 +81,11 @@ def _is_misread(problem: dict[str, Any]) -> bool:
     """Redocly 2.77 takes a comma-separated list for one value, although the contract says `explode: false`."""
     details = problem["details"]
     parameter = details.get("parameter", {})
-    return parameter.get("in") == "query" and parameter.get("name") in {"priority", "status"} and "," in str(details["actual"])
+    return (
+        parameter.get("in") == "query"
+        and parameter.get("name") in {"priority", "status"}
+        and "," in str(details["actual"])
+    )
 
 
 def main() -> int:
