@@ -16,7 +16,7 @@ _SPACE = re.compile(r'"([0-9a-f]{16})-([0-9a-f]{1,16})-(0|[1-9][0-9]{0,17})"')
 
 
 class SpaceTag(NamedTuple):
-    """What the tag of a list or an account names besides the user."""
+    """The epoch and the number in the tag of a list or an account."""
 
     epoch: int
     number: int

@@ -14,6 +14,7 @@ import orjson
 from marshmallow import EXCLUDE, Schema, fields, missing
 
 from todo_api.contract import parse_date_time
+from todo_api.errors import ValidationFailed, Violation
 
 
 class SentTime(fields.Field[datetime]):
@@ -55,6 +56,14 @@ def load_of(schema: Schema) -> Callable[[dict[str, Any]], dict[str, Any]]:
         return values
 
     return load
+
+
+def check_one_place(body: dict[str, str]) -> None:
+    """Raise ValidationFailed if a body names more than one place to move something to."""
+    _, *further = [name for name in ("before", "after", "at") if name in body]
+    if further:
+        detail = "Send one of before, after and at."
+        raise ValidationFailed([Violation("body", f"/{name}", "conflicting", detail) for name in further])
 
 
 def utc(time: str | None) -> str | None:

@@ -18,7 +18,7 @@ IDENTITY = "identity"
 
 
 class TokenIdentity(Protocol):
-    """What a token says of its holder."""
+    """The identity that a valid token proves."""
 
     @property
     def subject(self) -> str:

@@ -27,7 +27,7 @@ from todo_api.http.validation import ARGUMENTS
 from todo_api.observability import DatabaseUsage, RequestRecord
 
 Reply = tuple[Any, int, dict[str, str]]
-"""What a handler returns: body, status code and headers.
+"""Body, status code and headers of a reply, as a handler returns them.
 
 None is an empty body. Bytes, or an iterator of bytes, are sent as they are with the handler's
 `Content-Type`; the iterator is asked for a chunk once the previous one is drained.

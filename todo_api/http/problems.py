@@ -80,7 +80,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
 INTERNAL_ERROR = _problem_type("internal_error")
 
 _pages = {"problems": "/problems/"}
-"""Where the pages of problems are; a process has one service."""
+"""The path of the pages of problems. It is set once: a process has one service."""
 
 
 def set_public_path(path: str) -> None:

@@ -15,7 +15,7 @@ from todo_api.local_time import is_zone
 
 
 class DueKey(NamedTuple):
-    """Where a task stands in a list by deadlines: its deadline, None without one, and its rank."""
+    """The sort key of a task in a list by deadlines. `rank` is that of its priority."""
 
     due_at: datetime | None
     rank: int
@@ -32,7 +32,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Position(NamedTuple):
-    """What a cursor has."""
+    """The place in a list at which a page begins."""
 
     epoch: int
     key: Key

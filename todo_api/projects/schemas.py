@@ -6,10 +6,9 @@ from uuid import UUID
 
 from marshmallow import Schema, fields
 
-from todo_api.errors import ValidationFailed, Violation
 from todo_api.projects.placing import Destination
 from todo_api.projects.service import Project
-from todo_api.schemas import dump_of, load_of
+from todo_api.schemas import check_one_place, dump_of, load_of
 
 
 class ProjectSchema(Schema):
@@ -49,9 +48,6 @@ load_project_patch: Callable[[dict[str, Any]], dict[str, Any]] = load_of(Project
 
 def load_destination(body: dict[str, str]) -> Destination:
     """Return where to move a project. Raise ValidationFailed unless one place is named."""
-    _, *further = [name for name in ("before", "after", "at") if name in body]
-    if further:
-        detail = "Send one of before, after and at."
-        raise ValidationFailed([Violation("body", f"/{name}", "conflicting", detail) for name in further])
+    check_one_place(body)
     ((name, value),) = body.items()
     return Destination(name, value if name == "at" else str(UUID(value)))

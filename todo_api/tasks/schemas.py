@@ -13,7 +13,7 @@ from todo_api.errors import ValidationFailed, Violation
 from todo_api.lists import DateFilter, TaskFilter
 from todo_api.local_time import is_zone
 from todo_api.models import PRIORITIES
-from todo_api.schemas import load_of, utc
+from todo_api.schemas import check_one_place, load_of, utc
 from todo_api.task_tree import Destination
 from todo_api.tasks import dates
 from todo_api.tasks.task import Task
@@ -140,12 +140,8 @@ def load_task_patch(body: dict[str, Any]) -> dict[str, Any]:
 
 def load_destination(body: dict[str, str]) -> Destination:
     """Return where to move a task. Raise ValidationFailed unless one place is named."""
-    destination = Destination(**body)
-    named = [name for name, value in destination._asdict().items() if value is not None]
-    if len(named) > 1:
-        detail = "Send one of before, after and at."
-        raise ValidationFailed([Violation("body", f"/{name}", "conflicting", detail) for name in named[1:]])
-    return destination
+    check_one_place(body)
+    return Destination(**body)
 
 
 def _with_status(body: dict[str, Any]) -> dict[str, Any]:
