@@ -333,7 +333,7 @@ def test_request_with_a_key_is_three_round_trips_and_its_replay_two(
 ) -> None:
     ask(replies, "ada", "warm")
     for _ in range(20):  # but for those that count the replies that there are
-        key = secrets.token_hex(8)
+        key = f"keyofatest{secrets.token_hex(8)}"
         database.spent()
         assert not ask(replies, "ada", key)
         spent = database.spent()[0]
