@@ -9,6 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -45,6 +50,14 @@ new MutationObserver(() => { looks = 0; }).observe(document, changes);
 const look = () => requestIdleCallback(() => (++looks > 5 ? done() : setTimeout(look, 50)));
 look();
 """
+_STANDS_STILL = """
+const [element, done] = arguments;
+const place = () => JSON.stringify(element.getBoundingClientRect());
+element.scrollIntoView({block: "center", behavior: "instant"});
+const before = place();
+setTimeout(() => done(element.isConnected && place() === before), 50);
+"""
+_MOVED = (ElementClickInterceptedException, ElementNotInteractableException, StaleElementReferenceException)
 _FORGET: list[tuple[str, dict[str, Any]]] = [
     ("Network.clearBrowserCookies", {}),
     ("Network.clearBrowserCache", {}),
@@ -113,6 +126,20 @@ def wait(browser: Chrome) -> WebDriverWait[Chrome]:
 def soon(browser: Chrome, css: str) -> WebElement:
     """The element, once it can be clicked."""
     return wait(browser).until(expected.element_to_be_clickable((By.CSS_SELECTOR, css)))
+
+
+def click(browser: Chrome, css: str) -> None:
+    """Click on the element, once it stands still: a page that scrolls or grows moves it from under the pointer."""
+    clickable = expected.element_to_be_clickable((By.CSS_SELECTOR, css))
+
+    def clicked(_: Chrome) -> bool:
+        element = clickable(browser)
+        if not isinstance(element, WebElement) or not browser.execute_async_script(_STANDS_STILL, element):
+            return False
+        element.click()
+        return True
+
+    WebDriverWait(browser, PATIENCE, poll_frequency=0.1, ignored_exceptions=_MOVED).until(clicked, css)
 
 
 def text(browser: Chrome, css: str) -> str | None:

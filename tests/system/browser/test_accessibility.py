@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from selenium.webdriver import Chrome
 
-from tests.support.browser import COLOURS, SIZES, drawn, script, shoot, show, soon
+from tests.support.browser import COLOURS, SIZES, click, drawn, script, shoot, show, soon
 from tests.support.pages import ROOT
 from todo_api import contract
 from todo_api.site import guide
@@ -103,13 +103,13 @@ def test_reference_has_only_findings_of_its_makers(page: Chrome, service: str, w
 
 def test_try_it_page_has_only_findings_of_its_makers(page: Chrome, service: str, width: str, colours: str) -> None:
     page.get(f"{service}/api/v1/ui/")
-    soon(page, "#operations-tasks-createTask .opblock-summary-control").click()
-    soon(page, "#operations-tasks-createTask .btn.execute").click()
+    click(page, "#operations-tasks-createTask .opblock-summary-control")
+    click(page, "#operations-tasks-createTask .btn.execute")
     soon(page, "#operations-tasks-createTask .live-responses-table")
     drawn(page)
     shoot(page, "try-it-executed", width, colours)
     found = serious(page)
-    soon(page, ".btn.authorize").click()
+    click(page, ".btn.authorize")
     soon(page, ".sign-in")
     drawn(page)
     shoot(page, "try-it-dialog", width, colours)

@@ -7,7 +7,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as expected
 
-from tests.support.browser import SIZES, drawn, errors, foreign, requested, script, shoot, show, soon, text, wait
+from tests.support.browser import SIZES, click, drawn, errors, foreign, requested, script, shoot, show, soon, text, wait
 from todo_api import contract
 
 CODES = contract.load(contract.TASK_API)["components"]["schemas"]["ProblemCode"]["enum"]
@@ -39,7 +39,7 @@ def test_page_is_readable_and_asks_nobody_else(browser: Chrome, service: str, na
 @pytest.mark.parametrize("code", CODES)
 def test_problem_page_is_found_from_the_list(browser: Chrome, service: str, code: str) -> None:
     browser.get(f"{service}/problems/")
-    soon(browser, f'a[href="/problems/{code}"]').click()
+    click(browser, f'a[href="/problems/{code}"]')
     wait(browser).until(expected.url_to_be(f"{service}/problems/{code}"))
     wait(browser).until(lambda _: text(browser, "main h1 + p code") == code)
     quiet(browser)
@@ -47,7 +47,7 @@ def test_problem_page_is_found_from_the_list(browser: Chrome, service: str, code
 
 def test_front_page_leads_to_the_reference(browser: Chrome, service: str) -> None:
     browser.get(service)
-    soon(browser, '.cards a[href="/api/v1/reference/"]').click()
+    click(browser, '.cards a[href="/api/v1/reference/"]')
     soon(browser, "#reference h1")
     wait(browser).until(lambda _: "Register an account" in (text(browser, "#reference aside") or ""))
     quiet(browser)
@@ -55,7 +55,7 @@ def test_front_page_leads_to_the_reference(browser: Chrome, service: str) -> Non
 
 def test_problem_page_leads_to_the_operations_that_answer_with_it(browser: Chrome, service: str) -> None:
     browser.get(f"{service}/problems/invalid_transition")
-    soon(browser, 'main a[href$="#tag/tasks/PUT/{user_id}/tasks/{task_id}"]').click()
+    click(browser, 'main a[href$="#tag/tasks/PUT/{user_id}/tasks/{task_id}"]')
     wait(browser).until(expected.text_to_be_present_in_element((By.ID, REPLACE_TASK), "Replace a task"))
 
 

@@ -3,7 +3,7 @@
 import pytest
 from selenium.webdriver import Chrome
 
-from tests.support.browser import drawn, requested, script, shoot, soon, text, wait
+from tests.support.browser import click, drawn, requested, script, shoot, soon, text, wait
 from todo_api import contract
 
 OPERATIONS = [
@@ -52,10 +52,9 @@ def test_reference_sends_nothing_itself(page: Chrome, service: str) -> None:
 def test_operation_of_the_reference_is_tried_by_following_its_link(page: Chrome, service: str) -> None:
     script(page, "location.hash = arguments[0]", "tag/tasks/POST/{user_id}/tasks")
     link = f'#reference a[href="{service}/api/v1/ui/#/tasks/createTask"]'
-    soon(page, link).click()
+    click(page, link)
     wait(page).until(lambda _: "/api/v1/ui/" in page.current_url or len(page.window_handles) > 1)
     page.switch_to.window(page.window_handles[-1])
-    soon(page, "#operations-tasks-createTask .btn.execute")
     drawn(page)
-    soon(page, "#operations-tasks-createTask .btn.execute").click()
+    click(page, "#operations-tasks-createTask .btn.execute")
     wait(page).until(lambda _: "401" in (text(page, "#operations-tasks-createTask .live-responses-table") or ""))

@@ -7,7 +7,7 @@ from uuid import uuid4
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from tests.support.browser import script, shoot, soon, text, wait
+from tests.support.browser import click, script, shoot, soon, text, wait
 from todo_api import contract
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
@@ -27,13 +27,13 @@ return Object.fromEntries(Object.entries(parts).map(([name, css]) => [name, show
 def sign_in(browser: Chrome, service: str, button: str) -> None:
     """Sign in by the dialog of the page."""
     browser.get(f"{service}/api/v1/ui/")
-    soon(browser, ".btn.authorize").click()
+    click(browser, ".btn.authorize")
     soon(browser, ".sign-in input[name=email]").send_keys(EMAIL)
     soon(browser, ".sign-in input[name=password]").send_keys(PASSWORD)
-    soon(browser, f".sign-in {button}").click()
+    click(browser, f".sign-in {button}")
     wait(browser).until(lambda _: text(browser, ".sign-in [role=status]") == "You are signed in.")
     shoot(browser, "signed-in")
-    soon(browser, ".modal-ux .btn-done").click()
+    click(browser, ".modal-ux .btn-done")
 
 
 class Block:
@@ -43,10 +43,10 @@ class Block:
         self._browser = browser
         tag = OPERATIONS[operation][0]
         self._css = f"#operations-{tag}-{operation}"
-        soon(browser, f"{self._css} .opblock-summary-control").click()
+        click(browser, f"{self._css} .opblock-summary-control")
 
     def close(self) -> None:
-        soon(self._browser, f"{self._css} .opblock-summary-control").click()
+        click(self._browser, f"{self._css} .opblock-summary-control")
 
     def execute(self, body: Any = None, **parameters: str) -> tuple[int, Any]:
         """Fill in what is named, leave all else as the page has it, press Execute: the status and the JSON that it shows."""
@@ -65,7 +65,7 @@ class Block:
                 json.dumps(body),
             )
         before = self._shown()["headers"]
-        soon(self._browser, f"{self._css} .btn.execute").click()
+        click(self._browser, f"{self._css} .btn.execute")
         wait(self._browser).until(lambda _: self._shown()["headers"] not in {before, ""})
         shown = self._shown()
         return int(shown["status"].split()[0]), json.loads(shown["body"]) if shown["body"] else None
