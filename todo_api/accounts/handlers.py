@@ -20,7 +20,8 @@ from todo_api.idempotency import NotKept, idempotent, idempotent_while, session_
 from todo_api.projects import dump_project
 from todo_api.schemas import dump_json
 from todo_api.services import PRIVATE, SECRET, address, builtin_issuer, caller, require_owner, services
-from todo_api.tasks import TaskService, dump_task
+from todo_api.task_dates import LocalDates
+from todo_api.tasks import dump_task
 
 FRESH = 300
 """Maximum age in seconds of a token that confirms an irreversible operation without a password."""
@@ -136,7 +137,7 @@ def update_account(user_id: str, identity: Identity, body: dict[str, Any], if_ma
     else:
         with services().database.transaction() as transaction:
             account = _service(transaction, user_id, identity).change(body, condition)
-            TaskService(transaction, account.id, caller(identity)).redate(account.time_zone)
+            LocalDates(transaction.as_user(account.id), account.id).recompute(account.time_zone)
     return dump_account(account), 200, _tagged(account)
 
 

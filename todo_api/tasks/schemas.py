@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 from marshmallow import EXCLUDE, Schema, fields
 
+from todo_api import task_dates
 from todo_api.contract import parse_date_time
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.lists import DateFilter, TaskFilter
@@ -15,7 +16,6 @@ from todo_api.local_time import is_zone
 from todo_api.models import PRIORITIES
 from todo_api.schemas import check_one_place, load_of, utc
 from todo_api.task_tree import Destination
-from todo_api.tasks import dates
 from todo_api.tasks.task import Task
 
 
@@ -84,7 +84,7 @@ _load_patch = load_of(TaskPatchSchema())
 
 def dump_task(task: Task) -> dict[str, Any]:
     """Return the representation of a task. By hand, since a list has a thousand of them."""
-    due, start = dates.represented(task.dates_json)
+    due, start = task_dates.represented(task.dates_json)
     return {
         "id": task.id,
         "user_id": task.user_id,
@@ -111,7 +111,7 @@ def load_task_input(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     Raise ValidationFailed.
     """
     values = _load_input(_with_status(body))
-    dates.check(values)
+    task_dates.check(values)
     values.pop("completed", None)  # a new task is not completed anyway
     return values, values.pop("id", None)
 
@@ -122,7 +122,7 @@ def load_task_replacement(body: dict[str, Any]) -> dict[str, Any]:
     Raise ValidationFailed.
     """
     values = _load_replacement(_with_status(body))
-    dates.check(values)
+    task_dates.check(values)
     if "completed" in values:
         del values["status"]  # it is the default, since only `completed` was sent
     return values
@@ -134,7 +134,7 @@ def load_task_patch(body: dict[str, Any]) -> dict[str, Any]:
     Raise ValidationFailed.
     """
     values = _load_patch(_with_status(body))
-    dates.check(values)
+    task_dates.check(values)
     return values
 
 
@@ -183,7 +183,7 @@ def _load_date_filter(sent: dict[str, Any]) -> DateFilter | None:
     zone = sent.get("time_zone")
     found: list[Violation] = []
     if zone is not None and not is_zone(zone):
-        found.append(dates.unknown_zone("/time_zone", "query"))
+        found.append(task_dates.unknown_zone("/time_zone", "query"))
     if "due" in sent and days:
         found.append(Violation("query", "/due", "conflicting", "Send due, or due_from and due_to."))
     elif len(days) > 1 and days["due_from"] > days["due_to"]:

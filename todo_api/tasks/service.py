@@ -33,10 +33,10 @@ from todo_api.lists import (
     read_cursor,
     zone_of,
 )
-from todo_api.local_time import DEFAULT_ZONE, Moment, beginning, deadline
+from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import PRIORITIES
+from todo_api.task_dates import MEMBERS, NO_DATES, columns_of, parts_of, represented
 from todo_api.tasks import list_statements, statements
-from todo_api.tasks.dates import MEMBERS, NO_DATES, columns_of, parts_of, represented
 from todo_api.tasks.task import Task
 from todo_api.tasks.transitions import TRANSITIONS, sources
 
@@ -244,17 +244,6 @@ class TaskService:
             return task.has(wanted)
 
         return self._written(statement, task_id, versions, stored, lambda _: target, satisfied)
-
-    def redate(self, zone: str) -> None:
-        """Compute the instants of dates without a zone of their own anew, for a user in the zone.
-
-        Call it in the transaction that changes the user's zone.
-        """
-        for name, instant in (("due", deadline), ("start", beginning)):
-            found = self._db.fetch_all(statements.local_moments[name], {"user_id": self._user_id})
-            instants = [instant(Moment(*row), zone) for row in found]
-            arrays = {"dates": [row[0] for row in found], "times": [row[1] for row in found], "instants": instants}
-            self._db.fetch_all(statements.redate[name], {"user_id": self._user_id, **arrays})
 
     def complete(self, task_id: str, completed: bool | None, versions: Versions) -> Task:
         """Return the task completed (True), reopened (False) or toggled (None).

@@ -15,18 +15,15 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    Date,
     DateTime,
     FromClause,
     Integer,
     Text,
-    Time,
     Uuid,
     and_,
     any_,
     case,
     cast,
-    column,
     delete,
     func,
     literal,
@@ -43,7 +40,7 @@ from todo_api.database import Statement, column_value, if_named, param
 from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import STATUSES, tasks, users
 from todo_api.ordering import clock_key
-from todo_api.tasks.dates import MEMBERS, PARTS
+from todo_api.task_dates import MEMBERS, PARTS
 
 TASK_COLUMNS = (
     tasks.c.id,
@@ -306,30 +303,3 @@ def remove(conditional: bool, by_key: bool = False) -> Statement:
         .values(seq=users.c.seq + 1, **counts)
         .returning(users.c.seq)
     )
-
-
-def _local(name: str) -> list[ColumnElement[bool]]:
-    """Return the condition that the date is there and in no zone of its own."""
-    return [tasks.c.user_id == USER_ID, tasks.c[f"{name}_date"].is_not(None), tasks.c[f"{name}_zone"].is_(None)]
-
-
-def _redate(name: str) -> Statement:
-    day, time, at = (tasks.c[f"{name}_{part}"] for part in ("date", "time", "at"))
-    arrays = (param("dates", ARRAY(Date)), param("times", ARRAY(Time)), param("instants", ARRAY(at.type)))
-    new = (
-        func.unnest(*arrays)
-        .table_valued(column("date", Date), column("time", Time), column("at", at.type), name="new")
-        .render_derived()
-    )
-    is_it = (day == new.c.date, time.is_not_distinct_from(new.c.time), at.is_distinct_from(new.c.at))
-    return Statement(update(tasks).where(*_local(name), *is_it).values({at: new.c.at}))
-
-
-local_moments = {
-    name: Statement(select(tasks.c[f"{name}_date"], tasks.c[f"{name}_time"]).where(*_local(name)).distinct())
-    for name in ("due", "start")
-}
-"""Read the dates and times that are in no zone of their own, each once."""
-
-redate = {name: _redate(name) for name in ("due", "start")}
-"""Set the instants of `dates` and `times`. No version changes: the tasks say the same as before."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from todo_api.etags import version_tag
-from todo_api.tasks.dates import PARTS
+from todo_api.task_dates import PARTS
 
 
 class Task(NamedTuple):

@@ -17,7 +17,8 @@ PARTS = tuple(f"{name}_{part}" for name in MEMBERS for part in ("date", "time", 
 NO_DATES: dict[str, Any] = {f"{name}_{part}": None for name in MEMBERS for part in ("date", "time", "zone", "at")}
 """The columns of a task without dates."""
 
-_INSTANTS = {"due": deadline, "start": beginning}
+INSTANTS = {"due": deadline, "start": beginning}
+"""How the instant of each is computed."""
 
 
 def check(body: Mapping[str, Any]) -> None:
@@ -77,7 +78,7 @@ def columns_of(changes: Mapping[str, Any], before: Mapping[str, Any], zone: str)
     columns: dict[str, Any] = {}
     for name in changes.keys() & moments.keys():
         moment = moments[name]
-        parts = (None,) * 4 if moment is None else (*moment, _INSTANTS[name](moment, zone))
+        parts = (None,) * 4 if moment is None else (*moment, INSTANTS[name](moment, zone))
         columns |= zip((f"{name}_{part}" for part in ("date", "time", "zone", "at")), parts, strict=True)
     return columns
 

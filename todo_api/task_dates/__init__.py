@@ -1,0 +1,29 @@
+"""When a task is due and when it can be started: what is written, checked, and stored.
+
+`dates` converts between members and columns. `local` computes the instants of dates that follow
+the user's zone anew, with `statements`.
+"""
+
+from todo_api.task_dates.dates import (
+    MEMBERS,
+    NO_DATES,
+    PARTS,
+    check,
+    columns_of,
+    parts_of,
+    represented,
+    unknown_zone,
+)
+from todo_api.task_dates.local import LocalDates
+
+__all__ = [
+    "MEMBERS",
+    "NO_DATES",
+    "PARTS",
+    "LocalDates",
+    "check",
+    "columns_of",
+    "parts_of",
+    "represented",
+    "unknown_zone",
+]
