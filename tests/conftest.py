@@ -19,6 +19,7 @@ from tests.support.clock import ManualClock, clock_of_attempts
 from tests.support.contract_check import ContractCheck
 from tests.support.credentials import PASSWORD, SECRET, own_issuer
 from tests.support.databases import SERVER_URL, database_url, make_template, new_databases
+from tests.support.memory import in_memory
 from tests.support.pooler import Pooler
 from tests.support.processes import postmasters
 from tests.support.rows import rows
@@ -44,7 +45,7 @@ def server() -> Iterator[EmbeddedServer]:
         make_template(os.environ[SERVER_URL])
         yield SimpleNamespace(url=os.environ[SERVER_URL])
         return
-    with tempfile.TemporaryDirectory(prefix="task-api-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="task-api-", dir=in_memory(), ignore_cleanup_errors=True) as folder:
         embedded = EmbeddedServer.start(Path(folder) / "postgresql")
         try:
             # The data need not outlive the run, and nothing but the tests is to change what plans are made of.
@@ -60,7 +61,7 @@ def server() -> Iterator[EmbeddedServer]:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Makes a private folder, not pytest's, whose modes other runs of pytest reset. Its PostgreSQL ends with the test."""
-    above = Path(tempfile.mkdtemp(prefix="test-"))
+    above = Path(tempfile.mkdtemp(prefix="test-", dir=in_memory()))
     yield above
     for process in postmasters(above):
         with suppress(psutil.NoSuchProcess):
