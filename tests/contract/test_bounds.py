@@ -27,7 +27,7 @@ BEYOND = {
     "minProperties": (-1, "too_few"),
 }
 """By the keyword of a bound, the step beyond it, and the code of the violation."""
-EXPLAINING = {"too_short": ("pattern", "format"), "too_long": ("format",)}
+EXPLAINING = {"too_short": ("pattern", "format"), "too_long": ("format", "pattern")}
 """By a violation, those that are told in its place where a value breaks both: one mistake is one violation."""
 
 

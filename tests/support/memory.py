@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder that is made in it has a name that nobody can guess
+_MEMORY = Path("/dev/shm")  # noqa: S108  # what is made in it has a name that nobody can guess
 _ROOM = 8 * 1024**3
 """Bytes that must be free: a run makes hundreds of databases of 8 MiB."""
 

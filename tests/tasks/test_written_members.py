@@ -27,6 +27,9 @@ def in_status(user: Client, status: str) -> dict[str, Any]:
     return task
 
 
+SECONDS = {"date": "2026-11-20", "time": "09:00:00"}
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -132,6 +135,8 @@ def test_contract_says_of_every_member_of_a_reply_whether_it_may_be_written() ->
         ({"title": " \u200b"}, "pattern", "Must contain a visible character."),
         ({"title": "a\nb"}, "pattern", "Must be one line, without control characters."),
         ({"title": "x", "description": "\x00"}, "pattern", "Must not contain control characters other than line breaks and tabs."),
+        ({"title": "x", "due": SECONDS}, "pattern", "Must be a time such as 17:30, from 00:00 to 23:59."),
+        ({"title": "x", "id": "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e0"}, "format", "Must be a uuid."),
         ({"title": "x", "due_at": 1}, "unknown", f"Is not a known member. Known are: {', '.join(KNOWN)}."),
         ({"title": "x", "completed": True, "status": "pending"}, "conflicting", "Must agree with status."),
     ],

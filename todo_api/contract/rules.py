@@ -84,11 +84,15 @@ class Rules:
         if self._validator.is_valid(value):
             return []
         found: list[Violation] = []
+        of_one_length: set[str] = set()
         for error in self._validator.iter_errors(value):
-            found += _violations_of(error, self._schema, location, pointer)
+            violated = _violated(error, self._schema)
+            found += _violations_of(error, violated, location, pointer)
+            if violated.get("minLength") == violated.get("maxLength", -1):
+                of_one_length.add(found[-1].pointer)
             if len(found) >= MAX_VIOLATIONS:
                 break
-        return _without_consequences(found[:MAX_VIOLATIONS])
+        return _without_consequences(found[:MAX_VIOLATIONS], of_one_length)
 
 
 _CONSEQUENCES = {
@@ -99,18 +103,31 @@ _CONSEQUENCES = {
 """Codes by the code that implies them: a value of a wrong type is in no enumeration either."""
 
 
-def _without_consequences(found: list[Violation]) -> list[Violation]:
-    """Return the violations that no other one at the same place implies."""
+def _without_consequences(found: list[Violation], of_one_length: set[str]) -> list[Violation]:
+    """Return the violations that no other one at the same place implies.
+
+    Where all texts are `of_one_length`, the pattern says it.
+    """
     explained = {(violation.pointer, code) for violation in found for code in _CONSEQUENCES.get(violation.code, ())}
+    explained |= {
+        (each.pointer, "too_long") for each in found if each.code == "pattern" and each.pointer in of_one_length
+    }
     return [violation for violation in found if (violation.pointer, violation.code) not in explained]
 
 
-def _violations_of(error: ValidationError, schema: dict[str, Any], location: str, pointer: str) -> Iterable[Violation]:
-    kind = error.kind
-    pointer += "".join(f"/{escape(str(part))}" for part in error.instance_path)
-    violated: Any = schema
+def _violated(error: ValidationError, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema that a value violates."""
+    violated: dict[str, Any] = schema
     for key in error.schema_path[:-1]:
         violated = violated[key]
+    return violated
+
+
+def _violations_of(
+    error: ValidationError, violated: dict[str, Any], location: str, pointer: str
+) -> Iterable[Violation]:
+    kind = error.kind
+    pointer += "".join(f"/{escape(str(part))}" for part in error.instance_path)
     match kind:
         case ValidationErrorKind.Required():
             yield Violation(location, f"{pointer}/{escape(str(kind.property))}", "required", "Is required.")
@@ -159,16 +176,20 @@ def _code_and_detail(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C90
         case ValidationErrorKind.Minimum():
             return "too_small", f"Must be at least {kind.limit}."
         case ValidationErrorKind.MaxItems():
-            return "too_many", f"Must have at most {kind.limit} items."
+            return "too_many", f"Must have at most {_counted(kind.limit, 'item')}."
         case ValidationErrorKind.MinItems():
-            return "too_few", f"Must have at least {kind.limit} items."
+            return "too_few", f"Must have at least {_counted(kind.limit, 'item')}."
         case ValidationErrorKind.UniqueItems():
             return "duplicate", "Must not contain an item twice."
         case ValidationErrorKind.MinProperties():
-            return "too_few", f"Must have at least {kind.limit} members."
+            return "too_few", f"Must have at least {_counted(kind.limit, 'member')}."
         case ValidationErrorKind.Format():
             return "format", f"Must be a {_FORMAT_NAMES.get(kind.format, kind.format)}."
     return "not_allowed", "Is not allowed here."
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def escape(part: str) -> str:
