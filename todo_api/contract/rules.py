@@ -117,10 +117,11 @@ def _without_consequences(found: list[Violation], of_one_length: set[str]) -> li
 
 def _violated(error: ValidationError, schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema that a value violates."""
-    violated: dict[str, Any] = schema
+    violated: Any = schema
     for key in error.schema_path[:-1]:
         violated = violated[key]
-    return violated
+    found: dict[str, Any] = violated
+    return found
 
 
 def _violations_of(
