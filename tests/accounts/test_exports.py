@@ -23,7 +23,7 @@ from todo_api.app import create_app
 from todo_api.config import Config
 from todo_api.database.database import Database
 from todo_api.guards import Caller
-from todo_api.models import PRIORITIES
+from todo_api.models import MOST_PROJECTS, PRIORITIES
 from todo_api.tasks.list_statements import BATCH, BATCH_OCTETS
 
 ACCOUNT = "/api/v1/me/account"
@@ -128,6 +128,16 @@ def test_export_account_of_any_number_of_tasks_has_each_once(user: User, url: st
     )
     told = [task["title"] for task in user.client.get(f"{ACCOUNT}/export").json()["tasks"]]
     assert sorted(told) == sorted(f"Task {number}" for number in range(1, count + 1))
+
+
+def test_export_account_of_as_many_projects_as_there_may_be_has_each(user: User, url: str) -> None:
+    rows(
+        url,
+        f"INSERT INTO projects SELECT '{user.id}', gen_random_uuid(), n::text, NULL, NULL, 'm' || n, now(), now(), 1"
+        f" FROM generate_series(1, {MOST_PROJECTS}) n; UPDATE users SET projects = {MOST_PROJECTS} WHERE id = '{user.id}'",
+    )
+    told = [project["name"] for project in user.client.get(f"{ACCOUNT}/export").json()["projects"]]
+    assert sorted(told, key=int) == [str(number) for number in range(1, MOST_PROJECTS + 1)]
 
 
 def test_export_account_of_another_holds_nothing_of_mine(user: User, new_account: Callable[[], User]) -> None:

@@ -16,6 +16,7 @@ import pytest
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
+from tests.support.list_cases import BY_DATES, shapes_by_dates
 from tests.support.look_alikes import FURTHER, LATER, NOBODYS, THEIR_TASK, TWIN, Outcome, Sent, World
 from tests.support.on_loop import on_loop
 from tests.support.settings import with_mail
@@ -36,16 +37,17 @@ from todo_api.database.transaction import RoleSession
 from todo_api.embedded import EmbeddedServer
 from todo_api.idempotency import statements as kept
 from todo_api.idempotency.store import IdempotencyStore
+from todo_api.lists.conditions import CONDITIONS
 from todo_api.mail import outbox
 from todo_api.models import STATUSES
 from todo_api.tasks.list_statements import page
 from todo_api.tasks.service import MAX_PAGE
 
 FURTHER_CONDITIONS = ("project_id", "in_no_project", "priorities", "updated_since")
-"""Those of lists after 1.1."""
+"""Those of lists after 1.1, but for those by dates."""
 
-IN_EACH_ORDER = ("due_any", "due_none", "due_on_days", "priorities", "updated_since")
-"""Those that a case asks for in each order."""
+MORE_ORDERS = [("priorities",), ("updated_since",)]
+"""Those that a case asks for in three orders."""
 
 PAST = {
     "id": "'01932c07-9f7a-7c1d-b6a1-000000000003'",
@@ -298,7 +300,7 @@ def shapes(factory: Any) -> Iterator[tuple[str, Statement]]:
         ):
             continue  # a condition is the same in each order
         if arguments.get("in_zone"):
-            continue  # it adds a condition on the user's own row, which is read by its key
+            continue  # those are `shapes_by_dates`
         yield f"{factory.__module__}.{factory.__name__} {arguments}", factory(**arguments)
 
 
@@ -335,9 +337,13 @@ def test_every_statement_of_the_service_was_sent_by_a_case(worlds: Worlds) -> No
     of_all = [*purges, administration_statements.LIST]  # by tests of their own
     sent |= {statement.name for statement in statements_of(of_all)}
     assert sorted(name for name, statement in there.items() if statement.name not in sent) == []
-    by_dates = product(("created_at", "due", "-due"), [None], [(name,) for name in IN_EACH_ORDER], (False, True))
-    dated = {page(*chosen, in_zone=in_zone).name for chosen in by_dates for in_zone in (False, True)}
-    assert sent <= dated | {statement.name for statement in there.values()}  # none is made where nobody finds it
+    more = {page(*chosen).name for chosen in product(("created_at", "due", "-due"), [None], MORE_ORDERS, (False, True))}
+    dated = {name: statement.name for name, statement in shapes_by_dates()}
+    assert {"words", *FURTHER_CONDITIONS, *BY_DATES} == {*CONDITIONS}
+    assert sorted(name for name in dated if dated[name] not in sent) == []
+    assert sent <= more | {*dated.values()} | {
+        statement.name for statement in there.values()
+    }  # none is made where nobody finds it
 
 
 def test_every_operation_of_users_has_a_case(worlds: Worlds) -> None:

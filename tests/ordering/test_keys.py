@@ -71,6 +71,14 @@ def test_key_between_keys_of_seconds_has_no_fraction() -> None:
     assert len(key) == 14
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "middle"), [("5", "61", "6"), ("5", "6", "5V"), ("5", "7", "6"), ("5z", "6", "5zV")]
+)
+def test_key_between_is_the_shortest_one(low: str, high: str, middle: str) -> None:
+    zeros = f"m{'0' * 12}"
+    assert key_between(zeros + low, zeros + high) == zeros + middle
+
+
 @pytest.mark.parametrize(("low", "high"), [(NOW, NOW), ("m660b24ea2c801", NOW), (NOW + "V", NOW)])
 def test_key_between_keys_not_in_order_is_none(low: str, high: str) -> None:
     assert key_between(low, high) is None

@@ -10,6 +10,7 @@ import pytest
 from tests.support.client import Client
 from tests.support.rows import rows
 from tests.support.users import User
+from todo_api.projects.placing import Destination, Placed, moved
 
 PROJECTS = "/api/v1/me/projects"
 NOWHERE = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
@@ -52,6 +53,7 @@ def test_move_project_puts_it_there_and_leaves_the_others(
     assert (reply.status, names(ada)) == (200, after)
     assert reply.json() == ada.get(f"{PROJECTS}/{ids[name]}").json()
     assert reply.json() == before | {name: reply.json()[name] for name in ("version", "position", "updated_at")}
+    assert reply.json()["updated_at"] > before["updated_at"]
     assert reply.json()["version"] == max(project["version"] for project in [*others, before]) + 1
     assert [project for project in ada.get(PROJECTS).json()["items"] if project["name"] != name] == others
 
@@ -88,6 +90,30 @@ def test_move_project_at_an_old_version_fails_with_the_current_one(ada: Client) 
     assert (reply.status, reply.json()["current"]["name"], names(ada)) == (412, "a", "ab")
     tag = reply.headers["etag"]
     assert ada.post(f"{PROJECTS}/{ids['a']}/move", {"at": "last"}, headers={"If-Match": tag}).status == 200
+
+
+@pytest.mark.parametrize("tag", ['"x"', 'W/"1"', '""'])
+def test_write_of_a_project_with_a_tag_that_is_no_version_fails_the_precondition(ada: Client, tag: str) -> None:
+    ids = create(ada, *"ab")
+    address, headers = f"{PROJECTS}/{ids['a']}", {"If-Match": tag}
+    assert ada.post(f"{address}/move", {"at": "last"}, headers=headers).status == 412
+    assert ada.patch(address, {"name": "c"}, headers=headers).status == 412
+    assert ada.delete(address, headers=headers).status == 412
+    assert names(ada) == "ab"
+
+
+def test_move_project_to_the_end_after_the_clock_was_put_back_stands_last(user: User, direct: str) -> None:
+    ids = create(user.client, *"abc")
+    at_end = f"user_id = '{user.id}' AND id = '{ids['b']}'"
+    rows(direct, f"UPDATE projects SET position = 'mz{'0' * 12}' WHERE {at_end}")
+    assert move(user.client, ids["a"], at="last").status == 200
+    assert names(user.client) == "cba"
+
+
+def test_position_at_the_end_at_the_moment_of_the_last_project_is_after_it() -> None:
+    placed = [Placed("m0000000000001", "a"), Placed("m0000000000009", "b")]
+    ((position, id_),) = moved(placed, "a", Destination("at", "last"), "m0000000000009")
+    assert (position > "m0000000000009", id_) == (True, "a")
 
 
 def test_move_project_twice_with_one_idempotency_key_moves_it_once(ada: Client) -> None:

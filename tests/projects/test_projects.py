@@ -8,9 +8,14 @@ import psycopg2.errors
 import pytest
 
 from tests.support.client import Client
+from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from tests.support.users import User
+from todo_api.database import Database
+from todo_api.etags import SpaceTag
+from todo_api.guards import Caller
 from todo_api.models import MOST_PROJECTS
+from todo_api.projects import ProjectService
 
 PROJECTS = "/api/v1/me/projects"
 TASKS = "/api/v1/me/tasks"
@@ -148,6 +153,15 @@ def test_list_projects_with_known_tag_is_not_modified_until_a_write(ada: Client)
         assert reply.status == 200
         tag = {"If-None-Match": reply.headers["etag"]}
     assert names(ada) == []
+
+
+@on_loop
+def test_list_projects_that_the_client_knows_reads_none(user: User, database: Database) -> None:
+    create(user.client)
+    service = ProjectService(database, user.id, Caller(registered=True))
+    found = service.list()
+    older, known = (SpaceTag(found.epoch, number) for number in (found.seq - 1, found.seq))
+    assert [len(service.list(tags).projects) for tags in ((), [older], [known], [older, known])] == [1, 1, 0, 0]
 
 
 def test_get_project_with_its_tag_is_not_modified(ada: Client) -> None:

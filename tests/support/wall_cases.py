@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import moving_cases, project_cases
+from tests.support import list_cases, moving_cases, project_cases
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.look_alikes import THEIR_KEY, THEIR_TASK, Ask, World, tags
@@ -125,7 +125,7 @@ def patch_later_members(ask: Ask, mine: Mine) -> None:
 CASES |= {f"complete {body}": _writes("PATCH", "/complete", [body]) for body in (None, {"completed": True})}
 CASES["reopen"] = _writes("PATCH", "/complete", [{"completed": False}])
 CASES["replace"] = _writes("PUT", "", [FIELDS, {"title": "Buy oats", "status": "completed"}])
-CASES |= project_cases.CASES | moving_cases.CASES
+CASES |= project_cases.CASES | moving_cases.CASES | list_cases.CASES
 CASES["move"] = _writes(
     "POST", "/move", [{"at": "first"}, {"at": "last"}, {"before": THEIR_TASK}, {"after": THEIR_TASK}]
 )
@@ -151,19 +151,6 @@ def _list(sort: str) -> Case:
 
 
 CASES |= {f"list {sort}": _list(sort) for sort in SORTS}
-
-
-@case
-def list_by_later_filters(ask: Ask, mine: Mine) -> None:
-    days = "due_from=2026-11-01&due_to=2199-12-31"
-    for filters in ("priority=none,high", "updated_since=2026-01-01T00:00:00Z", "due=any", "due=none", days):
-        for sort in ("created_at", "due", "-due"):
-            query = f"{TASKS}?{filters}&sort={sort}&limit=1"
-            for who in ("account", "key", "operator"):
-                page = ask(who, "GET", query)
-                if page.json()["next_cursor"]:
-                    ask(who, "GET", f"{query}&cursor={page.json()['next_cursor']}")
-                ask(who, "GET", f"{query}&time_zone=Asia/Tokyo")
 
 
 @case
@@ -348,6 +335,7 @@ def retries_of_many(ask: Ask, mine: Mine) -> None:
 
 PREPARED = {
     **moving_cases.PREPARED,
+    **list_cases.PREPARED,
     "too_many_projects": f"UPDATE users SET projects = {MOST_PROJECTS}",
     "retries_of_many": "INSERT INTO idempotent_replies SELECT user_id, sha256(i::text::bytea), sha256(''), '',"
     f" now() - i * interval '1 second' FROM accounts, generate_series(1, {kept.MOST_REPLIES + 5}) i",

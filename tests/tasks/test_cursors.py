@@ -15,7 +15,7 @@ from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from tests.support.rows import rows
 from tests.support.tasks import create
-from todo_api.lists import CursorSigner, TaskFilter
+from todo_api.lists import CursorSigner, DateFilter, TaskFilter
 
 TASKS = "/api/v1/me/tasks"
 STATUSES = ["pending", "in_progress", "completed", "cancelled"]
@@ -269,3 +269,16 @@ def test_list_tasks_with_forged_cursor_of_bad_content_is_refused(
 ) -> None:
     for forgery in (forged(epoch + content, sort=sort), forged(content, sort=sort)):
         assert_invalid(walker.get(f"{TASKS}?sort={sort}&cursor={forgery}"))
+
+
+@pytest.mark.parametrize(
+    ("zone", "status"), [("Europe/Berlin", 200), ("Europe/Paradise", 400), ("", 400), ("../x", 400)]
+)
+def test_list_tasks_with_forged_cursor_of_a_zone_answers_if_there_is_such_a_zone(
+    walker: Client, epoch: bytes, zone: str, status: int
+) -> None:
+    """As after an update that has left out a zone."""
+    moment = (1_700_000_000_000_000).to_bytes(8, "big")
+    content = epoch + bytes(16) + bytes([len(zone)]) + zone.encode() + moment + moment
+    reply = walker.get(f"{TASKS}?due=overdue&cursor={forged(content, dates=DateFilter(due='overdue'))}")
+    assert (reply.status, reply.code if status == 400 else "") == (status, "invalid_cursor" if status == 400 else "")

@@ -74,6 +74,9 @@ DEADLINES: list[tuple[str, str | None, str | None, str, str]] = [
     ("2026-11-01", "01:30", None, "America/New_York", "2026-11-01T05:30:00"),
     ("2027-03-28", "02:30", None, "Europe/Berlin", "2027-03-28T01:30:00"),
     ("2027-03-14", "02:30", None, "America/New_York", "2027-03-14T07:30:00"),
+    ("2026-10-25", "03:00", None, "Europe/Berlin", "2026-10-25T02:00:00"),
+    ("2026-10-25", "10:00", None, "Europe/Berlin", "2026-10-25T09:00:00"),
+    ("2027-03-28", "10:00", None, "Europe/Berlin", "2027-03-28T08:00:00"),
     ("2026-10-04", "02:15", None, "Australia/Lord_Howe", "2026-10-03T15:45:00"),
     ("2026-10-04", None, None, "Australia/Lord_Howe", "2026-10-04T13:00:00"),
     ("2011-12-30", "12:00", None, "Pacific/Apia", "2011-12-30T22:00:00"),
@@ -156,6 +159,96 @@ def test_list_tasks_due_on_days_has_both_ends(ada: Client, at: At) -> None:
     assert titles(ada, "due=none") == ["never"]
     page = ada.get(f"{TASKS}?due=any&time_zone=Europe/Berlin").json()
     assert (page["total"], page["as_of"], page["time_zone"]) == (20, None, None)
+
+
+@pytest.mark.parametrize(
+    ("own", "named"), [("Pacific/Kiritimati", "Pacific/Pago_Pago"), ("Pacific/Pago_Pago", "Pacific/Kiritimati")]
+)
+def test_list_tasks_due_on_a_day_in_a_zone_a_day_away_has_what_is_due_on_that_date(
+    ada: Client, own: str, named: str
+) -> None:
+    """A date without a zone is compared as a date, however far its instant, in the zone of the account, is from that day."""
+    ada.patch(ACCOUNT, {"time_zone": own})
+    for title, due in {"day": {}, "early": {"time": "00:30"}, "late": {"time": "23:30"}}.items():
+        create(ada, title, due={"date": "2026-11-20", **due})
+        create(ada, f"{title} before", due={"date": "2026-11-19", **due})
+        create(ada, f"{title} after", due={"date": "2026-11-21", **due})
+    days = "due_from=2026-11-20&due_to=2026-11-20"
+    assert titles(ada, f"{days}&sort=title&time_zone={named}") == ["day", "early", "late"]
+
+
+def test_list_tasks_due_to_a_day_of_25_hours_has_its_last_one(ada: Client) -> None:
+    in_berlin = {"time_zone": "Europe/Berlin"}
+    create(ada, "in the last hour", due={"date": "2026-10-25", "time": "23:30", **in_berlin})
+    create(ada, "the next day", due={"date": "2026-10-26", "time": "00:00", **in_berlin})
+    assert titles(ada, "due_to=2026-10-25&time_zone=Europe/Berlin") == ["in the last hour"]
+    assert titles(ada, "due_from=2026-10-26&time_zone=Europe/Berlin") == ["the next day"]
+
+
+def test_list_tasks_by_dates_and_other_filters_meets_all_of_them(ada: Client, at: At) -> None:
+    project = ada.post("/api/v1/me/projects", {"name": "Kitchen"}).json()["id"]
+    of_day = {"due": {"date": "2026-11-20"}, "start": {"date": "2026-11-20"}}
+    create(ada, "all", priority="high", project_id=project, **of_day)
+    create(ada, "no priority", project_id=project, **of_day)
+    create(ada, "no project", priority="high", **of_day)
+    create(ada, "no dates", priority="high", project_id=project)
+    create(ada, "done", priority="high", project_id=project, status="completed", **of_day)
+    at("2026-11-20T12:00:00Z")
+    both = f"priority=high&project_id={project}&sort=title"
+    assert titles(ada, f"{both}&due=today") == ["all", "done"]
+    assert titles(ada, f"{both}&due_from=2026-11-20&q=all") == ["all"]
+    assert titles(ada, f"{both}&startable=true") == ["all", "no dates"]
+    assert titles(ada, f"{both}&startable=true&due=any") == ["all"]
+
+
+BY_DATES = [
+    "due=any",
+    "due=none",
+    "due=overdue",
+    "due=today",
+    "due=tomorrow",
+    "due_from=2026-11-19",
+    "due_to=2026-11-21",
+]
+BY_DATES += [
+    "due_from=2026-11-18",
+    "due_from=2026-11-18&startable=false",
+    "startable=true",
+    "startable=false",
+    "due=today&time_zone=Asia/Tokyo",
+    "",
+]
+"""Different lists, each of which has a second page."""
+
+
+@pytest.mark.parametrize("query", [query for query in BY_DATES if query not in ("due=tomorrow", "")])
+def test_list_tasks_by_dates_with_the_cursor_of_other_dates_is_refused(ada: Client, at: At, query: str) -> None:
+    """Sorted by title, whose keys are texts of any length."""
+    for day in (18, 19, 20):
+        create(ada, f"{day}", due={"date": f"2026-11-{day}"}, start={"date": f"2026-11-{day}"})
+    for number in range(2):
+        create(ada, f"later {number}", due={"date": "2026-11-20"}, start={"date": "2026-11-20", "time": "23:00"})
+        create(ada, f"free {number}")
+    at("2026-11-20T12:00:00Z")
+    cursor = ada.get(f"{TASKS}?{query}&sort=title&limit=1").json()["next_cursor"]
+    assert ada.get(f"{TASKS}?{query}&sort=title&limit=1&cursor={cursor}").status == 200
+    others = [other for other in BY_DATES if other != query]
+    replies = {other: ada.get(f"{TASKS}?{other}&sort=title&limit=1&cursor={cursor}") for other in others}
+    assert {other: reply.code for other, reply in replies.items()} == dict.fromkeys(others, "invalid_cursor")
+
+
+@pytest.mark.parametrize("query", ["due=overdue", "due=week", "startable=true"])
+def test_list_tasks_that_changes_as_time_passes_with_the_tag_of_the_plain_list_is_sent(
+    ada: Client, at: At, query: str
+) -> None:
+    create(ada, "A", due={"date": "2026-11-19"}, start={"date": "2026-11-18"})
+    at("2026-11-19T12:00:00Z" if query == "due=week" else "2026-11-20T12:00:00Z")
+    plain = {"If-None-Match": ada.get(TASKS).headers["etag"]}
+    reply = ada.get(f"{TASKS}?{query}", headers=plain)
+    assert (reply.status, [task["title"] for task in reply.json()["items"]], reply.json()["total"]) == (200, ["A"], 1)
+    dated = {"If-None-Match": reply.headers["etag"]}
+    assert ada.get(f"{TASKS}?{query}", headers=dated).status == 304
+    assert ada.get(TASKS, headers=dated).status == 200
 
 
 @pytest.mark.parametrize(

@@ -29,17 +29,19 @@ DESCRIPTIONS = {
 """What the tasks of a user have for a description. JSON writes a quote with two octets."""
 
 QUERIES = (
-    *(f"sort={sort}" for sort in ("created_at", "-created_at", "updated_at", "-updated_at", "title", "-title")),
+    *(f"sort={sort}" for sort in ("created_at", "-created_at", "updated_at", "title", "due", "-due")),
     *("skip=100", "status=pending,cancelled", "completed=false", "q=task", "q=task&status=pending&sort=title"),
 )
 
 FILL = """
     WITH owner AS (
         INSERT INTO users (id, seq, pending, cancelled) VALUES ('{user}', {count}, {count} / 2, {count} / 2) RETURNING id)
-    INSERT INTO tasks (user_id, id, title, description, status, created_at, updated_at, version)
+    INSERT INTO tasks (user_id, id, title, description, status, created_at, updated_at, version, due_date, due_at)
     SELECT owner.id, gen_random_uuid(), 'Task ' || n, {description},
-        CASE WHEN n % 2 = 0 THEN 'pending' ELSE 'cancelled' END, now() + n % 97 * interval '1 s', now(), n
-    FROM owner, generate_series(1, {count}) n RETURNING 1
+        CASE WHEN n % 2 = 0 THEN 'pending' ELSE 'cancelled' END, now() + n % 97 * interval '1 s', now(), n, due,
+        (due + 1) AT TIME ZONE 'UTC'
+    FROM owner, generate_series(1, {count}) n, LATERAL (SELECT CASE WHEN n % 3 > 0 THEN DATE '2026-11-20' + n END) d (due)
+    RETURNING 1
 """
 
 

@@ -142,6 +142,13 @@ def test_move_task_with_an_old_tag_fails_the_precondition(ada: Client) -> None:
     assert moved.json()["version"] == current["version"] + 1
 
 
+@pytest.mark.parametrize("tag", ['"x"', 'W/"1"', '""'])
+def test_move_task_with_a_tag_that_is_no_version_fails_the_precondition(ada: Client, tag: str) -> None:
+    task, _ = create(ada), create(ada)
+    assert move(ada, task, {"at": "last"}, **{"If-Match": tag}).status == 412
+    assert ada.get(path(task)).json() == task
+
+
 def test_move_task_repeated_with_the_same_key_moves_once(ada: Client) -> None:
     first, second = create(ada), create(ada)
     key = {"Idempotency-Key": '"move-once"'}
@@ -181,6 +188,7 @@ def test_move_task_into_a_full_gap_gives_all_siblings_new_positions(
     assert [task["title"] for task in after] == [*"abecd"]
     assert {len(task["position"]) for task in after} == {14}
     assert {task["version"] for task in after} == {moved["version"]}
+    assert min(task["updated_at"] for task in after) > letters["e"]["created_at"]
     assert ada.get(path(moved)).json() == moved
     create(ada, "f")
     assert titles(ada) == [*"abecdf"]
@@ -189,11 +197,21 @@ def test_move_task_into_a_full_gap_gives_all_siblings_new_positions(
 def test_move_task_between_equal_positions_gives_them_new_ones(
     ada: Client, direct: str, letters: dict[str, dict[str, Any]]
 ) -> None:
-    """As after the clock of the database was put back."""
-    rows(direct, f"UPDATE tasks SET position = 'm660b24ea2c800' WHERE user_id = '{letters['a']['user_id']}'")
+    """As after the clock of the database was put back: they stand in the order of their ids, and what is new goes last."""
+    rows(direct, f"UPDATE tasks SET position = 'mz{'0' * 12}' WHERE user_id = '{letters['a']['user_id']}'")
     order = titles(ada)
+    assert (
+        move(ada, letters[order[1]], {"after": letters[order[0]]["id"]}).json()["version"]
+        == letters[order[1]]["version"]
+    )
+    assert (
+        move(ada, letters[order[3]], {"before": letters[order[4]]["id"]}).json()["version"]
+        == letters[order[3]]["version"]
+    )
     move(ada, letters[order[4]], {"after": letters[order[1]]["id"]})
     assert titles(ada) == [order[0], order[1], order[4], order[2], order[3]]
+    create(ada, "f")
+    assert titles(ada)[-1] == "f"
 
 
 def test_move_task_to_the_end_after_the_clock_was_put_back_stands_last(

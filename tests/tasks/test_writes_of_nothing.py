@@ -51,6 +51,14 @@ def test_update_task_with_all_that_it_has_writes_nothing(ada: Client, task: dict
     unwritten(ada, task, "PATCH", {"due": {"date": "2026-11-20"}, "start": {}})
 
 
+NOTHING = {"description": None, "links": [], "priority": "none", "due": None, "start": None, "project_id": None}
+
+
+@pytest.mark.parametrize("member", NOTHING)
+def test_update_task_with_the_nothing_that_it_has_writes_nothing(ada: Client, member: str) -> None:
+    unwritten(ada, create(ada), "PATCH", {member: NOTHING[member]})
+
+
 def test_replace_task_with_the_whole_task_writes_nothing(ada: Client, task: dict[str, Any]) -> None:
     unwritten(ada, task, "PUT", task)
     unwritten(ada, task, "PUT", {member: task[member] for member in ("title", "description", "status")})

@@ -76,7 +76,7 @@ def _on_days() -> ColumnElement[bool]:
 
 _STARTED = _has_come("start", le)
 
-_CONDITIONS: dict[str, ColumnElement[bool]] = {
+CONDITIONS: dict[str, ColumnElement[bool]] = {
     "words": _has_words(),
     "due_none": is_undated(tasks),
     "due_any": is_dated(tasks),
@@ -111,7 +111,7 @@ def found_tasks(statuses: Sequence[str], names: Sequence[str], columns: Sequence
     wanted = select(*columns).where(
         tasks.c.user_id == _USER_ID,
         or_(false(), *(is_status(status) for status in statuses)),
-        *(_CONDITIONS[name] for name in names),
+        *(CONDITIONS[name] for name in names),
     )
     if _SPLIT.isdisjoint(names) or not _HALVED.isdisjoint(names):
         return wanted.cte("found_tasks")

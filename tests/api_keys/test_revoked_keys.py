@@ -1,0 +1,72 @@
+"""A key that is revoked between authentication and the statement: every write is refused alike, and tells nothing of what is there."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.on_loop import on_loop
+from tests.support.tasks import create
+from tests.support.users import User
+from todo_api.database import Database
+from todo_api.errors import Unauthorized
+from todo_api.guards import Caller
+from todo_api.projects import ProjectService
+from todo_api.projects.placing import Destination as ProjectDestination
+from todo_api.task_tree import Destination
+from todo_api.tasks import TaskService
+from todo_api.tasks.moving import TaskMover
+
+PROJECTS = "/api/v1/me/projects"
+NEW = {"title": "x", "description": None, "status": "pending", "priority": "none"}
+DUE = {"due": {"date": "2026-11-20"}}
+VERSIONS: list[list[int] | None] = [None, [0]]
+
+
+class Space:
+    """The services of a user, called by a key that is gone."""
+
+    def __init__(self, database: Database, user_id: str) -> None:
+        caller = Caller(registered=True, key=str(uuid.uuid4()))
+        self.tasks = TaskService(database, user_id, caller)
+        self.projects = ProjectService(database, user_id, caller)
+        self.mover = TaskMover(database, user_id, caller)
+
+
+Write = Callable[[Space, str, list[int] | None], Any]
+WRITES: dict[str, Write] = {
+    "create task": lambda space, id_, _: space.tasks.create(NEW, id_),
+    "create dated task": lambda space, id_, _: space.tasks.create(NEW | DUE, id_),
+    "change task": lambda space, id_, versions: space.tasks.change(id_, {"title": "x"}, versions),
+    "date task": lambda space, id_, versions: space.tasks.change(id_, DUE, versions),
+    "complete task": lambda space, id_, versions: space.tasks.complete(id_, True, versions),
+    "move task": lambda space, id_, versions: space.mover.move(id_, Destination(at="first"), versions),
+    "delete task": lambda space, id_, versions: space.tasks.delete(id_, versions),
+    "create project": lambda space, id_, _: space.projects.create(id_, name="x", description=None, color=None),
+    "change project": lambda space, id_, versions: space.projects.change(id_, {"name": "x"}, versions),
+    "move project": lambda space, id_, versions: space.projects.move(id_, ProjectDestination("at", "first"), versions),
+    "delete project": lambda space, id_, versions: space.projects.delete(id_, versions),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_write_by_a_key_that_is_revoked_meanwhile_is_refused_alike_whatever_is_there(
+    user: User, database: Database, name: str
+) -> None:
+    task = create(user.client)
+    project = user.client.post(PROJECTS, {"name": "Kitchen"}).json()
+    before = user.client.get("/api/v1/me/account/export").json()
+
+    @on_loop
+    def refused(id_: str, versions: list[int] | None) -> str:
+        with pytest.raises(Unauthorized) as error:
+            WRITES[name](Space(database, user.id), id_, versions)
+        return f"{error.value} {error.value.cause}"
+
+    ids = (task["id"], project["id"], str(uuid.uuid4()))
+    told = {refused(id_, versions) for id_ in ids for versions in VERSIONS}
+    assert told == {refused(ids[0], None)}
+    assert "key_unknown" in told.pop()
+    after = user.client.get("/api/v1/me/account/export").json()
+    assert after | {"exported_at": before["exported_at"]} == before
