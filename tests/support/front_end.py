@@ -10,6 +10,8 @@ from typing import Any
 
 from selenium.webdriver import Chrome
 
+from tests.support.browser import wait
+
 _RUN = """
 const done = arguments[arguments.length - 1];
 (async () => { %s })().then(value => done(["value", value]), error => done(["error", String(error)]));
@@ -44,3 +46,14 @@ def run(browser: Chrome, script: str) -> tuple[str, Any]:
 def console(browser: Chrome) -> str:
     """Return what the console has logged since the last call."""
     return "\n".join(entry["message"] for entry in browser.get_log("browser"))  # type: ignore[no-untyped-call]  # selenium's
+
+
+def logged(browser: Chrome, said: str) -> None:
+    """Wait until the console has said this since the last look."""
+    lines: list[str] = []
+
+    def is_said(_: Chrome) -> bool:
+        lines.append(console(browser))
+        return said in "\n".join(lines)
+
+    wait(browser).until(is_said, said)

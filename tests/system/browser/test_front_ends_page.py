@@ -12,7 +12,7 @@ from selenium.webdriver import Chrome
 
 from tests.support.credentials import PASSWORD, SECRET
 from tests.support.documented_front_end import COMPILERS, FrontEnd
-from tests.support.front_end import console, run, served
+from tests.support.front_end import console, logged, run, served
 from tests.support.live import Live
 from tests.support.pages import ROOT, read, rows, section
 
@@ -103,7 +103,7 @@ def test_first_example_registers(browser: Chrome, front_end: FrontEnd, origins: 
     browser.get(origins[0])
     console(browser)
     assert run(browser, front_end.first)[0] == "value"
-    assert '201 "ada@example.com"' in console(browser)
+    logged(browser, '201 "ada@example.com"')
 
 
 REFUSED = {
@@ -132,7 +132,7 @@ def test_error_of_the_table_is_what_the_console_says(
     console(browser)
     script = f"await {REFUSED[said].replace('API', service.origin)}"
     assert run(browser, script) == ("error", "TypeError: Failed to fetch")
-    assert said in console(browser)
+    logged(browser, said)
 
 
 def test_table_has_every_error_that_is_tried_and_no_other() -> None:

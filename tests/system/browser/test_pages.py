@@ -36,6 +36,27 @@ def test_page_is_readable_and_asks_nobody_else(browser: Chrome, service: str, na
     quiet(browser)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_try_it_page_shows_its_first_operation_on_the_first_screen(browser: Chrome, service: str, size: str) -> None:
+    show(browser, size)
+    browser.get(service + READ["ui"])
+    first = soon(browser, MAIN["ui"])
+    drawn(browser)
+    assert script(browser, "return arguments[0].getBoundingClientRect().bottom <= innerHeight", first)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_fields_of_the_dialog_to_sign_in_are_as_wide_as_their_column(browser: Chrome, service: str, size: str) -> None:
+    show(browser, size)
+    browser.get(service + READ["ui"])
+    click(browser, ".btn.authorize")
+    soon(browser, ".sign-in input[name=email]:focus")
+    shoot(browser, "dialog", size)
+    wide = script(browser, "return [...document.querySelectorAll('.sign-in, .sign-in input')].map(e => e.offsetWidth)")
+    assert len(wide) == 3
+    assert len({*wide}) == 1, wide
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_problem_page_is_found_from_the_list(browser: Chrome, service: str, code: str) -> None:
     browser.get(f"{service}/problems/")

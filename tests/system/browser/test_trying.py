@@ -7,7 +7,7 @@ from uuid import uuid4
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from tests.support.browser import click, script, shoot, soon, text, wait
+from tests.support.browser import click, drawn, script, shoot, soon, text, wait
 from todo_api import contract
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
@@ -28,7 +28,7 @@ def sign_in(browser: Chrome, service: str, button: str) -> None:
     """Sign in by the dialog of the page."""
     browser.get(f"{service}/api/v1/ui/")
     click(browser, ".btn.authorize")
-    soon(browser, ".sign-in input[name=email]").send_keys(EMAIL)
+    soon(browser, ".sign-in input[name=email]:focus").send_keys(EMAIL)
     soon(browser, ".sign-in input[name=password]").send_keys(PASSWORD)
     click(browser, f".sign-in {button}")
     wait(browser).until(lambda _: text(browser, ".sign-in [role=status]") == "You are signed in.")
@@ -64,14 +64,19 @@ class Block:
                 area,
                 json.dumps(body),
             )
-        before = self._shown()["headers"]
+        before = self._shown()
         click(self._browser, f"{self._css} .btn.execute")
-        wait(self._browser).until(lambda _: self._shown()["headers"] not in {before, ""})
-        shown = self._shown()
+
+        def another(_: Chrome) -> dict[str, str] | None:
+            """Return the next reply: its headers differ from those before by the request's id."""
+            shown = self._shown()
+            return shown if shown["status"] and shown["headers"] not in {before["headers"], ""} else None
+
+        shown = wait(self._browser).until(another)
         return int(shown["status"].split()[0]), json.loads(shown["body"]) if shown["body"] else None
 
     def _shown(self) -> dict[str, str]:
-        """The reply that is shown, in one look. Its headers differ from those of another by the request's id."""
+        """Return the reply that is shown, in one look."""
         shown: dict[str, str] = script(self._browser, SHOWN, f"{self._css} .live-responses-table")
         return shown
 
@@ -153,6 +158,8 @@ def test_token_survives_a_reload_and_is_refreshed(browser: Chrome, service: str)
 def test_optional_parameters_start_empty(browser: Chrome, service: str) -> None:
     browser.get(f"{service}/api/v1/ui/")
     Block(browser, "listTasks")
+    soon(browser, "#operations-tasks-listTasks .btn.execute")
+    drawn(browser)
     fields = browser.find_elements(By.CSS_SELECTOR, "#operations-tasks-listTasks tr[data-param-name] input")
     found = {field.find_element(By.XPATH, "ancestor::tr").get_attribute("data-param-name"): field for field in fields}
     assert {name: field.get_attribute("value") for name, field in found.items() if field.get_attribute("value")} == {
