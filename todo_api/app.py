@@ -45,6 +45,7 @@ from todo_api.operations import Readiness
 from todo_api.projects import Project, dump_project
 from todo_api.provisioning import migrations, readiness
 from todo_api.site import PageFactories, Pages, discovery, public, published, reading
+from todo_api.task_dates import Recomputation
 from todo_api.tasks import CursorSigner, Task, dump_task
 from todo_api.throttling import KnownLogins, Throttling
 
@@ -110,7 +111,7 @@ def create_app(
         if observers.log:
             observers.log.start_redacting()
         traces, issuer = observers.traces or nullcontext(), external or nullcontext()
-        async with throttling, traces, issuer, mailing, Purging(partial(_purge, replies, database)):
+        async with throttling, traces, issuer, mailing, _upkeep(replies, database):
             yield
         database.close()
 
@@ -177,6 +178,14 @@ def _key_lookups(database: Database, admission: AdmissionControl) -> TokenLookup
 def _purge(replies: IdempotencyStore, database: Database) -> int:
     """Delete some expired rows, and return their number."""
     return replies.purge() + sessions.purge(database) + one_time_tokens.purge(database) + outbox.purge(database)
+
+
+@asynccontextmanager
+async def _upkeep(replies: IdempotencyStore, database: Database) -> AsyncIterator[None]:
+    """Purge, and compute instants anew after other zone data, while the block runs."""
+    step, failure = Recomputation(database).step, "no instants were computed anew"
+    async with Purging(partial(_purge, replies, database)), Purging(step, at_once=True, failure=failure):
+        yield
 
 
 def _pages(config: Config) -> PageFactories:

@@ -152,7 +152,14 @@ users = Table(
     Column("time_zone", TIME_ZONE, comment="null: Etc/UTC"),
     Column("week_start", WEEK_DAY, comment="null: monday"),
     Column("projects", SmallInteger, nullable=False, server_default=text("0"), comment="how many there are"),
+    Column(
+        "zone_data",
+        BigInteger,
+        comment="the oldest time zone data with which instants of the user's tasks were computed; null: there are none",
+    ),
     PrimaryKeyConstraint("id"),
+    # Whose instants are to be computed anew is asked over all users.
+    Index("users_by_zone_data", "zone_data", postgresql_where=text("zone_data IS NOT NULL")),
 )
 
 accounts = Table(

@@ -39,15 +39,25 @@ def delete_expired(table: Table, expired: ColumnElement[bool]) -> Statement:
 
 
 class Purging:
-    """Calls a purge regularly."""
+    """Calls a purge, or other work on the rows of all users, regularly."""
 
-    def __init__(self, purge: Callable[[], int], every: float = EVERY) -> None:
+    def __init__(
+        self,
+        purge: Callable[[], int],
+        every: float = EVERY,
+        *,
+        at_once: bool = False,
+        failure: str = "nothing was purged",
+    ) -> None:
         """`purge` deletes a bounded number of rows and returns it.
 
-        It is repeated until that is zero.
+        It is repeated until that is zero. `at_once` does not wait before the first time. `failure`
+        is what the log says if it fails.
         """
         self._purge = purge
         self._every = every
+        self._at_once = at_once
+        self._failure = failure
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None]
 
@@ -61,14 +71,19 @@ class Purging:
         await self._task
 
     async def _run(self) -> None:
-        while not await self._ends_within(self._every * random.uniform(0.5, 1.5)):  # noqa: S311  # no secret
+        wait = 0.0 if self._at_once else self._pause()
+        while not await self._ends_within(wait):
+            wait = self._pause()
             try:
                 while await spawn(self._purge) and not await self._ends_within(PAUSE):
                     pass
             except Unavailable as error:
-                _log.warning("nothing was purged: %s", error.__cause__ or error)  # the log adds where, and why
+                _log.warning(f"{self._failure}: %s", error.__cause__ or error)  # a constant of the code
             except Exception:  # a bug: log it, since requests do not need the purge
-                _log.exception("nothing was purged")
+                _log.exception(self._failure)
+
+    def _pause(self) -> float:
+        return self._every * random.uniform(0.5, 1.5)  # noqa: S311  # no secret
 
     async def _ends_within(self, seconds: float) -> bool:
         try:

@@ -5,7 +5,7 @@ from enum import Enum
 from time import time
 from typing import Any, NamedTuple
 
-from todo_api.local_time import local_date, reached, start_of_day
+from todo_api.local_time import VERSION, local_date, reached, start_of_day
 
 _DAY = timedelta(days=1)
 
@@ -46,10 +46,14 @@ def clock_at(moment: datetime, zone: str, grain: Grain) -> Clock:
 
 
 def stamp(clock: Clock, grain: Grain) -> str:
-    """Return what the tag of a list has of its clock, eight digits or none."""
+    """Return what the tag of a list has of its clock, eight digits or none, and of its zones.
+
+    With other zone data a day begins at another instant, while nothing is written.
+    """
     if grain is Grain.NEVER:
-        return ""
-    return f"{clock.today:%Y%m%d}" if grain is Grain.DAY else str(int(clock.as_of.timestamp()) // 60)
+        return VERSION
+    moment = f"{clock.today:%Y%m%d}" if grain is Grain.DAY else str(int(clock.as_of.timestamp()) // 60)
+    return f"{moment} {VERSION}"
 
 
 def instant_values(clock: Clock) -> dict[str, Any]:

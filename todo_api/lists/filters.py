@@ -41,7 +41,7 @@ class DateFilter(NamedTuple):
         return clock_at(moment, zone, self.grain)
 
     def stamp(self, clock: Clock) -> str:
-        """Return what the list's tag has of the clock."""
+        """Return what the list's tag has of the clock and of the zones."""
         return stamp(clock, self.grain)
 
     def conditions(self) -> tuple[str, ...]:

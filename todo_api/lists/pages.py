@@ -7,7 +7,7 @@ from uuid import UUID
 
 from todo_api.database import Row
 from todo_api.etags import SpaceTag
-from todo_api.lists.clock import Clock
+from todo_api.lists.clock import Clock, Grain
 from todo_api.lists.cursors import CursorSigner, DueKey, Key, Position
 from todo_api.lists.filters import TaskFilter
 from todo_api.lists.sorts import SORTS
@@ -50,12 +50,13 @@ class TaskPage(NamedTuple, Generic[Task]):
     has_more: bool
     clock: Clock | None = None
     stamp: str = ""
+    grain: Grain = Grain.NEVER
     due_ats: Sequence[datetime | None] = ()
 
     @property
     def as_of(self) -> datetime | None:
         """Return the moment as of which the list is true, None if it changes only by writes."""
-        return self.clock.as_of if self.clock is not None and self.stamp else None
+        return self.clock.as_of if self.clock is not None and self.grain is not Grain.NEVER else None
 
     @property
     def time_zone(self) -> str | None:
@@ -74,7 +75,7 @@ class Asked(NamedTuple):
 
     @property
     def stamp(self) -> str:
-        """Return what the tag of the list has of the clock."""
+        """Return what the tag of the list has of the clock and of the zones."""
         dates = self.wanted.dates
         return "" if self.clock is None or dates is None else dates.stamp(self.clock)
 
@@ -94,14 +95,15 @@ class Asked(NamedTuple):
         """Return the page that the rows of the statement are; `make` makes a task of one."""
         state = rows[0][-1].split() if rows else ("0", "0", "0")
         epoch, seq, stamp = int(state[0]), int(state[1]), self.stamp
+        grain = Grain.NEVER if self.wanted.dates is None else self.wanted.dates.grain
         if (epoch, seq) in known(stamp):
-            return TaskPage(epoch, seq, None, 0, False, self.clock, stamp)
+            return TaskPage(epoch, seq, None, 0, False, self.clock, stamp, grain)
         is_by_due = self.wanted.sort.endswith("due")
         end = -2 if is_by_due else -1
         limit = self.place.limit
         tasks = [make(row[:end]) for row in rows[:limit] if row[0] is not None]
         due_ats = [row[-2] for row in rows[:limit]] if is_by_due else ()
-        return TaskPage(epoch, seq, tasks, int(state[-1]), len(rows) > limit, self.clock, stamp, due_ats)
+        return TaskPage(epoch, seq, tasks, int(state[-1]), len(rows) > limit, self.clock, stamp, grain, due_ats)
 
     def is_in_zone(self, rows: Sequence[Row]) -> bool:
         """Return whether the user is in the zone of the clock, or has no row."""

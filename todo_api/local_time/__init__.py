@@ -14,10 +14,11 @@ from todo_api.local_time.moments import (
     reached,
     start_of_day,
 )
-from todo_api.local_time.zones import DEFAULT_ZONE, VERSION, is_zone
+from todo_api.local_time.zones import DEFAULT_ZONE, RELEASE, VERSION, is_zone
 
 __all__ = [
     "DEFAULT_ZONE",
+    "RELEASE",
     "VERSION",
     "Moment",
     "Reached",

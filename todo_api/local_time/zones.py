@@ -11,6 +11,9 @@ DEFAULT_ZONE = "Etc/UTC"
 VERSION = version("tzdata")
 """The version of the zones. With another version a local time may be another instant."""
 
+RELEASE = int("{:0>4}{:0>2}".format(*VERSION.split(".")[:2]))
+"""The version as a number that grows: 202606 is that of 2026.6."""
+
 _NAMES = frozenset(
     name
     for name in zoneinfo.available_timezones()

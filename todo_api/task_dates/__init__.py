@@ -1,7 +1,7 @@
 """When a task is due and when it can be started: what is written, checked, and stored.
 
 `dates` converts between members and columns. `local` computes the instants of dates that follow
-the user's zone anew, with `statements`.
+the user's zone anew, and `recomputation` those of all dates after other zone data.
 """
 
 from todo_api.task_dates.dates import (
@@ -15,14 +15,18 @@ from todo_api.task_dates.dates import (
     unknown_zone,
 )
 from todo_api.task_dates.local import LocalDates
+from todo_api.task_dates.recomputation import Recomputation
+from todo_api.task_dates.statements import computed
 
 __all__ = [
     "MEMBERS",
     "NO_DATES",
     "PARTS",
     "LocalDates",
+    "Recomputation",
     "check",
     "columns_of",
+    "computed",
     "parts_of",
     "represented",
     "unknown_zone",

@@ -23,3 +23,4 @@ class LocalDates:
             instants = [instant(Moment(*row), zone) for row in found]
             arrays = {"dates": [row[0] for row in found], "times": [row[1] for row in found], "instants": instants}
             self._db.fetch_all(statements.recompute[name], {"user_id": self._user_id, **arrays})
+        self._db.fetch_all(statements.note, {"user_id": self._user_id})

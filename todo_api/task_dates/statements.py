@@ -1,12 +1,52 @@
-"""SQL of dates that are in no zone of their own: they follow the user's zone."""
+"""SQL of the instants of dates: after another zone of the user, and after other data of zones.
 
-from sqlalchemy import ColumnElement, Date, Text, Time, column, func, select, update
+Dates that are in no zone of their own follow the user's zone.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Date,
+    Integer,
+    Text,
+    Time,
+    Uuid,
+    case,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo_api.database import Statement, param
-from todo_api.models import tasks
+from todo_api.local_time import RELEASE
+from todo_api.models import tasks, users
 
 USER_ID = param("user_id", Text)
+
+STEP = 1000
+"""The numbers of two successive versions of zone data differ by this: marks stand between."""
+
+CURRENT = RELEASE * STEP
+"""The number of this release's zone data, as `users.zone_data` has it."""
+
+
+def computed(zone: ColumnElement[Any] | None = None) -> dict[str, ColumnElement[Any]]:
+    """Return what a write of dates sets in the user's row: the oldest zone data of all instants.
+
+    So a release with older data that writes beside this one leaves a mark, which
+    `Recomputation` finds. With `zone`, dates are written only where it is not null.
+    """
+    written: ColumnElement[Any] = literal_column(str(CURRENT))
+    if zone is not None:
+        written = case((zone.is_not(None), written))
+    return {"zone_data": func.least(users.c.zone_data, written)}
 
 
 def _local(name: str) -> list[ColumnElement[bool]]:
@@ -34,3 +74,62 @@ local_moments = {
 
 recompute = {name: _recompute(name) for name in ("due", "start")}
 """Set the instants of `dates` and `times`. No version changes: the tasks say the same as before."""
+
+note = Statement(update(users).where(users.c.id == USER_ID, users.c.zone_data.is_not(None)).values(computed()))
+"""Note the zone data with which instants of the user were computed, if there are some."""
+
+outdated = Statement(
+    select(users.c.id)
+    .where(users.c.zone_data < param("current", BigInteger))
+    .order_by(users.c.zone_data)
+    .limit(param("limit", Integer))
+)
+"""Read users whose instants were computed with older zone data. For an operator's session."""
+
+_IS_CLAIMED: ColumnElement[bool] = literal_column("current_setting('app.claimed') = 'true'")
+
+lock = Statement(
+    select(users.c.time_zone, users.c.zone_data)
+    .where(users.c.id == USER_ID, _IS_CLAIMED)
+    .with_for_update(key_share=True)
+)
+"""Lock the user's row, and read the zone and with which zone data instants were computed.
+
+For a transaction that has claimed the work: if another one has, there is no row.
+"""
+
+_AFTER, _LIMIT = param("after", Uuid), param("limit", Integer)
+
+dated = Statement(
+    select(
+        tasks.c.id, *(tasks.c[f"{name}_{part}"] for name in ("due", "start") for part in ("date", "time", "zone", "at"))
+    )
+    .where(tasks.c.user_id == USER_ID, tasks.c.id > _AFTER)
+    .where(or_(tasks.c.due_date.is_not(None), tasks.c.start_date.is_not(None)))
+    .order_by(tasks.c.id)
+    .limit(_LIMIT)
+)
+"""Read the dates of the next tasks that have some, by id."""
+
+
+def _correct() -> Statement:
+    instants = (tasks.c.due_at, tasks.c.start_at)
+    columns = [column("id", Uuid), *(column(each.name, each.type) for each in instants)]
+    arrays = [param(f"{each.name}s", ARRAY(each.type)) for each in columns]
+    new = func.unnest(*arrays).table_valued(*columns, name="new").render_derived()
+    values = {each: new.c[each.name] for each in instants}
+    return Statement(update(tasks).where(tasks.c.user_id == USER_ID, tasks.c.id == new.c.id).values(values))
+
+
+correct = _correct()
+"""Set the instants of the tasks `ids`. No version changes: the tasks say the same as before."""
+
+finish = Statement(
+    update(users)
+    .where(users.c.id == USER_ID)
+    .values(
+        zone_data=param("zone_data", BigInteger),
+        seq=users.c.seq + case((param("changed", Boolean), 1), else_=0),
+    )
+)
+"""Set the zone data of a locked user. If an instant `changed`, the tags of lists change as well."""

@@ -6,8 +6,9 @@ to the commit, so numbers become visible in order. Every statement names the use
 security. `by_key` requires that the caller's API key still exists (`guards.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -40,7 +41,7 @@ from todo_api.database import Statement, column_value, if_named, param
 from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import STATUSES, tasks, users
 from todo_api.ordering import clock_key
-from todo_api.task_dates import MEMBERS, PARTS
+from todo_api.task_dates import MEMBERS, PARTS, computed
 
 TASK_COLUMNS = (
     tasks.c.id,
@@ -161,7 +162,8 @@ def create_whole(status: str, *, by_key: bool = False) -> Statement:
         .returning(tasks.c.completed_at, tasks.c.created_at, tasks.c.version, tasks.c.position)
         .cte("made")
     )
-    counted = update(users).where(users.c.id == USER_ID, made.c.version.is_not(None)).values(**_one_more(status))
+    noted = _one_more(status) | computed(param("zone", Text))
+    counted = update(users).where(users.c.id == USER_ID, made.c.version.is_not(None)).values(**noted)
     times = (cast(value, Text) for value in (made.c.completed_at, made.c.created_at))
     return Statement(counted.returning(*times, made.c.version, made.c.position))
 
@@ -200,9 +202,13 @@ def _locked(by_key: bool, *conditions: ColumnElement[bool], of_user: Sequence[Co
 
 
 def _write(
-    task: CTE, target: ColumnElement[str] | None, values: dict[str, Any], among: Sequence[str] = STATUSES
+    task: CTE,
+    target: ColumnElement[str] | None,
+    values: dict[str, Any],
+    among: Sequence[str] = STATUSES,
+    of_user: Mapping[str, ColumnElement[Any]] = MappingProxyType({}),
 ) -> Statement:
-    """Take the user's next number and change the task.
+    """Take the user's next number and change the task, with `of_user` more of the user's row.
 
     With `target`, also change its status to one of `among`, and the user's counts.
     """
@@ -213,7 +219,7 @@ def _write(
     owner = (
         update(users)
         .where(users.c.id == USER_ID, task.c.status.is_not(None))
-        .values(seq=users.c.seq + 1, **counts)
+        .values(seq=users.c.seq + 1, **counts, **of_user)
         .returning(users.c.seq, func.clock_timestamp().label("at"))
         .cte("owner")
     )
@@ -260,7 +266,7 @@ def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> S
     values = {name: column_value(tasks.c[name]) for name in sorted(fields - _SPECIAL)}
     if "kept" in fields:
         values |= {name: if_named(tasks.c[name]) for name in KEPT}
-    return _write(task, target, values)
+    return _write(task, target, values, of_user=computed(param("zone", Text)) if "kept" in fields else {})
 
 
 @cache
