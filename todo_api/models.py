@@ -107,6 +107,9 @@ TASK_TITLE = _domain("task_title", _one_line(255), collation="C")
 TASK_DESCRIPTION = _domain(
     "task_description", r"char_length(VALUE) <= 5000 AND VALUE !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]'"
 )
+PROJECT_DESCRIPTION = _domain(
+    "project_description", r"char_length(VALUE) <= 500 AND VALUE !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]'"
+)
 TASK_PRIORITY = SmallIntegerDomain(
     "task_priority", SmallInteger(), constraint_name="task_priority_check", check="VALUE BETWEEN 0 AND 4"
 )
@@ -269,7 +272,7 @@ projects = Table(
     Column("user_id", Text, nullable=False),
     Column("id", Uuid, nullable=False),
     Column("name", PROJECT_NAME, nullable=False),
-    Column("description", TASK_DESCRIPTION),
+    Column("description", PROJECT_DESCRIPTION),
     Column("color", Text),
     Column("position", Text(collation="C"), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),

@@ -13,15 +13,18 @@ BLANK = (
     r"\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 
-TABLE = f"""
+TABLE = rf"""
 CREATE DOMAIN project_name AS text;
 ALTER DOMAIN project_name ADD CONSTRAINT project_name_check CHECK (
     char_length(VALUE) <= 120 AND VALUE ~ '[^{BLANK}]' AND VALUE !~ '[{LINE}]') NOT VALID;
+CREATE DOMAIN project_description AS text;
+ALTER DOMAIN project_description ADD CONSTRAINT project_description_check CHECK (
+    char_length(VALUE) <= 500 AND VALUE !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]') NOT VALID;
 CREATE TABLE projects (
     user_id text NOT NULL,
     id uuid NOT NULL,
     name project_name NOT NULL,
-    description task_description,
+    description project_description,
     color text,
     position text COLLATE "C" NOT NULL,
     created_at timestamptz NOT NULL,
@@ -52,4 +55,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE projects; DROP DOMAIN project_name; ALTER TABLE users DROP COLUMN projects")
+    op.execute(
+        "DROP TABLE projects; DROP DOMAIN project_name, project_description; ALTER TABLE users DROP COLUMN projects"
+    )

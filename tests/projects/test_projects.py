@@ -16,6 +16,7 @@ from todo_api.etags import SpaceTag
 from todo_api.guards import Caller
 from todo_api.models import MOST_PROJECTS
 from todo_api.projects import ProjectService
+from todo_api.tasks.service import MAX_PAGE
 
 PROJECTS = "/api/v1/me/projects"
 TASKS = "/api/v1/me/tasks"
@@ -241,6 +242,26 @@ def test_delete_account_deletes_its_projects(ada: Client, direct: str, user: Use
     assert names(ada) == ["Kitchen"]
 
 
+def test_list_projects_of_the_longest_texts_has_at_most_as_many_bytes_as_a_page_of_tasks(
+    ada: Client, full: Client, direct: str
+) -> None:
+    texts = {"name": "😀" * 120, "description": "😀" * 500, "color": "#ffffff"}
+    longest = create(full, **texts)
+    rows(
+        direct,
+        f"UPDATE projects SET name = longest.name, description = longest.description, color = longest.color,"
+        f" version = {2**53 - 1}, position = rpad(projects.position, 250, 'z')"
+        f" FROM projects longest WHERE longest.id = '{longest['id']}'",
+    )
+    reply = full.get(PROJECTS)
+    projects = reply.json()["items"]
+    assert len(projects) == MOST_PROJECTS
+    assert all({name: project[name] for name in texts} == texts for project in projects)
+    assert 1_000_000 < len(reply.content) <= MAX_PAGE
+    assert create(ada, description="x" * 500)["description"] == "x" * 500
+    assert ada.post(PROJECTS, {"name": "Kitchen", "description": "x" * 501}).status == 400
+
+
 def test_export_account_has_every_project_by_position(ada: Client) -> None:
     made = [create(ada, name=name) for name in "cab"]
     assert ada.get("/api/v1/me/account/export").json()["projects"] == made
@@ -252,7 +273,7 @@ def test_export_account_has_every_project_by_position(ada: Client) -> None:
         "name = E'a\\u2028b'",
         "name = E'\\u2060'",
         "name = repeat('x', 121)",
-        "description = repeat('x', 5001)",
+        "description = repeat('x', 501)",
         "color = 'red'",
         "color = E'#123456\\n'",
         "position = ''",

@@ -133,7 +133,7 @@ def test_migrations_and_models_have_the_same_constraints(url: str) -> None:
     """
     domains = (
         *("user_id", "user_name", "task_title", "task_description", "task_priority", "task_links", "key_name"),
-        *("task_date", "time_zone", "week_day", "position_key"),
+        *("task_date", "time_zone", "week_day", "position_key", "project_name", "project_description"),
     )
     with engine.connect() as connection, connection.begin() as transaction:
         query = made % ("', '".join(metadata.tables), "', '".join(domains))
