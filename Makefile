@@ -76,8 +76,9 @@ browser: $(TOOLS) $(NODE_TOOLS) $(BETTER_AUTH)  ## the pages, clicked through in
 	@$(PIP) --editable '.[browser]'
 	@.venv/bin/python -m pytest --override-ini addopts=-ra --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/system/browser $(ARGS)
 
-deployment: $(TOOLS)  ## the examples of deploy/, judged by their tools, and the image, built and run; needs Debian's caddy, docker-compose, mmdebstrap, podman and runc
-	@.venv/bin/python -m pytest --quiet tests/system/deployment/check_files.py tests/system/deployment/check_proxy.py tests/system/deployment/check_image.py
+deployment: $(TOOLS)  ## the examples of deploy/, judged by their tools, and the image, built and run; needs Debian's caddy, chromium, chromium-driver, docker-compose, mmdebstrap, podman and runc
+	@$(PIP) --editable '.[browser]'
+	@.venv/bin/python -m pytest --quiet tests/system/deployment/check_*.py
 
 faults: $(TOOLS)  ## faults under load, for 24 minutes; the figures go to docs/reliability.md; ARGS='--minutes 2' tries it out
 	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || { apt-get update -qq && apt-get install -qq -y pgbouncer; } >/dev/null || \

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import requests
 
-from tests.support.live import Live
+from tests.support.live import Live, free_port
+from tests.support.path_proxy import PATH, under_a_path
 from todo_api import contract
 
 ROOT = Path(__file__).parents[3]
@@ -117,16 +118,17 @@ def generator_client(documented: str) -> None:
 
 def use(url: str) -> None:
     """Runs every program against the service; each ends with status 0 only where all it expected came true."""
+    requests.post(f"{url}/api/v1/auth/register", json=ADA, timeout=20).raise_for_status()
     for name, program, lifecycle in (
         ("python", [BUILD / "venv-python" / "bin" / "python"], "lifecycle.py"),
         ("typescript", ["node"], "out/lifecycle.js"),
         ("generator", [BUILD / "venv-generator" / "bin" / "python"], "keys.py"),
     ):
-        documented = "out/documented.js" if name == "typescript" else "documented.py"
-        path = BUILD / name / documented
-        path.write_text(path.read_text(encoding="utf-8").replace(DOCUMENTED_ADDRESS, url), encoding="utf-8")
+        documented = BUILD / name / ("out/documented.js" if name == "typescript" else "documented.py")
+        here = documented.with_stem("here")
+        here.write_text(documented.read_text(encoding="utf-8").replace(DOCUMENTED_ADDRESS, url), encoding="utf-8")
         before = titles(url)
-        run(*program, documented, cwd=BUILD / name)
+        run(*program, here, cwd=BUILD / name)
         if titles(url) != ["Buy milk", *before]:
             sys.exit(f"The documented program for {name} created no task: {titles(url)}")
         run(*program, lifecycle, f"{url}/api/v1", cwd=BUILD / name)
@@ -154,14 +156,21 @@ def main() -> None:
         for client in made:
             client.result()
     with tempfile.TemporaryDirectory() as folder, Live(Path(folder)) as live:
-        live.ready()
-        requests.post(f"{live.origin}/api/v1/auth/register", json=ADA, timeout=20).raise_for_status()
-        use(live.origin)
+        use(live.ready().origin)
+    port = free_port()
+    public = f"http://127.0.0.1:{port}{PATH}"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Live(Path(folder), PUBLIC_URL=public) as live,
+        under_a_path(port, live.ready().port) as url,
+    ):
+        use(url)
     print("openapi-python-client: types are strict, the documented program, keys with an end and a life of tasks ran.")
     print(
         "openapi-typescript, openapi-fetch: types are strict in TypeScript 5.9 and 7, the documented program, keys and a life of tasks ran."
     )
     print("openapi-generator: the documented program and keys with an end ran.")
+    print("Each of them also ran against the service under a path.")
     print(f"Three clients in {time.monotonic() - began:.0f} s.")
 
 

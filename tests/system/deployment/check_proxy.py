@@ -1,8 +1,6 @@
 """TLS in front of the service as `deploy/Caddyfile` has it: a real Caddy, with a certificate of its own making."""
 
-import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +8,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.caddy import caddy
 from tests.support.credentials import SECRET, token
 from tests.support.live import Live, free_port
-from tests.support.processes import soon
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
-DEPLOYMENT = DEPLOY.parent / "docs" / "deployment.md"
 TASKS = "/api/v1/me/tasks"
 
 
@@ -43,35 +40,9 @@ def proxy(service: Live, folder: Path) -> Iterator[tuple[str, requests.Session]]
     ours.write_text(
         f"{{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}}\nimport {DEPLOY}/Caddyfile\n"
     )
-    caddy = subprocess.Popen(
-        ["caddy", "run", "--config", ours, "--adapter", "caddyfile"],
-        env={
-            "PATH": os.defpath,
-            "HOME": str(folder),
-            "XDG_DATA_HOME": str(folder / "data"),
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "DOMAIN": f"https://localhost:{port}",
-            "SERVICE": f"127.0.0.1:{service.port}",
-        },
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert soon(root.exists)
-        session = requests.Session()
-        session.verify = str(root)
-        session.trust_env = False
-        assert soon(lambda: _answers(session, f"https://localhost:{port}/"))
-        yield f"https://localhost:{port}", session
-    finally:
-        caddy.terminate()
-        caddy.wait(30)
-
-
-def _answers(session: requests.Session, address: str) -> bool:
-    try:
-        return session.get(address, timeout=5).ok
-    except requests.ConnectionError:
-        return False
+    origin = f"https://localhost:{port}"
+    with caddy(ours, origin, root, DOMAIN=origin, SERVICE=f"127.0.0.1:{service.port}") as session:
+        yield origin, session
 
 
 def test_proxy_serves_the_api_with_tls_and_says_so(proxy: tuple[str, requests.Session]) -> None:
@@ -123,35 +94,3 @@ def test_proxy_passes_an_export_on_in_pieces(proxy: tuple[str, requests.Session]
     export = session.get(f"{origin}/api/v1/me/account/export", headers=bearer, stream=True, timeout=30)
     assert (export.status_code, "Content-Length" in export.headers) == (200, False)
     assert len(export.json()["tasks"]) == 22
-
-
-def test_proxy_under_a_path_serves_every_page_and_the_api(url: str, folder: Path) -> None:
-    port = free_port()
-    origin = f"http://127.0.0.1:{port}/to/tasks"
-    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET, PUBLIC_URL=origin) as live:
-        live.ready()
-        (site,) = re.findall(r"```text\n(.*?)```", DEPLOYMENT.read_text(encoding="utf-8"), re.DOTALL)
-        told = {"example.com {": f"http://127.0.0.1:{port} {{", "/tasks/*": "/to/tasks/*", ":8000": f":{live.port}"}
-        for written, here in told.items():
-            assert site.count(written) == 1
-            site = site.replace(written, here)
-        (folder / "Caddyfile.path").write_text(f"{{\n\tadmin off\n}}\n{site}")
-        caddy = subprocess.Popen(
-            ["caddy", "run", "--config", folder / "Caddyfile.path", "--adapter", "caddyfile"],
-            env={"PATH": os.defpath, "HOME": str(folder)},
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            session = requests.Session()
-            assert soon(lambda: _answers(session, f"{origin}/"))
-            served = session.get(f"{origin}/api/v1/openapi.json", timeout=30).json()["servers"][0]["url"]
-            bearer = {"Authorization": f"Bearer {token('ada')}"}
-            api = f"http://127.0.0.1:{port}{served}"
-            made = session.post(f"{api}/me/tasks", json={"title": "Under a path"}, headers=bearer, timeout=30)
-            assert made.status_code == 201
-            found = session.get(f"http://127.0.0.1:{port}{made.headers['Location']}", headers=bearer, timeout=30)
-            assert found.json() == made.json()
-            assert session.get(f"{api}/ui/", timeout=30).ok
-        finally:
-            caddy.terminate()
-            caddy.wait(30)
