@@ -27,6 +27,7 @@ from todo_api.database.connection import (
     POOL_TIMEOUT,
     STRINGS_ADVICE,
     TAKE_SETTINGS,
+    TIME_AS_TEXT,
     TYPES,
     ConnectBackoff,
     options,
@@ -110,14 +111,17 @@ class Connection:
 
     def send(self, prefix: str, statement: Statement, values: Mapping[str, Any], suffix: str = "") -> list[Row]:
         """Return the rows of a statement that is sent whole."""
-        return self.run(prefix + self._settings() + statement.sql + suffix, values)
+        sql = prefix + self._settings() + statement.sql + suffix
+        return self.run(sql, values, times_as_text=statement.times_as_text)
 
-    def run(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+    def run(self, sql: str, values: Mapping[str, Any] | None = None, *, times_as_text: bool = False) -> list[Row]:
         """Return the rows of the last statement. Raise psycopg2's errors."""
         spent, began = spending(), perf_counter()
         raw = self._raw
         try:
             cursor = raw.cursor()
+            if times_as_text:
+                psycopg2.extensions.register_type(TIME_AS_TEXT, cursor)
             cursor.execute(sql, values)
             self._sweeps_left = self._pool.sweeps
             state = self._send() if len(cursor.query) > SENT_AT_ONCE else POLL_READ
@@ -165,11 +169,12 @@ class Connection:
     def _execute_prepared(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         prepare = "" if statement.name in self._prepared else statement.prepare
         try:
-            rows = self.run(prefix + prepare + statement.execute, values)
+            rows = self.run(prefix + prepare + statement.execute, values, times_as_text=statement.times_as_text)
         except psycopg2.errors.FeatureNotSupported:
             # A concurrent migration changed a column's type: prepared statements are invalid.
             prepare_again = f"DEALLOCATE {statement.name};\n{statement.prepare}"
-            return self.run(prefix + prepare_again + statement.execute, values)
+            sql = prefix + prepare_again + statement.execute
+            return self.run(sql, values, times_as_text=statement.times_as_text)
         except SHARED_SESSION:
             raise
         except (psycopg2.IntegrityError, psycopg2.DataError):

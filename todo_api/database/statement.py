@@ -45,10 +45,16 @@ def _listed(parts: list[str]) -> str:
 class Statement:
     """A compiled statement with inlined constants: whole, to prepare, and to execute."""
 
-    __slots__ = ("execute", "name", "prepare", "reads", "sql")
+    __slots__ = ("execute", "name", "prepare", "reads", "sql", "times_as_text")
 
-    def __init__(self, statement: sqlalchemy.Executable, *, seconds: int | None = None) -> None:
-        """Compile the statement. `seconds` is a time limit instead of the session's."""
+    def __init__(
+        self, statement: sqlalchemy.Executable, *, seconds: int | None = None, times_as_text: bool = False
+    ) -> None:
+        """Compile the statement. `seconds` is a time limit instead of the session's.
+
+        With `times_as_text` its rows have times as PostgreSQL writes them, in UTC.
+        """
+        self.times_as_text = times_as_text
         compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]  # every Executable of Core has it
         sql = str(compiled)
         for name, value in compiled.params.items():

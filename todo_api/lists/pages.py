@@ -51,7 +51,7 @@ class TaskPage(NamedTuple, Generic[Task]):
     clock: Clock | None = None
     stamp: str = ""
     grain: Grain = Grain.NEVER
-    due_ats: Sequence[datetime | None] = ()
+    due_ats: Sequence[str | None] = ()
 
     @property
     def as_of(self) -> datetime | None:
@@ -136,5 +136,6 @@ def cursor_after(user_id: str, page: TaskPage[Any], number: int, wanted: TaskFil
     if kind is datetime:
         key = datetime.fromisoformat(key)
     elif kind is DueKey:
-        key = DueKey(page.due_ats[number], key)
+        due_at = page.due_ats[number]
+        key = DueKey(None if due_at is None else datetime.fromisoformat(due_at), key)
     return signer.sign(page.epoch, key, UUID(task.id), scope_of(user_id, wanted), page.clock)

@@ -81,7 +81,8 @@ def page(
     items = (ordered if most_octets is None else _within(ordered, order, most_octets)).lateral("item")
     more = [items.c.due_at] if "due_at" in order.columns else []
     rows = select(*as_task(items), *more, owner.c.state).select_from(owner.outerjoin(items, true()))
-    return Statement(rows.order_by(*order.order(items)), seconds=SEARCH_SECONDS if "words" in conditions else None)
+    seconds = SEARCH_SECONDS if "words" in conditions else None
+    return Statement(rows.order_by(*order.order(items)), seconds=seconds, times_as_text=True)
 
 
 def _columns(order: Sort) -> list[Column[Any]]:
@@ -185,7 +186,8 @@ def _batch() -> Statement:
         .subquery("batch")
     )
     summed = select(*batch.c, _octets_before(batch, [batch.c.id])).subquery("summed")
-    return Statement(select(*as_task(summed)).where(summed.c.octets_before <= BATCH_OCTETS).order_by(summed.c.id))
+    rows = select(*as_task(summed)).where(summed.c.octets_before <= BATCH_OCTETS).order_by(summed.c.id)
+    return Statement(rows, times_as_text=True)
 
 
 batch = _batch()

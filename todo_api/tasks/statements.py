@@ -16,7 +16,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    DateTime,
     FromClause,
     Integer,
     Text,
@@ -34,7 +33,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 
 from todo_api import guards
 from todo_api.database import Statement, column_value, if_named, param
@@ -67,16 +66,16 @@ TASK_COLUMNS = (
 
 
 def as_task(rows: FromClause) -> list[ColumnElement[Any]]:
-    """Return the columns as `Task` has them: few and of plain types, which are read faster.
+    """Return the columns as `Task` has them, for a statement with its times as text.
 
-    Times are text. The dates are one column: a JSON array of their parts, null if there is none.
+    The dates are one column: a JSON array of their parts, null if there is none.
     """
     columns: list[ColumnElement[Any]] = []
-    for name, kind in ((each.name, each.type) for each in TASK_COLUMNS):
+    for name in (each.name for each in TASK_COLUMNS):
         if name == PARTS[0]:
             columns.append(_dates(rows).label("dates"))
         elif name not in PARTS:
-            columns.append(cast(rows.c[name], Text).label(name) if isinstance(kind, DateTime) else rows.c[name])
+            columns.append(rows.c[name])
     return columns
 
 
@@ -111,9 +110,9 @@ def _from_source() -> ColumnElement[bool]:
 
 TASK = as_task(tasks)
 
-get = Statement(select(*TASK).where(MINE))
+get = Statement(select(*TASK).where(MINE), times_as_text=True)
 zone = Statement(select(users.c.time_zone).where(users.c.id == USER_ID))
-get_with_zone = Statement(select(users.c.time_zone, *TASK).where(MINE, users.c.id == USER_ID))
+get_with_zone = Statement(select(users.c.time_zone, *TASK).where(MINE, users.c.id == USER_ID), times_as_text=True)
 
 
 def _in_zone() -> ColumnElement[bool]:
@@ -138,10 +137,8 @@ def create(status: str, *, registered: bool, by_key: bool = False) -> Statement:
         else first.on_conflict_do_update(index_elements=[users.c.id], set_=counted)
     )
     owner = numbered.returning(users.c.seq, func.clock_timestamp().label("at")).cte("owner")
-    values = _new_task(status, owner)
-    made = insert(tasks).from_select(list(values), select(*values.values())).cte("made")
-    times = (cast(value, Text) for value in (values[tasks.c.completed_at], owner.c.at))
-    return Statement(select(*times, owner.c.seq, values[tasks.c.position]).add_cte(made))
+    made = _made(_new_task(status, owner)).returning(*_OF_SERVER).cte("made")
+    return Statement(select(*made.c), times_as_text=True)
 
 
 @cache
@@ -155,21 +152,23 @@ def create_whole(status: str, *, by_key: bool = False) -> Statement:
     me = guards.locked(_in_zone(), key=by_key, columns=[users.c.seq])
     owner = select((me.c.seq + 1).label("seq"), func.clock_timestamp().label("at")).cte("owner")
     values = _new_task(status, owner, (*DATES, tasks.c.project_id))
-    made = (
-        insert(tasks)
-        .from_select(list(values), select(*values.values()))
-        .on_conflict_do_nothing(index_elements=[tasks.c.user_id, tasks.c.id])
-        .returning(tasks.c.completed_at, tasks.c.created_at, tasks.c.version, tasks.c.position)
-        .cte("made")
-    )
+    inserted = _made(values).on_conflict_do_nothing(index_elements=[tasks.c.user_id, tasks.c.id])
+    made = inserted.returning(*_OF_SERVER).cte("made")
     noted = _one_more(status) | computed(param("zone", Text))
     counted = update(users).where(users.c.id == USER_ID, made.c.version.is_not(None)).values(**noted)
-    times = (cast(value, Text) for value in (made.c.completed_at, made.c.created_at))
-    return Statement(counted.returning(*times, made.c.version, made.c.position))
+    return Statement(counted.returning(*made.c), times_as_text=True)
 
 
 register = Statement(insert(users).values(id=USER_ID).on_conflict_do_nothing())
 """Give the user a row, unless they have one."""
+
+
+_OF_SERVER = (tasks.c.completed_at, tasks.c.created_at, tasks.c.version, tasks.c.position)
+"""Columns of a new task that the service does not know."""
+
+
+def _made(values: dict[Column[Any], ColumnElement[Any]]) -> Insert:
+    return insert(tasks).from_select(list(values), select(*values.values()))
 
 
 def _one_more(status: str) -> dict[str, ColumnElement[int]]:
@@ -227,7 +226,8 @@ def _write(
     if target is not None:
         completed_at = case((target == "completed", func.coalesce(task.c.completed_at, owner.c.at)), else_=null())
         values |= {"status": target, "completed_at": completed_at}
-    return Statement(update(tasks).where(MINE).values(**values).returning(*as_task(tasks)))
+    written = update(tasks).where(MINE).values(**values).returning(*as_task(tasks))
+    return Statement(written, times_as_text=True)
 
 
 _SPECIAL = frozenset({"status", "completed", "kept"})
@@ -289,7 +289,8 @@ def _place() -> Statement:
         .cte("owner")
     )
     values = {"position": column_value(tasks.c.position), "updated_at": owner.c.at, "version": owner.c.seq}
-    return Statement(update(tasks).where(MINE).values(**values).returning(*as_task(tasks)))
+    written = update(tasks).where(MINE).values(**values).returning(*as_task(tasks))
+    return Statement(written, times_as_text=True)
 
 
 place = _place()
