@@ -161,6 +161,16 @@ class TooManyProjects(TaskApiError):
     detail = "You have 500 projects, and cannot have more. Delete one first."
 
 
+class TooManyLabels(TaskApiError):
+    """The user has the maximum number of labels."""
+
+    detail = "You have 500 labels, and cannot have more. Remove one first."
+
+
+LIMITS = (TooManyKeys, TooManyLabels, TooManyProjects)
+"""Errors of a user who has the maximum number of something. Their names are those of the codes."""
+
+
 class IdTaken(TaskApiError):
     """A task or project of the user has the id that a new one asks for: `current`."""
 

@@ -45,6 +45,9 @@ MOST_KEYS = 100
 MOST_PROJECTS = 500
 """Maximum number of projects of a user."""
 
+MOST_LABELS = 500
+"""Maximum number of labels of a user."""
+
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
 
 PRIORITIES = ("none", "low", "medium", "high", "urgent")
@@ -113,10 +116,13 @@ PROJECT_DESCRIPTION = _domain(
 TASK_PRIORITY = SmallIntegerDomain(
     "task_priority", SmallInteger(), constraint_name="task_priority_check", check="VALUE BETWEEN 0 AND 4"
 )
-TASK_LINKS = _domain(
-    "task_links",
-    "octet_length(VALUE) <= 65536 AND jsonb_array_length(VALUE::jsonb) BETWEEN 1 AND 20",
+TASK_LINKS = _domain("task_links", "octet_length(VALUE) <= 65536 AND jsonb_array_length(VALUE::jsonb) BETWEEN 1 AND 20")
+LABEL_LIST = _domain(
+    "label_list",
+    "octet_length(VALUE) <= 8192 AND jsonb_array_length(VALUE::jsonb) >= 1 AND jsonb_array_length(VALUE::jsonb) <= 20",
 )
+LABEL_NAME = _domain("label_name", f"{_one_line(60)} AND VALUE !~ ','")
+LABEL_KEY = _domain("label_key", "octet_length(VALUE) >= 1 AND octet_length(VALUE) <= 1024", collation="C")
 TASK_DATE = DateDomain(
     "task_date", Date(), constraint_name="task_date_check", check="VALUE BETWEEN '1900-01-01' AND '2199-12-31'"
 )
@@ -286,7 +292,9 @@ projects = Table(
 )
 
 _OF_STATUS = ("user_id", "status")
+_OF_PROJECT = ("user_id", "project_id", "status", "created_at", "id")
 _IS_DATED = text("due_at IS NOT NULL")
+_LATEST_FIRST = (text("due_at DESC"), "priority", text("id DESC"))
 
 tasks = Table(
     "tasks",
@@ -325,6 +333,7 @@ tasks = Table(
         comment="the order among siblings: as a user moved the task, by creation at first",
     ),
     Column("project_id", Uuid, comment="null: the inbox"),
+    Column("labels", LABEL_LIST, comment="JSON, by their keys; null without labels"),
     PrimaryKeyConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["user_id", "project_id"], ["projects.user_id", "projects.id"]),
@@ -335,25 +344,27 @@ tasks = Table(
     Index("tasks_by_status_and_title", "user_id", "status", "title", "id"),
     Index("tasks_by_status_and_position", "user_id", "status", "position", "id"),
     # By deadline, the urgent first: `due` and `-due` read these two backwards.
-    Index(
-        "tasks_by_status_and_due",
-        *_OF_STATUS,
-        text("due_at DESC"),
-        "priority",
-        text("id DESC"),
-        postgresql_where=_IS_DATED,
-    ),
+    Index("tasks_by_status_and_due", *_OF_STATUS, *_LATEST_FIRST, postgresql_where=_IS_DATED),
     Index("tasks_by_status_and_latest_due", *_OF_STATUS, "due_at", "priority", "id", postgresql_where=_IS_DATED),
     Index("tasks_by_status_and_start", *_OF_STATUS, "start_at", "id", postgresql_where=text("start_at IS NOT NULL")),
     # A task has one of these two.
     Index("tasks_by_status_and_priority", *_OF_STATUS, "priority", "id", postgresql_where=text("due_at IS NULL")),
     Index("tasks_with_due_by_status_and_priority", *_OF_STATUS, "priority", "id", postgresql_where=_IS_DATED),
     # A task in no project is in no index of projects.
-    Index(
-        "tasks_by_project",
-        *("user_id", "project_id", "status", "created_at", "id"),
-        postgresql_where=text("project_id IS NOT NULL"),
-    ),
+    Index("tasks_by_project", *_OF_PROJECT, postgresql_where=text("project_id IS NOT NULL")),
+)
+
+task_labels = Table(
+    "task_labels",
+    metadata,
+    Column("user_id", Text, nullable=False),
+    Column("task_id", Uuid, nullable=False),
+    Column("label_key", LABEL_KEY, nullable=False, comment="the name without case"),
+    Column("name", LABEL_NAME, nullable=False),
+    Column("version", BigInteger, nullable=False, comment="the user's seq when the task got it in this spelling"),
+    PrimaryKeyConstraint("user_id", "task_id", "label_key"),
+    ForeignKeyConstraint(["user_id", "task_id"], ["tasks.user_id", "tasks.id"], ondelete="CASCADE"),
+    Index("task_labels_by_key", "user_id", "label_key", "version", "task_id"),
 )
 
 idempotent_replies = Table(

@@ -50,6 +50,9 @@ and what follows from the tasks: counts, texts without case, and the instants of
 COPIES = {"idempotent_replies"}
 """Tables of what was told in replies already, kept sealed for a day."""
 
+DERIVED = {"task_labels"}
+"""Tables of what tasks have as well."""
+
 SECRETS = {"one_time_tokens"}
 """Tables of secrets alone, which last for an hour."""
 
@@ -80,6 +83,7 @@ def test_export_account_has_every_column_of_every_table_of_users(user: User, url
         {
             "title": "Second",
             "priority": "high",
+            "labels": ["errand", "Home"],
             "links": [{"url": "https://a", "title": "A"}],
             "due": {"date": "2026-11-20", "time": "17:30", "time_zone": "Europe/Berlin"},
         },
@@ -90,7 +94,7 @@ def test_export_account_has_every_column_of_every_table_of_users(user: User, url
     assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
     document = reply.json()
     tables = tables_of_users(url)
-    assert {*tables} == {*SECTIONS} | COPIES | SECRETS
+    assert {*tables} == {*SECTIONS} | COPIES | DERIVED | SECRETS
     for table in SECTIONS:
         columns = tables[table]
         owner = "id" if table == "users" else "user_id"
@@ -101,6 +105,7 @@ def test_export_account_has_every_column_of_every_table_of_users(user: User, url
         for (row,), item in zip(stored, sorted(told, key=lambda one: one["id"]), strict=True):
             if table == "tasks":
                 row |= {"priority": PRIORITIES[row["priority"]], "links": json.loads(row["links"] or "[]")}
+                row["labels"] = json.loads(row["labels"] or "[]")
                 kept_dates = {name: moment_of(row, name) for name in ("due", "start")}
                 assert {name: item[name] for name in kept_dates} == kept_dates
             if table == "users":

@@ -73,7 +73,8 @@ class Bound(NamedTuple):
             item = resolve(DOCUMENT, schema["items"])
             return [{each: example(item, each) for each in item["required"]}] * number
         if schema["type"] == "array":
-            chosen = resolve(DOCUMENT, schema["items"])["enum"][:number]
+            item = resolve(DOCUMENT, schema["items"])
+            chosen = item["enum"][:number] if "enum" in item else [f"{item['example']}{n}" for n in range(number)]
             chosen += chosen[:1] * (number - len(chosen))
             return ",".join(chosen) if self.location == "query" else chosen
         if schema["type"] == "object":

@@ -38,6 +38,11 @@ def test_contract_has_one_pattern_for_texts_of_one_line() -> None:
     assert len(patterns()) == 1
 
 
+def test_contract_has_the_same_pattern_for_names_of_labels_without_a_comma() -> None:
+    (pattern,) = patterns()
+    assert SCHEMAS["LabelName"]["pattern"].replace("[^,", "[^") == pattern != SCHEMAS["LabelName"]["pattern"]
+
+
 def test_pattern_of_contract_takes_what_unicode_calls_visible_in_python_and_rust() -> None:
     (pattern,) = patterns()
     python, rust = re.compile(pattern), jsonschema_rs.Draft4Validator({"pattern": pattern})
@@ -88,7 +93,7 @@ def test_rules_of_the_database_are_those_of_the_contract(url: str) -> None:
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conname ~ '^(task_title|.*_name)_check'",
     )
     assert [name for name, rule in used if BLANK not in rule or LINE_ENDS not in rule] == []
-    assert len(used) == 4
+    assert len(used) == 5
 
 
 INVISIBLE = {

@@ -18,11 +18,20 @@ from todo_api.tasks import statements as task_statements
 PARTITIONS = 4
 
 SPREAD = """
+    ALTER TABLE task_labels DROP CONSTRAINT task_labels_user_id_task_id_fkey;
     ALTER TABLE tasks RENAME TO whole;
     CREATE TABLE tasks (LIKE whole INCLUDING ALL, FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
             FOREIGN KEY (user_id, project_id) REFERENCES projects (user_id, id))
         PARTITION BY HASH (user_id);
     DROP TABLE whole;
+    ALTER TABLE task_labels RENAME TO whole;
+    CREATE TABLE task_labels (LIKE whole INCLUDING ALL, FOREIGN KEY (user_id, task_id) REFERENCES tasks (user_id, id) ON DELETE CASCADE)
+        PARTITION BY HASH (user_id);
+    DROP TABLE whole;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON task_labels TO task_api_user;
+    ALTER TABLE task_labels ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+    CREATE POLICY task_labels_of_user ON task_labels TO task_api_user
+        USING (user_id = current_setting('app.user_id', true)) WITH CHECK (user_id = current_setting('app.user_id', true));
     GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO task_api_user;
     ALTER TABLE tasks ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
     CREATE POLICY tasks_of_user ON tasks TO task_api_user
@@ -32,14 +41,13 @@ SPREAD = """
 
 @pytest.fixture(scope="module")
 def url(new_database: Callable[[], str]) -> str:
-    """A database of the module's own, with `tasks` in partitions."""
+    """A database of the module's own, with `tasks` and their labels in partitions."""
     url = new_database()
     execute(url, SPREAD)
     for number in range(PARTITIONS):
-        execute(
-            url,
-            f"CREATE TABLE tasks_{number} PARTITION OF tasks FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})",
-        )
+        values = f"FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
+        for table in ("tasks", "task_labels"):
+            execute(url, f"CREATE TABLE {table}_{number} PARTITION OF {table} {values}")
     return url
 
 

@@ -26,6 +26,7 @@ CHANGES = {
     "accounts": "registered_again = true",
     "tasks": "description = 'x'",
     "projects": "description = 'x'",
+    "task_labels": "name = 'x'",
     "api_keys": "last_used_at = now()",
     "sessions": "refreshed_at = created_at",
     "outbox": "attempts = 9",
@@ -66,6 +67,7 @@ def user(name: str) -> dict[str, str]:
         "accounts": f"SELECT{name}, UPDATE{name}",
         "tasks": every,
         "projects": every,
+        "task_labels": every,
         "api_keys": locked,
         "sessions": locked,
         "one_time_tokens": some,
@@ -263,7 +265,7 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
     anonymous.post("/api/v1/auth/register", credentials)
     tokens = anonymous.post("/api/v1/auth/token", credentials, headers={"Idempotency-Key": "kept"}).json()
     ada = anonymous.signed_in(tokens["access_token"])
-    ada.post("/api/v1/me/tasks", {"title": "Buy milk"}, headers={"Idempotency-Key": "kept"})
+    ada.post("/api/v1/me/tasks", {"title": "Buy milk", "labels": ["errand"]}, headers={"Idempotency-Key": "kept"})
     ada.post("/api/v1/me/projects", {"name": "Mine"})
     ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["account"]})
     database = Database(url)

@@ -18,7 +18,8 @@ from todo_api.database.transaction import RoleSession
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 
 OWNER_COLUMN = {"users": "id"} | dict.fromkeys(
-    ("accounts", "api_keys", "idempotent_replies", "one_time_tokens", "projects", "sessions", "tasks"), "user_id"
+    ("accounts", "api_keys", "idempotent_replies", "one_time_tokens", "projects", "sessions", "task_labels", "tasks"),
+    "user_id",
 )
 """The column that says whose a row is."""
 
@@ -66,7 +67,8 @@ def world(url: str, anonymous: Client) -> Iterator[World]:
         registration = {"email": f"{name}@example.com", "password": PASSWORD}
         ids.append(anonymous.post("/api/v1/auth/register", registration).json()["id"])
         client = anonymous.signed_in(token(ids[-1]))
-        client.post("/api/v1/me/tasks", {"title": f"The task of {name}"}, headers={"Idempotency-Key": "the-same"})
+        task = {"title": f"The task of {name}", "labels": [f"the label of {name}"]}
+        client.post("/api/v1/me/tasks", task, headers={"Idempotency-Key": "the-same"})
         client.post("/api/v1/me/projects", {"name": f"The project of {name}"})
         client.post("/api/v1/me/keys", {"name": f"The key of {name}", "scopes": ["tasks:read"]})
         assert anonymous.post("/api/v1/auth/token", registration).status == 200
@@ -208,10 +210,7 @@ POLICY, GRANT = "row-level security policy", "permission denied"
         ),
         (POLICY, "INSERT INTO users (id) VALUES ('mallory')"),
         (POLICY, "INSERT INTO users (id) VALUES ('{bob}') ON CONFLICT (id) DO UPDATE SET seq = 0"),
-        (
-            GRANT,
-            "INSERT INTO accounts (user_id, email, password_hash) VALUES ('{bob}', 'new@example.com', 'x')",
-        ),
+        (GRANT, "INSERT INTO accounts (user_id, email, password_hash) VALUES ('{bob}', 'new@example.com', 'x')"),
         (
             POLICY,
             "INSERT INTO api_keys (user_id, id, name, scopes, hint, digest, created_at)"
@@ -224,6 +223,7 @@ POLICY, GRANT = "row-level security policy", "permission denied"
             " VALUES ('{bob}', gen_random_uuid(), 'reset', repeat('0', 64), 'bob@example.com', 1, now(), 'infinity')",
         ),
         (POLICY, "INSERT INTO projects SELECT '{bob}', gen_random_uuid(), 'x', NULL, NULL, 'm', now(), now(), 1"),
+        (POLICY, "INSERT INTO task_labels SELECT '{bob}', gen_random_uuid(), 'x', 'x', 1"),
         (POLICY, "UPDATE tasks SET user_id = '{bob}'"),
         (POLICY, "UPDATE users SET id = 'mallory'"),
         (POLICY, "INSERT INTO idempotent_replies VALUES ('{bob}', sha256(''), sha256(''), '')"),
@@ -237,6 +237,7 @@ POLICY, GRANT = "row-level security policy", "permission denied"
         "insert-session",
         "insert-one-time-token",
         "insert-project",
+        "insert-label",
         "give-task-away",
         "become-another",
         "insert-reply",

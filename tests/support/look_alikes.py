@@ -80,7 +80,8 @@ class World:
         found = self.rows(
             "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
             " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
-            " AND a.attnum > 0 AND NOT a.attisdropped AND c.relname <> 'alembic_version' GROUP BY 1 ORDER BY 1"
+            " AND a.attnum > 0 AND NOT a.attisdropped AND c.relname <> 'alembic_version' GROUP BY 1"
+            " ORDER BY c.relname = 'task_labels', 1"
         )
         self.tables: dict[str, list[str]] = dict(found)
         self.known: set[str] = set()

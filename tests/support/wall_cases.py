@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import list_cases, moving_cases, project_cases
+from tests.support import label_cases, list_cases, moving_cases, project_cases
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.look_alikes import THEIR_KEY, THEIR_TASK, Ask, World, tags
@@ -125,7 +125,7 @@ def patch_later_members(ask: Ask, mine: Mine) -> None:
 CASES |= {f"complete {body}": _writes("PATCH", "/complete", [body]) for body in (None, {"completed": True})}
 CASES["reopen"] = _writes("PATCH", "/complete", [{"completed": False}])
 CASES["replace"] = _writes("PUT", "", [FIELDS, {"title": "Buy oats", "status": "completed"}])
-CASES |= project_cases.CASES | moving_cases.CASES | list_cases.CASES
+CASES |= project_cases.CASES | label_cases.CASES | moving_cases.CASES | list_cases.CASES
 CASES["move"] = _writes(
     "POST", "/move", [{"at": "first"}, {"at": "last"}, {"before": THEIR_TASK}, {"after": THEIR_TASK}]
 )
@@ -336,6 +336,7 @@ def retries_of_many(ask: Ask, mine: Mine) -> None:
 PREPARED = {
     **moving_cases.PREPARED,
     **list_cases.PREPARED,
+    **label_cases.PREPARED,
     "too_many_projects": f"UPDATE users SET projects = {MOST_PROJECTS}",
     "retries_of_many": "INSERT INTO idempotent_replies SELECT user_id, sha256(i::text::bytea), sha256(''), '',"
     f" now() - i * interval '1 second' FROM accounts, generate_series(1, {kept.MOST_REPLIES + 5}) i",
@@ -364,6 +365,7 @@ def seed(world: World, client: Client) -> Mine:
             mine.tasks.setdefault(status, []).append(id_)
         user.patch(ACCOUNT, {"name": "Ada"})
         project_cases.seed(user, mine, who)
+        label_cases.seed(user)
         key = user.post(KEYS, {"name": "Mine", "scopes": list(KEY_SCOPES)}).json()
         if who == "account":
             mine.key, mine.tokens["key"] = key["id"], key["key"]

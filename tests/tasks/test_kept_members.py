@@ -24,6 +24,7 @@ SAMPLES: dict[str, tuple[Any, Any]] = {
     "due": ({"date": "2026-11-20", "time": "17:30", "time_zone": "Europe/Berlin"}, None),
     "start": ({"date": "2026-11-19", "time": None, "time_zone": None}, None),
     "project_id": (PROJECT, None),
+    "labels": (["errand", "Home"], []),
 }
 """By member, a value other than the default, and the one that clears it."""
 

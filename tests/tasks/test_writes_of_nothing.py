@@ -15,6 +15,7 @@ WHOLE: dict[str, Any] = {
     "links": [{"url": "https://a.example/x", "title": None}, {"url": "http://b", "title": "B"}],
     "due": {"date": "2026-11-20", "time": "17:30", "time_zone": "Europe/Berlin"},
     "start": {"date": "2026-11-19", "time": None, "time_zone": None},
+    "labels": ['a "quoted" \\ one', "Größe", "home"],
 }
 OTHER: dict[str, Any] = {
     "title": "Buy oats",
@@ -24,6 +25,7 @@ OTHER: dict[str, Any] = {
     "links": [],
     "due": None,
     "start": {"date": "2026-11-18", "time": None, "time_zone": None},
+    "labels": ['a "quoted" \\ one', "Größe", "Home"],
 }
 """By member another value than that of WHOLE."""
 

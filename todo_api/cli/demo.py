@@ -16,6 +16,7 @@ from todo_api.database import Database
 from todo_api.errors import EmailTaken
 from todo_api.guards import UNREGISTERED, Caller
 from todo_api.projects import ProjectService
+from todo_api.task_labels import by_key
 from todo_api.tasks import TaskService
 
 TASKS: tuple[tuple[str, str | None, str], ...] = (
@@ -63,11 +64,19 @@ TASKS: tuple[tuple[str, str | None, str], ...] = (
 """Title, description and status of each, the newest last."""
 
 MORE: dict[str, dict[str, Any]] = {
-    "Pay the rent": {"priority": "urgent"},
-    "Renew the passport": {"priority": "high", "links": [{"url": "https://passport.example/renew", "title": "Form"}]},
-    "Mend the bicycle": {"priority": "medium", "links": [{"url": "https://bicycles.example/brakes", "title": None}]},
+    "Pay the rent": {"priority": "urgent", "labels": by_key(["money"])},
+    "Renew the passport": {
+        "labels": by_key(["errand"]),
+        "priority": "high",
+        "links": [{"url": "https://passport.example/renew", "title": "Form"}],
+    },
+    "Mend the bicycle": {
+        "labels": by_key(["bicycle", "Home"]),
+        "priority": "medium",
+        "links": [{"url": "https://bicycles.example/brakes", "title": None}],
+    },
     "Write the quarterly report": {"priority": "high"},
-    "Water the plants": {"priority": "low"},
+    "Water the plants": {"priority": "low", "labels": by_key(["home"])},
 }
 """Further members of some of these tasks, by title."""
 

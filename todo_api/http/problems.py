@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.http import parse_accept_header
 
 from todo_api import errors
-from todo_api.contract import problem_text
+from todo_api.contract import problem_text, snake_case
 from todo_api.http import errors as http_errors
 from todo_api.observability import NONE, PAGE, RequestRecord
 
@@ -61,8 +61,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     errors.IdTaken: _problem_type("id_taken"),
     errors.EmailTaken: _problem_type("email_taken"),
     errors.IdempotencyInProgress: _problem_type("idempotency_in_progress"),
-    errors.TooManyKeys: _problem_type("too_many_keys"),
-    errors.TooManyProjects: _problem_type("too_many_projects"),
+    **{each: _problem_type(snake_case(each.__name__)) for each in errors.LIMITS},
     errors.PreconditionFailed: _problem_type("precondition_failed"),
     http_errors.PayloadTooLarge: _problem_type("payload_too_large"),
     http_errors.UriTooLong: _problem_type("uri_too_long"),

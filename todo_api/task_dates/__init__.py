@@ -8,11 +8,11 @@ from todo_api.task_dates.dates import (
     MEMBERS,
     NO_DATES,
     PARTS,
-    check,
     columns_of,
     parts_of,
     represented,
     unknown_zone,
+    violations,
 )
 from todo_api.task_dates.local import LocalDates
 from todo_api.task_dates.recomputation import Recomputation
@@ -24,10 +24,10 @@ __all__ = [
     "PARTS",
     "LocalDates",
     "Recomputation",
-    "check",
     "columns_of",
     "computed",
     "parts_of",
     "represented",
     "unknown_zone",
+    "violations",
 ]

@@ -21,8 +21,8 @@ INSTANTS = {"due": deadline, "start": beginning}
 """How the instant of each is computed."""
 
 
-def check(body: Mapping[str, Any]) -> None:
-    """Raise ValidationFailed if a zone of the body is unknown, or has no time."""
+def violations(body: Mapping[str, Any]) -> list[Violation]:
+    """Return a violation for each zone of the body that is unknown, or has no time."""
     found: list[Violation] = []
     for name in MEMBERS:
         moment = body.get(name)
@@ -33,8 +33,7 @@ def check(body: Mapping[str, Any]) -> None:
             found.append(unknown_zone(f"/{name}/time_zone"))
         elif zone is not None and "time" in moment and moment["time"] is None:
             found.append(_zone_without_time(name))
-    if found:
-        raise ValidationFailed(found)
+    return found
 
 
 def unknown_zone(pointer: str, location: str = "body") -> Violation:

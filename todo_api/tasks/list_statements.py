@@ -164,7 +164,7 @@ def _octets_before(rows: FromClause, order: list[ColumnElement[Any]]) -> ColumnE
     PostgreSQL knows it without reading them.
     """
     octets = func.octet_length(rows.c.title) + reduce(
-        add, (func.coalesce(func.octet_length(rows.c[name]), 0) for name in ("description", "links"))
+        add, (func.coalesce(func.octet_length(rows.c[name]), 0) for name in ("description", "links", "labels"))
     )
     return func.coalesce(func.sum(octets).over(order_by=order, rows=(None, -1)), 0).label("octets_before")
 

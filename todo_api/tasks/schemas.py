@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 from marshmallow import EXCLUDE, Schema, fields
 
-from todo_api import task_dates
+from todo_api import task_dates, task_labels
 from todo_api.contract import parse_date_time
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.lists import DateFilter, TaskFilter
@@ -54,6 +54,7 @@ class TaskReplacementSchema(Schema):
     due = fields.Nested(MomentSchema, allow_none=True)
     start = fields.Nested(MomentSchema, allow_none=True)
     project_id = fields.String(allow_none=True)
+    labels = fields.List(fields.String())
 
 
 class TaskInputSchema(TaskReplacementSchema):
@@ -74,9 +75,10 @@ class TaskPatchSchema(Schema):
     due = fields.Nested(MomentPatchSchema, allow_none=True)
     start = fields.Nested(MomentPatchSchema, allow_none=True)
     project_id = fields.String(allow_none=True)
+    labels = fields.List(fields.String())
 
 
-_NO_LINKS = orjson.Fragment("[]")
+_NONE = orjson.Fragment("[]")
 _load_input = load_of(TaskInputSchema())
 _load_replacement = load_of(TaskReplacementSchema(unknown=EXCLUDE))
 _load_patch = load_of(TaskPatchSchema())
@@ -94,11 +96,12 @@ def dump_task(task: Task) -> dict[str, Any]:
         "completed": task.status == "completed",
         "completed_at": utc(task.completed_at),
         "priority": PRIORITIES[task.priority_rank],
-        "links": _NO_LINKS if task.links_json is None else orjson.Fragment(task.links_json),
+        "links": _NONE if task.links_json is None else orjson.Fragment(task.links_json),
         "due": due,
         "start": start,
         "position": task.position,
         "project_id": task.project_id,
+        "labels": _NONE if task.labels_json is None else orjson.Fragment(task.labels_json),
         "created_at": utc(task.created_at),
         "updated_at": utc(task.updated_at),
         "version": task.version,
@@ -110,8 +113,7 @@ def load_task_input(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
     Raise ValidationFailed.
     """
-    values = _load_input(_with_status(body))
-    task_dates.check(values)
+    values = _checked(_load_input(_with_status(body)))
     values.pop("completed", None)  # a new task is not completed anyway
     return values, values.pop("id", None)
 
@@ -121,8 +123,7 @@ def load_task_replacement(body: dict[str, Any]) -> dict[str, Any]:
 
     Raise ValidationFailed.
     """
-    values = _load_replacement(_with_status(body))
-    task_dates.check(values)
+    values = _checked(_load_replacement(_with_status(body)))
     if "completed" in values:
         del values["status"]  # it is the default, since only `completed` was sent
     return values
@@ -133,8 +134,16 @@ def load_task_patch(body: dict[str, Any]) -> dict[str, Any]:
 
     Raise ValidationFailed.
     """
-    values = _load_patch(_with_status(body))
-    task_dates.check(values)
+    return _checked(_load_patch(_with_status(body)))
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the members with labels by their keys. Raise ValidationFailed."""
+    found = task_dates.violations(values) + task_labels.violations(values.get("labels", ()), "/labels")
+    if found:
+        raise ValidationFailed(found)
+    if "labels" in values:
+        values["labels"] = task_labels.by_key(values["labels"])
     return values
 
 

@@ -1,6 +1,7 @@
 """Tasks of a user: create, find, change, complete and delete."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +37,7 @@ from todo_api.lists import (
 from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import PRIORITIES
 from todo_api.task_dates import MEMBERS, NO_DATES, columns_of, parts_of, represented
+from todo_api.task_labels import TaskLabels, as_json
 from todo_api.tasks import list_statements, statements
 from todo_api.tasks.task import Task
 from todo_api.tasks.transitions import TRANSITIONS, sources
@@ -45,18 +47,20 @@ Versions = Sequence[int] | None
 
 _ATTEMPTS = 5
 _COLUMNS = tuple(str(column.key) for column in statements.TASK)
+_WHOLE = (*MEMBERS, "project_id", "labels")
+"""Members of a new task that take more than the shortest statement."""
 
 MAX_PAGE = 2 * 1024 * 1024
 """Maximum size of a page in bytes of JSON."""
 
-MAX_TASK = 79 * 1024
+MAX_TASK = 84 * 1024
 """Maximum size of a task in bytes of JSON.
 
-It has 5,515 characters of four bytes, 20 links of 2,871 bytes, and 2 KiB for the rest.
+It has 6,715 characters of four bytes, 20 links of 2,871 bytes, and 2 KiB for the rest.
 """
 
 UNCUT = 50
-"""Maximum number of tasks that are read whole: however long they are, they have at most 4 MiB."""
+"""Maximum number of tasks that are read whole: however long, they have at most 4.2 MB."""
 
 
 class TaskService:
@@ -68,18 +72,24 @@ class TaskService:
 
     def __init__(self, database: RoleSessions, user_id: str, caller: Caller = UNREGISTERED) -> None:
         self._caller = caller
+        self._database = database
         self._db = database.as_user(user_id)
         self._user_id = user_id
 
     def create(self, members: dict[str, Any], task_id: str | None = None) -> Task:
-        """Return the new task with these members. Raise IdTaken if a task has the id.
+        """Return the new task with these members. Raise IdTaken or TooManyLabels.
 
         The first write of an unregistered user creates their row.
         """
+        if labels := members.get("labels"):
+            return self._with_labels(labels, partial(TaskService._create, members=members, task_id=task_id))
+        return self._create(members, task_id)
+
+    def _create(self, members: dict[str, Any], task_id: str | None) -> Task:
         status = members["status"]
         made_id = str(uuid7() if task_id is None else UUID(task_id))
         values = {**self._named(made_id), "priority": 0, "links": None, **_stored(members)}
-        if task_id is not None or members.get("due") or members.get("start") or members.get("project_id"):
+        if task_id is not None or any(map(members.get, _WHOLE)):
             row, values = self._create_whole(status, members, values)
         else:
             statement = statements.create(status, registered=self._caller.registered, by_key=self._caller.by_key)
@@ -103,7 +113,7 @@ class TaskService:
         for _ in range(_ATTEMPTS):
             zone = self._zone() if any(written.values()) else None
             dated = NO_DATES | columns_of(written, dict.fromkeys(MEMBERS), zone or DEFAULT_ZONE)
-            whole = {"project_id": None, **values, **dated, "zone": zone, "dates": parts_of(dated)}
+            whole = {"project_id": None, "labels": None, **values, **dated, "zone": zone, "dates": parts_of(dated)}
             row = self._write(statement, whole)
             if row is not None:
                 return row, whole
@@ -205,9 +215,9 @@ class TaskService:
         """Return the task with these members; `completed: False` reopens it.
 
         If nothing changes, it is not written. Raise NotFound, PreconditionFailed,
-        InvalidTransition, or ValidationFailed for its dates.
+        InvalidTransition, TooManyLabels, or ValidationFailed for its dates.
         """
-        if not changes.keys() & MEMBERS:
+        if changes.keys().isdisjoint((*MEMBERS, "labels")):
             return self._set(task_id, changes, _stored(changes), versions)
         for _ in range(_ATTEMPTS):
             row = self._db.fetch_one(statements.get_with_zone, self._named(task_id))
@@ -221,11 +231,25 @@ class TaskService:
             except (PreconditionFailed, ValidationFailed):
                 self._check_key()
                 raise
+            stored = _stored(changes) | dated | {"zone": zone}
+            write = partial(TaskService._set, task_id=task_id, changes=changes, stored=stored, versions=[task.version])
             try:
-                return self._set(task_id, changes, _stored(changes) | dated | {"zone": zone}, [task.version])
+                if stored.get("labels", task.labels_json) == task.labels_json:
+                    return write(self)
+                return self._with_labels(changes["labels"], write)
             except (PreconditionFailed, _OtherZone):
                 continue
         raise Unavailable("The task keeps changing. Try again.")
+
+    def _with_labels(self, labels: Mapping[str, str], write: "Callable[[TaskService], Task]") -> Task:
+        """Return the task, written in one transaction with the rows of its labels.
+
+        The write locks the user's row. Raise TooManyLabels, and what the write raises.
+        """
+        with self._database.transaction() as transaction:
+            task = write(TaskService(transaction, self._user_id, self._caller))
+            TaskLabels(transaction.as_user(self._user_id), self._user_id).write(task.id, task.version, labels)
+        return task
 
     def _set(self, task_id: str, changes: dict[str, Any], stored: dict[str, Any], versions: Versions) -> Task:
         """Return the task with these columns. Raise what `change` raises, and _OtherZone."""
@@ -346,4 +370,6 @@ def _stored(members: dict[str, Any]) -> dict[str, Any]:
         stored["project_id"] = str(UUID(members["project_id"]))  # as the database returns it
     if "links" in members:
         stored["links"] = orjson.dumps(members["links"]).decode() if members["links"] else None
+    if "labels" in members:
+        stored["labels"] = as_json(members["labels"])
     return stored

@@ -62,6 +62,7 @@ TASK_COLUMNS = (
     tasks.c.start_zone,
     tasks.c.position,
     tasks.c.project_id,
+    tasks.c.labels,
 )
 
 
@@ -86,7 +87,7 @@ def _dates(rows: FromClause) -> ColumnElement[str | None]:
 
 DATES = tuple(tasks.c[f"{name}_{part}"] for name in ("due", "start") for part in ("date", "time", "zone", "at"))
 
-KEPT = ("priority", "links", "project_id", *(column.name for column in DATES))
+KEPT = ("priority", "links", "project_id", "labels", *(column.name for column in DATES))
 """Columns of the members that came after 1.0. A change names those that it sets in `named`."""
 
 USER_ID = param("user_id", Text)
@@ -143,7 +144,7 @@ def create(status: str, *, registered: bool, by_key: bool = False) -> Statement:
 
 @cache
 def create_whole(status: str, *, by_key: bool = False) -> Statement:
-    """As `create`, with dates, a project and an id of the client's, for a user with a row.
+    """As `create`, with dates, a project, labels and an id of the client's, for a user with a row.
 
     It returns nothing if a task of theirs has the id, or if the user is not in `zone`. Whether one
     has the id is known once the task is inserted, so the number is taken after that. The row was
@@ -151,7 +152,7 @@ def create_whole(status: str, *, by_key: bool = False) -> Statement:
     """
     me = guards.locked(_in_zone(), key=by_key, columns=[users.c.seq])
     owner = select((me.c.seq + 1).label("seq"), func.clock_timestamp().label("at")).cte("owner")
-    values = _new_task(status, owner, (*DATES, tasks.c.project_id))
+    values = _new_task(status, owner, (*DATES, tasks.c.project_id, tasks.c.labels))
     inserted = _made(values).on_conflict_do_nothing(index_elements=[tasks.c.user_id, tasks.c.id])
     made = inserted.returning(*_OF_SERVER).cte("made")
     noted = _one_more(status) | computed(param("zone", Text))

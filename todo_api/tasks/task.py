@@ -29,6 +29,7 @@ class Task(NamedTuple):
     dates_json: str | None = None
     position: str = ""
     project_id: str | None = None
+    labels_json: str | None = None
 
     @property
     def tag(self) -> str:
@@ -39,7 +40,12 @@ class Task(NamedTuple):
         """Return whether the task is as these columns say."""
         dates = orjson.loads(self.dates_json) if self.dates_json else [None] * len(PARTS)
         mine = self._asdict() | dict(zip(PARTS, dates, strict=True))
-        mine |= {"priority": self.priority_rank, "links": self.links_json, "completed": self.completed}
+        mine |= {
+            "priority": self.priority_rank,
+            "links": self.links_json,
+            "labels": self.labels_json,
+            "completed": self.completed,
+        }
         wanted = orjson.loads(orjson.dumps({name: value for name, value in columns.items() if name in mine}))
         return all(mine[name] == value for name, value in wanted.items())
 

@@ -1,0 +1,28 @@
+"""The rows of a task's labels. They are written in the transaction that writes the task."""
+
+from collections.abc import Mapping
+
+from todo_api.database import RoleSession
+from todo_api.errors import TooManyLabels
+from todo_api.task_labels import statements
+
+
+class TaskLabels:
+    """The labels of a user's tasks, seen by a transaction that has locked the user's row."""
+
+    def __init__(self, session: RoleSession, user_id: str) -> None:
+        self._db = session
+        self._user_id = user_id
+
+    def write(self, task_id: str, version: int, labels: Mapping[str, str]) -> None:
+        """Write the labels of a task, names by keys, once the task has that version.
+
+        How many labels the user has is looked at after the write. The lock makes that safe. Raise
+        TooManyLabels.
+        """
+        named = {"user_id": self._user_id, "task_id": task_id, "version": version}
+        arrays = {"keys": [*labels], "names": [*labels.values()]}
+        if self._db.fetch_one(statements.write, named | arrays) is None:
+            return
+        if self._db.fetch_one(statements.are_too_many, named) is not None:
+            raise TooManyLabels
