@@ -42,7 +42,7 @@ LEFT_OUT = {
     "sessions": {"family", "digest"},
     "tasks": {"title_folded", "description_folded"}
     | {f"{name}_{part}" for name in ("due", "start") for part in ("date", "time", "zone", "at")},
-    "users": {"epoch", "seq", "api_keys", "projects", "pending", "in_progress", "completed", "cancelled"},
+    "users": {"epoch", "seq", "zone_data", "api_keys", "projects", "pending", "in_progress", "completed", "cancelled"},
 }
 """What the export does not have: what opens the account, how many passwords it has had, how its address was verified,
 and what follows from the tasks: counts, texts without case, and the instants of dates. Dates are members of other names."""
