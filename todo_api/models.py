@@ -313,6 +313,8 @@ tasks = Table(
     Column("description_folded", Text(collation="C"), comment="the description without case, where it is not ASCII"),
     Column("priority", TASK_PRIORITY, nullable=False, server_default=text("0"), comment="from 0, none, to 4, urgent"),
     Column("links", TASK_LINKS, comment="JSON; null without links"),
+    # Written with the columns that follow, and read in their place: one text is read faster.
+    Column("dates", Text, comment="JSON: date, time and zone of the deadline and of the start; null without either"),
     Column("due_date", TASK_DATE),
     Column("due_time", Time),
     Column("due_zone", TIME_ZONE),

@@ -1,6 +1,7 @@
 """Tasks have dates, and users the zone and the week in which they are meant.
 
 Nothing is rewritten: columns without a default are null where a row is there, and domains get their rules after the columns (0009).
+`dates` has the dates as they are shown: one text is read faster than six values.
 `due_at` and `start_at` are instants that the service computes from the others, in the zone of the task or of the user.
 """
 
@@ -21,6 +22,7 @@ ALTER TABLE users
 COMMENT ON COLUMN users.time_zone IS 'null: Etc/UTC';
 COMMENT ON COLUMN users.week_start IS 'null: monday';
 ALTER TABLE tasks
+    ADD COLUMN dates text,
     ADD COLUMN due_date task_date,
     ADD COLUMN due_time time,
     ADD COLUMN due_zone time_zone,
@@ -29,6 +31,7 @@ ALTER TABLE tasks
     ADD COLUMN start_time time,
     ADD COLUMN start_zone time_zone,
     ADD COLUMN start_at timestamptz;
+COMMENT ON COLUMN tasks.dates IS 'JSON: date, time and zone of the deadline and of the start; null without either';
 COMMENT ON COLUMN tasks.due_at IS 'the deadline: computed from the date, the time and the zone, or that of the user';
 COMMENT ON COLUMN tasks.start_at IS 'when it can be started: computed likewise';
 ALTER DOMAIN time_zone ADD CONSTRAINT time_zone_check CHECK (VALUE ~ '^[A-Za-z0-9_+/-]{1,64}$') NOT VALID;
@@ -45,5 +48,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     columns = ("date", "time", "zone", "at")
     dropped = ", ".join(f"DROP COLUMN {name}_{part}" for name in ("due", "start") for part in columns)
-    op.execute(f"ALTER TABLE tasks {dropped}; ALTER TABLE users DROP COLUMN time_zone, DROP COLUMN week_start")
+    op.execute(
+        f"ALTER TABLE tasks DROP COLUMN dates, {dropped}; ALTER TABLE users DROP COLUMN time_zone, DROP COLUMN week_start"
+    )
     op.execute("DROP DOMAIN time_zone, week_day, task_date")

@@ -299,6 +299,21 @@ def test_update_task_that_is_not_there_with_dates_is_404_and_with_wrong_ones_400
             assert ada.patch(address, {"due": wrong}).status == 400
 
 
+def test_write_of_dates_keeps_the_shown_text_and_the_columns_alike(ada: Client, direct: str) -> None:
+    """Filters and recomputed instants read the columns, replies the text."""
+    moments = [None, {"date": "2026-11-20"}, {"date": "2026-11-21", "time": "17:30"}, BERLIN]
+    first = create(ada, start={"date": "2026-01-01"})
+    for due in moments:
+        made = create(ada, due=due, start={"date": "2026-01-02", "time": "08:00"})
+        for change in ({"start": None}, {"due": {"date": "2026-11-22"}}, {"start": {"date": "2026-01-03"}}):
+            assert ada.patch(path(made), change).status == 200
+        assert ada.request("PUT", path(first), json_body={"title": "x", "due": due}).status == 200
+    columns = ", ".join(f"{name}_{part}" for name in ("due", "start") for part in ("date", "time", "zone"))
+    alike = f"coalesce(dates::jsonb, to_jsonb(array_fill(NULL::int, ARRAY[6]))) = jsonb_build_array({columns})"
+    mine = f"user_id = '{first['user_id']}'"
+    assert rows(direct, f"SELECT {alike}, count(*), count(dates) FROM tasks WHERE {mine} GROUP BY 1") == [(True, 5, 5)]
+
+
 @pytest.mark.parametrize("kind", ["missing", "wrong"])
 def test_zones_are_those_of_the_package_whatever_the_machine_has(tmp_path: Path, kind: str) -> None:
     """A folder of zones whose Berlin is Tokyo, and one that is empty."""

@@ -7,9 +7,7 @@ the user's zone anew, and `recomputation` those of all dates after other zone da
 from todo_api.task_dates.dates import (
     MEMBERS,
     NO_DATES,
-    PARTS,
     columns_of,
-    parts_of,
     represented,
     unknown_zone,
     violations,
@@ -21,12 +19,10 @@ from todo_api.task_dates.statements import computed
 __all__ = [
     "MEMBERS",
     "NO_DATES",
-    "PARTS",
     "LocalDates",
     "Recomputation",
     "columns_of",
     "computed",
-    "parts_of",
     "represented",
     "unknown_zone",
     "violations",

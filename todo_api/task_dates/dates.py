@@ -11,10 +11,10 @@ from todo_api.local_time import Moment, beginning, deadline, is_after, is_zone
 
 MEMBERS = ("due", "start")
 
-PARTS = tuple(f"{name}_{part}" for name in MEMBERS for part in ("date", "time", "zone"))
-"""The columns of what is shown of them."""
-
-NO_DATES: dict[str, Any] = {f"{name}_{part}": None for name in MEMBERS for part in ("date", "time", "zone", "at")}
+NO_DATES: dict[str, Any] = {
+    "dates": None,
+    **{f"{name}_{part}": None for name in MEMBERS for part in ("date", "time", "zone", "at")},
+}
 """The columns of a task without dates."""
 
 INSTANTS = {"due": deadline, "start": beginning}
@@ -41,14 +41,8 @@ def unknown_zone(pointer: str, location: str = "body") -> Violation:
     return Violation(location, pointer, "unknown_time_zone", "Must be the IANA name of a time zone.")
 
 
-def parts_of(columns: Mapping[str, Any]) -> str | None:
-    """Return the columns as statements read them: the JSON array of PARTS, None without dates."""
-    parts = [columns[name] for name in PARTS]
-    return None if parts.count(None) == len(parts) else orjson.dumps(parts).decode()
-
-
 def represented(parts: str | None) -> tuple[dict[str, str | None] | None, dict[str, str | None] | None]:
-    """Return the members of a task, from the JSON array of PARTS."""
+    """Return the members of a task, from what its column `dates` has."""
     if parts is None:
         return None, None
     found = orjson.loads(parts)
@@ -74,7 +68,8 @@ def columns_of(changes: Mapping[str, Any], before: Mapping[str, Any], zone: str)
     due, start = moments["due"], moments["start"]
     if due is not None and start is not None and is_after(start, due, zone):
         raise ValidationFailed([Violation("body", "/start", "after_due", "Must not be later than due.")])
-    columns: dict[str, Any] = {}
+    shown = [part for moment in (due, start) for part in (moment or (None,) * 3)]
+    columns: dict[str, Any] = {"dates": orjson.dumps(shown).decode() if due or start else None} if changes else {}
     for name in changes.keys() & moments.keys():
         moment = moments[name]
         parts = (None,) * 4 if moment is None else (*moment, INSTANTS[name](moment, zone))

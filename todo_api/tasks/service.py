@@ -36,7 +36,7 @@ from todo_api.lists import (
 )
 from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import PRIORITIES
-from todo_api.task_dates import MEMBERS, NO_DATES, columns_of, parts_of, represented
+from todo_api.task_dates import MEMBERS, NO_DATES, columns_of, represented
 from todo_api.task_labels import TaskLabels, as_json
 from todo_api.tasks import list_statements, statements
 from todo_api.tasks.task import Task
@@ -113,7 +113,7 @@ class TaskService:
         for _ in range(_ATTEMPTS):
             zone = self._zone() if any(written.values()) else None
             dated = NO_DATES | columns_of(written, dict.fromkeys(MEMBERS), zone or DEFAULT_ZONE)
-            whole = {"project_id": None, "labels": None, **values, **dated, "zone": zone, "dates": parts_of(dated)}
+            whole = {"project_id": None, "labels": None, **values, **dated, "zone": zone}
             row = self._write(statement, whole)
             if row is not None:
                 return row, whole

@@ -40,7 +40,7 @@ from todo_api.database import Statement, column_value, if_named, param
 from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import STATUSES, tasks, users
 from todo_api.ordering import clock_key
-from todo_api.task_dates import MEMBERS, PARTS, computed
+from todo_api.task_dates import NO_DATES, computed
 
 TASK_COLUMNS = (
     tasks.c.id,
@@ -54,12 +54,7 @@ TASK_COLUMNS = (
     tasks.c.version,
     tasks.c.priority,
     tasks.c.links,
-    tasks.c.due_date,
-    tasks.c.due_time,
-    tasks.c.due_zone,
-    tasks.c.start_date,
-    tasks.c.start_time,
-    tasks.c.start_zone,
+    tasks.c.dates,
     tasks.c.position,
     tasks.c.project_id,
     tasks.c.labels,
@@ -67,25 +62,11 @@ TASK_COLUMNS = (
 
 
 def as_task(rows: FromClause) -> list[ColumnElement[Any]]:
-    """Return the columns as `Task` has them, for a statement with its times as text.
-
-    The dates are one column: a JSON array of their parts, null if there is none.
-    """
-    columns: list[ColumnElement[Any]] = []
-    for name in (each.name for each in TASK_COLUMNS):
-        if name == PARTS[0]:
-            columns.append(_dates(rows).label("dates"))
-        elif name not in PARTS:
-            columns.append(rows.c[name])
-    return columns
+    """Return the columns as `Task` has them, for a statement with its times as text."""
+    return [rows.c[column.name] for column in TASK_COLUMNS]
 
 
-def _dates(rows: FromClause) -> ColumnElement[str | None]:
-    has_none = and_(*(rows.c[f"{name}_date"].is_(None) for name in MEMBERS))
-    return case((has_none, null()), else_=cast(func.json_build_array(*(rows.c[name] for name in PARTS)), Text))
-
-
-DATES = tuple(tasks.c[f"{name}_{part}"] for name in ("due", "start") for part in ("date", "time", "zone", "at"))
+DATES = tuple(tasks.c[name] for name in NO_DATES)
 
 KEPT = ("priority", "links", "project_id", "labels", *(column.name for column in DATES))
 """Columns of the members that came after 1.0. A change names those that it sets in `named`."""
@@ -243,7 +224,9 @@ def _differs(fields: frozenset[str]) -> ColumnElement[bool]:
     if "completed" in fields:
         found.append(tasks.c.status == literal_column("'completed'"))
     if "kept" in fields:
-        found += [if_named(tasks.c[name]).is_distinct_from(tasks.c[name]) for name in KEPT if not name.endswith("_at")]
+        # The text of the dates differs if one of their columns does.
+        alike = {column.name for column in DATES} - {"dates"}
+        found += [if_named(tasks.c[name]).is_distinct_from(tasks.c[name]) for name in KEPT if name not in alike]
     return or_(*found)
 
 

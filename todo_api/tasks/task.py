@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from todo_api.etags import version_tag
-from todo_api.task_dates import PARTS
 
 
 class Task(NamedTuple):
@@ -38,12 +37,11 @@ class Task(NamedTuple):
 
     def has(self, columns: Mapping[str, Any]) -> bool:
         """Return whether the task is as these columns say."""
-        dates = orjson.loads(self.dates_json) if self.dates_json else [None] * len(PARTS)
-        mine = self._asdict() | dict(zip(PARTS, dates, strict=True))
-        mine |= {
+        mine = self._asdict() | {
             "priority": self.priority_rank,
             "links": self.links_json,
             "labels": self.labels_json,
+            "dates": self.dates_json,
             "completed": self.completed,
         }
         wanted = orjson.loads(orjson.dumps({name: value for name, value in columns.items() if name in mine}))
