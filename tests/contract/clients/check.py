@@ -1,4 +1,4 @@
-"""Generates three clients from the contract, type-checks two, and uses all of them against the running service: `make clients`.
+"""Generates three clients from the contract and one from that of 1.0.0, and uses them against the running service: `make clients`.
 
 What docs/clients.md shows of each is taken from there and run, with nothing changed but the address. Everything is made in
 `build/clients`, in environments of its own.
@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
 BUILD = ROOT / "build" / "clients"
 CONTRACT = BUILD / "task-api.yaml"
+RELEASED = ROOT / "openapi" / "released" / "1.0.0.yaml"
 NODE = ROOT / "node_modules" / ".bin"
 COMPILERS = ("typescript-7", "typescript")
 """TypeScript 7, and 5.9, which the generator itself needs."""
@@ -89,6 +90,26 @@ def python_client(documented: str) -> None:
     run(tools / "mypy", "--strict", "--cache-dir", "cache", "documented.py", "lifecycle.py", cwd=folder)
 
 
+def released_client() -> None:
+    """A client of the contract of 1.0.0, which knows nothing that came later."""
+    tools, folder = environment("python"), BUILD / "released"
+    folder.mkdir(exist_ok=True)
+    run(
+        *(tools / "openapi-python-client", "generate", "--path", RELEASED, "--meta", "none", "--overwrite"),
+        *("--output-path", folder / "released_client"),
+        PATH=f"{tools}{os.pathsep}{os.environ['PATH']}",
+    )
+    shutil.copy(HERE / "kept.py", folder)
+    run(tools / "mypy", "--strict", "--cache-dir", "cache", "kept.py", cwd=folder)
+
+
+def kept_members() -> list[str]:
+    """The members of a task that `replaceTask` keeps where they are absent, from the contract."""
+    document = contract.load(contract.TASK_API)
+    members = document["components"]["schemas"]["TaskReplacement"]["properties"]
+    return [name for name, schema in members.items() if contract.resolve(document, schema).get("x-put") == "keep"]
+
+
 def typescript_client(documented: str) -> None:
     """openapi-typescript with openapi-fetch: the programs compiled with --strict."""
     folder = BUILD / "typescript"
@@ -132,6 +153,7 @@ def use(url: str) -> None:
         if titles(url) != ["Buy milk", *before]:
             sys.exit(f"The documented program for {name} created no task: {titles(url)}")
         run(*program, lifecycle, f"{url}/api/v1", cwd=BUILD / name)
+    run(BUILD / "venv-python" / "bin" / "python", "kept.py", f"{url}/api/v1", *kept_members(), cwd=BUILD / "released")
 
 
 def titles(url: str) -> list[str]:
@@ -155,6 +177,7 @@ def main() -> None:
         ]
         for client in made:
             client.result()
+    released_client()  # after the others: one of them makes its environment
     with tempfile.TemporaryDirectory() as folder, Live(Path(folder)) as live:
         use(live.ready().origin)
     port = free_port()
@@ -169,6 +192,7 @@ def main() -> None:
     print(
         "openapi-typescript, openapi-fetch: types are strict in TypeScript 5.9 and 7, the documented program, keys and a life of tasks ran."
     )
+    print(f"openapi-python-client of the contract of 1.0.0: it keeps {', '.join(kept_members())}.")
     print("openapi-generator: the documented program and keys with an end ran.")
     print("Each of them also ran against the service under a path.")
     print(f"Three clients in {time.monotonic() - began:.0f} s.")
