@@ -106,11 +106,11 @@ def databases(url: str, names: list[str], owners: dict[str, int], sample: int = 
             made[name] = _database(url, f"bench_{run}_{name}")
             print(f"loading {sum(owners.values())} tasks for {name}", flush=True)
             _tables(name, made[name])
-            with _unwalled(made[name]):
+            with unwalled(made[name]):
                 for statement in (ROWS,) if name in COMPETITORS else (OWNERS, ROWS):
                     execute(made[name], statement, names=list(owners), counts=list(owners.values()))
             execute(made[name], "VACUUM (ANALYZE, FREEZE)")
-        with _unwalled(made[names[0]]):
+        with unwalled(made[names[0]]):
             sampled = execute(made[names[0]], SAMPLE, count=sample)
         yield Databases(made, [(owner, task) for owner, task in sampled])
     finally:
@@ -120,7 +120,7 @@ def databases(url: str, names: list[str], owners: dict[str, int], sample: int = 
 
 def tidy(url: str) -> None:
     """Puts a database back to where every turn starts: without what was created, vacuumed, and checkpointed if we may."""
-    with _unwalled(url) as walled:
+    with unwalled(url) as walled:
         execute(url, FORGET_MAKERS)
         if walled:
             execute(url, FORGET_MAKERS_COUNTS)
@@ -167,7 +167,7 @@ def before() -> Path:
 
 
 @contextmanager
-def _unwalled(url: str) -> Iterator[bool]:
+def unwalled(url: str) -> Iterator[bool]:
     """Lets the owner of the tables past the service's row-level security for a while. Whether the database has it."""
     walled = bool(execute(url, "SELECT 1 FROM pg_class WHERE relname = 'tasks' AND relforcerowsecurity"))
     for table in ROW_LEVEL_SECURITY if walled else ():
