@@ -120,6 +120,15 @@ def test_wait_is_refused_at_the_limit_and_not_before() -> None:
         assert sent.begun == ["ada 1"]
 
 
+def test_request_that_leaves_the_queue_is_waited_for_no_longer() -> None:
+    with requests(4) as sent:
+        sent.send("ada 1", "ada 2", "bob 1", "bob 2", "eve 1")
+        assert sent.begun == ["ada 1", "ada 2", "bob 1", "bob 2"]
+        sent.leave("eve 1")
+        sent.end("ada 1", "ada 2", "bob 1")
+        assert sent.admission.is_idle
+
+
 def test_timer_that_is_early_refuses_nobody_early() -> None:
     with requests(1) as sent:
         began, call_later = sent.clock.now, sent.loop.call_later
@@ -241,7 +250,7 @@ def test_sender_that_leaves_while_it_waits_is_passed_over() -> None:
         assert sent.begun == ["ada 1", "eve 1"]
 
 
-@pytest.mark.parametrize("first", ["the slot", "the leaving"])
+@pytest.mark.parametrize("first", ["the slot", "the leaving", "the end of the other"])
 def test_sender_that_leaves_as_the_slot_comes_loses_none(first: str) -> None:
     with requests(1) as sent:
         sent.send("ada 1", "bob 1", "eve 1")
@@ -250,6 +259,8 @@ def test_sender_that_leaves_as_the_slot_comes_loses_none(first: str) -> None:
             if first == "the leaving":
                 sent.leave("bob 1")
             sent.finish("ada 1")
+            if first == "the end of the other":
+                sent.leave("bob 1")
             await asyncio.sleep(0)  # ada's request ends, and hands on
             if first == "the slot":
                 sent.leave("bob 1")

@@ -202,6 +202,17 @@ def test_config_that_is_unsafe_is_refused_by_name(settings: dict[str, Any], line
     assert str(raised.value) == line
 
 
+def test_config_with_both_names_of_an_algorithm_has_it_once() -> None:
+    config = Config(jwt_issuer=ISSUER, jwt_audience=(AUDIENCE,), jwt_algorithms=("Ed25519", "ES256", "EdDSA"), **KEYS)
+    assert config.algorithms == ("EdDSA", "ES256")
+
+
+def test_config_with_a_secret_of_enough_bytes_in_fewer_characters_is_taken() -> None:
+    secret = "äöüßéèñç" * 4
+    config = Config(jwt_issuer=ISSUER, jwt_audience=(AUDIENCE,), jwt_algorithms=("HS512",), jwt_secret=secret)
+    assert (len(config.jwt_secret), len(config.jwt_secret.encode())) == (32, 64)
+
+
 NOBODY_NAMED = {
     "neither": {},
     "empty": {"JWT_AUDIENCE": "", "JWT_AUTHORIZED_PARTIES": ""},
@@ -243,6 +254,7 @@ def test_config_with_an_empty_name_of_whom_tokens_are_for_is_refused(name: str) 
         "http://127.0.0.1.evil.example/jwks",
         "http://localhost.evil.example/jwks",
         "http://localhost@evil.example/jwks",
+        "https://user@keys.example/jwks",
         "http://0.0.0.0/jwks",
         "ftp://127.0.0.1/jwks",
         "file:///etc/passwd",

@@ -102,7 +102,10 @@ BAD = {
         "changeme-0123456789-abcdefghijklmno",
         "better-auth-secret-12345678901234567890",
         "äb" * 10,
+        "CHANGEME-0123456789-abcdefghijklmno",
+        "abcdefg" * 5,
     ],
+    "CURSOR_SECRET": ["x", "abcdefg" * 5],
 }
 
 
@@ -112,6 +115,20 @@ def test_load_config_of_bad_value_is_refused_in_one_line_that_names_it(name: str
         load_config({name: value}, NO_FILE)
     assert str(refusal.value).startswith(name)
     assert "\n" not in str(refusal.value)
+
+
+def test_load_config_of_secret_with_eight_different_characters_takes_it() -> None:
+    assert load_config({"JWT_SECRET": "abcdefgh" * 4}, NO_FILE).jwt_secret == "abcdefgh" * 4
+
+
+def test_load_config_of_a_weak_secret_of_cursors_beside_a_good_one_of_tokens_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"^CURSOR_SECRET must have"):
+        load_config({"JWT_SECRET": SECRET, "CURSOR_SECRET": "short"}, NO_FILE)
+
+
+def test_load_config_of_redis_with_a_user_takes_it() -> None:
+    url = "rediss://user:Zk8vQ2@redis.example.com:6380/1"
+    assert load_config({"RATE_LIMIT_STORAGE_URL": url}, NO_FILE).rate_limit_storage_url == url
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Settings that cannot work: each is refused at the start in one line that names the way out, or works."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from tests.support.credentials import SECRET
 from tests.support.live import refusal, run
-from todo_api.config import ConfigurationError, load_config, unknown_settings
+from todo_api.config import Config, ConfigurationError, load_config, unknown_settings
 
 NO_FILE = Path("there-is-no-such-file")
 ISSUER = {"JWT_ISSUER": "https://auth.example.com", "JWT_AUDIENCE": "x"}
@@ -121,6 +122,8 @@ def test_load_config_of_value_with_line_break_is_refused_without_telling_it(name
         ({"JWT_KEYS_MAX_STALE": "60"}, "JWT_KEYS_MAX_STALE is for an external issuer: set JWT_ISSUER"),
         (ISSUER | {"JWT_ISSUER": "https://a.example/?b", "JWT_DISCOVERY": "true"}, "JWT_ISSUER must have no ?"),
         (ISSUER | {"JWT_ISSUER": "https://a.example/#b", "JWT_DISCOVERY": "true"}, "JWT_ISSUER must have no ?"),
+        ({"SECURITY_CONTACT": "mailto:a@example.com"}, "SECURITY_CONTACT and SECURITY_EXPIRES go together"),
+        ({"SECURITY_EXPIRES": "2027-01-31T00:00:00Z"}, "SECURITY_CONTACT and SECURITY_EXPIRES go together"),
     ],
 )
 def test_load_config_of_two_settings_that_do_not_go_together_is_refused(settings: dict[str, str], start: str) -> None:
@@ -128,6 +131,28 @@ def test_load_config_of_two_settings_that_do_not_go_together_is_refused(settings
         load_config(settings, NO_FILE)
     assert str(refused.value).startswith(start)
     assert "\n" not in str(refused.value)
+
+
+FOR_OWN_TOKENS = {"jwt_issuer", "jwt_secret", "jwt_audience", "jwt_leeway", "jwt_lifetime"}
+OF_ISSUERS = {
+    field.name.upper(): {False: "true", (): "x"}.get(field.default, "60")
+    for field in fields(Config)
+    if field.name.startswith("jwt_") and field.name not in FOR_OWN_TOKENS
+}
+"""Settings of which each is for an external issuer alone, with a value that is not the default."""
+
+
+@pytest.mark.parametrize("name", OF_ISSUERS)
+def test_load_config_of_a_setting_of_external_issuers_without_one_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load_config({name: OF_ISSUERS[name]}, NO_FILE)
+    assert str(refused.value) == f"{name} is for an external issuer: set JWT_ISSUER, the exact iss of its tokens."
+
+
+@pytest.mark.parametrize("keys", [{"JWT_DISCOVERY": "true"}, {"JWT_JWKS_URL": "https://a.example/keys"}])
+def test_load_config_of_authorities_for_keys_that_are_fetched_takes_them(keys: dict[str, str]) -> None:
+    config = load_config(ISSUER | {"JWT_ISSUER": "https://a.example", "JWT_CA_FILE": "ca.pem", **keys}, NO_FILE)
+    assert config.jwt_ca_file == Path("ca.pem")
 
 
 @pytest.mark.parametrize("url", ["http://localhost:4318/", "https://a.example/otlp/", "http://[::1]:4318"])

@@ -79,9 +79,13 @@ def test_page_has_the_code_of_its_markdown(anonymous: Client, name: str) -> None
 @pytest.mark.parametrize("name", PAGES)
 def test_cells_of_a_table_are_named_for_narrow_screens(anonymous: Client, name: str) -> None:
     html = anonymous.get(PAGES[name]).body.decode()
-    for table in re.findall(r"<table>.*?</table>", html, re.DOTALL):
+    tables = re.findall(r"<table>.*?</table>", html, re.DOTALL)
+    assert len(tables) == html.count("<table")
+    for table in tables:
         names = [re.sub(r"<[^>]+>", "", head) for head in re.findall(r"<th>(.*?)</th>", table)]
-        for row in re.findall(r"<tr>(.*?)</tr>", table.partition("</thead>")[2], re.DOTALL):
+        rows = re.findall(r"<tr>(.*?)</tr>", table.partition("</thead>")[2], re.DOTALL)
+        assert rows
+        for row in rows:
             assert re.findall(r'<td data-label="([^"]*)">', row) == names
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.look_alikes import Ask
+from tests.support.look_alikes import LATER, Ask
 from todo_api.lists import clock as lists_clock
 from todo_api.lists.filters import OPEN
 from todo_api.tasks.list_statements import page
@@ -53,12 +53,29 @@ def list_by_later_filters(ask: Ask, mine: Any) -> None:
                 ask("account", "GET", f"{query}&time_zone=Asia/Tokyo")
 
 
-CASES: dict[str, Callable[[Ask, Any], None]] = {"list_by_later_filters": list_by_later_filters}
+def list_by_due_to_what_has_none(ask: Ask, mine: Any) -> None:
+    """A page ends among the tasks without a deadline, so it matters how many with one come before them."""
+    for sort in ("due", "-due"):
+        for statuses, limit in (("", 12), ("&status=in_progress,completed", 5)):
+            query = f"{TASKS}?sort={sort}{statuses}"
+            cursor = ask("account", "GET", f"{query}&limit=1").json()["next_cursor"]
+            for place in ("", "&skip=1", f"&cursor={cursor}"):
+                page = ask("account", "GET", f"{query}&limit={limit}{place}").json()
+                assert {task["due"] is None for task in page["items"]} == {False, True}
 
-PREPARED = {
-    "list_by_later_filters": "UPDATE tasks SET (due_date, due_at, start_date, start_at) = (SELECT due, due_at, start, start_at FROM (VALUES"
+
+CASES: dict[str, Callable[[Ask, Any], None]] = {
+    case.__name__: case for case in (list_by_later_filters, list_by_due_to_what_has_none)
+}
+
+_DATED = (
+    "UPDATE tasks SET (due_date, due_at, start_date, start_at) = (SELECT due, due_at, start, start_at FROM (VALUES"
     " ('pending', DATE '2026-11-18', TIMESTAMPTZ '2026-11-19T00:00Z', DATE '2026-11-18', TIMESTAMPTZ '2026-11-18T00:00Z'),"
     " ('in_progress', '2026-11-20', '2026-11-21T00:00Z', '2026-11-24', '2026-11-24T00:00Z'))"
-    " AS dates (status, due, due_at, start, start_at) WHERE dates.status = tasks.status)",
-}
-"""SQL to run before a case, by its name: pending tasks are overdue, those in progress are due today, and start later."""
+    " AS dates (status, due, due_at, start, start_at) WHERE dates.status = tasks.status);"
+    f" UPDATE tasks SET due_date = due_date + 1, start_date = start_date + 1 WHERE user_id LIKE '{LATER}%'"
+)
+"""Pending tasks are overdue, those in progress are due today, and start later. Some others have theirs a day later."""
+
+PREPARED = dict.fromkeys([*CASES, "move_to_another_zone"], _DATED)
+"""SQL to run before a case, by its name."""

@@ -156,7 +156,8 @@ class World:
         """Keep the rows that are there now, for `restore`."""
         self.rows("CREATE SCHEMA kept")
         for table in self.tables:
-            self.rows(f"CREATE TABLE kept.{table} AS TABLE public.{table}")
+            ordered = f'SELECT * FROM public.{table} ORDER BY {self.owner(table)} COLLATE "C", ctid'
+            self.rows(f"CREATE TABLE kept.{table} AS {ordered}")  # others first: who reads any row reads theirs
         self._restore = "BEGIN; SET LOCAL session_replication_role = replica;" + "".join(
             f"DELETE FROM public.{table}; INSERT INTO public.{table} TABLE kept.{table};" for table in self.tables
         )

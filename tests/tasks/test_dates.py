@@ -270,7 +270,8 @@ def test_update_account_member_by_member_leaves_the_others(ada: Client) -> None:
     for member, value in (("name", "Ada"), ("time_zone", "Asia/Tokyo"), ("week_start", "saturday")):
         before = ada.get(ACCOUNT).json()
         after = ada.patch(ACCOUNT, {member: value}).json()
-        assert after == before | {member: value, "version": after["version"], "updated_at": after["updated_at"]}
+        assert after == before | {member: value, "version": before["version"] + 1, "updated_at": after["updated_at"]}
+        assert after["updated_at"] > before["updated_at"]
     assert ada.patch(ACCOUNT, {"name": None}).json()["name"] is None
     assert ada.patch(ACCOUNT, {}).status == 400
     assert ada.patch(ACCOUNT, {"time_zone": None}).status == 400

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client, Reply
+from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from tests.support.tasks import create, path
+from todo_api.database import Database
+from todo_api.task_tree import Destination, Node, TaskTree
 
 TASKS = "/api/v1/me/tasks"
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
@@ -224,3 +227,15 @@ def test_move_task_to_the_end_after_the_clock_was_put_back_stands_last(
     )
     move(ada, letters["a"], {"at": "last"})
     assert titles(ada) == [*"cdeba"]
+
+
+@on_loop
+def test_place_at_the_end_at_the_moment_of_the_last_task_is_after_it(
+    database: Database, letters: dict[str, dict[str, Any]]
+) -> None:
+    """As where the clock of the database stands still: two positions are never equal."""
+    first, last = letters["a"], letters["e"]
+    tree = TaskTree(database.as_user(first["user_id"]), first["user_id"])
+    place = tree.place(Node(first["id"], first["position"], None), Destination(at="last"), last["position"])
+    assert place is not None
+    assert place.position > last["position"]
