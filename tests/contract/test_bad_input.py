@@ -309,6 +309,9 @@ def test_task_operation_with_unknown_parameter_is_refused(ada: Client, method: s
     reply = ada.request(method, path(task) + query, json_body=body)
     assert (reply.status, reply.code) == (400, "validation_failed")
     assert {(error["location"], error["code"]) for error in reply.json()["errors"]} == {("query", "unknown")}
+    assert {error["detail"].partition(" Known are: ")[0] for error in reply.json()["errors"]} == {
+        "Is not a known parameter."
+    }
     assert ada.get(path(task)).json() == task
 
 

@@ -10,8 +10,9 @@ from todo_api import contract
 from todo_api.models import STATUSES
 
 TASKS = "/api/v1/me/tasks"
+ID = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
 SERVER_SET = {
-    "id": "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e",
+    "id": ID,
     "user_id": "bob",
     "completed_at": None,
     "created_at": "2026-11-20T09:30:00Z",
@@ -136,7 +137,7 @@ def test_contract_says_of_every_member_of_a_reply_whether_it_may_be_written() ->
         ({"title": "a\nb"}, "pattern", "Must be one line, without control characters."),
         ({"title": "x", "description": "\x00"}, "pattern", "Must not contain control characters other than line breaks and tabs."),
         ({"title": "x", "due": SECONDS}, "pattern", "Must be a time such as 17:30, from 00:00 to 23:59."),
-        ({"title": "x", "id": "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e0"}, "format", "Must be a uuid."),
+        ({"title": "x", "id": f"{ID}0"}, "format", f"Must be a UUID, such as {ID}."),
         ({"title": "x", "due_at": 1}, "unknown", f"Is not a known member. Known are: {', '.join(KNOWN)}."),
         ({"title": "x", "completed": True, "status": "pending"}, "conflicting", "Must agree with status."),
     ],

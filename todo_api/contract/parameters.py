@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from todo_api.contract.rules import MAX_NAME, MAX_VIOLATIONS, Rules, escape
+from todo_api.contract.rules import MAX_NAME, MAX_VIOLATIONS, Rules, escape, unknown_detail
 from todo_api.errors import Violation
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Parameters:
 
     def _unknown(self, name: str | None) -> Violation:
         pointer = f"/{escape(name[:MAX_NAME])}" if name else ""
-        return Violation("query", pointer, "unknown", f"Known are: {', '.join(self._query) or 'none'}.")
+        return Violation("query", pointer, "unknown", unknown_detail("parameter", self._query))
 
     def _read_headers(
         self, headers: list[tuple[bytes, bytes]], arguments: dict[str, Any], violations: list[Violation]

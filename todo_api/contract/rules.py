@@ -68,6 +68,7 @@ def is_uuid(text: str) -> bool:
 _FORMAT_NAMES = {
     "date": "date of the calendar, such as 2026-11-20",
     "date-time": "date-time of RFC 3339 with its offset, such as 2027-11-20T00:00:00Z",
+    "uuid": "UUID, such as 01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e",
 }
 _FORMATS = {"uuid": is_uuid, "date": is_date, "date-time": is_date_time}
 
@@ -145,7 +146,7 @@ def _violations_of(
 def _unexpected(name: str, schema: dict[str, Any]) -> tuple[str, str]:
     if name in schema.get("x-read-only", ()):
         return "read_only", "Is set by the server."
-    return "unknown", f"Is not a known member. Known are: {', '.join(schema.get('properties', ())) or 'none'}."
+    return "unknown", unknown_detail("member", schema.get("properties", ()))
 
 
 def _pattern_detail(schema: dict[str, Any], text: str) -> str:
@@ -187,6 +188,11 @@ def _code_and_detail(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C90
         case ValidationErrorKind.Format():
             return "format", f"Must be a {_FORMAT_NAMES.get(kind.format, kind.format)}."
     return "not_allowed", "Is not allowed here."
+
+
+def unknown_detail(noun: str, known: Iterable[str]) -> str:
+    """Return why a name is refused, with the names that are known."""
+    return f"Is not a known {noun}. Known are: {', '.join(known) or 'none'}."
 
 
 def _counted(number: int, noun: str) -> str:
