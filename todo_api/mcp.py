@@ -203,13 +203,16 @@ def _parameters(part: dict[str, Any]) -> list[Any]:
 
 
 def _short(part: Any) -> Any:
-    """Return a part of the contract without what tools leave out."""
+    """Return a part of the contract without what tools leave out.
+
+    A description keeps its first paragraph: the others are for those who write programs.
+    """
     if isinstance(part, list):
         return [_short(each) for each in part if each != OWNER]
     if not isinstance(part, dict):
         return part
     return {
-        name: _short(value)
+        name: value.partition("\n\n")[0] if name == "description" and isinstance(value, str) else _short(value)
         for name, value in part.items()
         if name not in {OWNER, *NOT_FOR_AGENTS, "examples"} and not name.startswith("x-")
     }

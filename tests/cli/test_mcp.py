@@ -105,7 +105,7 @@ def violations(problem: Any) -> list[tuple[str, str]]:
 
 def test_tools_are_those_that_the_contract_names(agent: Agent) -> None:
     assert sorted(tool.name for tool in agent.tools()) == sorted(documented())
-    assert len(documented()) == 7
+    assert len(documented()) == 9
 
 
 def test_tools_and_instructions_are_short_and_speak_of_no_http(agent: Agent) -> None:
@@ -113,7 +113,10 @@ def test_tools_and_instructions_are_short_and_speak_of_no_http(agent: Agent) -> 
     instructions = agent.instructions()
     assert len(tools) + len(instructions) <= 32_000
     assert len(instructions.splitlines()) <= 10
-    assert not re.search(r"\b(HTTP|GET|POST|PATCH|header|status code|4\d\d)\b", instructions)
+    assert not re.search(r"\b(HTTP|GET|POST|PATCH|header|status code|4\d\d)\b", instructions + tools)
+    assert re.findall(r'"description": "(?:[^"\\]|\\.)*[^.]"', tools) == [], "a description that breaks off"
+    assert {*re.findall(r"\b[a-z]+_(?:task|project)s?\b", instructions)} <= {*documented()}
+    assert [word for word in ("due", "startable", "position", "project") if word not in instructions] == []
     assert instructions == contract.load(contract.TASK_API)["info"]["x-mcp"]["instructions"]
 
 
@@ -145,6 +148,40 @@ def test_twenty_tasks_of_work_meet_no_refusal(agent: Agent) -> None:
     for task in found:
         agent.call("delete_task", task_id=task["id"])
     assert agent.call("find_tasks", q="chore")["total"] == 0
+
+
+def test_twenty_tasks_with_dates_in_projects_and_in_order_meet_no_refusal(agent: Agent) -> None:
+    project = agent.call("add_project", name="Move house")
+    assert project["id"] in [each["id"] for each in agent.call("find_projects")["items"]]
+    days = [{"date": f"2126-11-{number + 1:02}"} for number in range(20)]
+    tasks = [
+        agent.call(
+            "add_task",
+            title=f"Box {number}",
+            project_id=project["id"],
+            priority="high",
+            start=day,
+            due=day | {"time": "18:00"},
+        )
+        for number, day in enumerate(days)
+    ]
+    for task in tasks:
+        agent.call("move_task", task_id=task["id"], at="first")
+    agent.call("move_task", task_id=tasks[0]["id"], before=tasks[19]["id"])
+    wanted = [tasks[0]["id"], *(task["id"] for task in reversed(tasks[1:]))]
+    ordered = agent.call("find_tasks", project_id=project["id"], sort="position")
+    assert [task["id"] for task in ordered["items"]] == wanted
+    found = agent.call("find_tasks", due_from="2126-11-03", due_to="2126-11-04", startable=False, sort="due")
+    assert [task["id"] for task in found["items"]] == [task["id"] for task in tasks[2:4]]
+    later = agent.call("update_task", task_id=tasks[0]["id"], due={"date": "2126-12-01"})
+    assert (later["due"]["date"], later["due"]["time"]) == ("2126-12-01", "18:00")
+    free = agent.call("update_task", task_id=tasks[0]["id"], due=None, start=None, project_id=None, priority="none")
+    assert (free["due"], free["start"], free["project_id"]) == (None, None, None)
+    for task in tasks:
+        agent.call("complete_task", task_id=task["id"], completed=True)
+    assert agent.call("find_tasks", project_id=project["id"], completed=True)["total"] == 19
+    for task in tasks:
+        agent.call("delete_task", task_id=task["id"])
 
 
 def test_tools_hint_what_their_methods_may_do(agent: Agent) -> None:
@@ -274,7 +311,7 @@ LIST_TASKS = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"nam
 def listed(address: str, **fields: str) -> httpx2.Response:
     """The reply to a call of a tool with Ada's token."""
     headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {token('ada')}"}
-    return httpx2.post(address, json=LIST_TASKS, headers=headers | fields)
+    return httpx2.post(address, json=LIST_TASKS, headers=headers | fields, timeout=SLACK)
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST"])

@@ -68,7 +68,7 @@ def over_http(folder: Path, service: str, **settings: str) -> Iterator[str]:
             deadline = time.monotonic() + SLACK
             while process.poll() is None and time.monotonic() < deadline:
                 try:
-                    httpx2.get(f"http://127.0.0.1:{port}/mcp")
+                    httpx2.get(f"http://127.0.0.1:{port}/mcp", timeout=SLACK)
                     break
                 except httpx2.ConnectError:
                     time.sleep(0.05)
