@@ -10,7 +10,7 @@ from sqlalchemy import DateTime, select
 
 from tests.support.on_loop import on_loop
 from todo_api.database import Database, Statement, param
-from todo_api.ordering import MAX_LENGTH, clock_key, evenly_spaced, key_after, key_before, key_between
+from todo_api.ordering import MAX_LENGTH, clock_key, evenly_spaced, key_after, key_before, key_between, keys_between
 
 NOW = "m660b24ea2c800"
 FORM = re.compile(r"m[0-9A-Za-z]{13}([0-9A-Za-z]*[1-9A-Za-z])?")
@@ -105,6 +105,21 @@ def test_evenly_spaced_keys_are_in_order_before_the_key_with_room() -> None:
         middle = key_between(low, high)
         assert middle is not None
         assert len(middle) == 14
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 999, 1000])
+def test_keys_between_two_are_in_order_and_short(count: int) -> None:
+    low, high = NOW, f"{NOW[:-1]}1"
+    keys = keys_between(low, high, count)
+    assert keys is not None
+    assert len(keys) == count
+    assert [low, *keys, high] == sorted({low, *keys, high})
+    assert max(map(len, keys), default=14) <= 16
+
+
+def test_keys_between_two_without_room_for_all_is_none() -> None:
+    low, high = NOW, NOW + "0" * 235 + "4"
+    assert [keys_between(low, high, count) is None for count in (0, 3, 4)] == [False, False, True]
 
 
 @on_loop

@@ -197,6 +197,28 @@ def test_move_task_into_a_full_gap_gives_all_siblings_new_positions(
     assert titles(ada) == [*"abecdf"]
 
 
+def test_move_task_into_a_full_gap_of_many_siblings_gives_those_near_it_new_positions(ada: Client, direct: str) -> None:
+    moving = create(ada, "moving")
+    of_user = f"user_id = '{moving['user_id']}'"
+    rows(
+        direct,
+        "INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version, position)"
+        " SELECT user_id, gen_random_uuid(), n::text, status, now(), now(), version, 'm' || lpad(to_hex(n * 1000), 13, '0')"
+        f" FROM tasks, generate_series(1, 1400) n WHERE {of_user};"
+        f" UPDATE users SET pending = 1401 WHERE id = '{moving['user_id']}';"
+        " UPDATE tasks SET position = full_gap.low || repeat('0', 235) || (title::int - 700)"
+        f" FROM (SELECT position AS low FROM tasks WHERE {of_user} AND title = '700') full_gap"
+        f" WHERE {of_user} AND title IN ('701', '702')",
+    )
+    ((before,),) = rows(direct, f"SELECT id FROM tasks WHERE {of_user} AND title = '702'")
+    moved = move(ada, moving, {"before": str(before)}).json()
+    found = rows(direct, f"SELECT title, version, length(position) FROM tasks WHERE {of_user} ORDER BY position, id")
+    assert [title for title, *_ in found] == [*map(str, range(1, 702)), "moving", *map(str, range(702, 1401))]
+    changed = [title for title, version, _ in found if version == moved["version"]]
+    assert changed == [*map(str, range(202, 702)), "moving", *map(str, range(702, 1202))]
+    assert max(length for *_, length in found) < 20
+
+
 def test_move_task_between_equal_positions_gives_them_new_ones(
     ada: Client, direct: str, letters: dict[str, dict[str, Any]]
 ) -> None:

@@ -33,6 +33,17 @@ def key_between(low: str, high: str) -> str | None:
     return None
 
 
+def keys_between(low: str, high: str, count: int) -> list[str] | None:
+    """Return as many keys between these two, in order. None if one of them would be too long."""
+    if count == 0:
+        return []
+    middle = key_between(low, high)
+    if middle is None:
+        return None
+    below, above = keys_between(low, middle, (count - 1) // 2), keys_between(middle, high, count // 2)
+    return None if below is None or above is None else [*below, middle, *above]
+
+
 def key_before(key: str) -> str:
     """Return a key before this one."""
     return _key(_whole(key) - GAP, _WHOLE)

@@ -34,8 +34,8 @@ def sibling(*, in_project: bool) -> Statement:
 
 
 @cache
-def neighbour(*, up: bool, in_project: bool) -> Statement:
-    """Return the sibling next above a place, or below it: one index scan per status."""
+def near(*, up: bool, in_project: bool, limit: int = 1) -> Statement:
+    """Return the siblings next above a place, or below it: one index scan per status."""
     place, bound = tuple_(*PLACE), tuple_(param("position", Text), SIBLING_ID)
     scans = [
         select(*PLACE)
@@ -45,18 +45,13 @@ def neighbour(*, up: bool, in_project: bool) -> Statement:
             place > bound if up else place < bound,
         )
         .order_by(*(column if up else column.desc() for column in PLACE))
-        .limit(1)
+        .limit(literal_column(str(limit)))
         .subquery()
         for status in STATUSES
     ]
     found = union_all(*(select(*scan.c) for scan in scans)).subquery("found")
-    return Statement(select(*found.c).order_by(*(column if up else column.desc() for column in found.c)).limit(1))
-
-
-@cache
-def siblings(*, in_project: bool) -> Statement:
-    """Read all siblings in order."""
-    return Statement(select(*PLACE).where(_siblings(in_project)).order_by(*PLACE))
+    order = (column if up else column.desc() for column in found.c)
+    return Statement(select(*found.c).order_by(*order).limit(literal_column(str(limit))))
 
 
 def _renumber() -> Statement:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from todo_api.database import RoleSession
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.guards import Caller
-from todo_api.ordering import evenly_spaced, key_after, key_before, key_between
+from todo_api.ordering import evenly_spaced, key_after, key_before, key_between, keys_between
 from todo_api.task_tree import statements
 
 Neighbour = tuple[str, str]
@@ -15,6 +15,10 @@ Neighbour = tuple[str, str]
 _LOWEST = ("", "00000000-0000-0000-0000-000000000000")
 _HIGHEST = ("n", "ffffffff-ffff-ffff-ffff-ffffffffffff")
 """Below and above every task: a position begins with m."""
+
+
+NEAR = 500
+"""How many siblings on each side get new positions if there is no room between two."""
 
 
 class Destination(NamedTuple):
@@ -69,7 +73,7 @@ class TaskTree:
             # The clock may have been put back.
             return Place(clock if low is None or clock > low[0] else key_after(low[0]))
         key = key_before(high[0]) if low is None else key_between(low[0], high[0])
-        return Place(key) if key is not None else self._renumbered(task, low, clock)
+        return Place(key) if key is not None else self._renumbered(task, low, high, clock)
 
     def renumber(self, place: Place) -> None:
         """Write the positions of the siblings. The last number of the user is their version."""
@@ -100,17 +104,38 @@ class TaskTree:
 
     def _neighbour(self, task: Node, bound: Neighbour, *, up: bool) -> Neighbour | None:
         """Return the sibling nearest to a bound, other than the task."""
-        named = self._named(task) | {"position": bound[0], "sibling_id": bound[1]}
-        row = self._db.fetch_one(statements.neighbour(up=up, in_project=task.project_id is not None), named)
-        return None if row is None else (str(row[0]), str(row[1]))
+        return next(iter(self._near(task, bound, up=up)), None)
 
-    def _renumbered(self, task: Node, low: Neighbour | None, clock: str) -> Place:
-        """Return new positions for the task and all its siblings."""
-        rows = self._db.fetch_all(statements.siblings(in_project=task.project_id is not None), self._named(task))
-        siblings = [str(row[1]) for row in rows]
-        place = 0 if low is None else siblings.index(low[1]) + 1
-        keys = evenly_spaced(len(siblings) + 1, clock)
-        return Place(keys.pop(place), siblings, keys)
+    def _near(self, task: Node, bound: Neighbour, *, up: bool, limit: int = 1) -> list[Neighbour]:
+        named = self._named(task) | {"position": bound[0], "sibling_id": bound[1]}
+        rows = self._db.fetch_all(statements.near(up=up, in_project=task.project_id is not None, limit=limit), named)
+        return [(str(position), str(id_)) for position, id_ in rows]
+
+    def _renumbered(self, task: Node, low: Neighbour | None, high: Neighbour, clock: str) -> Place:
+        """Return new positions for the task and the siblings near it: for more if there is no room.
+
+        All of them may be too many for one statement.
+        """
+        count = NEAR
+        while True:
+            below = self._near(task, high, up=False, limit=count + 1)
+            above = self._near(task, low or _LOWEST, up=True, limit=count + 1)
+            siblings = [id_ for _, id_ in (*reversed(below[:count]), *above[:count])]
+            ends = [rows[count][0] if len(rows) > count else None for rows in (below, above)]
+            keys = _keys(ends[0], ends[1], len(siblings) + 1, clock)
+            if keys is not None:
+                return Place(keys.pop(min(len(below), count)), siblings, keys)
+            count *= 8
 
     def _named(self, task: Node) -> dict[str, str | None]:
         return {"user_id": self._user_id, "task_id": task.id, "project_id": task.project_id}
+
+
+def _keys(low: str | None, high: str | None, count: int, clock: str) -> list[str] | None:
+    """Return as many keys between two positions. None if there is no room.
+
+    A position that is None is an end.
+    """
+    if low is None:
+        return evenly_spaced(count, clock if high is None else high)
+    return keys_between(low, clock if high is None else high, count)
