@@ -4,123 +4,28 @@ No registry is asked. Debian's own Python stands in for the base images, under t
 the engine. So it shows that the file's steps work and that what they make runs confined; not the size of the real image.
 """
 
-import shutil
-import socket
-import socketserver
+import re
+import shlex
 import subprocess
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import pytest
 import requests
 
-from tests.support.credentials import SECRET
-from tests.support.databases import database_url, execute
-from tests.support.live import free_port
-from todo_api.database.connection import engine_url
-from todo_api.embedded import EmbeddedServer
+from tests.support.credentials import PASSWORD, SECRET
+from tests.support.live import SLACK, free_port
+from tests.support.pages import read, section
+from tests.support.podman import CONFINED, LIMITS, PATIENCE, Engine
+from tests.support.processes import soon
 
-ROOT = Path(__file__).parents[3]
-BASES = ("python:3.11-bookworm", "python:3.11-slim-bookworm")
-PACKAGES = "python3,python3-venv,python3-pip,python3-dev,gcc,libc6-dev,ca-certificates"
-CONFINED = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all", "--security-opt=no-new-privileges")
-LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")  # podman's own may be more than it is itself allowed
-PATIENCE = 600
-
-
-class Engine:
-    """podman, with its images and containers in a folder of ours."""
-
-    def __init__(self, folder: Path) -> None:
-        self._options = ("--root", folder / "store", "--runroot", folder / "run", "--cgroup-manager", "cgroupfs")
-
-    def __call__(self, *arguments: str | Path, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        command = ["podman", *self._options, "--runtime", "runc", "--events-backend", "none", *arguments]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE)
-        assert done.returncode == 0 or not check, done.stdout + done.stderr
-        return done
-
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """What a command in a container of the image says."""
-        return self("run", "--rm", "--no-healthcheck", *CONFINED, *LIMITS, "--network=host", *arguments, check=False)
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """Not pytest's, whose modes other runs of pytest reset."""
-    above = Path(tempfile.mkdtemp(prefix="test-image-"))
-    yield above
-    shutil.rmtree(above, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def engine(folder: Path) -> Engine:
-    """Podman with the image `todo-api`."""
-    root, wheels, found = folder / "base.tar", folder / "wheels", Engine(folder)
-    subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "bookworm", root],
-        check=True,
-        timeout=PATIENCE,
-    )
-    pip = [ROOT / ".venv/bin/python", "-m", "pip", "--quiet", "wheel", "--wheel-dir", wheels]
-    wanted = [".[otel]", "setuptools", "async-timeout"]  # the last by redis, with the Python 3.11.2 of Debian
-    subprocess.run([*pip, "--constraint", "constraints.txt", *wanted], cwd=ROOT, check=True, timeout=PATIENCE)
-    for ours in wheels.glob("todo_api-*"):
-        ours.unlink()  # the Dockerfile makes its own
-    settings = ("--change", "ENV PIP_NO_INDEX=1", "--change", "ENV PIP_FIND_LINKS=/var/wheels")
-    found("import", *settings, root, f"docker.io/library/{BASES[0]}")
-    found("tag", BASES[0], f"docker.io/library/{BASES[1]}")
-    found(
-        *("build", "--pull=never", "--isolation=chroot", "--format=docker", "--volume", f"{wheels}:/var/wheels:ro"),
-        *("--ignorefile", "deploy/Dockerfile.dockerignore", "--file", "deploy/Dockerfile", "--tag", "todo-api", "."),
-    )
-    return found
-
-
-@pytest.fixture(scope="module")
-def over_tcp(server: EmbeddedServer) -> Iterator[str]:
-    """The URL, over TCP, of an empty database of the run's PostgreSQL, which itself listens on a socket alone."""
-    execute(server.url, "CREATE DATABASE image")
-    url = database_url(server.url, "image")
-    place = parse_qs(urlsplit(url).query)["host"][0]
-    with Forward(f"{place}/.s.PGSQL.5432") as forward:
-        threading.Thread(target=forward.serve_forever, args=(0.05,)).start()
-        over = engine_url(url).set(drivername="postgresql", host="127.0.0.1", port=forward.server_address[1], query={})
-        yield over.render_as_string(hide_password=False)
-        forward.shutdown()
-
-
-class Forwarding(socketserver.BaseRequestHandler):
-    """One connection, on to a socket of the file system."""
-
-    def handle(self) -> None:
-        """Pours both ways until both have ended."""
-        with socket.socket(socket.AF_UNIX) as beyond:
-            beyond.connect(self.server.path)
-            there = threading.Thread(target=_pour, args=(self.request, beyond))
-            there.start()
-            _pour(beyond, self.request)
-            there.join()
-
-
-class Forward(socketserver.ThreadingTCPServer):
-    """Whatever reaches a port of the loopback, on to a socket of the file system."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(("127.0.0.1", 0), Forwarding)
-        self.path = path
-
-
-def _pour(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while content := source.recv(65536):
-            target.sendall(content)
-        target.shutdown(socket.SHUT_WR)
+DOCKER = """#!/bin/sh
+# Docker's name for Podman. Health checks have a timer of systemd's, which need not be there.
+command=$1
+shift
+exec {podman} $command --detach --name documented --no-healthcheck --read-only-tmpfs=false --network host {limits} --env PORT "$@"
+"""
 
 
 def test_image_holds_no_secret_and_none_of_what_only_builds_it(engine: Engine) -> None:
@@ -151,18 +56,7 @@ def test_image_serves_is_healthy_and_stops_when_told(engine: Engine, over_tcp: s
     engine("create", "--name=api", *CONFINED, *LIMITS, "--network=host", *given, "todo-api")
     try:
         engine("start", "api", check=False)  # its health check has a timer of systemd's, which need not be there
-        origin = f"http://127.0.0.1:{port}"
-        _wait_until_ready(origin, engine)
-        ada = {"email": "ada@example.com", "password": "correct horse battery staple"}
-        assert requests.post(f"{origin}/api/v1/auth/register", json=ada, timeout=10).status_code == 201
-        token = requests.post(f"{origin}/api/v1/auth/token", json=ada, timeout=10).json()["access_token"]
-        made = requests.post(
-            f"{origin}/api/v1/me/tasks",
-            json={"title": "from a container"},
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=10,
-        )
-        assert made.status_code == 201
+        creates_a_task(f"http://127.0.0.1:{port}")
         assert engine("healthcheck", "run", "api").returncode == 0
         began = time.monotonic()
         engine("stop", "--time=30", "api")
@@ -172,11 +66,53 @@ def test_image_serves_is_healthy_and_stops_when_told(engine: Engine, over_tcp: s
         engine("rm", "--force", "--time=0", "api", check=False)
 
 
-def _wait_until_ready(origin: str, engine: Engine) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with suppress(requests.ConnectionError):
-            if requests.get(f"{origin}/health/ready", timeout=3).status_code == 200:
-                return
-        time.sleep(0.1)
-    raise AssertionError(engine("logs", "api", check=False))
+LINES = re.findall(r"^    docker (run .*)$", section(read("docs/deployment.md"), "An image"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", LINES, ids=["in one line", "confined"])
+def test_documented_line_runs_the_image(engine: Engine, over_tcp: str, tmp_path: Path, line: str) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER.format(podman=shlex.join(engine.command), limits=" ".join(LIMITS)), encoding="utf-8")
+    docker.chmod(0o755)
+    port = free_port()
+    settings = {"DATABASE_URL": over_tcp, "JWT_SECRET": SECRET}
+    (tmp_path / "settings.env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    known = {} if "--env-file" in line else settings
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin:/usr/sbin:/sbin", "PORT": str(port), **known}
+    try:
+        done = subprocess.run(
+            ["sh", "-c", f"docker {line}"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, done.stderr
+        creates_a_task(f"http://127.0.0.1:{port}")
+    finally:
+        engine("rm", "--force", "--time=0", "documented", check=False)
+
+
+def creates_a_task(origin: str) -> None:
+    """Wait until the service is ready, register, sign in and create a task."""
+    assert soon(lambda: is_ready(origin))
+    user = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD}
+    assert requests.post(f"{origin}/api/v1/auth/register", json=user, timeout=SLACK).status_code == 201
+    token = requests.post(f"{origin}/api/v1/auth/token", json=user, timeout=SLACK).json()["access_token"]
+    made = requests.post(
+        f"{origin}/api/v1/me/tasks",
+        json={"title": "from a container"},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=SLACK,
+    )
+    assert made.status_code == 201
+
+
+def is_ready(origin: str) -> bool:
+    """Return whether the service answers that it is ready."""
+    try:
+        return requests.get(f"{origin}/health/ready", timeout=SLACK).status_code == 200
+    except requests.ConnectionError:
+        return False
