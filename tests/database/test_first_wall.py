@@ -43,7 +43,7 @@ from todo_api.models import STATUSES
 from todo_api.tasks.list_statements import page
 from todo_api.tasks.service import MAX_PAGE
 
-FURTHER_CONDITIONS = ("project_id", "in_no_project", "priorities", "updated_since")
+FURTHER_CONDITIONS = ("project_id", "in_no_project", "labels", "priorities", "updated_since")
 """Those of lists after 1.1, but for those by dates."""
 
 MORE_ORDERS = [("priorities",), ("updated_since",)]

@@ -23,7 +23,10 @@ def seed(user: Client, mine: Any, who: str) -> None:
 def further_filters(mine: Any) -> list[str]:
     """The filters of lists after 1.1, each of which some tasks of the account meet."""
     of_project = f"project_id={mine.projects['account'][0]}"
-    return [f"&{one}" for one in ("project_id=none", of_project, "priority=none", "updated_since=2000-01-01T00:00:00Z")]
+    return [
+        f"&{one}"
+        for one in ("project_id=none", of_project, "label=Home", "priority=none", "updated_since=2000-01-01T00:00:00Z")
+    ]
 
 
 def projects(ask: Ask, mine: Any) -> None:

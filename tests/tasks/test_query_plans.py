@@ -62,6 +62,12 @@ IN_A_PROJECT = f"""
 """
 """Every hundredth task is in a project."""
 
+WITH_LABELS = """
+    INSERT INTO task_labels (user_id, task_id, label_key, name, version)
+    SELECT user_id, id, label, label, version FROM tasks, unnest(ARRAY['all', 'label ' || version % 100]) label
+"""
+"""Every task has a label that all have, and one that a hundredth has."""
+
 
 @pytest.fixture(scope="module")
 def filled(new_database: Callable[[], str]) -> str:
@@ -70,8 +76,10 @@ def filled(new_database: Callable[[], str]) -> str:
     for number in range(20):
         execute(url, FILL.format(user=f"other-{number}", tasks=2500, rare=1250))
     execute(url, IN_A_PROJECT.format(user=USER))
+    execute(url, WITH_LABELS)
     execute(url, "VACUUM ANALYZE tasks")
     execute(url, "VACUUM ANALYZE users")
+    execute(url, "VACUUM ANALYZE task_labels")
     return url
 
 
@@ -133,6 +141,7 @@ def test_list_tasks_search_for_words_reads_no_other_users_task(scope: RoleSessio
 CONDITIONS: dict[str, tuple[dict[str, Any], str]] = {
     "priorities": ({"priorities": [4]}, r"priority(\)::smallint)? = ANY"),
     "project_id": ({"project_id": PROJECT}, "project_id = .*status = "),
+    "labels": ({"labels": ["all", "label 7"]}, "id = "),
     "updated_since": ({"updated_since": "2026-01-01T05:30:00Z"}, "updated_at >= "),
     "due_any": ({}, "due_at IS NOT NULL|of tasks_.*due"),
     "due_on_days": (day_values(date(2026, 2, 1), date(2026, 2, 2), "Europe/Berlin"), "due_at >= .*due_at < "),

@@ -29,7 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo_api.database import param
 from todo_api.lists.sorts import is_dated, is_undated
-from todo_api.models import tasks
+from todo_api.models import task_labels, tasks
 
 _USER_ID = param("user_id", Text)
 _TIME = DateTime(timezone=True)
@@ -74,6 +74,18 @@ def _on_days() -> ColumnElement[bool]:
     return and_(is_dated(tasks), *near, or_(by_date, by_instant))
 
 
+def _has_labels() -> ColumnElement[bool]:
+    """Return whether a task has all `labels`, distinct keys. No operator on arrays is leakproof."""
+    wanted = param("labels", ARRAY(Text))
+    labelled = (
+        select(task_labels.c.task_id)
+        .where(task_labels.c.user_id == _USER_ID, task_labels.c.label_key == any_(wanted))
+        .group_by(task_labels.c.task_id)
+        .having(func.count() == func.cardinality(wanted))
+    )
+    return tasks.c.id.in_(labelled)
+
+
 _STARTED = _has_come("start", le)
 
 CONDITIONS: dict[str, ColumnElement[bool]] = {
@@ -86,6 +98,7 @@ CONDITIONS: dict[str, ColumnElement[bool]] = {
     "not_startable": and_(tasks.c.start_at.is_not(None), tasks.c.start_at > param("lately", _TIME), not_(_STARTED)),
     "priorities": tasks.c.priority == any_(param("priorities", ARRAY(SmallInteger))),
     "project_id": tasks.c.project_id == param("project_id", Uuid),
+    "labels": _has_labels(),
     "in_no_project": tasks.c.project_id.is_(None),
     "updated_since": tasks.c.updated_at >= param("updated_since", _TIME),
 }

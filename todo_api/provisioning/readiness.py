@@ -14,6 +14,7 @@ USER_RIGHTS = {
     "api_keys": "SELECT INSERT DELETE",
     "sessions": "SELECT INSERT DELETE",
     "projects": "SELECT INSERT UPDATE DELETE",
+    "task_labels": "SELECT INSERT UPDATE DELETE",
     "tasks": "SELECT INSERT UPDATE DELETE",
     "idempotent_replies": "SELECT INSERT DELETE",
 }

@@ -38,6 +38,9 @@ from todo_api.tasks.task import Task
 MAX_WORDS = 8
 """Maximum number of words of a search: each is searched for in every text."""
 
+MOST_OCTETS = 8000
+"""Maximum length of an address that a client can ask for, as the contract promises."""
+
 _ENVELOPE = 2048
 """Bytes of a page besides its tasks: names, total, and a cursor of at most 1,414 characters."""
 
@@ -73,7 +76,9 @@ def list_tasks(  # noqa: PLR0913  # one argument for each parameter that is no f
         next_cursor = tasks.cursor_after(page, fitting - 1, wanted, signer)
         query = [urlencode({name: _text(value)}, safe=",") for name, value in filters.items()]
         query += [f"sort={sort}", f"limit={limit}", f"cursor={next_cursor}"]  # nothing to escape
-        headers["Link"] = f'<{address_of(user_id, "/tasks")}?{"&".join(query)}>; rel="next"'
+        address = f"{address_of(user_id, '/tasks')}?{'&'.join(query)}"
+        if len(address) <= MOST_OCTETS:
+            headers["Link"] = f'<{address}>; rel="next"'
     body = {"items": orjson.Fragment(items), "total": page.total, "next_cursor": next_cursor}
     return body | {"as_of": page.as_of, "time_zone": page.time_zone}, 200, headers
 

@@ -170,6 +170,7 @@ _DATES = frozenset({"due", "due_from", "due_to", "startable", "time_zone"})
 _KNOWN = _DATES | {"status", "completed", "q"}
 _FURTHER: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "priority": ("priorities", lambda words: sorted({PRIORITIES.index(word) for word in words})),
+    "label": ("labels", lambda names: sorted({*map(task_labels.key_of, names)})),
     "project_id": ("project_id", lambda id_: str(UUID(id_))),
     "updated_since": ("updated_since", parse_date_time),
 }
