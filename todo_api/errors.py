@@ -1,5 +1,7 @@
 """Errors of the domain. They know no HTTP; `http/problems.py` renders them."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -24,6 +26,8 @@ class TaskApiError(Exception):
     detail = "The request failed."
     commit_on_error = False
     """Whether to commit what the request changed before it failed."""
+    members: Mapping[str, Any] = MappingProxyType({})
+    """What the reply says besides the detail, by name."""
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.detail)
@@ -44,6 +48,7 @@ class ValidationFailed(TaskApiError):
         count = len(violations)
         super().__init__(f"The request breaks the contract in {count} place{'s' if count != 1 else ''}.")
         self.violations = violations
+        self.members = {"errors": [violation._asdict() for violation in violations]}
 
 
 class InvalidCursor(TaskApiError):
@@ -167,7 +172,13 @@ class TooManyLabels(TaskApiError):
     detail = "You have 500 labels, and cannot have more. Remove one first."
 
 
-LIMITS = (TooManyKeys, TooManyLabels, TooManyProjects)
+class TooManySubtasks(TaskApiError):
+    """The parent has the maximum number of children."""
+
+    detail = "The parent has 200 subtasks, and cannot have more. Delete one first, or choose another parent."
+
+
+LIMITS = (TooManyKeys, TooManyLabels, TooManyProjects, TooManySubtasks)
 """Errors of a user who has the maximum number of something. Their names are those of the codes."""
 
 
@@ -179,6 +190,7 @@ class IdTaken(TaskApiError):
     def __init__(self, current: Any, detail: str | None = None) -> None:
         super().__init__(detail)
         self.current = current
+        self.members = {"current": current}
 
 
 class InvalidTransition(TaskApiError):
@@ -186,9 +198,7 @@ class InvalidTransition(TaskApiError):
 
     def __init__(self, source: str, target: str, allowed: tuple[str, ...]) -> None:
         super().__init__(f"A task that is {source} cannot become {target}.")
-        self.source = source
-        self.target = target
-        self.allowed = allowed
+        self.members = {"from": source, "to": target, "allowed": allowed}
 
 
 class PreconditionFailed(TaskApiError):
@@ -199,6 +209,7 @@ class PreconditionFailed(TaskApiError):
     def __init__(self, current: Any, detail: str | None = None) -> None:
         super().__init__(detail)
         self.current = current
+        self.members = {"current": current}
 
 
 class IdempotencyKeyReused(TaskApiError):
@@ -236,4 +247,4 @@ class NotReady(Unavailable):
 
     def __init__(self, failed: list[str], checks: dict[str, Any]) -> None:
         super().__init__(f"Not ready: {', '.join(failed)}.")
-        self.checks = checks
+        self.members = {"checks": checks}

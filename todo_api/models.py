@@ -45,9 +45,6 @@ MOST_KEYS = 100
 MOST_PROJECTS = 500
 """Maximum number of projects of a user."""
 
-MOST_LABELS = 500
-"""Maximum number of labels of a user."""
-
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
 
 PRIORITIES = ("none", "low", "medium", "high", "urgent")
@@ -336,9 +333,12 @@ tasks = Table(
     ),
     Column("project_id", Uuid, comment="null: the inbox"),
     Column("labels", LABEL_LIST, comment="JSON, by their keys; null without labels"),
+    Column("parent_id", Uuid, comment="null: none"),
+    Column("children", SmallInteger, nullable=False, server_default=text("0"), comment="how many there are"),
     PrimaryKeyConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["user_id", "project_id"], ["projects.user_id", "projects.id"]),
+    ForeignKeyConstraint(["user_id", "parent_id"], ["tasks.user_id", "tasks.id"]),
     CheckConstraint("is_valid_state(status, completed_at, version)", "state"),
     Index("tasks_by_created_at", "user_id", "created_at", "id"),
     Index("tasks_by_status_and_created_at", "user_id", "status", "created_at", "id"),
@@ -352,8 +352,8 @@ tasks = Table(
     # A task has one of these two.
     Index("tasks_by_status_and_priority", *_OF_STATUS, "priority", "id", postgresql_where=text("due_at IS NULL")),
     Index("tasks_with_due_by_status_and_priority", *_OF_STATUS, "priority", "id", postgresql_where=_IS_DATED),
-    # A task in no project is in no index of projects.
     Index("tasks_by_project", *_OF_PROJECT, postgresql_where=text("project_id IS NOT NULL")),
+    Index("tasks_by_parent", "user_id", "parent_id", "position", "id", postgresql_where=text("parent_id IS NOT NULL")),
 )
 
 task_labels = Table(

@@ -16,7 +16,6 @@ from todo_api.projects import ProjectService
 from todo_api.projects.placing import Destination as ProjectDestination
 from todo_api.task_tree import Destination
 from todo_api.tasks import TaskService
-from todo_api.tasks.moving import TaskMover
 
 PROJECTS = "/api/v1/me/projects"
 NEW = {"title": "x", "description": None, "status": "pending", "priority": "none"}
@@ -31,17 +30,19 @@ class Space:
         caller = Caller(registered=True, key=str(uuid.uuid4()))
         self.tasks = TaskService(database, user_id, caller)
         self.projects = ProjectService(database, user_id, caller)
-        self.mover = TaskMover(database, user_id, caller)
 
 
+BELOW = {"parent_id": "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"}
 Write = Callable[[Space, str, list[int] | None], Any]
 WRITES: dict[str, Write] = {
     "create task": lambda space, id_, _: space.tasks.create(NEW, id_),
     "create dated task": lambda space, id_, _: space.tasks.create(NEW | DUE, id_),
+    "create subtask": lambda space, id_, _: space.tasks.create(NEW | BELOW, id_),
+    "change parent": lambda space, id_, versions: space.tasks.change(id_, BELOW, versions),
     "change task": lambda space, id_, versions: space.tasks.change(id_, {"title": "x"}, versions),
     "date task": lambda space, id_, versions: space.tasks.change(id_, DUE, versions),
     "complete task": lambda space, id_, versions: space.tasks.complete(id_, True, versions),
-    "move task": lambda space, id_, versions: space.mover.move(id_, Destination(at="first"), versions),
+    "move task": lambda space, id_, versions: space.tasks.move(id_, Destination(at="first"), versions),
     "delete task": lambda space, id_, versions: space.tasks.delete(id_, versions),
     "create project": lambda space, id_, _: space.projects.create(id_, name="x", description=None, color=None),
     "change project": lambda space, id_, versions: space.projects.change(id_, {"name": "x"}, versions),

@@ -40,10 +40,19 @@ from todo_api.idempotency.store import IdempotencyStore
 from todo_api.lists.conditions import CONDITIONS
 from todo_api.mail import outbox
 from todo_api.models import STATUSES
+from todo_api.task_tree.tree import NEAR
 from todo_api.tasks.list_statements import page
 from todo_api.tasks.service import MAX_PAGE
 
-FURTHER_CONDITIONS = ("project_id", "in_no_project", "labels", "priorities", "updated_since")
+FURTHER_CONDITIONS = (
+    "project_id",
+    "in_no_project",
+    "parent_id",
+    "without_parent",
+    "labels",
+    "priorities",
+    "updated_since",
+)
 """Those of lists after 1.1, but for those by dates."""
 
 MORE_ORDERS = [("priorities",), ("updated_since",)]
@@ -306,6 +315,8 @@ def shapes(factory: Any) -> Iterator[tuple[str, Statement]]:
 
 VALUES: dict[str, list[Any]] = {
     "status": [*STATUSES],
+    "limit": [1, NEAR + 1],
+    "of": ["parent", "project", "inbox"],
     "fields": [frozenset(names) for names in powerset([*FIELDS, "kept"])[1:]],
     "sort": SORTS,
     "statuses": [None, ("pending",), ("in_progress", "completed"), ()],

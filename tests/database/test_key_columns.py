@@ -56,6 +56,7 @@ def test_catalogue_every_foreign_key_begins_with_the_user(url: str) -> None:
         ("sessions_user_id_fkey", "user_id", "id", "users"),
         ("task_labels_user_id_task_id_fkey", "user_id", "user_id", "tasks"),
         ("tasks_user_id_fkey", "user_id", "id", "users"),
+        ("tasks_user_id_parent_id_fkey", "user_id", "user_id", "tasks"),
         ("tasks_user_id_project_id_fkey", "user_id", "user_id", "projects"),
     ]
 

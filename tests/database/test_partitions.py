@@ -21,7 +21,8 @@ SPREAD = """
     ALTER TABLE task_labels DROP CONSTRAINT task_labels_user_id_task_id_fkey;
     ALTER TABLE tasks RENAME TO whole;
     CREATE TABLE tasks (LIKE whole INCLUDING ALL, FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
-            FOREIGN KEY (user_id, project_id) REFERENCES projects (user_id, id))
+            FOREIGN KEY (user_id, project_id) REFERENCES projects (user_id, id),
+            FOREIGN KEY (user_id, parent_id) REFERENCES tasks (user_id, id))
         PARTITION BY HASH (user_id);
     DROP TABLE whole;
     ALTER TABLE task_labels RENAME TO whole;

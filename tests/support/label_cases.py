@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.support.client import Client
 from tests.support.look_alikes import THEIR_TASK, Ask
-from todo_api.models import MOST_LABELS
+from todo_api.task_labels.statements import MOST_LABELS
 
 TASKS = "/api/v1/me/tasks"
 

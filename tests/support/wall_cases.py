@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import label_cases, list_cases, moving_cases, project_cases
+from tests.support import label_cases, list_cases, moving_cases, project_cases, subtask_cases
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.look_alikes import THEIR_KEY, THEIR_TASK, Ask, World, tags
@@ -45,6 +45,7 @@ class Mine:
         self.refresh: list[str] = []
         self.tasks: dict[str, list[str]] = {}
         self.projects: dict[str, list[str]] = {}
+        self.trees: dict[str, list[str]] = {}
         self.key = ""
         self.one_time = [f"tdo_{letter * 43}" for letter in "abc"]
 
@@ -125,7 +126,7 @@ def patch_later_members(ask: Ask, mine: Mine) -> None:
 CASES |= {f"complete {body}": _writes("PATCH", "/complete", [body]) for body in (None, {"completed": True})}
 CASES["reopen"] = _writes("PATCH", "/complete", [{"completed": False}])
 CASES["replace"] = _writes("PUT", "", [FIELDS, {"title": "Buy oats", "status": "completed"}])
-CASES |= project_cases.CASES | label_cases.CASES | moving_cases.CASES | list_cases.CASES
+CASES |= project_cases.CASES | label_cases.CASES | moving_cases.CASES | list_cases.CASES | subtask_cases.CASES
 CASES["move"] = _writes(
     "POST", "/move", [{"at": "first"}, {"at": "last"}, {"before": THEIR_TASK}, {"after": THEIR_TASK}]
 )
@@ -135,7 +136,8 @@ CASES["delete"] = _writes("DELETE", "", [None])
 def _list(sort: str) -> Case:
     def read(ask: Ask, mine: Mine) -> None:
         for filters in ("", "status=pending", "status=in_progress,completed", "status=completed&completed=false"):
-            for more in ("", "&q=milk", *(project_cases.further_filters(mine) if sort == SORTS[0] else ())):
+            further = [*project_cases.further_filters(mine), *subtask_cases.further_filters(mine)]
+            for more in ("", "&q=milk", *(further if sort == SORTS[0] else ())):
                 query = f"{TASKS}?{filters}{more}&sort={sort}&limit=1".replace("?&", "?")
                 page = ask("account", "GET", query)
                 ask("account", "GET", f"{query}&skip=1")
@@ -337,6 +339,7 @@ PREPARED = {
     **moving_cases.PREPARED,
     **list_cases.PREPARED,
     **label_cases.PREPARED,
+    **subtask_cases.PREPARED,
     "too_many_projects": f"UPDATE users SET projects = {MOST_PROJECTS}",
     "retries_of_many": "INSERT INTO idempotent_replies SELECT user_id, sha256(i::text::bytea), sha256(''), '',"
     f" now() - i * interval '1 second' FROM accounts, generate_series(1, {kept.MOST_REPLIES + 5}) i",
@@ -366,6 +369,7 @@ def seed(world: World, client: Client) -> Mine:
         user.patch(ACCOUNT, {"name": "Ada"})
         project_cases.seed(user, mine, who)
         label_cases.seed(user)
+        subtask_cases.seed(user, mine, who)
         key = user.post(KEYS, {"name": "Mine", "scopes": list(KEY_SCOPES)}).json()
         if who == "account":
             mine.key, mine.tokens["key"] = key["id"], key["key"]

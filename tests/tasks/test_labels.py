@@ -11,7 +11,7 @@ from tests.support.rows import rows
 from tests.support.tasks import create, path
 from tests.support.users import User
 from todo_api import task_labels
-from todo_api.models import MOST_LABELS
+from todo_api.task_labels.statements import MOST_LABELS
 
 TASKS = "/api/v1/me/tasks"
 WRITES = ("POST", "PUT", "PATCH")

@@ -10,7 +10,7 @@ from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from tests.support.tasks import create, path
 from todo_api.database import Database
-from todo_api.task_tree import Destination, Node, TaskTree
+from todo_api.task_tree import Branch, Destination, Node, TaskTree
 
 TASKS = "/api/v1/me/tasks"
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
@@ -258,6 +258,7 @@ def test_place_at_the_end_at_the_moment_of_the_last_task_is_after_it(
     """As where the clock of the database stands still: two positions are never equal."""
     first, last = letters["a"], letters["e"]
     tree = TaskTree(database.as_user(first["user_id"]), first["user_id"])
-    place = tree.place(Node(first["id"], first["position"], None), Destination(at="last"), last["position"])
+    task = Node(first["id"], first["position"], Branch())
+    place = tree.place(task, task.branch, Destination(at="last"), last["position"])
     assert place is not None
     assert place.position > last["position"]

@@ -36,6 +36,7 @@ def test_create_task_with_title_gives_defaults(ada: Client) -> None:
         "position": task["position"],
         "project_id": None,
         "labels": [],
+        "parent_id": None,
         "created_at": task["created_at"],
         "updated_at": task["created_at"],
         "version": 1,

@@ -33,7 +33,8 @@ OTHER: dict[str, Any] = {
 @pytest.fixture
 def task(ada: Client) -> dict[str, Any]:
     project = ada.post("/api/v1/me/projects", {"name": "Kitchen"}).json()["id"]
-    return create(ada, **WHOLE, project_id=project)
+    parent = create(ada, project_id=project)["id"]
+    return create(ada, **WHOLE, project_id=project, parent_id=parent)
 
 
 def unwritten(client: Client, task: dict[str, Any], method: str, body: dict[str, Any] | None, below: str = "") -> None:
@@ -43,13 +44,13 @@ def unwritten(client: Client, task: dict[str, Any], method: str, body: dict[str,
     assert client.get("/api/v1/me/tasks").headers["etag"] == tag
 
 
-@pytest.mark.parametrize("member", [*WHOLE, "project_id", "completed"])
+@pytest.mark.parametrize("member", [*WHOLE, "project_id", "parent_id", "completed"])
 def test_update_task_with_what_it_has_writes_nothing(ada: Client, task: dict[str, Any], member: str) -> None:
     unwritten(ada, task, "PATCH", {member: task[member]})
 
 
 def test_update_task_with_all_that_it_has_writes_nothing(ada: Client, task: dict[str, Any]) -> None:
-    unwritten(ada, task, "PATCH", {member: task[member] for member in [*WHOLE, "project_id"]})
+    unwritten(ada, task, "PATCH", {member: task[member] for member in [*WHOLE, "project_id", "parent_id"]})
     unwritten(ada, task, "PATCH", {"due": {"date": "2026-11-20"}, "start": {}})
 
 

@@ -102,25 +102,12 @@ def render_problem(
         "detail": "The service failed to answer. Try again later." if problem_type is INTERNAL_ERROR else str(error),
         "code": problem_type.code,
         "request_id": request_id,
-        **_members(error),
+        **(error.members if isinstance(error, errors.TaskApiError) else {}),
     }
     headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store", **_headers(error)}
     body = orjson.dumps(document, default=serialize, option=orjson.OPT_UTC_Z)
     headers["content-length"] = str(len(body))
     return problem_type.status, [(name.encode(), value.encode("latin-1")) for name, value in headers.items()], body
-
-
-def _members(error: Exception) -> dict[str, Any]:
-    match error:
-        case errors.ValidationFailed():
-            return {"errors": [violation._asdict() for violation in error.violations]}
-        case errors.InvalidTransition():
-            return {"from": error.source, "to": error.target, "allowed": error.allowed}
-        case errors.PreconditionFailed() | errors.IdTaken():
-            return {"current": error.current}
-        case errors.NotReady():
-            return {"checks": error.checks}
-    return {}
 
 
 def _headers(error: Exception) -> dict[str, str]:

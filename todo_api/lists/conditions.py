@@ -100,6 +100,8 @@ CONDITIONS: dict[str, ColumnElement[bool]] = {
     "project_id": tasks.c.project_id == param("project_id", Uuid),
     "labels": _has_labels(),
     "in_no_project": tasks.c.project_id.is_(None),
+    "parent_id": tasks.c.parent_id == param("parent_id", Uuid),
+    "without_parent": tasks.c.parent_id.is_(None),
     "updated_since": tasks.c.updated_at >= param("updated_since", _TIME),
 }
 """The condition of each filter, by its name. Its parameter has the same name, if it has but one."""

@@ -14,7 +14,6 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    literal_column,
     or_,
     select,
     update,
@@ -23,8 +22,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
 from todo_api.database import Statement, column_value, if_named, param
-from todo_api.models import MOST_PROJECTS, STATUSES, projects, tasks, users
+from todo_api.models import MOST_PROJECTS, projects, tasks, users
 from todo_api.ordering import clock_key
+from todo_api.task_tree import counts_without
 
 USER_ID = param("user_id", Text)
 PROJECT_ID = param("project_id", Uuid)
@@ -167,15 +167,10 @@ def remove(*, conditional: bool) -> Statement:
         .returning(tasks.c.status)
         .cte("lost")
     )
-    counts = {
-        status: users.c[status]
-        - select(func.count()).where(lost.c.status == literal_column(f"'{status}'")).scalar_subquery()
-        for status in STATUSES
-    }
     return Statement(
         update(users)
         .where(users.c.id == USER_ID, gone.c.id.is_not(None))
-        .values(seq=users.c.seq + 1, projects=users.c.projects - 1, **counts)
+        .values(seq=users.c.seq + 1, projects=users.c.projects - 1, **counts_without(lost))
         .returning(users.c.seq)
     )
 

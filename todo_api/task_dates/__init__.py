@@ -2,6 +2,7 @@
 
 `dates` converts between members and columns. `local` computes the instants of dates that follow
 the user's zone anew, and `recomputation` those of all dates after other zone data.
+`filters` loads the filters of lists.
 """
 
 from todo_api.task_dates.dates import (
@@ -9,21 +10,22 @@ from todo_api.task_dates.dates import (
     NO_DATES,
     columns_of,
     represented,
-    unknown_zone,
     violations,
 )
+from todo_api.task_dates.filters import FILTERS, load_filter
 from todo_api.task_dates.local import LocalDates
 from todo_api.task_dates.recomputation import Recomputation
 from todo_api.task_dates.statements import computed
 
 __all__ = [
+    "FILTERS",
     "MEMBERS",
     "NO_DATES",
     "LocalDates",
     "Recomputation",
     "columns_of",
     "computed",
+    "load_filter",
     "represented",
-    "unknown_zone",
     "violations",
 ]

@@ -19,7 +19,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api.database import Statement, param
-from todo_api.models import MOST_LABELS, task_labels
+from todo_api.models import task_labels
+
+MOST_LABELS = 500
+"""Maximum number of labels of a user."""
 
 USER_ID = param("user_id", Text)
 _KEYS = param("keys", ARRAY(Text))

@@ -1,10 +1,11 @@
-"""Where the tasks of a user stand: their order among siblings.
+"""Where the tasks of a user stand: under which parent, in which project, and in which order.
 
 A rule over several tasks cannot be checked by the statement that writes: a statement that waits
 for the user's row sees the other tasks as they were before. So lock the row, look, and write, in
 one transaction (`docs/decisions/0009`). All writes of a user wait for that row.
 """
 
-from todo_api.task_tree.tree import Destination, Node, TaskTree
+from todo_api.task_tree.statements import counts_without
+from todo_api.task_tree.tree import DEEPEST, LAST, MOST_CHILDREN, Branch, Destination, Node, TaskTree
 
-__all__ = ["Destination", "Node", "TaskTree"]
+__all__ = ["DEEPEST", "LAST", "MOST_CHILDREN", "Branch", "Destination", "Node", "TaskTree", "counts_without"]

@@ -23,7 +23,6 @@ from todo_api.services import (
     require_owner,
     services,
 )
-from todo_api.tasks.moving import TaskMover
 from todo_api.tasks.schemas import (
     dump_task,
     load_destination,
@@ -144,8 +143,7 @@ def move_task(
 ) -> Reply:
     """Return 200 with the task, in its new place among its siblings."""
     destination = load_destination(body)
-    mover = TaskMover(database, require_owner(user_id, identity.subject), caller(identity))
-    task = mover.move(task_id, destination, matched_versions(if_match))
+    task = _service(database, user_id, identity).move(task_id, destination, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 

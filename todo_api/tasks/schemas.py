@@ -1,7 +1,6 @@
 """Tasks as JSON: their representation, and what clients send."""
 
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +10,7 @@ from marshmallow import EXCLUDE, Schema, fields
 from todo_api import task_dates, task_labels
 from todo_api.contract import parse_date_time
 from todo_api.errors import ValidationFailed, Violation
-from todo_api.lists import DateFilter, TaskFilter
-from todo_api.local_time import is_zone
+from todo_api.lists import TaskFilter
 from todo_api.models import PRIORITIES
 from todo_api.schemas import check_one_place, load_of, utc
 from todo_api.task_tree import Destination
@@ -55,6 +53,7 @@ class TaskReplacementSchema(Schema):
     start = fields.Nested(MomentSchema, allow_none=True)
     project_id = fields.String(allow_none=True)
     labels = fields.List(fields.String())
+    parent_id = fields.String(allow_none=True)
 
 
 class TaskInputSchema(TaskReplacementSchema):
@@ -76,6 +75,7 @@ class TaskPatchSchema(Schema):
     start = fields.Nested(MomentPatchSchema, allow_none=True)
     project_id = fields.String(allow_none=True)
     labels = fields.List(fields.String())
+    parent_id = fields.String(allow_none=True)
 
 
 _NONE = orjson.Fragment("[]")
@@ -102,6 +102,7 @@ def dump_task(task: Task) -> dict[str, Any]:
         "position": task.position,
         "project_id": task.project_id,
         "labels": _NONE if task.labels_json is None else orjson.Fragment(task.labels_json),
+        "parent_id": task.parent_id,
         "created_at": utc(task.created_at),
         "updated_at": utc(task.updated_at),
         "version": task.version,
@@ -166,15 +167,18 @@ def _with_status(body: dict[str, Any]) -> dict[str, Any]:
     return rest | ({"completed": False} if status is None else {"status": status})
 
 
-_DATES = frozenset({"due", "due_from", "due_to", "startable", "time_zone"})
-_KNOWN = _DATES | {"status", "completed", "q"}
+_KNOWN = task_dates.FILTERS | {"status", "completed", "q"}
 _FURTHER: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "priority": ("priorities", lambda words: sorted({PRIORITIES.index(word) for word in words})),
     "label": ("labels", lambda names: sorted({*map(task_labels.key_of, names)})),
     "project_id": ("project_id", lambda id_: str(UUID(id_))),
+    "parent_id": ("parent_id", lambda id_: str(UUID(id_))),
     "updated_since": ("updated_since", parse_date_time),
 }
 """The condition of each filter after 1.1, and what makes its parameter of the sent value."""
+
+_WITHOUT = {"project_id": "in_no_project", "parent_id": "without_parent"}
+"""The condition of those that are `none`."""
 
 
 def load_task_filter(sort: str, sent: dict[str, Any]) -> TaskFilter:
@@ -183,29 +187,12 @@ def load_task_filter(sort: str, sent: dict[str, Any]) -> TaskFilter:
     statuses = None if status is None else tuple(sorted(set(status)))
     words = " ".join(q.split()) if q else None
     further = tuple(_further(name, value) for name, value in sent.items() if name not in _KNOWN)
-    dates = None if _DATES.isdisjoint(sent) else _load_date_filter(sent)
+    dates = None if task_dates.FILTERS.isdisjoint(sent) else task_dates.load_filter(sent)
     return TaskFilter(statuses, sent.get("completed"), words, sort, further, dates)
 
 
-def _load_date_filter(sent: dict[str, Any]) -> DateFilter | None:
-    """Return the filter by dates, None if there is but a zone. Raise ValidationFailed."""
-    days = {name: date.fromisoformat(sent[name]) for name in ("due_from", "due_to") if name in sent}
-    zone = sent.get("time_zone")
-    found: list[Violation] = []
-    if zone is not None and not is_zone(zone):
-        found.append(task_dates.unknown_zone("/time_zone", "query"))
-    if "due" in sent and days:
-        found.append(Violation("query", "/due", "conflicting", "Send due, or due_from and due_to."))
-    elif len(days) > 1 and days["due_from"] > days["due_to"]:
-        found.append(Violation("query", "/due_from", "conflicting", "Must not be later than due_to."))
-    if found:
-        raise ValidationFailed(found)
-    dated = DateFilter(sent.get("due"), days.get("due_from"), days.get("due_to"), sent.get("startable"))
-    return dated._replace(zone=zone) if dated.needs_zone else dated if dated.due else None
-
-
 def _further(name: str, value: Any) -> tuple[str, Any]:
-    if (name, value) == ("project_id", "none"):
-        return "in_no_project", None
+    if value == "none" and name in _WITHOUT:
+        return _WITHOUT[name], None
     condition, convert = _FURTHER[name]
     return condition, convert(value)

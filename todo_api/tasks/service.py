@@ -10,7 +10,6 @@ from uuid_utils import uuid7
 
 from todo_api.database import RoleSessions, Row, Statement
 from todo_api.errors import (
-    ConstraintViolated,
     IdTaken,
     InvalidCursor,
     InvalidTransition,
@@ -18,7 +17,6 @@ from todo_api.errors import (
     PreconditionFailed,
     Unavailable,
     ValidationFailed,
-    Violation,
 )
 from todo_api.guards import UNREGISTERED, Caller, gone
 from todo_api.lists import (
@@ -38,16 +36,18 @@ from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import PRIORITIES
 from todo_api.task_dates import MEMBERS, NO_DATES, columns_of, represented
 from todo_api.task_labels import TaskLabels, as_json
+from todo_api.task_tree import Destination, TaskTree
 from todo_api.tasks import list_statements, statements
 from todo_api.tasks.task import Task
 from todo_api.tasks.transitions import TRANSITIONS, sources
+from todo_api.tasks.tree_writes import Change, OtherZone, TreeWrites, write
 
 Versions = Sequence[int] | None
 """Versions from which a write may start; None for any."""
 
 _ATTEMPTS = 5
 _COLUMNS = tuple(str(column.key) for column in statements.TASK)
-_WHOLE = (*MEMBERS, "project_id", "labels")
+_WHOLE = (*MEMBERS, *statements.BRANCH, "labels")
 """Members of a new task that take more than the shortest statement."""
 
 MAX_PAGE = 2 * 1024 * 1024
@@ -64,7 +64,7 @@ UNCUT = 50
 
 
 class TaskService:
-    """Tasks of a user. A method is one statement unless it fails.
+    """Tasks of a user. A method is one statement unless it fails, or concerns several tasks.
 
     A write raises Unauthorized if the caller's credential is gone; every method does if the user
     must have a row and it is gone.
@@ -74,16 +74,38 @@ class TaskService:
         self._caller = caller
         self._database = database
         self._db = database.as_user(user_id)
+        self._tree_writes = TreeWrites(database, user_id, caller)
         self._user_id = user_id
 
     def create(self, members: dict[str, Any], task_id: str | None = None) -> Task:
-        """Return the new task with these members. Raise IdTaken or TooManyLabels.
+        """Return the new task with these members.
 
-        The first write of an unregistered user creates their row.
+        Raise IdTaken if a task has the id, TooManyLabels, TooManySubtasks or ValidationFailed. The
+        first write of an unregistered user creates their row.
         """
         if labels := members.get("labels"):
-            return self._with_labels(labels, partial(TaskService._create, members=members, task_id=task_id))
-        return self._create(members, task_id)
+            return self._with_labels(labels, partial(TaskService._place, members=members, task_id=task_id))
+        return self._place(members, task_id)
+
+    def _place(self, members: dict[str, Any], task_id: str | None) -> Task:
+        if not members.get("parent_id"):
+            return self._create(members, task_id)
+        with self._database.transaction() as transaction:
+            within = TaskService(transaction, self._user_id, self._caller)
+            return TaskService._create_below(within, members, task_id)
+
+    def _create_below(self, members: dict[str, Any], task_id: str | None) -> Task:
+        """Return the new task of a parent. It is part of a transaction."""
+        tree = TaskTree(self._db, self._user_id)
+        if tree.lock(self._caller) is None:
+            self._check_caller()
+        if task_id is not None:
+            self._check_id(task_id)
+        stored = _stored(members)
+        branch = tree.branch({name: stored[name] for name in statements.BRANCH if name in stored})
+        task = self._create({**members, **branch._asdict()}, task_id)
+        tree.count(branch.parent_id, 1)
+        return task
 
     def _create(self, members: dict[str, Any], task_id: str | None) -> Task:
         status = members["status"]
@@ -113,32 +135,23 @@ class TaskService:
         for _ in range(_ATTEMPTS):
             zone = self._zone() if any(written.values()) else None
             dated = NO_DATES | columns_of(written, dict.fromkeys(MEMBERS), zone or DEFAULT_ZONE)
-            whole = {"project_id": None, "labels": None, **values, **dated, "zone": zone}
-            row = self._write(statement, whole)
+            whole = {"labels": None, **dict.fromkeys(statements.BRANCH), **values, **dated, "zone": zone}
+            row = write(self._db, statement, whole)
             if row is not None:
                 return row, whole
             self._check_key()
-            current = self._db.fetch_one(statements.get, values)
-            if current is not None:
-                raise IdTaken(Task._make(current))
+            self._check_id(values["task_id"])
             if self._caller.registered:
                 self._check_caller()
             else:
                 self._db.fetch_all(statements.register, values)
         raise Unavailable("The account keeps changing. Try again.")
 
-    def _write(self, statement: Statement, values: dict[str, Any]) -> Row | None:
-        """Return the row of a statement. Raise ValidationFailed if there is no such project.
-
-        The statement has found the caller's key and the task, and would have written.
-        """
-        try:
-            return self._db.fetch_one(statement, values)
-        except ConstraintViolated as error:
-            if error.constraint != "tasks_user_id_project_id_fkey":
-                raise
-            detail = "There is no such project in your space."
-            raise ValidationFailed([Violation("body", "/project_id", "unknown", detail)]) from error
+    def _check_id(self, task_id: str) -> None:
+        """Raise IdTaken if a task has the id."""
+        current = self._db.fetch_one(statements.get, self._named(task_id))
+        if current is not None:
+            raise IdTaken(Task._make(current))
 
     def _zone(self) -> str:
         """Return the user's zone."""
@@ -215,7 +228,7 @@ class TaskService:
         """Return the task with these members; `completed: False` reopens it.
 
         If nothing changes, it is not written. Raise NotFound, PreconditionFailed,
-        InvalidTransition, TooManyLabels, or ValidationFailed for its dates.
+        InvalidTransition, TooManyLabels, TooManySubtasks, or ValidationFailed.
         """
         if changes.keys().isdisjoint((*MEMBERS, "labels")):
             return self._set(task_id, changes, _stored(changes), versions)
@@ -237,7 +250,7 @@ class TaskService:
                 if stored.get("labels", task.labels_json) == task.labels_json:
                     return write(self)
                 return self._with_labels(changes["labels"], write)
-            except (PreconditionFailed, _OtherZone):
+            except (PreconditionFailed, OtherZone):
                 continue
         raise Unavailable("The task keeps changing. Try again.")
 
@@ -252,8 +265,8 @@ class TaskService:
         return task
 
     def _set(self, task_id: str, changes: dict[str, Any], stored: dict[str, Any], versions: Versions) -> Task:
-        """Return the task with these columns. Raise what `change` raises, and _OtherZone."""
-        zone, named = stored.get("zone"), stored.keys() & statements.KEPT
+        """Return the task with these columns. Raise what `change` raises, and OtherZone."""
+        named = stored.keys() & statements.KEPT
         fields = frozenset(stored.keys() - named - {"zone"} | ({"kept"} if named else set()))
         statement = statements.change(fields, versions is not None, self._caller.by_key)
         target, wanted = changes.get("status"), stored
@@ -262,12 +275,15 @@ class TaskService:
         if target is not None:
             stored["sources"] = sources(target)
 
-        def satisfied(task: Task) -> bool:
-            if zone is not None and self._zone() != zone:
-                raise _OtherZone
-            return task.has(wanted)
+        def done(task: Task) -> Task | None:
+            _at(task, versions)
+            if task.has(wanted):
+                return task
+            _check_transition(task, target)
+            return None
 
-        return self._written(statement, task_id, versions, stored, lambda _: target, satisfied)
+        values = {**self._named(task_id), **stored, "versions": versions}
+        return self._written(statement, task_id, values, Change(wanted, done))
 
     def complete(self, task_id: str, completed: bool | None, versions: Versions) -> Task:
         """Return the task completed (True), reopened (False) or toggled (None).
@@ -283,27 +299,39 @@ class TaskService:
         else:
             parameters = {"status": "pending", "sources": ["completed"]}
 
-        def target(task: Task) -> str | None:
-            return "completed" if completed is not False and not task.completed else None
+        def done(task: Task) -> Task | None:
+            _at(task, versions)
+            if completed is not None and task.completed == completed:
+                return task
+            _check_transition(task, "completed" if completed is not False and not task.completed else None)
+            return None
 
-        return self._written(
-            statement,
-            task_id,
-            versions,
-            parameters,
-            target,
-            lambda task: completed is not None and task.completed == completed,
-        )
+        values = {**self._named(task_id), **parameters, "versions": versions}
+        for _ in range(_ATTEMPTS):
+            row = self._db.fetch_one(statement, values)
+            if row is not None:
+                return Task._make(row)
+            self._check_key()
+            current = done(self.get(task_id))
+            if current is not None:
+                return current
+        raise Unavailable("The task keeps changing. Try again.")
+
+    def move(self, task_id: str, destination: Destination, versions: Versions) -> Task:
+        """Return the task in its new place. If it is there already, it is not written.
+
+        Raise NotFound, PreconditionFailed or ValidationFailed.
+        """
+        change = Change({}, lambda task: _at(task, versions), destination)
+        return self._tree_writes.change(task_id, change)
 
     def delete(self, task_id: str, versions: Versions) -> None:
-        """Delete the task. Raise NotFound or PreconditionFailed."""
-        parameters = {**self._named(task_id), "versions": versions}
-        for _ in range(_ATTEMPTS):
-            if self._db.fetch_one(statements.remove(versions is not None, self._caller.by_key), parameters) is not None:
-                return
+        """Delete the task and all below it. Raise NotFound or PreconditionFailed."""
+        statement = statements.remove(versions is not None, self._caller.by_key)
+        if self._db.fetch_one(statement, {**self._named(task_id), "versions": versions}) is None:
             self._check_key()
             _at(self.get(task_id), versions)
-        raise Unavailable("The task keeps changing. Try again.")
+            self._tree_writes.delete(task_id, lambda task: _at(task, versions))
 
     def _missing(self) -> Exception:
         """Return why there is no such task: NotFound, or Unauthorized if the user is gone."""
@@ -321,42 +349,26 @@ class TaskService:
     def _named(self, task_id: str) -> dict[str, Any]:
         return {"user_id": self._user_id, "task_id": task_id, **self._caller.values}
 
-    def _written(
-        self,
-        statement: Statement,
-        task_id: str,
-        versions: Versions,
-        parameters: dict[str, Any],
-        target: Callable[[Task], str | None],
-        satisfied: Callable[[Task], bool] = lambda _: False,
-    ) -> Task:
-        """Return the row that a write returns; if there is none, find out why and raise.
+    def _written(self, statement: Statement, task_id: str, values: dict[str, Any], change: Change) -> Task:
+        """Return the row that a write returns; if there is none, find out why.
 
-        A concurrent change between both statements can hide the reason. Then the write is retried.
+        Either it need not or must not be written, or it concerns several tasks.
         """
-        values = {**self._named(task_id), **parameters, "versions": versions}
-        for _ in range(_ATTEMPTS):
-            row = self._write(statement, values)
-            if row is not None:
-                return Task._make(row)
-            self._check_key()
-            current = self.get(task_id)
-            _at(current, versions)
-            if satisfied(current):
-                return current
-            status = target(current)
-            if status is not None and status not in TRANSITIONS[current.status]:
-                raise InvalidTransition(current.status, status, TRANSITIONS[current.status])
-        raise Unavailable("The task keeps changing. Try again.")
-
-
-class _OtherZone(Exception):
-    """The user is in another zone than the one with which instants were computed."""
+        row = write(self._db, statement, values)
+        if row is not None:
+            return Task._make(row)
+        self._check_key()
+        return change.done(self.get(task_id)) or self._tree_writes.change(task_id, change)
 
 
 def _at(task: Task, versions: Versions) -> None:
     if versions is not None and task.version not in versions:
         raise PreconditionFailed(task)
+
+
+def _check_transition(task: Task, status: str | None) -> None:
+    if status is not None and status not in TRANSITIONS[task.status]:
+        raise InvalidTransition(task.status, status, TRANSITIONS[task.status])
 
 
 def _stored(members: dict[str, Any]) -> dict[str, Any]:
@@ -366,8 +378,9 @@ def _stored(members: dict[str, Any]) -> dict[str, Any]:
         stored.pop(name, None)
     if "priority" in members:
         stored["priority"] = PRIORITIES.index(members["priority"])
-    if members.get("project_id"):
-        stored["project_id"] = str(UUID(members["project_id"]))  # as the database returns it
+    for name in statements.BRANCH:
+        if members.get(name):
+            stored[name] = str(UUID(members[name]))  # as the database returns it
     if "links" in members:
         stored["links"] = orjson.dumps(members["links"]).decode() if members["links"] else None
     if "labels" in members:

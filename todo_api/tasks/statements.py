@@ -58,6 +58,7 @@ TASK_COLUMNS = (
     tasks.c.position,
     tasks.c.project_id,
     tasks.c.labels,
+    tasks.c.parent_id,
 )
 
 
@@ -68,7 +69,10 @@ def as_task(rows: FromClause) -> list[ColumnElement[Any]]:
 
 DATES = tuple(tasks.c[name] for name in NO_DATES)
 
-KEPT = ("priority", "links", "project_id", "labels", *(column.name for column in DATES))
+BRANCH = ("project_id", "parent_id")
+"""Columns that say what a task hangs on."""
+
+KEPT = ("priority", "links", "labels", *(column.name for column in DATES), *BRANCH)
 """Columns of the members that came after 1.0. A change names those that it sets in `named`."""
 
 USER_ID = param("user_id", Text)
@@ -125,7 +129,7 @@ def create(status: str, *, registered: bool, by_key: bool = False) -> Statement:
 
 @cache
 def create_whole(status: str, *, by_key: bool = False) -> Statement:
-    """As `create`, with dates, a project, labels and an id of the client's, for a user with a row.
+    """As `create`, with dates, a branch, labels and an id of the client's, for a user with a row.
 
     It returns nothing if a task of theirs has the id, or if the user is not in `zone`. Whether one
     has the id is known once the task is inserted, so the number is taken after that. The row was
@@ -133,7 +137,7 @@ def create_whole(status: str, *, by_key: bool = False) -> Statement:
     """
     me = guards.locked(_in_zone(), key=by_key, columns=[users.c.seq])
     owner = select((me.c.seq + 1).label("seq"), func.clock_timestamp().label("at")).cte("owner")
-    values = _new_task(status, owner, (*DATES, tasks.c.project_id, tasks.c.labels))
+    values = _new_task(status, owner, (*DATES, tasks.c.labels, *(tasks.c[name] for name in BRANCH)))
     inserted = _made(values).on_conflict_do_nothing(index_elements=[tasks.c.user_id, tasks.c.id])
     made = inserted.returning(*_OF_SERVER).cte("made")
     noted = _one_more(status) | computed(param("zone", Text))
@@ -225,7 +229,7 @@ def _differs(fields: frozenset[str]) -> ColumnElement[bool]:
         found.append(tasks.c.status == literal_column("'completed'"))
     if "kept" in fields:
         # The text of the dates differs if one of their columns does.
-        alike = {column.name for column in DATES} - {"dates"}
+        alike = {column.name for column in DATES} - {"dates"} | {*BRANCH}
         found += [if_named(tasks.c[name]).is_distinct_from(tasks.c[name]) for name in KEPT if name not in alike]
     return or_(*found)
 
@@ -234,7 +238,7 @@ def _differs(fields: frozenset[str]) -> ColumnElement[bool]:
 def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> Statement:
     """Set `fields`, unless nothing changes. A status changes only from one of `sources`.
 
-    Conditional: only at `versions`.
+    Conditional: only at `versions`. A task that is to hang on something else is left as it is.
 
     The field `completed` reopens a completed task. `kept` sets those of KEPT that are `named`: one
     shape for all of them, since each of its own would double the number of shapes.
@@ -242,6 +246,8 @@ def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> S
     conditions = [_at_version()] if conditional else []
     if "status" in fields:
         conditions.append(_from_source())
+    if "kept" in fields:
+        conditions += [if_named(tasks.c[name]).is_not_distinct_from(tasks.c[name]) for name in BRANCH]
     conditions.append(_differs(fields))
     task = _locked(by_key, *conditions, of_user=[_in_zone()] if "kept" in fields else [])
     target: ColumnElement[str] | None = STATUS if "status" in fields else None
@@ -249,8 +255,27 @@ def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> S
         target = case((task.c.status == "completed", literal_column("'pending'")), else_=task.c.status)
     values = {name: column_value(tasks.c[name]) for name in sorted(fields - _SPECIAL)}
     if "kept" in fields:
-        values |= {name: if_named(tasks.c[name]) for name in KEPT}
+        values |= {name: if_named(tasks.c[name]) for name in KEPT if name not in BRANCH}
     return _write(task, target, values, of_user=computed(param("zone", Text)) if "kept" in fields else {})
+
+
+PLAIN = ("title", "description", *(name for name in KEPT if name not in BRANCH))
+"""Columns that say nothing of where a task stands and are set to what is sent."""
+
+
+def _change_in_tree() -> Statement:
+    values = {name: if_named(tasks.c[name]) for name in PLAIN}
+    values |= {name: column_value(tasks.c[name]) for name in (*BRANCH, "position")}
+    task = _locked(False, of_user=[_in_zone()])
+    return _write(task, STATUS, values, of_user=computed(param("zone", Text)))
+
+
+change_in_tree = _change_in_tree()
+"""Set the status, the branch, the position, and those of PLAIN that are `named`.
+
+Run it in a transaction that has locked the user's row and looked at the task. It returns nothing if
+the user is not in `zone`.
+"""
 
 
 @cache
@@ -264,27 +289,10 @@ def complete(toggle: bool, conditional: bool, by_key: bool = False) -> Statement
     return _write(task, target, {}, ("pending", "completed"))
 
 
-def _place() -> Statement:
-    owner = (
-        update(users)
-        .where(users.c.id == USER_ID)
-        .values(seq=users.c.seq + 1)
-        .returning(users.c.seq, func.clock_timestamp().label("at"))
-        .cte("owner")
-    )
-    values = {"position": column_value(tasks.c.position), "updated_at": owner.c.at, "version": owner.c.seq}
-    written = update(tasks).where(MINE).values(**values).returning(*as_task(tasks))
-    return Statement(written, times_as_text=True)
-
-
-place = _place()
-"""Set the position. Run it in a transaction that has locked the user's row and found the task."""
-
-
 @cache
 def remove(conditional: bool, by_key: bool = False) -> Statement:
-    """Delete the task; returns a row if it existed."""
-    conditions = [_at_version()] if conditional else []
+    """Delete the task, if it has neither parent nor children; return a row if so."""
+    conditions = [tasks.c.parent_id.is_(None), tasks.c.children == 0, *([_at_version()] if conditional else [])]
     me = guards.locked(key=by_key)
     gone = delete(tasks).where(MINE, tasks.c.user_id == me.c.id, *conditions).returning(tasks.c.status).cte("gone")
     counts = {status: users.c[status] - _number(gone.c.status == status) for status in STATUSES}

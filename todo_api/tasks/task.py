@@ -29,6 +29,7 @@ class Task(NamedTuple):
     position: str = ""
     project_id: str | None = None
     labels_json: str | None = None
+    parent_id: str | None = None
 
     @property
     def tag(self) -> str:
