@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -300,6 +301,22 @@ def test_log_writer_that_nobody_reads_never_waits_and_counts_what_it_drops(pipe:
     assert {len(line) for line in read.splitlines()} == {120}
 
 
+def test_log_writer_writes_no_more_at_once_than_a_pipe_takes_in_one_piece() -> None:
+    """So lines of several processes do not mix. Of a socket for messages, each is what was written at once."""
+    lines = [letter * size for letter, size in ((b"a", 1500), (b"b", 1500), (b"c", 1500), (b"d", 5000), (b"e", 10))]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        sink = logs.LogWriter(ours.fileno())
+        for line in lines:
+            sink.write(line)
+        sink.close()
+        written = [theirs.recv(65536)]
+        while sum(map(len, written)) < sum(map(len, lines)) + len(lines):
+            written.append(theirs.recv(65536))
+    assert b"".join(written).splitlines() == lines
+    assert [len(each) for each in written if len(each) > logs.ATOMIC] == [5001]
+
+
 def test_log_writer_whose_reader_is_gone_goes_on() -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -337,6 +354,9 @@ def test_handler_tells_a_fault_of_the_start_in_full() -> None:
     record.exc_info = (ValueError, error, None)
     handler.emit(record)
     handler.redact = True
-    record.args = (ValueError("walrus"),)
+    record.args = (KeyboardInterrupt("walrus"),)
     handler.emit(record)
-    assert written == [("no start: ValueError: walrus", "ValueError: walrus"), ("no start: ValueError", "ValueError")]
+    assert written == [
+        ("no start: ValueError: walrus", "ValueError: walrus"),
+        ("no start: KeyboardInterrupt", "ValueError"),
+    ]
