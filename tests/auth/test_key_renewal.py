@@ -213,6 +213,13 @@ def test_read_set_leaves_out_a_key_that_is_longer_than_any_needs_to_be(zeros: in
     assert len(parse_jwks({"keys": [key | {"n": "A" * zeros + key["n"]}]}, ("RS256",), {})) == taken
 
 
+@pytest.mark.parametrize(("bits", "taken"), [(2047, 0), (2048, 1), (8192, 1), (8193, 0)])
+def test_read_set_takes_rsa_keys_of_2048_to_8192_bits(bits: int, taken: int) -> None:
+    modulus = ((1 << bits) - 1).to_bytes((bits + 7) // 8, "big")
+    entry = Signer("RS256", "rsa").jwk(n=issuers.encode(modulus))
+    assert len(parse_jwks({"keys": [entry]}, ("RS256",), {})) == taken
+
+
 def test_read_set_takes_the_first_of_two_keys_of_one_id() -> None:
     keys = parse_jwks({"keys": [OLD.jwk(kid="same"), NEW.jwk(kid="same")]}, ("EdDSA",), {})
     (first,) = parse_jwks({"keys": [OLD.jwk(kid="same")]}, ("EdDSA",), {}).values()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 
 from tests.support import issuers
 from tests.support.issuers import KeyServer, Signer, answer, key_server, publish
@@ -347,6 +348,7 @@ LEFT_OUT: dict[str, Any] = {
     "kid a list": OLD.jwk(kid=["old"]),
     "curve a list": OLD.jwk(crv=["Ed25519"]),
     "curve X25519": OLD.jwk(crv="X25519"),
+    "curve Ed448": OLD.jwk(crv="Ed448", x=issuers.encode(Ed448PrivateKey.generate().public_key().public_bytes_raw())),
     "curve secp256k1": Signer("ES256").jwk(crv="secp256k1", alg=None),
     "curve missing": Signer("ES256").jwk(crv=None, alg=None),
     "point missing": OLD.jwk(x=None),
