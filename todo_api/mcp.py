@@ -252,5 +252,9 @@ def _adapt(route: HTTPRoute, component: Any) -> None:
         open_world_hint=False,
     )
     component.parameters["additionalProperties"] = False
+    for parameter in route.parameters:
+        # fastmcp prefers the description of the schema, which many parameters share.
+        if parameter.location == "query" and parameter.description:
+            component.parameters["properties"][parameter.name]["description"] = parameter.description
     component.output_schema = _undescribed(component.output_schema)
     component._director = Director(component._director._spec)  # noqa: SLF001  # fastmcp 4.1 has no other way in

@@ -203,6 +203,12 @@ def test_tools_hint_what_their_methods_may_do(agent: Agent) -> None:
     assert found == {name: hints[method] for name, method in documented().items()}
 
 
+def test_argument_of_a_list_says_what_it_chooses(agent: Agent) -> None:
+    (find,) = (tool for tool in agent.tools() if tool.name == "find_tasks")
+    said = [argument["description"] for argument in find.input_schema["properties"].values()]
+    assert len({*said}) == len(said), "an argument is described by a schema that it shares"
+
+
 def test_tools_ask_for_no_user_and_no_copies(agent: Agent) -> None:
     asked = {name for tool in agent.tools() for name in tool.input_schema["properties"]}
     assert "task_id" in asked
