@@ -168,6 +168,28 @@ def _flat(told: dict[str, Any]) -> list[str]:
     return [about, "", *_table(head, rows)]
 
 
+def _lists(told: dict[str, Any]) -> list[str]:
+    rows = []
+    for query, seen in told["lists"].items():
+        times = [f"{seen[f'{place} {who}']:.1f}" for place in ("first", "deep") for who in ("few", "many")]
+        ratios = [f"{seen[f'{place} many'] / seen[f'{place} few']:.2f}" for place in ("first", "deep")]
+        rows.append([f"`{query}`", str(int(seen["total"])), *times[:2], ratios[0], *times[2:], ratios[1]])
+    few, many = told["few"], told["many"]
+    head = [
+        "list",
+        f"total of {many}",
+        f"first page, {few}",
+        str(many),
+        "ratio",
+        f"deep page, {few}",
+        str(many),
+        "ratio",
+    ]
+    scans = ", ".join(f"{count} of {name}" for name, count in told["scans"].items())
+    about = f"Median ms of {told['options']['repeats']}, pages of 10, each with its `total`. Sequential scans: {scans}."
+    return [about, "", *_table(head, rows)]
+
+
 def _open_loop(told: dict[str, Any]) -> list[str]:
     rows = []
     for name, profiles in told["profiles"].items():
@@ -191,7 +213,14 @@ def _start(told: dict[str, Any]) -> list[str]:
     return _table(["server", "seconds to the first answer"], rows)
 
 
-_TABLES = {"throughput": _throughput, "flat": _flat, "open_loop": _open_loop, "memory": _memory, "start": _start}
+_TABLES = {
+    "throughput": _throughput,
+    "flat": _flat,
+    "lists": _lists,
+    "open_loop": _open_loop,
+    "memory": _memory,
+    "start": _start,
+}
 
 if __name__ == "__main__":
     publish(json.loads((HERE / RESULTS).read_text()), None)

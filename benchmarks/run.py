@@ -16,6 +16,7 @@ from typing import Any
 
 import closed_loop
 import figures
+import lists
 import open_loop
 import prepare
 import report
@@ -24,6 +25,7 @@ from servers import TITLES
 MODES: dict[str, Callable[[argparse.Namespace, str], dict[str, Any]]] = {
     "throughput": closed_loop.measure,
     "flat": figures.flat,
+    "lists": lists.lists,
     "open_loop": open_loop.measure,
     "memory": figures.memory,
     "start": figures.start,
@@ -35,7 +37,8 @@ def main() -> int:
     options = _options()
     os.environ["BENCH_POOL_SIZE"] = str(options.pool)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
-    prepare.programs()
+    if options.modes != ["lists"]:
+        prepare.programs()
     place = Path(options.out).resolve() if options.out else None
     failed = False
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
@@ -65,6 +68,7 @@ def _options() -> argparse.Namespace:
     for mode, about in {
         "throughput": "requests/s of each server, in turn (the default)",
         "flat": "latency for a user with few tasks and one with many",
+        "lists": "the same for lists, by each sort and with each filter",
         "open-loop": "latency at a constant rate of arrivals",
         "memory": "memory of a worker after many requests, and after twice as many",
         "start": "seconds from a process's start to its first answer",

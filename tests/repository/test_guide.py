@@ -21,7 +21,9 @@ from tests.support.live import COMMAND, Live
 from tests.support.pages import BLOCK, read
 from todo_api import contract
 
-GUIDE = "\n".join(read(f"docs/{name}.md") for name in ("guide", "accounts", "api-keys", "retries", "agents"))
+GUIDE = "\n".join(
+    read(f"docs/{name}.md") for name in ("guide", "accounts", "api-keys", "retries", "projects", "order", "agents")
+)
 """The pages as one, in the order in which they use what the ones before left behind."""
 
 ADDRESS = "http://localhost:8000"
