@@ -244,7 +244,9 @@ def test_delete_account_leaves_no_row_in_any_table(
 ) -> None:
     other = new_account()
     for client in (user.client, other.client):
-        client.post(TASKS, {"title": "Soon gone"}, headers={"Idempotency-Key": '"the-key-of-a-test"'})
+        client.post(
+            TASKS, {"title": "Soon gone", "labels": ["home"]}, headers={"Idempotency-Key": '"the-key-of-a-test"'}
+        )
         assert client.post("/api/v1/me/keys", {"name": "Soon gone", "scopes": ["tasks:read"]}).status == 201
         assert client.post("/api/v1/me/projects", {"name": "Soon gone"}).status == 201
     rows(

@@ -52,7 +52,8 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
     user_id = anonymous.post("/api/v1/auth/register", body).json()["id"]
     token = anonymous.post("/api/v1/auth/token", body).json()["access_token"]
     user = anonymous.signed_in(token)
-    task = user.post("/api/v1/me/tasks", {"title": "Soon gone"}, headers={"Idempotency-Key": '"before-the-end"'}).json()
+    body = {"title": "Soon gone", "labels": ["home"]}
+    task = user.post("/api/v1/me/tasks", body, headers={"Idempotency-Key": '"before-the-end"'}).json()
     key = user.post("/api/v1/me/keys", {"name": "Soon gone", "scopes": ["tasks:read"]}).json()
     project = user.post("/api/v1/me/projects", {"name": "Soon gone"}).json()
     keys = {scope: new_key(user, [scope]) for scope in KEY_SCOPES}

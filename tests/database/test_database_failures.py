@@ -256,9 +256,9 @@ def _sent(database: Any) -> list[str]:
     with database.connection() as connection:  # the only one
         run = connection.run
 
-    def record(sql: str, values: object = None) -> object:
+    def record(sql: str, values: object = None, **how: bool) -> object:
         sent.append(sql)
-        return run(sql, values)
+        return run(sql, values, **how)
 
     connection.run = record
     return sent

@@ -56,8 +56,10 @@ def list_by_later_filters(ask: Ask, mine: Any) -> None:
 def list_by_due_to_what_has_none(ask: Ask, mine: Any) -> None:
     """A page ends among the tasks without a deadline, so it matters how many with one come before them."""
     for sort in ("due", "-due"):
-        for statuses, limit in (("", 12), ("&status=in_progress,completed", 5)):
+        for statuses in ("", "&status=in_progress,completed"):
             query = f"{TASKS}?sort={sort}{statuses}"
+            every = ask("account", "GET", f"{query}&limit=50").json()["items"]
+            limit = 1 + sum(task["due"] is not None for task in every)
             cursor = ask("account", "GET", f"{query}&limit=1").json()["next_cursor"]
             for place in ("", "&skip=1", f"&cursor={cursor}"):
                 page = ask("account", "GET", f"{query}&limit={limit}{place}").json()
@@ -68,14 +70,16 @@ CASES: dict[str, Callable[[Ask, Any], None]] = {
     case.__name__: case for case in (list_by_later_filters, list_by_due_to_what_has_none)
 }
 
-_DATED = (
+DATED = (
     "UPDATE tasks SET (due_date, due_at, start_date, start_at) = (SELECT due, due_at, start, start_at FROM (VALUES"
     " ('pending', DATE '2026-11-18', TIMESTAMPTZ '2026-11-19T00:00Z', DATE '2026-11-18', TIMESTAMPTZ '2026-11-18T00:00Z'),"
     " ('in_progress', '2026-11-20', '2026-11-21T00:00Z', '2026-11-24', '2026-11-24T00:00Z'))"
     " AS dates (status, due, due_at, start, start_at) WHERE dates.status = tasks.status);"
-    f" UPDATE tasks SET due_date = due_date + 1, start_date = start_date + 1 WHERE user_id LIKE '{LATER}%'"
+    f" UPDATE tasks SET due_date = due_date + 1, start_date = start_date + 1 WHERE user_id LIKE '{LATER}%';"
+    " UPDATE tasks SET dates = json_build_array(due_date, due_time, due_zone, start_date, start_time, start_zone)::text"
+    " WHERE due_date IS NOT NULL OR start_date IS NOT NULL"
 )
 """Pending tasks are overdue, those in progress are due today, and start later. Some others have theirs a day later."""
 
-PREPARED = dict.fromkeys([*CASES, "move_to_another_zone"], _DATED)
+PREPARED = dict.fromkeys([*CASES, "move_to_another_zone"], DATED)
 """SQL to run before a case, by its name."""
