@@ -12,8 +12,9 @@ TASKS = "/api/v1/me/tasks"
 
 def seed(user: Client) -> None:
     """Give a user tasks with labels."""
-    for labels in (["home", "Errand"], ["HOME"], ["errand"]):
-        user.post(TASKS, {"title": "Paint", "labels": labels})
+    for status in ("pending", "in_progress"):
+        for labels in (["home", "Errand"], ["HOME"], ["errand"]):
+            user.post(TASKS, {"title": "Paint", "labels": labels, "status": status})
 
 
 def labels_of_tasks(ask: Ask, mine: Any) -> None:
