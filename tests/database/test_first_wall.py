@@ -348,7 +348,6 @@ VALUES: dict[str, list[Any]] = {
     "sort": SORTS,
     "statuses": [None, ("pending",), ("in_progress", "completed"), ()],
     "most_octets": [None, MAX_PAGE],
-    "limit": [1, NEAR + 1],
     "conditions": [(), ("words",), *((name,) for name in FURTHER_CONDITIONS)],
 }
 

@@ -28,7 +28,7 @@ def create_below(ask: Ask, mine: Any) -> None:
         for parent in (mine.trees["account"][0], mine.trees["account"][-1], THEIR_TASK):
             for body in ({}, {"id": THEIR_TASK}, {"id": mine.trees["account"][1]}, {"project_id": THEIR_PROJECT}):
                 ask(who, "POST", TASKS, {"title": "Boxes", "parent_id": parent, **body})
-        ask(who, "GET", f"{TASKS}?parent_id={mine.trees['account'][0]}")
+        ask(who, "GET", f"{TASKS}?sort=created_at&parent_id={mine.trees['account'][0]}")
 
 
 def change_branches(ask: Ask, mine: Any) -> None:
