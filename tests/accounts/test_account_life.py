@@ -200,6 +200,8 @@ def test_change_password_says_how_many_keys_there_are_and_revokes_them_on_reques
     statuses = [user.client.signed_in(key["key"]).get(TASKS).status for key in made]
     assert statuses == [401 if revoke else 200] * 2
     assert len(user.client.get("/api/v1/me/keys").json()["items"]) == reply.json()["api_keys"]
+    again = user.client.post(f"{ACCOUNT}/password", {"current_password": OTHER, "new_password": PASSWORD})
+    assert again.json() == {"api_keys": reply.json()["api_keys"], "revoked_keys": 0}
 
 
 @pytest.mark.parametrize("end", ["changePassword", "signOut", "expiry"])

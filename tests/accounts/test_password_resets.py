@@ -83,6 +83,7 @@ def test_reset_password_leaves_keys_or_revokes_them(user: User, issue: Callable[
     reply = reset(user.client, issue(user.email), revoke_keys=True)
     assert reply.json() == {"api_keys": 0, "revoked_keys": 2}
     assert {user.client.signed_in(key).get(ACCOUNT).status for key in keys} == {401}
+    assert reset(user.client, issue(user.email)).json() == {"api_keys": 0, "revoked_keys": 0}
 
 
 def test_reset_password_with_a_used_token_is_refused(user: User, issue: Callable[[str], str]) -> None:

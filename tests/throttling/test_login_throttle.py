@@ -13,6 +13,7 @@ from tests.support.clock import ManualClock
 from tests.support.credentials import PASSWORD, SECRET
 from tests.support.live import Live
 from tests.support.logins import HOME, REGISTER, TOKEN, WRONG, anywhere, most_hashed, register, sign_in
+from tests.support.rows import rows
 from tests.support.settings import behind_a_proxy
 from todo_api.config import Config
 from todo_api.errors import Unavailable
@@ -92,6 +93,33 @@ def test_issue_token_refused_too_often_waits_longer_each_time_whether_the_accoun
         clock.move_on(max(waits[email][-1] for email in emails))
         assert [sign_in(service, email, anywhere()).status for email in emails] == [401, 401]
     assert list(waits.values()) == [[1, 2, 4], [1, 2, 4]]
+
+
+def test_issue_token_of_one_account_in_any_case_of_letters_is_held_off_together(service: Client) -> None:
+    emails = ["spelt@example.com", "SPELT@example.com", "Spelt@Example.COM"] * 2
+    assert [sign_in(service, email, anywhere()).status for email in emails] == [401] * ACCOUNT_BACKOFF.free + [429]
+
+
+def test_reset_password_with_good_tokens_is_no_guess_of_its_address_and_with_bad_ones_is(
+    service: Client, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ADDRESS_BACKOFF, "reset", Backoff(free=2, longest=300))
+    email, here = "resets@example.com", anywhere()
+    assert register(service, email, HOME).status == 201
+
+    def reset(token: str) -> int:
+        body = {"token": token, "new_password": PASSWORD}
+        return service.post("/api/v1/auth/password-reset", body, headers={"X-Forwarded-For": here}).status
+
+    tokens = [f"tdo_{letter * 43}" for letter in "abcde"]
+    for token in tokens:
+        rows(
+            url,
+            f"INSERT INTO one_time_tokens SELECT user_id, gen_random_uuid(), 'reset', encode(sha256('{token}'), 'hex'),"
+            f" email, passwords, now(), now() + interval '1 hour' FROM accounts WHERE email = '{email}'",
+        )
+        assert reset(token) == 200
+    assert [reset(token) for token in tokens[:3]] == [400, 400, 429]
 
 
 def test_issue_token_after_a_success_begins_anew(service: Client) -> None:
