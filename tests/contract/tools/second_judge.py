@@ -20,6 +20,13 @@ ROOT = Path(__file__).parents[3]
 REDOCLY = ROOT / "node_modules" / ".bin" / "redocly"
 LIFECYCLE = ROOT / "docs" / "task-lifecycle.arazzo.yaml"
 ADA = {"email": "ada@example.com", "password": "correct horse battery staple"}
+LISTS = {
+    parameter["name"]
+    for parameter in contract.load(contract.TASK_API)["components"]["parameters"].values()
+    if parameter["in"] == "query" and parameter.get("explode") is False
+}
+"""Query parameters that take a list, separated by commas."""
+
 LIMIT = 120
 """Seconds that Redocly may take for one of its two parts."""
 
@@ -81,11 +88,7 @@ def _is_misread(problem: dict[str, Any]) -> bool:
     """Redocly 2.77 takes a comma-separated list for one value, although the contract says `explode: false`."""
     details = problem["details"]
     parameter = details.get("parameter", {})
-    return (
-        parameter.get("in") == "query"
-        and parameter.get("name") in {"priority", "status"}
-        and "," in str(details["actual"])
-    )
+    return parameter.get("in") == "query" and parameter.get("name") in LISTS and "," in str(details["actual"])
 
 
 def main() -> int:
