@@ -262,3 +262,32 @@ def test_request_password_reset_for_many_addresses_from_one_has_to_wait(throttle
         waits = [asked(throttled, f"many-{number}@example.com", "192.0.2.200") for number in range(21)]
         assert waits == [0] * 20 + [1]
         assert asked(throttled, "many-21@example.com", "192.0.2.201") == 0
+
+
+def test_request_password_reset_of_an_address_flooded_from_elsewhere_is_queued_for_who_has_signed_in_there(
+    throttled: Client,
+) -> None:
+    email, home = "owner@example.com", "192.0.2.210"
+    with clock_of_attempts():
+        body = {"email": email, "password": PASSWORD}
+        assert throttled.post("/api/v1/auth/register", body, headers={"X-Forwarded-For": home}).status == 201
+        assert [asked(throttled, email, f"198.51.100.{number}") for number in range(4)] == [0, 0, 0, 1]
+        assert [asked(throttled, email, home) for _ in range(4)] == [0, 0, 0, 1]
+
+
+def test_change_email_to_one_address_again_and_again_sends_few_mails_there(
+    url: str, new_client: Callable[[Config], Client]
+) -> None:
+    service = new_client(with_mail(url, email_verification="required", trusted_proxies=("127.0.0.1",)))
+    own, victim = "moves@example.com", "bothered@example.com"
+    with clock_of_attempts():
+        body = {"email": own, "password": PASSWORD}
+        assert service.post("/api/v1/auth/register", body).status == 202
+        rows(url, f"UPDATE accounts SET email_verified_at = now() WHERE email = '{own}'")
+        user = service.signed_in(service.post("/api/v1/auth/token", body).json()["access_token"])
+        others = [f"moves{number}@example.com" for number in range(3)]
+        asked_for = [email for other in others for email in (victim, other)] + [victim.upper()]
+        replies = [
+            user.post("/api/v1/me/account/email", {"password": PASSWORD, "email": email}).status for email in asked_for
+        ]
+    assert replies == [200] * 6 + [429]
