@@ -126,3 +126,30 @@ def test_tasks_written_by_a_service_of_older_zone_data_are_corrected_by_the_newe
             again.ready()
             assert soon(lambda: ADA.titles(again, "due=overdue") == {"by the newer", "by the older"})
             assert soon(lambda: BOB.titles(again, "due=overdue") == {"by the newer", "changed"})
+
+
+@pytest.mark.parametrize("kind", ["missing", "wrong"])
+def test_list_tasks_by_dates_is_the_same_whatever_zone_files_the_machine_has(
+    folder: Path, new_database: Callable[[], str], kind: str
+) -> None:
+    """A folder of zones whose Berlin is Kiritimati, and one that is empty."""
+    zones = folder / "zones"
+    zones.mkdir()
+    if kind == "wrong":
+        (zones / "Europe").mkdir()
+        shutil.copy(str(files("tzdata") / "zoneinfo" / "Pacific" / "Kiritimati"), zones / "Europe" / "Berlin")
+    settings = {"DATABASE_URL": new_database(), "JWT_SECRET": SECRET, "PYTHONTZPATH": str(zones)}
+    with Live(folder, **settings) as service:
+        service.ready()
+        zoned = in_six_hours() | {"time_zone": "Europe/Berlin"}
+        ADA.write(service, "POST", TASKS, {"title": "zoned", "due": zoned, "start": zoned})
+        noon = {"date": "2026-11-20", "time": "12:00", "time_zone": "Etc/UTC"}  # the 21st in Kiritimati
+        ADA.write(service, "POST", TASKS, {"title": "by noon", "due": noon, "start": noon})
+        ADA.write(service, "PATCH", ACCOUNT, {"time_zone": "Europe/Berlin"})
+        ADA.write(service, "POST", TASKS, {"title": "floating", "due": in_six_hours(), "start": in_six_hours()})
+        day = "due_from=2026-11-20&due_to=2026-11-20"
+        for query in (day, f"{day}&time_zone=Europe/Berlin"):
+            assert ADA.titles(service, query) == {"by noon"}
+        for asked in ("", "&time_zone=Europe/Berlin"):
+            assert ADA.titles(service, f"due=overdue{asked}") <= {"by noon"}
+            assert ADA.titles(service, f"startable=false{asked}") >= {"zoned", "floating"}
