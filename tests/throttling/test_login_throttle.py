@@ -161,6 +161,14 @@ def test_register_account_too_often_from_one_address_is_held_off(service: Client
     assert register(service, "one-more@example.com", anywhere()).status == 201
 
 
+def test_register_account_too_often_with_a_taken_address_leaves_its_owner_signing_in(service: Client) -> None:
+    email = "taken-again@example.com"
+    assert register(service, email, HOME).status == 201
+    statuses = [register(service, email, anywhere()).status for _ in range(ACCOUNT_BACKOFF.free + 1)]
+    assert statuses == [409] * ACCOUNT_BACKOFF.free + [429]
+    assert sign_in(service, email, anywhere(), PASSWORD).status == 200
+
+
 def test_issue_token_with_the_right_password_is_no_guess_of_its_address(service: Client) -> None:
     """Many people may share one, and each signs in there for the first time."""
     shared, free = anywhere(), ADDRESS_BACKOFF["sign-in"].free
