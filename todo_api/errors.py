@@ -178,6 +178,12 @@ class TooManySubtasks(TaskApiError):
     detail = "The parent has 200 subtasks, and cannot have more. Delete one first, or choose another parent."
 
 
+class LabelExists(TaskApiError):
+    """The user has the label that another is to be renamed to."""
+
+    detail = "You have a label of this name. Send merge to make one of both."
+
+
 LIMITS = (TooManyKeys, TooManyLabels, TooManyProjects, TooManySubtasks)
 """Errors of a user who has the maximum number of something. Their names are those of the codes."""
 

@@ -52,7 +52,7 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
     user_id = anonymous.post("/api/v1/auth/register", body).json()["id"]
     token = anonymous.post("/api/v1/auth/token", body).json()["access_token"]
     user = anonymous.signed_in(token)
-    body = {"title": "Soon gone", "labels": ["home"]}
+    body = {"title": "Soon gone", "labels": ["Soon gone"]}
     task = user.post("/api/v1/me/tasks", body, headers={"Idempotency-Key": '"before-the-end"'}).json()
     key = user.post("/api/v1/me/keys", {"name": "Soon gone", "scopes": ["tasks:read"]}).json()
     project = user.post("/api/v1/me/projects", {"name": "Soon gone"}).json()
@@ -66,9 +66,8 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
         anonymous,
         new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000)),
     )
-    made = Deleted(
-        url, services, user_id, token, keys, {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"]}
-    )
+    ids = {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"], "label": "soon gone"}
+    made = Deleted(url, services, user_id, token, keys, ids)
     assert set(map(tuple, made.rows().values())) & {((0,),)} == set()
     for service in services:
         assert service.signed_in(token).get(ACCOUNT).status == 200

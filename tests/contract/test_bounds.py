@@ -61,7 +61,7 @@ class Bound(NamedTuple):
             body = {**body, outer: [thing] if index else thing}
         else:
             body = {**body, name: value} if name else value
-        path = path.format(user_id="me", task_id=THING, key_id=THING, project_id=THING)
+        path = path.format(user_id="me", task_id=THING, key_id=THING, project_id=THING, label=THING)
         return client.request(self.method, path, json_body=body, headers=headers)
 
     def value(self, number: int) -> Any:

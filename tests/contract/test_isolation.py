@@ -53,7 +53,7 @@ class Owner(NamedTuple):
 @pytest.fixture
 def owner(ada: Client, direct: str, password_hash: str) -> Owner:
     ada.post("/api/v1/me/tasks", {"title": BEFORE})
-    task = ada.post("/api/v1/me/tasks", {"title": "Mine"}).json()
+    task = ada.post("/api/v1/me/tasks", {"title": "Mine", "labels": ["Mine"]}).json()
     key = ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]}).json()
     ada.post("/api/v1/me/projects", {"name": "Before it, so that it can be moved"})
     project = ada.post("/api/v1/me/projects", {"name": "Mine"}).json()
@@ -62,7 +62,8 @@ def owner(ada: Client, direct: str, password_hash: str) -> Owner:
         direct,
         f"INSERT INTO accounts (user_id, email, password_hash) VALUES {account} ON CONFLICT (user_id) DO NOTHING",
     )
-    return Owner(ada, task["user_id"], {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"]})
+    ids = {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"], "label": "mine"}
+    return Owner(ada, task["user_id"], ids)
 
 
 @pytest.fixture

@@ -136,6 +136,7 @@ REQUESTS: dict[str, tuple[Callable[[Client, str], int], int]] = {
     "deleteTask-condition": (lambda ada, task: ada.delete(task, headers={"If-Match": '"1"'}).status, 204),
     "listTasks": (lambda ada, _: ada.get(TASKS).status, 200),
     "listTasks-filters": (lambda ada, _: ada.get(f"{TASKS}?status=pending&q=count&sort=title").status, 200),
+    "listLabels": (lambda ada, _: ada.get("/api/v1/me/labels").status, 200),
     "createProject": (lambda ada, _: ada.post(PROJECTS, {"name": "x"}).status, 201),
     "listProjects": (lambda ada, _: ada.get(PROJECTS).status, 200),
     "createApiKey": (lambda ada, _: ada.post(KEYS, {"name": "x", "scopes": ["account"]}).status, 201),
@@ -151,6 +152,8 @@ REQUESTS: dict[str, tuple[Callable[[Client, str], int], int]] = {
 
 SEVERAL = {
     "moveTask": "the user's row is locked, then the task and its new neighbours are read, then it is written",
+    "renameLabel": "the user's row is locked first, so that every task is looked at as it is",
+    "removeLabel": "the same",
     "changeEmail": "the password is read, then checked, then the address is written",
     "changePassword": "the password is read, then checked, then the new one is written, and sessions are ended",
     "deleteAccount": "the password is read, then checked, then the user is deleted",

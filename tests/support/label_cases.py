@@ -7,6 +7,7 @@ from tests.support.client import Client
 from tests.support.look_alikes import THEIR_TASK, Ask
 from todo_api.task_labels.statements import MOST_LABELS
 
+LABELS = "/api/v1/me/labels"
 TASKS = "/api/v1/me/tasks"
 
 
@@ -33,7 +34,21 @@ def too_many_labels(ask: Ask, mine: Any) -> None:
             ask(who, "POST", TASKS, {"title": "Paint", "labels": [name]})
 
 
-CASES: dict[str, Callable[[Ask, Any], None]] = {case.__name__: case for case in (labels_of_tasks, too_many_labels)}
+def labels(ask: Ask, mine: Any) -> None:
+    for who in ("account", "key", "operator", "newcomer-labels"):
+        ask(who, "GET", LABELS, **{"If-None-Match": ask(who, "GET", LABELS).headers["etag"]})
+        ask(who, "POST", TASKS, {"title": "Paint", "labels": ["home", "errand", "new"]})
+        for body in ({"name": "Home"}, {"name": "Home"}, {"name": "errand"}, {"name": "errand", "merge": True}):
+            ask(who, "PATCH", f"{LABELS}/home", body)
+        ask(who, "PATCH", f"{LABELS}/errand", {"name": "Another"})
+        ask(who, "GET", LABELS)
+        for label in ("new", "another", "another", "nothing"):
+            ask(who, "DELETE", f"{LABELS}/{label}")
+
+
+CASES: dict[str, Callable[[Ask, Any], None]] = {
+    case.__name__: case for case in (labels, labels_of_tasks, too_many_labels)
+}
 
 PREPARED = {
     "too_many_labels": "DELETE FROM task_labels; INSERT INTO task_labels (user_id, task_id, label_key, name, version)"

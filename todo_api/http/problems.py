@@ -59,6 +59,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     http_errors.RequestTimeout: _problem_type("request_timeout"),
     errors.InvalidTransition: _problem_type("invalid_transition"),
     errors.IdTaken: _problem_type("id_taken"),
+    errors.LabelExists: _problem_type("label_exists"),
     errors.EmailTaken: _problem_type("email_taken"),
     errors.IdempotencyInProgress: _problem_type("idempotency_in_progress"),
     **{each: _problem_type(snake_case(each.__name__)) for each in errors.LIMITS},

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     CTE,
     BigInteger,
+    ColumnElement,
     Integer,
     Text,
     Uuid,
@@ -55,21 +56,21 @@ Return a row if one of them was no label of the user before.
 """
 
 
-def walk() -> CTE:
+def label_keys(*conditions: ColumnElement[bool]) -> CTE:
     """Return the keys of the user's labels with their number: one look at the index for each.
 
-    The last row has no key.
+    The last row has no key. There is no other unless the conditions hold.
     """
     keys = select(task_labels.c.label_key).where(task_labels.c.user_id == USER_ID)
     keys = keys.order_by(task_labels.c.label_key).limit(1)
-    first = select(keys.scalar_subquery().label("label_key"), literal(1, Integer).label("number"))
+    first = select(keys.where(*conditions).scalar_subquery().label("label_key"), literal(1, Integer).label("number"))
     found = first.cte("found", recursive=True)
     following = keys.where(task_labels.c.label_key > found.c.label_key).correlate(found).scalar_subquery()
     return found.union_all(select(following, found.c.number + 1).where(found.c.label_key.is_not(None)))
 
 
 def _are_too_many() -> Statement:
-    found = walk()
+    found = label_keys()
     return Statement(
         select(found.c.number).where(found.c.label_key.is_not(None), found.c.number > MOST_LABELS).limit(1)
     )

@@ -53,15 +53,17 @@ def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: C
     assert run("listTasks", (200, 200))[1]["total"] == 2
     ids = {"task_id": task["id"]}
     run("getTask", (200, 200), **ids)
-    run("updateTask", (200, 200), {"title": "Changed"}, {"title": "Changed again"}, **ids)
+    run("updateTask", (200, 200), {"title": "Changed"}, {"title": "Changed again", "labels": ["home"]}, **ids)
     run("replaceTask", (200, 200), {"title": "Replaced"}, **ids)
     assert run("completeTask", (200, 200), {"completed": True}, **ids)[1]["completed"] is True
     run("moveTask", (200, 200), {"at": "first"}, **ids)
+    assert run("listLabels", (200, 200))[1]["items"] == [{"name": "home", "open_tasks": 0}]
+    run("renameLabel", (200, 200), {"name": "Home"}, {"name": "home"}, label="home")
+    run("removeLabel", (200, 404), label="home")
     shoot(browser, "ui-executed")
     run("deleteTask", (204, 404), **ids)
-    (project, _) = run("createProject", (201, 201), {"name": "Made by clicking"})
+    of_project = {"project_id": run("createProject", (201, 201), {"name": "Made by clicking"})[0]["id"]}
     assert len(run("listProjects", (200, 200))[1]["items"]) == 2
-    of_project = {"project_id": project["id"]}
     run("getProject", (200, 200), **of_project)
     run("updateProject", (200, 200), {"name": "Changed"}, {"name": "Changed again"}, **of_project)
     run("moveProject", (200, 200), {"at": "first"}, {"at": "last"}, **of_project)

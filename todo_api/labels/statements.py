@@ -1,0 +1,158 @@
+"""SQL of labels in every task that has them.
+
+The keys of a list are found by one look at the index for each, the spelling used first likewise.
+"""
+
+from functools import cache
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    all_,
+    and_,
+    cast,
+    collate,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, insert
+
+from todo_api import guards
+from todo_api.database import Statement, param
+from todo_api.lists import OPEN, is_status
+from todo_api.models import task_labels, tasks, users
+from todo_api.task_labels import label_keys
+
+USER_ID = param("user_id", Text)
+_OLD, _NEW, _NAME = (param(name, Text) for name in ("old_key", "new_key", "name"))
+_MINE = task_labels.c.user_id == USER_ID
+
+
+def _list() -> Statement:
+    """Return (epoch, seq, name, open tasks) per label; none if `known` has the user's `epoch-seq`.
+
+    A user without labels has one row of nulls, an unknown one has none.
+    """
+    number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
+    owner = (
+        select(users.c.epoch, users.c.seq, (number != all_(param("known", ARRAY(Text)))).label("is_unknown"))
+        .where(users.c.id == USER_ID)
+        .cte("owner")
+    )
+    keys = label_keys(select(owner.c.is_unknown).scalar_subquery())
+    first = (
+        select(task_labels.c.name)
+        .where(_MINE, task_labels.c.label_key == keys.c.label_key)
+        .order_by(task_labels.c.version, task_labels.c.task_id)
+        .limit(1)
+        .correlate(keys)
+        .scalar_subquery()
+    )
+    of_task = and_(tasks.c.user_id == USER_ID, tasks.c.id == task_labels.c.task_id)
+    counted = (
+        select(task_labels.c.label_key, func.count().label("open_tasks"))
+        .select_from(task_labels.join(tasks, of_task))
+        .where(_MINE, or_(*map(is_status, OPEN)), select(owner.c.is_unknown).scalar_subquery())
+        .group_by(task_labels.c.label_key)
+        .subquery("counted")
+    )
+    labels = (
+        select(keys.c.label_key, first.label("name"), func.coalesce(counted.c.open_tasks, 0).label("open_tasks"))
+        .select_from(keys.outerjoin(counted, counted.c.label_key == keys.c.label_key))
+        .where(keys.c.label_key.is_not(None))
+        .subquery("labels")
+    )
+    return Statement(
+        select(owner.c.epoch, owner.c.seq, labels.c.name, labels.c.open_tasks)
+        .select_from(owner.outerjoin(labels, true()))
+        .order_by(labels.c.label_key)
+    )
+
+
+list_ = _list()
+
+
+@cache
+def lock(*, by_key: bool) -> Statement:
+    """Lock the user's row and the caller's key; return the user's last number."""
+    return Statement(select(guards.locked(key=by_key, columns=[users.c.seq]).c.seq))
+
+
+def _known() -> Statement:
+    key = func.unnest(param("keys", ARRAY(Text))).column_valued("key")
+    return Statement(select(key).where(exists().where(_MINE, task_labels.c.label_key == key)))
+
+
+known = _known()
+"""Return which of the `keys` are labels of the user."""
+
+
+def _rewrite(changed: Select[tuple[object]], others: ColumnElement[bool], *, renamed: bool) -> Statement:
+    """Take the user's next number, write the rows of the tasks `changed`, and their labels anew.
+
+    A task keeps its `others`. Return the number, and how many tasks there are; nothing if none are.
+    The transaction must have locked the user's row before.
+    """
+    found = changed.cte("changed")
+    owner = (
+        update(users)
+        .where(users.c.id == USER_ID, exists(select(found.c.task_id)))
+        .values(seq=users.c.seq + 1)
+        .returning(users.c.seq, func.clock_timestamp().label("at"))
+        .cte("owner")
+    )
+    gone = delete(task_labels).where(_MINE, task_labels.c.label_key == _OLD)
+    rows = select(task_labels.c.label_key, task_labels.c.name)
+    rows = rows.where(_MINE, task_labels.c.task_id == tasks.c.id, others).correlate(tasks)
+    writes = [gone.where(_NEW != _OLD).cte("gone") if renamed else gone.cte("gone")]
+    if renamed:
+        values = select(USER_ID, found.c.task_id, _NEW, _NAME, owner.c.seq).select_from(found.join(owner, true()))
+        made = insert(task_labels).from_select([each.name for each in task_labels.c], values)
+        keys = [task_labels.c.user_id, task_labels.c.task_id, task_labels.c.label_key]
+        new = {"name": made.excluded.name, "version": made.excluded.version}
+        writes.append(made.on_conflict_do_update(index_elements=keys, set_=new).cte("made"))
+        kept = union_all(rows, select(_NEW, _NAME)).subquery("kept")
+    else:
+        kept = rows.subquery("kept")
+    quoted = cast(func.to_json(cast(kept.c.name, Text)), Text)
+    listed = func.string_agg(
+        quoted, aggregate_order_by(literal_column("','"), collate(kept.c.label_key, "C")), type_=Text
+    )
+    text = (
+        select(literal_column("'['", Text) + listed + literal_column("']'", Text)).select_from(kept).scalar_subquery()
+    )
+    written = (
+        update(tasks)
+        .where(tasks.c.user_id == USER_ID, tasks.c.id == found.c.task_id)
+        .values(labels=text, version=owner.c.seq, updated_at=owner.c.at)
+        .returning(tasks.c.id)
+        .cte("written")
+    )
+    count = select(func.count()).select_from(written).scalar_subquery()
+    return Statement(select(owner.c.seq, count).add_cte(*writes))
+
+
+rename = _rewrite(
+    select(task_labels.c.task_id)
+    .where(_MINE, or_(task_labels.c.label_key == _OLD, task_labels.c.label_key == _NEW))
+    .where(or_(task_labels.c.label_key != _NEW, task_labels.c.name != _NAME))
+    .distinct(),
+    and_(task_labels.c.label_key != _OLD, task_labels.c.label_key != _NEW),
+    renamed=True,
+)
+"""Give what has `old_key` or `new_key` the label `new_key`, spelled as `name`, where it has not."""
+
+remove = _rewrite(
+    select(task_labels.c.task_id).where(_MINE, task_labels.c.label_key == _OLD),
+    task_labels.c.label_key != _OLD,
+    renamed=False,
+)
+"""Take the label `old_key` off every task."""
