@@ -207,6 +207,15 @@ class InvalidTransition(TaskApiError):
         self.members = {"from": source, "to": target, "allowed": allowed}
 
 
+class OpenSubtasks(TaskApiError):
+    """A task cannot be completed, since `count` tasks below it are still to be done."""
+
+    def __init__(self, count: int) -> None:
+        tasks = "subtask is" if count == 1 else "subtasks are"
+        super().__init__(f"{count} {tasks} still to be done. Complete them first, or send subtasks with completeTask.")
+        self.members = {"open": count}
+
+
 class PreconditionFailed(TaskApiError):
     """The resource is at none of the versions that the caller named; `current` is its state."""
 

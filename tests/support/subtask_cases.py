@@ -55,6 +55,18 @@ def move_among_children_without_room(ask: Ask, mine: Any) -> None:
             ask("account", "POST", f"{TASKS}/{children[0]}/move", body)
 
 
+def complete_trees(ask: Ask, mine: Any) -> None:
+    top, child, *_ = mine.trees["account"]
+    for who, subtasks in (("account", None), ("key", "leave"), ("account", "complete"), ("key", "complete")):
+        body = {"completed": True} | ({"subtasks": subtasks} if subtasks else {})
+        for condition in [*tags(ask("account", "GET", f"{TASKS}/{top}"))]:
+            ask(who, "PATCH", f"{TASKS}/{top}/complete", body, **condition)
+        ask(who, "PATCH", f"{TASKS}/{child}/complete")
+        ask(who, "PATCH", f"{TASKS}/{top}/complete")
+        ask(who, "PATCH", f"{TASKS}/{top}", {"status": "completed"})
+        ask(who, "PATCH", f"{TASKS}/{top}/complete", {"completed": False})
+
+
 def delete_trees(ask: Ask, mine: Any) -> None:
     for who, index in (("account", -1), ("key", 1), ("account", 0)):
         address = f"{TASKS}/{mine.trees['account'][index]}"
@@ -71,6 +83,7 @@ CASES: dict[str, Callable[[Ask, Any], None]] = {
         change_branches,
         move_among_children,
         move_among_children_without_room,
+        complete_trees,
         delete_trees,
     )
 }

@@ -58,6 +58,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     http_errors.MethodNotAllowed: _problem_type("method_not_allowed"),
     http_errors.RequestTimeout: _problem_type("request_timeout"),
     errors.InvalidTransition: _problem_type("invalid_transition"),
+    errors.OpenSubtasks: _problem_type("open_subtasks"),
     errors.IdTaken: _problem_type("id_taken"),
     errors.LabelExists: _problem_type("label_exists"),
     errors.EmailTaken: _problem_type("email_taken"),

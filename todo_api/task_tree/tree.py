@@ -129,6 +129,11 @@ class TaskTree:
         """Write the project of tasks. The last number of the user is their version."""
         self._db.fetch_all(statements.bring, self._these(below) | {"project_id": project_id})
 
+    def complete(self, ids: Sequence[str]) -> None:
+        """Complete open tasks, if there are any, under one number."""
+        if ids:
+            self._db.fetch_all(statements.complete, {"user_id": self._user_id, "ids": ids})
+
     def remove(self, node: Node) -> None:
         """Delete a task and all below it, under one number."""
         ids = [node.id, *(each.id for each in self.below(node.id))]

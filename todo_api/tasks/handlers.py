@@ -120,14 +120,15 @@ def complete_task(
     user_id: str,
     identity: Identity,
     task_id: str,
-    body: dict[str, bool] | None,
+    body: dict[str, Any] | None,
     if_match: str | None = None,
     *,
     database: RoleSessions,
 ) -> Reply:
     """Return 200 with the task, completed or reopened."""
-    completed = None if body is None else body["completed"]
-    task = _service(database, user_id, identity).complete(task_id, completed, matched_versions(if_match))
+    sent = body or {}
+    service = _service(database, user_id, identity)
+    task = service.complete(task_id, sent.get("completed"), matched_versions(if_match), sent.get("subtasks"))
     return dump_task(task), 200, _tagged(task)
 
 

@@ -228,7 +228,7 @@ class TaskService:
         """Return the task with these members; `completed: False` reopens it.
 
         If nothing changes, it is not written. Raise NotFound, PreconditionFailed,
-        InvalidTransition, TooManyLabels, TooManySubtasks, or ValidationFailed.
+        InvalidTransition, OpenSubtasks, TooManyLabels, TooManySubtasks, or ValidationFailed.
         """
         if changes.keys().isdisjoint((*MEMBERS, "labels")):
             return self._set(task_id, changes, _stored(changes), versions)
@@ -285,37 +285,33 @@ class TaskService:
         values = {**self._named(task_id), **stored, "versions": versions}
         return self._written(statement, task_id, values, Change(wanted, done))
 
-    def complete(self, task_id: str, completed: bool | None, versions: Versions) -> Task:
+    def complete(self, task_id: str, completed: bool | None, versions: Versions, subtasks: str | None = None) -> Task:
         """Return the task completed (True), reopened (False) or toggled (None).
 
-        A task that is in that state already is not written. Raise NotFound, PreconditionFailed or
-        InvalidTransition.
+        A task that is in that state already is not written. `subtasks` says whether to `complete`
+        or to `leave` open ones. Raise NotFound, PreconditionFailed, InvalidTransition or
+        OpenSubtasks.
         """
         statement = statements.complete(completed is None, versions is not None, self._caller.by_key)
+        from_any = sources("completed")
+        parameters: dict[str, Any] = {"leave": subtasks == "leave"}
+        columns: dict[str, Any]
         if completed is None:
-            parameters: dict[str, Any] = {"sources": [*sources("completed")]}
+            columns, parameters["sources"] = {"toggled": True}, from_any
         elif completed:
-            parameters = {"status": "completed", "sources": [s for s in sources("completed") if s != "completed"]}
+            columns, parameters["sources"] = {"status": "completed"}, [s for s in from_any if s != "completed"]
         else:
-            parameters = {"status": "pending", "sources": ["completed"]}
+            columns, parameters["sources"] = {"status": "pending"}, ["completed"]
 
         def done(task: Task) -> Task | None:
             _at(task, versions)
-            if completed is not None and task.completed == completed:
+            if completed is not None and task.completed == completed and not (completed and subtasks == "complete"):
                 return task
             _check_transition(task, "completed" if completed is not False and not task.completed else None)
             return None
 
-        values = {**self._named(task_id), **parameters, "versions": versions}
-        for _ in range(_ATTEMPTS):
-            row = self._db.fetch_one(statement, values)
-            if row is not None:
-                return Task._make(row)
-            self._check_key()
-            current = done(self.get(task_id))
-            if current is not None:
-                return current
-        raise Unavailable("The task keeps changing. Try again.")
+        values = {**self._named(task_id), **parameters, **columns, "versions": versions}
+        return self._written(statement, task_id, values, Change(columns, done, subtasks=subtasks))
 
     def move(self, task_id: str, destination: Destination, versions: Versions) -> Task:
         """Return the task in its new place. If it is there already, it is not written.

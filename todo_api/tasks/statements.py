@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     FromClause,
@@ -78,6 +79,7 @@ KEPT = ("priority", "links", "labels", *(column.name for column in DATES), *BRAN
 USER_ID = param("user_id", Text)
 TASK_ID = param("task_id", Uuid)
 STATUS = param("status", Text)
+_COMPLETED: ColumnElement[str] = literal_column("'completed'")
 MINE = and_(tasks.c.user_id == USER_ID, tasks.c.id == TASK_ID)
 
 
@@ -246,6 +248,7 @@ def change(fields: frozenset[str], conditional: bool, by_key: bool = False) -> S
     conditions = [_at_version()] if conditional else []
     if "status" in fields:
         conditions.append(_from_source())
+        conditions.append(or_(STATUS != _COMPLETED, tasks.c.status == _COMPLETED, tasks.c.children == 0))
     if "kept" in fields:
         conditions += [if_named(tasks.c[name]).is_not_distinct_from(tasks.c[name]) for name in BRANCH]
     conditions.append(_differs(fields))
@@ -280,9 +283,13 @@ the user is not in `zone`.
 
 @cache
 def complete(toggle: bool, conditional: bool, by_key: bool = False) -> Statement:
-    """Change the status to `status` from one of `sources`, or toggle completed and pending."""
+    """Change the status to `status` from one of `sources`, or toggle completed and pending.
+
+    A task with children is not completed, unless it is to `leave` them.
+    """
     conditions = [_at_version()] if conditional else []
-    task = _locked(by_key, _from_source(), *conditions)
+    reopens = tasks.c.status == _COMPLETED if toggle else or_(STATUS != _COMPLETED, param("leave", Boolean))
+    task = _locked(by_key, _from_source(), or_(reopens, tasks.c.children == 0), *conditions)
     if not toggle:
         return _write(task, STATUS, {})
     target = case((task.c.status == "completed", literal_column("'pending'")), else_=literal_column("'completed'"))

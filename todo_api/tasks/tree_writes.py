@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from todo_api.database import RoleSession, RoleSessions, Row, Statement
-from todo_api.errors import ConstraintViolated, NotFound, ValidationFailed, Violation
+from todo_api.errors import ConstraintViolated, NotFound, OpenSubtasks, ValidationFailed, Violation
 from todo_api.guards import Caller
+from todo_api.lists import OPEN
 from todo_api.task_tree import LAST, Branch, Destination, Node, TaskTree
 from todo_api.tasks import statements
 from todo_api.tasks.task import Task
@@ -20,14 +21,17 @@ class OtherZone(Exception):
 
 
 class Change(NamedTuple):
-    """A change of a task: its columns, or `completed` to reopen it, and where to move it.
+    """A change of a task: its columns, and where to move it.
 
-    `done` returns the task if it is as wanted, and raises if the change is not allowed.
+    In place of a status, `completed` reopens the task, and `toggled` reopens or completes it.
+    `done` returns the task if it is as wanted, and raises if the change is not allowed. `subtasks`
+    says what becomes of those below a completed task.
     """
 
     columns: Mapping[str, Any]
     done: Callable[[Task], Task | None]
     destination: Destination | None = None
+    subtasks: str | None = None
 
 
 class _Look(NamedTuple):
@@ -51,14 +55,22 @@ class TreeWrites:
     def change(self, task_id: str, change: Change) -> Task:
         """Return the changed task, after moving all below it along.
 
-        Raise NotFound, ValidationFailed, TooManySubtasks, OtherZone, and what `change.done` raises.
+        Raise NotFound, ValidationFailed, TooManySubtasks, OpenSubtasks, OtherZone, and what
+        `change.done` raises.
         """
         with self._looking(task_id) as (session, tree, clock, task, node):
             done = change.done(task)
             if done is not None:
                 return done
             wanted = {name: change.columns[name] for name in statements.BRANCH if name in change.columns}
-            below = tree.below(task.id) if wanted else []
+            status = _status(task, change)
+            below = tree.below(task.id) if wanted or status == "completed" else []
+            to_do = [each for each in below if each.status in OPEN] if status == "completed" else []
+            if status == "completed" and change.subtasks == "complete":
+                tree.complete([each.id for each in to_do] + ([] if task.completed else [task.id]))
+                return self._task(session, task_id) or task
+            if to_do and not task.completed and change.subtasks is None:
+                raise OpenSubtasks(len(to_do))
             branch = tree.branch(wanted, node, below) if wanted else node.branch
             destination = change.destination or (None if branch == node.branch else LAST)
             place = tree.place(node, branch, destination, clock) if destination else None
@@ -90,25 +102,38 @@ class TreeWrites:
             session = transaction.as_user(self._user_id)
             tree = TaskTree(session, self._user_id)
             clock = tree.lock(self._caller)
-            row = None if clock is None else session.fetch_one(statements.get, self._named(task_id))
-            if clock is None or row is None:
+            task = None if clock is None else self._task(session, task_id)
+            if clock is None or task is None:
                 self._caller.check(session, self._user_id)
                 raise NotFound
-            task = Task._make(row)
             yield _Look(
                 session, tree, clock, task, Node(task.id, task.position, Branch(task.project_id, task.parent_id))
             )
+
+    def _task(self, session: RoleSession, task_id: str) -> Task | None:
+        row = session.fetch_one(statements.get, self._named(task_id))
+        return None if row is None else Task._make(row)
 
     def _named(self, task_id: str) -> dict[str, Any]:
         return {"user_id": self._user_id, "task_id": task_id}
 
 
+def _status(task: Task, change: Change) -> str:
+    """Return the status that the task is to have."""
+    if task.completed and not change.columns.keys().isdisjoint(("completed", "toggled")):
+        return "pending"
+    return "completed" if "toggled" in change.columns else str(change.columns.get("status", task.status))
+
+
 def _values(task: Task, change: Change) -> dict[str, Any]:
     """Return the parameters of a change but for where the task stands."""
     named = [name for name in statements.PLAIN if name in change.columns]
-    status = "pending" if "completed" in change.columns and task.completed else task.status
-    empty = dict.fromkeys((*statements.PLAIN, "zone"))
-    return {**empty, "status": status, **change.columns, "named": named}
+    return {
+        **dict.fromkeys((*statements.PLAIN, "zone")),
+        **change.columns,
+        "status": _status(task, change),
+        "named": named,
+    }
 
 
 def write(session: RoleSession, statement: Statement, values: Mapping[str, Any]) -> Row | None:
