@@ -339,3 +339,13 @@ def test_list_tasks_with_a_zone_and_no_filter_by_dates_is_the_plain_list(ada: Cl
     assert ada.get(f"{TASKS}?limit=2&time_zone=Asia/Tokyo").json()["time_zone"] is None
     rest = ada.get(f"{TASKS}?limit=2&time_zone=Asia/Tokyo&cursor={page['next_cursor']}")
     assert [task["title"] for task in rest.json()["items"]] == ["0"]
+
+
+def test_list_tasks_in_a_named_zone_by_link_goes_on_there(ada: Client, at: At) -> None:
+    for title in "AB":
+        create(ada, title, due={"date": "2026-11-19"})
+    at("2026-11-20T12:00:00Z")
+    first = ada.get(f"{TASKS}?due=overdue&time_zone=Europe/Berlin&sort=title&limit=1")
+    second = ada.get(first.headers["link"].partition("<")[2].partition(">")[0])
+    assert (second.status, [task["title"] for task in second.json()["items"]]) == (200, ["B"])
+    assert second.json()["time_zone"] == "Europe/Berlin"
