@@ -10,7 +10,7 @@ import pytest
 from tests.support.client import Client
 from tests.support.rows import rows
 from tests.support.tasks import create, path
-from todo_api.models import MOST_LABELS
+from todo_api.task_labels.statements import MOST_LABELS
 
 LABELS = "/api/v1/me/labels"
 TASKS = "/api/v1/me/tasks"
