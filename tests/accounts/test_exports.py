@@ -40,7 +40,7 @@ LEFT_OUT = {
     "accounts": {"password_hash", "passwords", "email_verified_at", "registered_again"},
     "api_keys": {"digest"},
     "sessions": {"family", "digest"},
-    "tasks": {"title_folded", "description_folded", "dates"}
+    "tasks": {"title_folded", "description_folded", "dates", "children"}
     | {f"{name}_{part}" for name in ("due", "start") for part in ("date", "time", "zone", "at")},
     "users": {"epoch", "seq", "zone_data", "api_keys", "projects", "pending", "in_progress", "completed", "cancelled"},
 }

@@ -41,7 +41,7 @@ REFUSED = {"unauthorized", "wrong_password", "invalid_credentials"}
 
 
 class World(NamedTuple):
-    """A user with two sessions, two keys, a task and a project."""
+    """A user with two sessions, two keys, a task with a label and a project."""
 
     id: str
     email: str
@@ -96,8 +96,9 @@ def new_world(url: str) -> World:
         f" VALUES {keys};"
         " INSERT INTO projects (user_id, id, name, position, created_at, updated_at, version)"
         f" VALUES ('{world.id}', '{world.project}', 'Mine', 'm0', now(), now(), 8);"
-        " INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version)"
-        f" VALUES ('{world.id}', '{world.task}', 'Mine', 'pending', now(), now(), 9)",
+        " INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version, labels)"
+        f""" VALUES ('{world.id}', '{world.task}', 'Mine', 'pending', now(), now(), 9, '["home"]');"""
+        f" INSERT INTO task_labels VALUES ('{world.id}', '{world.task}', 'home', 'home', 9)",
     )
     return world
 
@@ -118,7 +119,7 @@ def left(url: str, world: World) -> list[Any]:
         f" ARRAY(SELECT ROW(coalesce((array_position(ARRAY[{sessions}], id::text))::text, 'new'),"
         f" refreshed_at > created_at)::text FROM sessions WHERE {mine} ORDER BY 1),"
         f" ARRAY(SELECT name::text FROM api_keys WHERE {mine} ORDER BY 1),"
-        f" ARRAY(SELECT title || status FROM tasks WHERE {mine} ORDER BY 1),"
+        f" ARRAY(SELECT title || status || coalesce(labels, '') FROM tasks WHERE {mine} ORDER BY 1),"
         f" ARRAY(SELECT name::text FROM projects WHERE {mine} ORDER BY 1)",
     )
     assert counts in ("(0,0,0)", None)
@@ -209,7 +210,8 @@ def by(who: str, method: str, path: str, body: Any = None, keyed: bool = False) 
         }
         bearer = None if who == "nobody" else world.bearer(who)
         headers = {"Idempotency-Key": f"keyofatest{secrets.token_hex(8)}"} if keyed else {}
-        address = API + path.format(user_id="me", task_id=world.task, key_id=world.key_ids[1], project_id=world.project)
+        ids = {"task_id": world.task, "key_id": world.key_ids[1], "project_id": world.project}
+        address = API + path.format(user_id="me", label="home", **ids)
         return client.signed_in(bearer).request(method, address, json_body=sent if body else None, headers=headers)
 
     return act

@@ -93,9 +93,12 @@ WHEN: dict[str, tuple[str, int, str | None, str | None]] = {
 PROJECTS: dict[tuple[str, str | None], tuple[str, ...]] = {
     ("Home", "#2f6f4e"): ("Water the plants", "Sketch the new kitchen", "Change the light bulb in the hall"),
     ("Work", "#1f4e79"): ("Write the quarterly report", "Send the invoice to Babbage & Co.", "Back up the laptop"),
-    ("Vienna", None): ("Book the train to Vienna", "Order a cake 🎂 for Thursday 🎉"),
+    ("Vienna", None): ("Plan the summer holiday", "Book the train to Vienna", "Order a cake 🎂 for Thursday 🎉"),
 }
 """Name and colour of each project, and the titles of its tasks. The others are in the inbox."""
+
+PARENTS = {"Book the train to Vienna": "Plan the summer holiday"}
+"""Titles of subtasks, with that of the task above."""
 
 
 def demo(options: argparse.Namespace) -> None:
@@ -133,13 +136,14 @@ def _fill(database: Database, email: str, password: str) -> str:
     for (name, color), titles in PROJECTS.items():
         project = projects.create(None, name=name, description=None, color=color)
         project_of |= dict.fromkeys(titles, project.id)
+    ids: dict[str | None, str] = {}
     today = datetime.now(UTC).date()
     for title, description, status in TASKS:
         members = {"title": title, "description": description, "status": status, **MORE.get(title, {})}
-        members["project_id"] = project_of.get(title)
+        members |= {"project_id": project_of.get(title), "parent_id": ids.get(PARENTS.get(title))}
         if title in WHEN:
             member, days, time, zone = WHEN[title]
             members[member] = {"date": str(today + timedelta(days)), "time": time, "time_zone": zone}
-        tasks.create(members)
+        ids[title] = tasks.create(members).id
     _, key = KeyService(database, user, Caller(registered=True)).create("Demo", ["tasks:read", "tasks:write"], None)
     return key
