@@ -89,6 +89,11 @@ def test_cells_of_a_table_are_named_for_narrow_screens(anonymous: Client, name: 
             assert re.findall(r'<td data-label="([^"]*)">', row) == names
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_columns_of_a_table_have_a_name(anonymous: Client, name: str) -> None:
+    assert b"<th></th>" not in anonymous.get(PAGES[name]).body
+
+
 def test_pages_lead_to_the_one_before_and_the_next(anonymous: Client) -> None:
     turns = [
         {link["rel"]: link["href"] for link in shown(anonymous, path).links if "rel" in link} for path in PAGES.values()
