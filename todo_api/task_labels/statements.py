@@ -14,6 +14,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     not_,
     select,
 )
@@ -46,7 +47,7 @@ def _write() -> Statement:
         where=task_labels.c.name != made.excluded.name,
     ).cte("written")
     used = exists().where(task_labels.c.user_id == USER_ID, task_labels.c.label_key == new.c.key)
-    return Statement(select(new.c.key).where(not_(used)).limit(1).add_cte(gone, written))
+    return Statement(select(literal_column("true")).select_from(new).where(not_(used)).limit(1).add_cte(gone, written))
 
 
 write = _write()
