@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import zlib
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -73,6 +74,9 @@ class Discretion:
 
     def received(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         """Takes note of a reply: of what it issues, or of what it says."""
+        headers = list(headers)
+        if ("content-encoding", "gzip") in ((name.lower(), value) for name, value in headers):
+            body = zlib.decompressobj(wbits=31).decompress(body)  # which may have been cut
         if status >= 400:  # client errors and server errors
             self._problem(status, headers, body)
         elif body.startswith(b"# HELP "):
