@@ -137,7 +137,7 @@ def test_contract_says_of_every_member_of_a_reply_whether_it_may_be_written() ->
         ({"title": "a\nb"}, "pattern", "Must be one line, without control characters."),
         ({"title": "x", "description": "\x00"}, "pattern", "Must not contain control characters other than line breaks and tabs."),
         ({"title": "x", "due": SECONDS}, "pattern", "Must be a time such as 17:30, from 00:00 to 23:59."),
-        ({"title": "x", "id": f"{ID}0"}, "format", f"Must be a UUID, such as {ID}."),
+        ({"title": "x", "id": f"{ID}0"}, "format", "Must be a UUID, such as 018f4e2a-6c3b-7d1e-9a5f-2b7c8d9e0f1a."),
         ({"title": "x", "due_at": 1}, "unknown", f"Is not a known member. Known are: {', '.join(KNOWN)}."),
         ({"title": "x", "completed": True, "status": "pending"}, "conflicting", "Must agree with status."),
     ],

@@ -68,7 +68,7 @@ def is_uuid(text: str) -> bool:
 _FORMAT_NAMES = {
     "date": "date of the calendar, such as 2026-11-20",
     "date-time": "date-time of RFC 3339 with its offset, such as 2027-11-20T00:00:00Z",
-    "uuid": "UUID, such as 01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e",
+    "uuid": "UUID, such as 018f4e2a-6c3b-7d1e-9a5f-2b7c8d9e0f1a",
 }
 _FORMATS = {"uuid": is_uuid, "date": is_date, "date-time": is_date_time}
 
