@@ -58,9 +58,9 @@ def load_of(schema: Schema) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return load
 
 
-def check_one_place(body: dict[str, str]) -> None:
+def check_one_place(body: dict[str, Any]) -> None:
     """Raise ValidationFailed if a body names more than one place to move something to."""
-    _, *further = [name for name in ("before", "after", "at") if name in body]
+    further = [name for name in ("before", "after", "at") if name in body][1:]
     if further:
         detail = "Send one of before, after and at."
         raise ValidationFailed([Violation("body", f"/{name}", "conflicting", detail) for name in further])

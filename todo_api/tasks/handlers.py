@@ -137,14 +137,14 @@ def move_task(
     user_id: str,
     identity: Identity,
     task_id: str,
-    body: dict[str, str],
+    body: dict[str, Any],
     if_match: str | None = None,
     *,
     database: RoleSessions,
 ) -> Reply:
-    """Return 200 with the task, in its new place among its siblings."""
-    destination = load_destination(body)
-    task = _service(database, user_id, identity).move(task_id, destination, matched_versions(if_match))
+    """Return 200 with the task, in its new place."""
+    branch, destination = load_destination(body)
+    task = _service(database, user_id, identity).move(task_id, branch, destination, matched_versions(if_match))
     return dump_task(task), 200, _tagged(task)
 
 

@@ -13,7 +13,7 @@ from todo_api.errors import ValidationFailed, Violation
 from todo_api.lists import TaskFilter
 from todo_api.models import PRIORITIES
 from todo_api.schemas import check_one_place, load_of, utc
-from todo_api.task_tree import Destination
+from todo_api.task_tree import Branch, Destination
 from todo_api.tasks.task import Task
 
 
@@ -148,10 +148,11 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def load_destination(body: dict[str, str]) -> Destination:
-    """Return where to move a task. Raise ValidationFailed unless one place is named."""
+def load_destination(body: dict[str, Any]) -> tuple[dict[str, Any], Destination | None]:
+    """Return what a task is to hang on, and its place. Raise ValidationFailed for several."""
     check_one_place(body)
-    return Destination(**body)
+    place = Destination(*map(body.get, Destination._fields))
+    return {name: body[name] for name in Branch._fields if name in body}, place if any(place) else None
 
 
 def _with_status(body: dict[str, Any]) -> dict[str, Any]:

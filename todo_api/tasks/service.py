@@ -313,12 +313,9 @@ class TaskService:
         values = {**self._named(task_id), **parameters, **columns, "versions": versions}
         return self._written(statement, task_id, values, Change(columns, done, subtasks=subtasks))
 
-    def move(self, task_id: str, destination: Destination, versions: Versions) -> Task:
-        """Return the task in its new place. If it is there already, it is not written.
-
-        Raise NotFound, PreconditionFailed or ValidationFailed.
-        """
-        change = Change({}, lambda task: _at(task, versions), destination)
+    def move(self, task_id: str, branch: dict[str, Any], destination: Destination | None, versions: Versions) -> Task:
+        """Return the task in its place, unwritten if it is there. Raise what `change` raises."""
+        change = Change(_stored(branch), lambda task: _at(task, versions), destination)
         return self._tree_writes.change(task_id, change)
 
     def delete(self, task_id: str, versions: Versions) -> None:

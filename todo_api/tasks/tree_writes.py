@@ -74,7 +74,7 @@ class TreeWrites:
             branch = tree.branch(wanted, node, below) if wanted else node.branch
             destination = change.destination or (None if branch == node.branch else LAST)
             place = tree.place(node, branch, destination, clock) if destination else None
-            if place is None and not change.columns:
+            if place is None and change.columns.keys() <= {*statements.BRANCH}:
                 return task
             placed = {**branch._asdict(), "position": place.position if place else node.position}
             row = write(session, statements.change_in_tree, {**self._named(task_id), **_values(task, change), **placed})
