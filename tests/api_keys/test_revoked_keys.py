@@ -42,7 +42,7 @@ WRITES: dict[str, Write] = {
     "change task": lambda space, id_, versions: space.tasks.change(id_, {"title": "x"}, versions),
     "date task": lambda space, id_, versions: space.tasks.change(id_, DUE, versions),
     "complete task": lambda space, id_, versions: space.tasks.complete(id_, True, versions),
-    "move task": lambda space, id_, versions: space.tasks.move(id_, Destination(at="first"), versions),
+    "move task": lambda space, id_, versions: space.tasks.move(id_, {}, Destination(at="first"), versions),
     "delete task": lambda space, id_, versions: space.tasks.delete(id_, versions),
     "create project": lambda space, id_, _: space.projects.create(id_, name="x", description=None, color=None),
     "change project": lambda space, id_, versions: space.projects.change(id_, {"name": "x"}, versions),
