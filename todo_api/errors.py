@@ -27,7 +27,7 @@ class TaskApiError(Exception):
     commit_on_error = False
     """Whether to commit what the request changed before it failed."""
     members: Mapping[str, Any] = MappingProxyType({})
-    """What the reply says besides the detail, by name."""
+    """Further members of the problem document."""
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.detail)

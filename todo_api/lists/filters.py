@@ -1,4 +1,4 @@
-"""What a client asks of a list. It knows no SQL."""
+"""The filters and the sort of a list, as a client sends them. The module knows no SQL."""
 
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple

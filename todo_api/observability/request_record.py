@@ -29,7 +29,7 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})
 
 
 class RequestRecord:
-    """What is known of a request so far. `subject` and `error` must not be logged as they are."""
+    """The facts of a request so far. `subject` and `error` must not be logged as they are."""
 
     __slots__ = (
         "client_disconnected",

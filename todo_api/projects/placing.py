@@ -8,7 +8,7 @@ from todo_api.ordering import evenly_spaced, key_after, key_before, key_between
 
 
 class Destination(NamedTuple):
-    """Where to move a project: `before` or `after` another one, or `at` the end first or last."""
+    """The new place of a project: `before` or `after` another one, or `at` an end."""
 
     name: str
     value: str

@@ -60,7 +60,7 @@ class Cycle(RequestResponseCycle):
     """The request at the gate, while it waits there."""
 
     failure: Exception | None = None
-    """What `receive` raises instead of the rest of the body."""
+    """The error that `receive` raises in place of the rest of the body."""
 
     closes = False
     """Whether the reply closes the connection."""

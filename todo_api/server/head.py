@@ -23,7 +23,7 @@ _COMPRESSIONS = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-comp
 
 
 class Framing(NamedTuple):
-    """What the header fields say of the rest of the request."""
+    """The framing of the rest of the request, by its header fields."""
 
     length: int | None
     expects_continue: bool

@@ -28,7 +28,7 @@ NEAR = 500
 
 
 class Destination(NamedTuple):
-    """Where to move a task: before or after a sibling, or `at` the end `first` or `last`."""
+    """The new place of a task: before or after a sibling, or `at` the `first` or `last` place."""
 
     before: str | None = None
     after: str | None = None
