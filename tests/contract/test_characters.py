@@ -17,7 +17,7 @@ from tests.support.credentials import PASSWORD
 from tests.support.rows import rows
 from tests.support.tasks import create, path
 from todo_api import contract
-from todo_api.models import BLANK, LINE_ENDS
+from todo_api.domains import BLANK, LINE_ENDS
 
 TASKS = "/api/v1/me/tasks"
 SCHEMAS = contract.load(contract.TASK_API)["components"]["schemas"]
