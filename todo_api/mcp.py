@@ -206,14 +206,16 @@ def _short(part: Any) -> Any:
     """Return a part of the contract without what tools leave out.
 
     A description keeps its first paragraph: the others are for those who write programs.
+    `x-mcp` has the words for agents, if those of the contract speak of HTTP.
     """
     if isinstance(part, list):
         return [_short(each) for each in part if each != OWNER]
     if not isinstance(part, dict):
         return part
+    words = {"description": part["x-mcp"]} if isinstance(part.get("x-mcp"), str) else {}
     return {
         name: value.partition("\n\n")[0] if name == "description" and isinstance(value, str) else _short(value)
-        for name, value in part.items()
+        for name, value in (part | words).items()
         if name not in {OWNER, *NOT_FOR_AGENTS, "examples"} and not name.startswith("x-")
     }
 
@@ -243,6 +245,7 @@ def _adapt(route: HTTPRoute, component: Any) -> None:
     """Set the tool's annotations by its method (RFC 9110, section 9.2).
 
     MCP calls a change destructive unless it only adds, so a PATCH is.
+    Only tools that read describe their replies, which are those of writes as well.
     """
     component.annotations = ToolAnnotations(
         title=route.summary,
@@ -254,7 +257,7 @@ def _adapt(route: HTTPRoute, component: Any) -> None:
     component.parameters["additionalProperties"] = False
     for parameter in route.parameters:
         # fastmcp prefers the description of the schema, which many parameters share.
-        if parameter.location == "query" and parameter.description:
+        if parameter.description:
             component.parameters["properties"][parameter.name]["description"] = parameter.description
-    component.output_schema = _undescribed(component.output_schema)
+    component.output_schema = _undescribed(component.output_schema) if route.method == "GET" else None
     component._director = Director(component._director._spec)  # noqa: SLF001  # fastmcp 4.1 has no other way in

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,9 @@ from tests.support.live import COMMAND, SLACK, environment, free_port, interrupt
 
 if TYPE_CHECKING:  # two seconds to import, which the other processes of a run need not wait
     from fastmcp import Client
+    from fastmcp.client.transports import ClientTransport
+
+Open = Callable[["ClientTransport"], "Agent"]
 
 
 class Agent:
@@ -48,6 +51,17 @@ class Agent:
 
     def _wait(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SLACK)
+
+
+def told(problem: Any) -> tuple[int, str]:
+    """Return the status and the code of a problem document."""
+    return problem["status"], problem["code"]
+
+
+def violations(problem: Any) -> list[tuple[str, str]]:
+    """Return where a problem document of invalid arguments found which violation."""
+    assert told(problem) == (400, "validation_failed")
+    return [(violation["pointer"], violation["code"]) for violation in problem["errors"]]
 
 
 @contextmanager
