@@ -5,28 +5,19 @@ import re
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event
 
 from todo_api.config import Roles
-from todo_api.database import SETTINGS
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
-from todo_api.provisioning import ONE_AT_A_TIME, engine
-
-LOCK_TIMEOUT = "100ms"
-"""Shorter than `QUEUE_LIMIT`: requests that wait behind a migration are not refused for it."""
-STATEMENT_TIMEOUT = "10min"
-WAITING = {"lock_timeout": STATEMENT_TIMEOUT, "statement_timeout": STATEMENT_TIMEOUT}
-"""For the turn among processes that migrate at once: as long as the one before may take."""
+from todo_api.provisioning import engine
+from todo_api.provisioning.online import limit, turn
 
 
 def run(connection: Connection) -> None:
     """Runs the migrations in one transaction, waiting for locks only so long that others do not queue up behind."""
     context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
     with context.begin_transaction():
-        for name, value in (SETTINGS | WAITING).items():
-            connection.execute(text(f"SET LOCAL {name} = '{value}'"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
-        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+        limit(connection)
         context.run_migrations()
 
 
@@ -47,5 +38,6 @@ if given is not None:
         name_roles(given, roles)
     run(given)
 else:
-    with engine(os.environ["DATABASE_URL"]).connect() as connection:
+    url = os.environ["DATABASE_URL"]
+    with turn(url), engine(url).connect() as connection:
         run(connection)

@@ -7,8 +7,6 @@ of its own.
 from alembic import op
 from sqlalchemy import text
 
-from todo_api.provisioning import ONE_AT_A_TIME
-
 revision = "0014"
 down_revision = "0013"
 branch_labels = None
@@ -42,8 +40,6 @@ def upgrade() -> None:
     connection = op.get_bind()
     first = connection.execute(text(BATCH), FIRST).mappings().first()
     if first is not None:
-        # It outlasts the transactions of the batches, as the lock of the migration's transaction does not.
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": ONE_AT_A_TIME})
         with op.get_context().autocommit_block():
             last = dict(first)
             while row := connection.execute(text(BATCH), last).mappings().first():

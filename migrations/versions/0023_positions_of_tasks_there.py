@@ -6,7 +6,7 @@ Each batch is a transaction of its own. What somebody else has locked comes last
 from alembic import op
 from sqlalchemy import text
 
-from todo_api.provisioning import ONE_AT_A_TIME
+from todo_api.provisioning.online import limit
 
 revision = "0023"
 down_revision = "0022"
@@ -49,12 +49,11 @@ def upgrade() -> None:
     connection = op.get_bind()
     first = connection.execute(text(BATCH), FIRST).mappings().first()
     if first is not None:
-        # It outlasts the transactions of the batches, as the lock of the migration's transaction does not.
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": ONE_AT_A_TIME})
         with op.get_context().autocommit_block():
             last = dict(first)
             while row := connection.execute(text(BATCH), last).mappings().first():
                 last = dict(row)
+        limit(connection)
         op.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
     op.execute(REST)
     op.execute(ALL_PLACED)

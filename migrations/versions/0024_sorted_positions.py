@@ -6,14 +6,17 @@ comes last, that it need not look at the rows.
 
 from alembic import op
 
+from todo_api.provisioning.online import build_indexes
+
 revision = "0024"
 down_revision = "0023"
 branch_labels = None
 depends_on = None
 
+INDEX = {"tasks_by_status_and_position": "(user_id, status, position, id)"}
+
 SORTED = """
 ALTER TABLE tasks VALIDATE CONSTRAINT tasks_position_check;
-CREATE INDEX tasks_by_status_and_position ON tasks (user_id, status, position, id);
 ALTER TABLE tasks ALTER position SET NOT NULL;
 ALTER TABLE tasks DROP CONSTRAINT tasks_position_check;
 """
@@ -26,6 +29,7 @@ DROP INDEX tasks_by_status_and_position;
 
 
 def upgrade() -> None:
+    build_indexes(op.get_context(), "tasks", INDEX)
     op.execute(SORTED)
 
 

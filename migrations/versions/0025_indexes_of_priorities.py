@@ -5,19 +5,21 @@ A task has one of the two. The half without a deadline is also the end of a list
 
 from alembic import op
 
+from todo_api.provisioning.online import build_indexes
+
 revision = "0025"
 down_revision = "0024"
 branch_labels = None
 depends_on = None
 
-INDEXES = """
-CREATE INDEX tasks_by_status_and_priority ON tasks (user_id, status, priority, id) WHERE due_at IS NULL;
-CREATE INDEX tasks_with_due_by_status_and_priority ON tasks (user_id, status, priority, id) WHERE due_at IS NOT NULL;
-"""
+INDEXES = {
+    "tasks_by_status_and_priority": "(user_id, status, priority, id) WHERE due_at IS NULL",
+    "tasks_with_due_by_status_and_priority": "(user_id, status, priority, id) WHERE due_at IS NOT NULL",
+}
 
 
 def upgrade() -> None:
-    op.execute(INDEXES)
+    build_indexes(op.get_context(), "tasks", INDEXES)
 
 
 def downgrade() -> None:

@@ -1,22 +1,28 @@
-"""Lists are sorted by deadline in both directions, and filtered by deadlines and starts, from indexes of the tasks that have them."""
+"""Lists are sorted by deadline in both directions, and filtered by deadlines, starts and projects.
+
+The indexes have the tasks that have what they are for.
+"""
 
 from alembic import op
+
+from todo_api.provisioning.online import build_indexes
 
 revision = "0028"
 down_revision = "0027"
 branch_labels = None
 depends_on = None
 
-INDEXES = """
-CREATE INDEX tasks_by_status_and_due ON tasks (user_id, status, due_at DESC, priority, id DESC) WHERE due_at IS NOT NULL;
-CREATE INDEX tasks_by_status_and_latest_due ON tasks (user_id, status, due_at, priority, id) WHERE due_at IS NOT NULL;
-CREATE INDEX tasks_by_status_and_start ON tasks (user_id, status, start_at, id) WHERE start_at IS NOT NULL;
-"""
+INDEXES = {
+    "tasks_by_status_and_due": "(user_id, status, due_at DESC, priority, id DESC) WHERE due_at IS NOT NULL",
+    "tasks_by_status_and_latest_due": "(user_id, status, due_at, priority, id) WHERE due_at IS NOT NULL",
+    "tasks_by_status_and_start": "(user_id, status, start_at, id) WHERE start_at IS NOT NULL",
+    "tasks_by_project": "(user_id, project_id, status, created_at, id) WHERE project_id IS NOT NULL",
+}
 
 
 def upgrade() -> None:
-    op.execute(INDEXES)
+    build_indexes(op.get_context(), "tasks", INDEXES)
 
 
 def downgrade() -> None:
-    op.execute("DROP INDEX tasks_by_status_and_start, tasks_by_status_and_latest_due, tasks_by_status_and_due")
+    op.execute(f"DROP INDEX {', '.join(INDEXES)}")

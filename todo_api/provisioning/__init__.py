@@ -7,6 +7,6 @@ one.
 
 from todo_api.provisioning import epochs, migrations, readiness
 from todo_api.provisioning.checks import DatabaseUnfitError
-from todo_api.provisioning.migrations import ONE_AT_A_TIME, engine
+from todo_api.provisioning.migrations import engine
 
-__all__ = ["ONE_AT_A_TIME", "DatabaseUnfitError", "engine", "epochs", "migrations", "readiness"]
+__all__ = ["DatabaseUnfitError", "engine", "epochs", "migrations", "readiness"]

@@ -16,12 +16,10 @@ from todo_api.contract import shipped
 from todo_api.database import connect, driver_error, reason
 from todo_api.errors import Unavailable
 from todo_api.provisioning.checks import OURS, DatabaseUnfitError, current_revision
+from todo_api.provisioning.online import turn
 
 if TYPE_CHECKING:  # imports take half a second, and are needed only to migrate
     from alembic.config import Config as AlembicConfig
-
-ONE_AT_A_TIME = 7_305_118_446
-"""Advisory lock of migrations. Of two processes, one migrates and the other finds it done."""
 
 LOCK_TRIES = 60
 LOCK_PAUSE = 1.5
@@ -67,11 +65,14 @@ def migrate(
     """
     for attempt in range(1, LOCK_TRIES + 1):
         try:
-            _upgrade(url, revision, Roles.named(role_prefix))
+            _upgrade(url, revision, Roles.named(role_prefix), progress)
             return
         except (psycopg2.OperationalError, exc.OperationalError) as error:
             if not isinstance(driver_error(error), psycopg2.errors.LockNotAvailable) or attempt == LOCK_TRIES:
                 raise Unavailable(reason(error)) from error
+        except exc.PendingRollbackError as error:  # Alembic's, since the connection was lost outside a transaction
+            lost = error.__context__
+            raise Unavailable(reason(lost if isinstance(lost, Exception) else error)) from error
         if attempt == 1:
             progress("the migration waits for another session, which has a table locked")
         time.sleep(LOCK_PAUSE)
@@ -112,20 +113,17 @@ def engine(url: str) -> Engine:
     )
 
 
-def _upgrade(url: str, revision: str, roles: Roles) -> None:
-    current = _current(url, roles)
-    if current is not None:
-        refuse_unknown(current, "The database")
-    steps = _steps(current, head() if revision == "head" else revision)
-    if not steps:
+def _upgrade(url: str, revision: str, roles: Roles, progress: Callable[[str], None]) -> None:
+    target = head() if revision == "head" else revision
+    if not _steps(_current(url, roles), target):
         return
     from alembic import command  # noqa: PLC0415  # needed only to migrate
 
     config = _alembic()
     config.attributes["roles"] = roles
-    with engine(url).connect() as connection:
+    with turn(url, progress), engine(url).connect() as connection:
         config.attributes["connection"] = connection
-        for step in steps:
+        for step in _steps(_current(url, roles), target):  # another process may have done them
             command.upgrade(config, step)
 
 
@@ -136,6 +134,7 @@ def _steps(current: str | None, target: str) -> list[str]:
     """
     if current is None:
         return [target]
+    refuse_unknown(current, "The database")
     revisions = known()
     return revisions[revisions.index(current) + 1 : revisions.index(target) + 1]
 
