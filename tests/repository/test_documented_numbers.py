@@ -17,15 +17,16 @@ from todo_api.idempotency import statements as replies
 from todo_api.models import MOST_KEYS, REPLIES_KEPT
 from todo_api.observability import logs, tracing
 from todo_api.operations import readiness
-from todo_api.provisioning import checks, epochs, migrations
+from todo_api.provisioning import checks, epochs, migrations, online
 from todo_api.server import limits, worker
 from todo_api.tasks import handlers, list_statements, service
 from todo_api.throttling import attempts, counters, login_throttle, rate_limit, redis
 
 DEFAULTS = Config()
 WORDS = {1: "one", 2: "two", 5: "five", 8: "eight", 1000: "thousand"}
+WORDS_OF_HOURS, WORDS_OF_MINUTES = {1: "an hour"}, {"1min": "a minute"}
 KIB, MIB = 1024, 1024 * 1024
-(LOCK,) = re.findall(r'^LOCK_TIMEOUT = "(\d+) ?ms"$', (ROOT / "migrations" / "env.py").read_text("utf-8"), re.MULTILINE)
+LOCK = online.LIMITS["lock_timeout"].removesuffix("ms")
 SIGN_IN, REGISTER = login_throttle.ADDRESS_BACKOFF["sign-in"], login_throttle.ADDRESS_BACKOFF["register"]
 
 FACTS = {
@@ -90,6 +91,8 @@ FACTS = {
     ],
     "upgrading": [
         f"waits at most {LOCK} ms for a table",
+        f"give up after {WORDS_OF_HOURS[online.TURN_TRIES * online.TURN_PAUSE / 3600]}",
+        f"waits up to {WORDS_OF_MINUTES[online.BUILD_LIMITS['lock_timeout']]} for transactions",
         f"and tries again, {migrations.LOCK_TRIES} times",
         f"`RATE_LIMIT` is on by default, {DEFAULTS.rate_limit.partition('/')[0]} requests a minute",
         f"`JWT_LIFETIME` is {DEFAULTS.jwt_lifetime} seconds by default",
