@@ -100,7 +100,7 @@ def test_migrate_after_a_build_was_broken_off_builds_the_index_anew(
         broken = start(with_task)
         assert soon(lambda: rows(with_task, BUILDERS) != [])
         rows(with_task, BUILDERS.replace("SELECT pid", "SELECT pg_terminate_backend(pid)"))
-        with pytest.raises(Unavailable, match="terminating connection|server closed the connection"):
+        with pytest.raises(Unavailable, match=r"terminating connection|server closed the connection"):
             broken.result(PATIENCE)
     assert rows(with_task, INDEX) == [(False,)]
     migrations.migrate(with_task, revision="0025")
