@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -52,6 +53,17 @@ def services() -> Services:
     """Return the dependencies from `flask.g`."""
     found: Services = flask.g.services
     return found
+
+
+@contextmanager
+def using(database: RoleSessions) -> Iterator[None]:
+    """Have the request depend on another database, such as a transaction, in the block."""
+    found = services()
+    flask.g.services = replace(found, database=database)
+    try:
+        yield
+    finally:
+        flask.g.services = found
 
 
 def builtin_issuer() -> TokenIssuer:

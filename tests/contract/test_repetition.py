@@ -58,6 +58,11 @@ class Operation(NamedTuple):
     def keeps_replies(self) -> bool:
         return self.has("Idempotency-Key")
 
+    @property
+    def may_be_dry(self) -> bool:
+        """Whether it can be tried: every write can, but of accounts and keys, which give and take credentials."""
+        return self.method != "get" and not {"accounts", "api_keys"} & {*self.definition["tags"]}
+
     def has(self, name: str) -> bool:
         return any(parameter["name"] == name for parameter in self.parameters)
 
@@ -128,6 +133,17 @@ def test_operation_whose_replies_are_kept_says_where_one_is_replayed(operation: 
     }
     assert successes
     assert {*successes.values()} == {kept}
+
+
+@Each
+def test_operation_has_dry_run_if_it_writes_and_its_replies_say_so(operation: Operation) -> None:
+    assert operation.has("dry_run") == operation.may_be_dry
+    told = {
+        "Dry-Run" in resolve(DOCUMENT, response)["headers"]
+        for status, response in operation.definition["responses"].items()
+        if status < "300"
+    }
+    assert told == {operation.may_be_dry}
 
 
 def test_every_error_of_the_tables_is_one_of_the_contract() -> None:

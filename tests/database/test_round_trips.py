@@ -236,6 +236,15 @@ def test_create_task_as_the_users_first_write_is_one_message(new_user: Callable[
     assert [kind for kind, _ in wire.messages] == [b"Q"]
 
 
+def test_update_task_dry_is_two_messages(ada: Client, wire: Wire, task: str) -> None:
+    """The statement, which travels with the BEGIN, and the ROLLBACK: nothing is held while anything else is done."""
+    wire.messages.clear()
+    assert ada.patch(f"{task}?dry_run=true", {"title": "Other"}).status == 200
+    (begun, written), (ended, undone) = wire.messages
+    assert (begun, ended, undone) == (b"Q", b"Q", b"ROLLBACK\x00")
+    assert {b"BEGIN", b"COMMIT"} & {*written.split()} == {b"BEGIN"}
+
+
 def test_create_task_of_user_whose_row_is_gone_is_one_message(ada: Client, wire: Wire, url: str, task: str) -> None:
     user_id = ada.get(task).json()["user_id"]
     rows(url, f"DELETE FROM users WHERE id = '{user_id}'")

@@ -88,6 +88,14 @@ def test_log_of_a_request_says_how_it_went(live: Live) -> None:
     assert figures["time"].endswith("Z")
 
 
+def test_log_of_a_dry_run_says_that_it_was_one(live: Live) -> None:
+    for name, query in (("tried", "?dry_run=true"), ("written", "?dry_run=false")):
+        assert live.request("POST", f"{TASKS}{query}", b'{"title": "x"}', f"X-Request-ID: {name}", token=token("ada"))
+    tried, written = line_of(live, "tried"), line_of(live, "written")
+    assert (tried["status"], tried["dry_run"]) == (201, True)
+    assert "dry_run" not in written
+
+
 def test_log_of_a_request_with_an_api_key_counts_its_look_up_and_names_its_user(live: Live) -> None:
     ada = token("ada")
     key = live.request("POST", KEYS, b'{"name": "x", "scopes": ["tasks:read"]}', token=ada).json()["key"]
@@ -274,6 +282,11 @@ def test_log_in_text_of_a_request_that_went_well_is_short(pipe: tuple[int, int])
     (line,) = written(pipe, "text", logging.INFO, 200)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z ", line[:25])
     assert line[25:] == "info    GET    /me/tasks/{task_id}          200     3 ms"
+
+
+def test_log_in_text_of_a_dry_run_says_that_it_was_one(pipe: tuple[int, int]) -> None:
+    (line,) = written(pipe, "text", logging.INFO, 200, dry_run=True)
+    assert line[25:] == "info    GET    /me/tasks/{task_id}          200     3 ms dry_run"
 
 
 def test_log_in_text_of_a_refusal_says_what_to_look_for(pipe: tuple[int, int]) -> None:

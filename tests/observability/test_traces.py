@@ -129,6 +129,13 @@ def test_span_has_the_names_of_the_conventions_and_nothing_personal(live: Live, 
     assert [word for word in ("ada-lovelace", "secret plan", made.json()["id"], "127.0.0.1") if word in sent] == []
 
 
+def test_span_of_a_dry_run_says_that_it_was_one(live: Live, collector: Collector) -> None:
+    made = live.request("POST", "/api/v1/me/projects?dry_run=true", b'{"name": "x"}', token=token("ada-lovelace"))
+    assert made.status == 201
+    (span,) = collector.of("createProject")
+    assert read(span.attributes)["todo_api.dry_run"] is True
+
+
 def test_resource_says_which_service_and_release_and_what_the_environment_adds(
     live: Live, collector: Collector
 ) -> None:

@@ -23,11 +23,12 @@ from todo_api.contract.files import (
     snake_case,
 )
 from todo_api.contract.media_types import MediaTypes, is_encoded
-from todo_api.contract.parameters import Parameters
+from todo_api.contract.parameters import DRY_RUN, Parameters
 from todo_api.contract.rules import Rules
 from todo_api.contract.times import is_date_time, parse_date_time
 
 __all__ = [
+    "DRY_RUN",
     "OPS_API",
     "PROBLEMS",
     "TASK_API",

@@ -11,6 +11,9 @@ from todo_api.errors import Violation
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+DRY_RUN = "dry_run"
+"""Name of the parameter of writes that tries one."""
+
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?")
 

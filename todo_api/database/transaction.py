@@ -199,9 +199,10 @@ class Transaction:
         self._ended = True
 
     def rollback(self) -> None:
-        """Roll back."""
+        """Roll back. Nothing can be sent or committed any more."""
         if not self._begun or self._ended or not self._connection.is_open:
             return
+        self._ended = True
         try:
             self._connection.run("ROLLBACK")
         except psycopg2.Error:

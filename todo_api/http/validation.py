@@ -9,7 +9,7 @@ from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from todo_api.contract import Parameters
+from todo_api.contract import DRY_RUN, Parameters
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.http.authentication import IDENTITY
 from todo_api.http.authorization import RequiredScope
@@ -28,6 +28,7 @@ class ValidatedOperation:
         self._next_app = next_app
         self._required_scope = RequiredScope(operation)
         self._parameters = Parameters(operation.parameters)
+        self._may_be_dry_run = DRY_RUN in self._parameters.arguments
         body = operation.request_body
         also = definition(operation).get("x-accept-patch", [])
         is_patch = operation.method.lower() == "patch"
@@ -40,6 +41,9 @@ class ValidatedOperation:
         arguments: dict[str, Any] = {}
         violations: list[Violation] = []
         self._parameters.read(scope, arguments, violations)
+        if self._may_be_dry_run and arguments.get(DRY_RUN):
+            scope["state"]["record"].dry_run = True
+            scope["state"]["headers"].append((b"dry-run", b"true"))
         if self._body is not None:
             arguments["body"] = await self._body.read(scope, receive, violations)
             if "read_at" not in scope["state"]:  # the body has arrived after the head

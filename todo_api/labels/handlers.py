@@ -3,6 +3,7 @@
 from typing import Any
 
 from todo_api.auth import Identity
+from todo_api.dry_runs import dry_runnable
 from todo_api.etags import is_known, known_in_space, space_tag
 from todo_api.http import Reply
 from todo_api.labels.service import LabelChange, LabelService
@@ -20,11 +21,13 @@ def list_labels(user_id: str, identity: Identity, if_none_match: str | None = No
     return {"items": [label._asdict() for label in found.labels]}, 200, headers
 
 
+@dry_runnable
 def rename_label(user_id: str, identity: Identity, label: str, body: dict[str, Any]) -> Reply:
     """Return 200 with the number under which tasks changed, and how many did."""
     return _told(_service(user_id, identity).rename(label, body["name"], merge=body.get("merge", False)))
 
 
+@dry_runnable
 def remove_label(user_id: str, identity: Identity, label: str) -> Reply:
     """Return 200 with the number under which tasks changed, and how many did."""
     return _told(_service(user_id, identity).remove(label))

@@ -199,6 +199,8 @@ class RequestLog:
             "database_ms": round((record.database_seconds + record.wait_seconds) * 1000, 3),
             "process": self._process,
         }
+        if record.dry_run:
+            line["dry_run"] = True
         if record.code is not None:
             line["code"] = record.code
         if cause is not None:
@@ -281,9 +283,14 @@ def _text(line: EventDict) -> bytes:
 
 
 def _text_of_request(record: RequestRecord, cause: str | None) -> bytes:
-    """Return `GET /me/tasks 200 3 ms`, and after a refusal its code, cause and request id."""
+    """Return `GET /me/tasks 200 3 ms`, with `dry_run` if it was one.
+
+    A refusal has code, cause and request id as well.
+    """
     route = record.route.removeprefix("/api/v1").replace("{user_id}", "me")
     text = f"{record.method:<6} {route:<28} {record.status} {record.seconds * 1000:>5.0f} ms"
+    if record.dry_run:
+        text = f"{text} dry_run"
     if record.status >= _REFUSED:
         told = {"request_id": record.request_id, "code": record.code, "cause": cause}
         text = f"{text} {_members({name: value for name, value in told.items() if value is not None})}"

@@ -92,6 +92,7 @@ class CounterLayout:
         self.requests = self._take(len(labels.operations) * len(labels.statuses) * _WIDTH)
         self.statements = self._take(len(labels.operations))
         self.database_seconds = self._take(len(labels.operations))
+        self.dry_runs = self._take(len(labels.operations))
         self.wait_seconds = self._take(1)
         self.codes = self._take(len(labels.codes))
         self.causes = self._take(len(labels.causes))
@@ -184,6 +185,8 @@ class MetricsRecorder:
             numbers[layout.statements + operation] += record.statements
             numbers[layout.database_seconds + operation] += record.database_seconds
             numbers[layout.wait_seconds] += record.wait_seconds
+        if record.dry_run:
+            numbers[layout.dry_runs + operation] += 1
         if record.code is not None:
             self.count_problem(record.code)
             if isinstance(record.error, Unauthorized):
@@ -263,6 +266,7 @@ def _by_operation(layout: CounterLayout, totals: Sequence[float]) -> Iterator[Me
     yield _counter("database_statements", "Statements sent", "operation", operations, totals[layout.statements :])
     text = "Seconds that statements took"
     yield _counter("database_seconds", text, "operation", operations, totals[layout.database_seconds :])
+    yield _counter("dry_runs", "Writes tried and undone", "operation", operations, totals[layout.dry_runs :])
 
 
 def _counter(name: str, text: str, label: str, values: Sequence[str], counts: Sequence[float]) -> Metric:

@@ -35,6 +35,7 @@ class RequestRecord:
         "client_disconnected",
         "code",
         "database_seconds",
+        "dry_run",
         "ended_at",
         "error",
         "method",
@@ -88,6 +89,8 @@ class RequestRecord:
         self.code: str | None = None
         """Code of the problem in the reply; `error` is its exception."""
         self.error: Exception | None = None
+        self.dry_run = False
+        """Whether the write is tried and undone."""
         self.statements = 0
         self.database_seconds = self.wait_seconds = 0.0
         """Seconds that the statements took, and seconds of waiting for a connection."""

@@ -89,6 +89,8 @@ def _attributes(record: RequestRecord) -> dict[str, AttributeValue]:
         "todo_api.database.seconds": record.database_seconds,
         "todo_api.database.wait_seconds": record.wait_seconds,
     }
+    if record.dry_run:
+        attributes["todo_api.dry_run"] = True
     if record.route != NONE:
         attributes["http.route"] = record.route
     if record.status == ABANDONED:

@@ -4,6 +4,7 @@ from typing import Any
 
 from todo_api.auth import Identity
 from todo_api.database import RoleSessions
+from todo_api.dry_runs import dry_runnable
 from todo_api.etags import is_known, known_in_space, matched_versions, space_tag
 from todo_api.http import Reply
 from todo_api.idempotency import idempotent
@@ -23,6 +24,7 @@ def list_projects(user_id: str, identity: Identity, if_none_match: str | None = 
     return {"items": [dump_project(project) for project in found.projects]}, 200, headers
 
 
+@dry_runnable
 @idempotent
 def create_project(user_id: str, identity: Identity, body: dict[str, Any], *, database: RoleSessions) -> Reply:
     """Return 201 with the new project and its `Location`."""
@@ -40,6 +42,7 @@ def get_project(user_id: str, identity: Identity, project_id: str, if_none_match
     return dump_project(project), 200, _tagged(project)
 
 
+@dry_runnable
 def update_project(
     user_id: str, identity: Identity, project_id: str, body: dict[str, Any], if_match: str | None = None
 ) -> Reply:
@@ -49,6 +52,7 @@ def update_project(
     return dump_project(project), 200, _tagged(project)
 
 
+@dry_runnable
 @idempotent
 def move_project(
     user_id: str,
@@ -65,6 +69,7 @@ def move_project(
     return dump_project(project), 200, _tagged(project)
 
 
+@dry_runnable
 def delete_project(user_id: str, identity: Identity, project_id: str, if_match: str | None = None) -> Reply:
     """Return 204."""
     _service(services().database, user_id, identity).delete(project_id, matched_versions(if_match))

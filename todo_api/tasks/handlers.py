@@ -10,19 +10,14 @@ import orjson
 
 from todo_api.auth import Identity
 from todo_api.database import RoleSessions
+from todo_api.dry_runs import dry_runnable
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.etags import is_known, known_in_space, matched_versions, space_tag
 from todo_api.http import Reply
 from todo_api.idempotency import idempotent
 from todo_api.lists import Place
 from todo_api.schemas import dump_json
-from todo_api.services import (
-    PRIVATE,
-    address_of,
-    caller,
-    require_owner,
-    services,
-)
+from todo_api.services import PRIVATE, address_of, caller, require_owner, services
 from todo_api.tasks.schemas import (
     dump_task,
     load_destination,
@@ -82,6 +77,7 @@ def list_tasks(  # noqa: PLR0913  # one argument for each parameter that is no f
     return body | {"as_of": page.as_of, "time_zone": page.time_zone}, 200, headers
 
 
+@dry_runnable
 @idempotent
 def create_task(user_id: str, identity: Identity, body: dict[str, Any], *, database: RoleSessions) -> Reply:
     """Return 201 with the new task and its `Location`."""
@@ -97,6 +93,7 @@ def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str 
     return dump_task(task), 200, _tagged(task)
 
 
+@dry_runnable
 def replace_task(
     user_id: str, identity: Identity, task_id: str, body: dict[str, Any], if_match: str | None = None
 ) -> Reply:
@@ -106,6 +103,7 @@ def replace_task(
     return dump_task(task), 200, _tagged(task)
 
 
+@dry_runnable
 def update_task(
     user_id: str, identity: Identity, task_id: str, body: dict[str, Any], if_match: str | None = None
 ) -> Reply:
@@ -115,6 +113,7 @@ def update_task(
     return dump_task(task), 200, _tagged(task)
 
 
+@dry_runnable
 @idempotent
 def complete_task(
     user_id: str,
@@ -132,6 +131,7 @@ def complete_task(
     return dump_task(task), 200, _tagged(task)
 
 
+@dry_runnable
 @idempotent
 def move_task(
     user_id: str,
@@ -148,6 +148,7 @@ def move_task(
     return dump_task(task), 200, _tagged(task)
 
 
+@dry_runnable
 def delete_task(user_id: str, identity: Identity, task_id: str, if_match: str | None = None) -> Reply:
     """Return 204."""
     _service(services().database, user_id, identity).delete(task_id, matched_versions(if_match))

@@ -87,6 +87,14 @@ def test_token_survives_a_reload_and_is_refreshed(browser: Chrome, service: str)
     assert json.loads(script(browser, "return sessionStorage.getItem('task-api-session')"))["access_token"] != "expired"
 
 
+def test_dry_run_starts_empty(browser: Chrome, service: str) -> None:
+    """Whoever presses Execute without a look at it means the write."""
+    browser.get(f"{service}/api/v1/ui/")
+    Block(browser, "createTask")
+    choice = soon(browser, '#operations-tasks-createTask tr[data-param-name="dry_run"] select')
+    assert choice.get_attribute("value") == ""
+
+
 def test_optional_parameters_start_empty(browser: Chrome, service: str) -> None:
     browser.get(f"{service}/api/v1/ui/")
     Block(browser, "listTasks")

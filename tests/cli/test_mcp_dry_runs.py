@@ -1,0 +1,82 @@
+"""`todo-api mcp`: an agent tries each tool that writes, and nothing is kept."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.agents import Agent
+from tests.support.client import event_loop
+from tests.support.credentials import SECRET, token
+from tests.support.live import COMMAND, SLACK, Live, environment
+from todo_api import contract
+
+DOCUMENT = contract.load(contract.TASK_API)
+WRITING = {
+    operation["x-mcp"]["name"]: operation
+    for item in DOCUMENT["paths"].values()
+    for method, operation in item.items()
+    if method not in ("parameters", "get") and "x-mcp" in operation
+}
+"""The tools that write, with their operations."""
+
+
+@pytest.fixture(scope="module")
+def agent(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    from fastmcp import Client  # noqa: PLC0415  # two seconds to import
+    from fastmcp.client.transports import StdioTransport  # noqa: PLC0415  # as above
+
+    folder: Path = tmp_path_factory.mktemp("stdio")
+    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET) as live, event_loop() as loop:
+        settings = environment(folder, MCP_URL=live.ready().origin, MCP_TOKEN=token("ada"))
+        command = StdioTransport(
+            str(COMMAND), ["mcp"], env=settings, cwd=str(folder), log_file=folder / "log", keep_alive=False
+        )
+        client: Client[Any] = Client(command, timeout=SLACK)
+        asyncio.run_coroutine_threadsafe(client.__aenter__(), loop).result(SLACK)
+        yield Agent(client, loop)
+        asyncio.run_coroutine_threadsafe(client.close(), loop).result(SLACK)
+
+
+def test_dry_run_is_an_argument_of_every_tool_that_writes_and_of_no_other(agent: Agent) -> None:
+    having = {tool.name: tool.input_schema["properties"]["dry_run"] for tool in agent.tools() if takes_dry_run(tool)}
+    assert having.keys() == WRITING.keys()
+    (said,) = {(schema["type"], schema["description"]) for schema in having.values()}
+    assert said == ("boolean", "Try the write and keep nothing of it: the reply is what the write would give now.")
+    assert not [tool.name for tool in agent.tools() if "dry_run" in tool.input_schema.get("required", ())]
+    assert "dry_run" in agent.instructions()
+
+
+def takes_dry_run(tool: Any) -> bool:
+    """Return whether a tool has the argument."""
+    return "dry_run" in tool.input_schema["properties"]
+
+
+@pytest.mark.parametrize("tool", WRITING)
+def test_tool_that_is_tried_tells_what_it_would_do_and_keeps_nothing(agent: Agent, tool: str) -> None:
+    task = agent.call("add_task", title="Kept", labels=["home"])
+    agent.call("add_task", title="After it")
+    content = WRITING[tool].get("requestBody", {}).get("content", {"": {"examples": {"": {"value": {}}}}})
+    (media,) = content.values()
+    arguments = contract.resolve(DOCUMENT, next(iter(media["examples"].values())))["value"]
+    if tool == "move_task":
+        arguments = {"at": "last"}
+    if tool.endswith("_task") and tool != "add_task":
+        arguments = arguments | {"task_id": task["id"]}
+    if tool.endswith("_label"):
+        arguments = arguments | {"label": "home"}
+    before = everything(agent)
+    tried = agent.call(tool, **arguments, dry_run=True)
+    assert everything(agent) == before
+    done = agent.call(tool, **arguments, dry_run=False)
+    assert everything(agent) != before
+    assert (tried is None) == (done is None)
+    if tried is not None:
+        assert tried["version"] == done["version"]
+
+
+def everything(agent: Agent) -> list[Any]:
+    """Return the tasks and the projects."""
+    return [agent.call("find_tasks", sort="position", limit=1000), agent.call("find_projects")]
