@@ -9,12 +9,14 @@ from collections.abc import Callable
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 import orjson
 from marshmallow import EXCLUDE, Schema, fields, missing
 
 from todo_api.contract import parse_date_time
 from todo_api.errors import ValidationFailed, Violation
+from todo_api.ordering import Destination
 
 
 class SentTime(fields.Field[datetime]):
@@ -58,12 +60,13 @@ def load_of(schema: Schema) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return load
 
 
-def check_one_place(body: dict[str, Any]) -> None:
-    """Raise ValidationFailed if a body names more than one place to move something to."""
-    further = [name for name in ("before", "after", "at") if name in body][1:]
-    if further:
+def load_place(body: dict[str, Any]) -> Destination:
+    """Return the place that a body names, perhaps none. Raise ValidationFailed for several."""
+    named = [name for name in Destination._fields if name in body]
+    if named[1:]:
         detail = "Send one of before, after and at."
-        raise ValidationFailed([Violation("body", f"/{name}", "conflicting", detail) for name in further])
+        raise ValidationFailed([Violation("body", f"/{name}", "conflicting", detail) for name in named[1:]])
+    return Destination(**{name: body[name] if name == "at" else str(UUID(body[name])) for name in named})
 
 
 def utc(time: str | None) -> str | None:

@@ -12,9 +12,8 @@ from tests.support.users import User
 from todo_api.database import Database
 from todo_api.errors import Unauthorized
 from todo_api.guards import Caller
+from todo_api.ordering import Destination
 from todo_api.projects import ProjectService
-from todo_api.projects.placing import Destination as ProjectDestination
-from todo_api.task_tree import Destination
 from todo_api.tasks import TaskService
 
 PROJECTS = "/api/v1/me/projects"
@@ -46,7 +45,7 @@ WRITES: dict[str, Write] = {
     "delete task": lambda space, id_, versions: space.tasks.delete(id_, versions),
     "create project": lambda space, id_, _: space.projects.create(id_, name="x", description=None, color=None),
     "change project": lambda space, id_, versions: space.projects.change(id_, {"name": "x"}, versions),
-    "move project": lambda space, id_, versions: space.projects.move(id_, ProjectDestination("at", "first"), versions),
+    "move project": lambda space, id_, versions: space.projects.move(id_, Destination(at="first"), versions),
     "delete project": lambda space, id_, versions: space.projects.delete(id_, versions),
 }
 

@@ -25,6 +25,7 @@ BEYOND = {
     "maxItems": (1, "too_many"),
     "minItems": (-1, "too_few"),
     "minProperties": (-1, "too_few"),
+    "maxProperties": (1, "too_many"),
 }
 """By the keyword of a bound, the step beyond it, and the code of the violation."""
 EXPLAINING = {"too_short": ("pattern", "format"), "too_long": ("format", "pattern")}
@@ -78,7 +79,9 @@ class Bound(NamedTuple):
             chosen += chosen[:1] * (number - len(chosen))
             return ",".join(chosen) if self.location == "query" else chosen
         if schema["type"] == "object":
-            return {name: self.body[name] for name in list(self.body)[:number]}
+            others = {each: resolve(DOCUMENT, part).get("example") for each, part in schema["properties"].items()}
+            members = self.body | {each: other for each, other in others.items() if each not in self.body}
+            return {name: members[name] for name in list(members)[:number]}
         fitting = (text for text in texts(number) if len(text) == number and fits(schema, text))
         return next(fitting, None)
 

@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from threading import Barrier
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from tests.support.client import Client
 from tests.support.rows import rows
 from tests.support.users import User
-from todo_api.projects.placing import Destination, Placed, moved
+from todo_api.ordering import Destination
+from todo_api.projects.placing import Placed, moved
 
 PROJECTS = "/api/v1/me/projects"
 NOWHERE = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
@@ -77,11 +79,27 @@ def test_move_project_next_to_what_is_no_other_project_of_the_user_is_refused(ad
     assert (names(ada), names(bob)) == ("ab", "c")
 
 
-def test_move_project_to_two_places_is_refused(ada: Client) -> None:
+@pytest.mark.parametrize("places", [*combinations(("before", "after", "at"), 2), ("before", "after", "at")], ids=str)
+def test_move_project_to_several_places_is_refused(ada: Client, places: tuple[str, ...]) -> None:
     ids = create(ada, *"ab")
-    reply = move(ada, ids["a"], after=ids["b"], at="first")
-    assert [(error["pointer"], error["code"]) for error in reply.json()["errors"]] == [("/at", "conflicting")]
+    reply = move(ada, ids["a"], **{place: "last" if place == "at" else ids["b"] for place in places})
+    (violation,) = reply.json()["errors"]
+    assert (reply.status, violation["pointer"], violation["code"]) == (400, "", "too_many")
+    assert violation["detail"] == "Must have at most 1 of: before, after, at."
     assert names(ada) == "ab"
+
+
+def test_move_project_with_a_place_and_an_unknown_member_is_told_of_the_member(ada: Client) -> None:
+    ids = create(ada, *"ab")
+    reply = move(ada, ids["a"], at="last", where="there")
+    assert [(error["pointer"], error["code"]) for error in reply.json()["errors"]] == [("/where", "unknown")]
+
+
+@pytest.mark.parametrize("how", ["before", "after"])
+def test_move_project_next_to_an_id_in_capitals_goes_there(ada: Client, how: str) -> None:
+    ids = create(ada, *"abc")
+    assert move(ada, ids["b"], **{how: ids["a" if how == "before" else "c"].upper()}).status == 200
+    assert names(ada) == ("bac" if how == "before" else "acb")
 
 
 def test_move_project_at_an_old_version_fails_with_the_current_one(ada: Client) -> None:
@@ -112,7 +130,7 @@ def test_move_project_to_the_end_after_the_clock_was_put_back_stands_last(user: 
 
 def test_position_at_the_end_at_the_moment_of_the_last_project_is_after_it() -> None:
     placed = [Placed("m0000000000001", "a"), Placed("m0000000000009", "b")]
-    ((position, id_),) = moved(placed, "a", Destination("at", "last"), "m0000000000009")
+    ((position, id_),) = moved(placed, "a", Destination(at="last"), "m0000000000009")
     assert (position > "m0000000000009", id_) == (True, "a")
 
 

@@ -1,6 +1,7 @@
 """Moving tasks among their siblings: where they go, what is refused, and what is not written."""
 
 import random
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from tests.support.tasks import create, path
 from todo_api.database import Database
-from todo_api.task_tree import Branch, Destination, Node, TaskTree
+from todo_api.ordering import Destination
+from todo_api.task_tree import Branch, Node, TaskTree
 
 TASKS = "/api/v1/me/tasks"
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
@@ -116,14 +118,17 @@ def test_move_task_of_a_project_stays_among_its_tasks(ada: Client) -> None:
         assert moved["project_id"] == project
 
 
-def test_move_task_to_two_places_is_refused(ada: Client) -> None:
+@pytest.mark.parametrize("places", [*combinations(("before", "after", "at"), 2), ("before", "after", "at")], ids=str)
+@pytest.mark.parametrize("further", [(), ("parent_id",), ("project_id", "parent_id")], ids=str)
+def test_move_task_to_several_places_is_refused(ada: Client, places: tuple[str, ...], further: tuple[str, ...]) -> None:
     task, other = create(ada), create(ada)
-    reply = move(ada, task, {"before": other["id"], "after": other["id"], "at": "last"})
+    named = {place: "last" if place == "at" else other["id"] for place in places}
+    reply = move(ada, task, named | dict.fromkeys(further))
     assert reply.status == 400
     assert [(each["pointer"], each["code"]) for each in reply.json()["errors"]] == [
-        ("/after", "conflicting"),
-        ("/at", "conflicting"),
+        (f"/{place}", "conflicting") for place in places[1:]
     ]
+    assert ada.get(f"/api/v1/me/tasks/{task['id']}").json() == task
 
 
 def test_move_task_to_no_place_is_refused(ada: Client) -> None:

@@ -136,6 +136,12 @@ def _violations_of(
         case ValidationErrorKind.AdditionalProperties():
             for name in kind.unexpected:
                 yield Violation(location, f"{pointer}/{escape(name[:MAX_NAME])}", *_unexpected(name, violated))
+        case ValidationErrorKind.MaxProperties():
+            sent: Any = error.instance
+            # A member that is not known is a violation of its own.
+            if len(sent.keys() & violated["properties"]) > kind.limit:
+                members = ", ".join(violated["properties"])
+                yield Violation(location, pointer, "too_many", f"Must have at most {kind.limit} of: {members}.")
         case ValidationErrorKind.Pattern():
             yield Violation(location, pointer, "pattern", _pattern_detail(violated, str(error.instance)))
         case _:

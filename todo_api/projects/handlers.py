@@ -8,8 +8,9 @@ from todo_api.dry_runs import dry_runnable
 from todo_api.etags import is_known, known_in_space, matched_versions, space_tag
 from todo_api.http import Reply
 from todo_api.idempotency import idempotent
-from todo_api.projects.schemas import dump_project, load_destination, load_project_input, load_project_patch
+from todo_api.projects.schemas import dump_project, load_project_input, load_project_patch
 from todo_api.projects.service import Project, ProjectService
+from todo_api.schemas import load_place
 from todo_api.services import PRIVATE, address_of, caller, require_owner, services
 
 
@@ -64,7 +65,7 @@ def move_project(
     database: RoleSessions,
 ) -> Reply:
     """Return 200 with the project, in its new place."""
-    destination = load_destination(body)
+    destination = load_place(body)
     project = _service(database, user_id, identity).move(project_id, destination, matched_versions(if_match))
     return dump_project(project), 200, _tagged(project)
 

@@ -4,14 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from todo_api.errors import ValidationFailed, Violation
-from todo_api.ordering import evenly_spaced, key_after, key_before, key_between
-
-
-class Destination(NamedTuple):
-    """The new place of a project: `before` or `after` another one, or `at` an end."""
-
-    name: str
-    value: str
+from todo_api.ordering import Destination, evenly_spaced, key_after, key_before, key_between
 
 
 class Placed(NamedTuple):
@@ -45,10 +38,11 @@ def moved(projects: Sequence[Placed], project_id: str, destination: Destination,
 
 def _index(others: Sequence[Placed], destination: Destination) -> int:
     """Return the index of the project among all of them, once it is there."""
-    name, value = destination
-    if name == "at":
-        return 0 if value == "first" else len(others)
+    if destination.at is not None:
+        return 0 if destination.at == "first" else len(others)
+    name = "after" if destination.before is None else "before"
+    other_id = destination.before or destination.after
     for index, other in enumerate(others):
-        if other.id == value:
+        if other.id == other_id:
             return index if name == "before" else index + 1
     raise ValidationFailed([Violation("body", f"/{name}", "not_a_sibling", "Must be another project of yours.")])

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 from marshmallow import Schema, fields
 
-from todo_api.projects.placing import Destination
 from todo_api.projects.service import Project
-from todo_api.schemas import check_one_place, dump_of, load_of
+from todo_api.schemas import dump_of, load_of
 
 
 class ProjectSchema(Schema):
@@ -44,10 +42,3 @@ class ProjectPatchSchema(Schema):
 dump_project: Callable[[Project], dict[str, Any]] = dump_of(ProjectSchema)
 load_project_input: Callable[[dict[str, Any]], dict[str, Any]] = load_of(ProjectInputSchema())
 load_project_patch: Callable[[dict[str, Any]], dict[str, Any]] = load_of(ProjectPatchSchema())
-
-
-def load_destination(body: dict[str, str]) -> Destination:
-    """Return where to move a project. Raise ValidationFailed unless one place is named."""
-    check_one_place(body)
-    ((name, value),) = body.items()
-    return Destination(name, value if name == "at" else str(UUID(value)))

@@ -11,8 +11,9 @@ from todo_api.database import RoleSession, RoleSessions
 from todo_api.errors import IdTaken, NotFound, PreconditionFailed, TooManyProjects, Unavailable
 from todo_api.etags import SpaceTag, version_tag
 from todo_api.guards import Caller, gone
+from todo_api.ordering import Destination
 from todo_api.projects import statements
-from todo_api.projects.placing import Destination, Placed, moved
+from todo_api.projects.placing import Placed, moved
 
 _ATTEMPTS = 5
 _MISSING = "There is no such project in your space."

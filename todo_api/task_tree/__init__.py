@@ -6,6 +6,6 @@ one transaction (`docs/decisions/0009`). All writes of a user wait for that row.
 """
 
 from todo_api.task_tree.statements import counts_without
-from todo_api.task_tree.tree import DEEPEST, LAST, MOST_CHILDREN, Branch, Destination, Node, TaskTree
+from todo_api.task_tree.tree import DEEPEST, MOST_CHILDREN, Branch, Node, TaskTree
 
-__all__ = ["DEEPEST", "LAST", "MOST_CHILDREN", "Branch", "Destination", "Node", "TaskTree", "counts_without"]
+__all__ = ["DEEPEST", "MOST_CHILDREN", "Branch", "Node", "TaskTree", "counts_without"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from todo_api.database import RoleSession
 from todo_api.errors import TooManySubtasks, ValidationFailed, Violation
 from todo_api.guards import Caller
-from todo_api.ordering import evenly_spaced, key_after, key_before, key_between, keys_between
+from todo_api.ordering import Destination, evenly_spaced, key_after, key_before, key_between, keys_between
 from todo_api.task_tree import statements
 
 MOST_CHILDREN = 200
@@ -25,17 +25,6 @@ _HIGHEST = ("n", "ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 NEAR = 500
 """How many siblings on each side get new positions if there is no room between two."""
-
-
-class Destination(NamedTuple):
-    """The new place of a task: before or after a sibling, or `at` the `first` or `last` place."""
-
-    before: str | None = None
-    after: str | None = None
-    at: str | None = None
-
-
-LAST = Destination(at="last")
 
 
 class Branch(NamedTuple):

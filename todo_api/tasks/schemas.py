@@ -12,8 +12,9 @@ from todo_api.contract import parse_date_time
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.lists import TaskFilter
 from todo_api.models import PRIORITIES
-from todo_api.schemas import check_one_place, load_of, utc
-from todo_api.task_tree import Branch, Destination
+from todo_api.ordering import Destination
+from todo_api.schemas import load_of, load_place, utc
+from todo_api.task_tree import Branch
 from todo_api.tasks.task import Task
 
 
@@ -150,8 +151,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
 
 def load_destination(body: dict[str, Any]) -> tuple[dict[str, Any], Destination | None]:
     """Return what a task is to hang on, and its place. Raise ValidationFailed for several."""
-    check_one_place(body)
-    place = Destination(*map(body.get, Destination._fields))
+    place = load_place(body)
     return {name: body[name] for name in Branch._fields if name in body}, place if any(place) else None
 
 

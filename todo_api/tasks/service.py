@@ -34,9 +34,10 @@ from todo_api.lists import (
 )
 from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import PRIORITIES
+from todo_api.ordering import Destination
 from todo_api.task_dates import MEMBERS, NO_DATES, columns_of, represented
 from todo_api.task_labels import TaskLabels, as_json
-from todo_api.task_tree import Destination, TaskTree
+from todo_api.task_tree import TaskTree
 from todo_api.tasks import list_statements, statements
 from todo_api.tasks.task import Task
 from todo_api.tasks.transitions import TRANSITIONS, sources

@@ -11,7 +11,8 @@ from todo_api.database import RoleSession, RoleSessions, Row, Statement
 from todo_api.errors import ConstraintViolated, NotFound, OpenSubtasks, ValidationFailed, Violation
 from todo_api.guards import Caller
 from todo_api.lists import OPEN
-from todo_api.task_tree import LAST, Branch, Destination, Node, TaskTree
+from todo_api.ordering import LAST, Destination
+from todo_api.task_tree import Branch, Node, TaskTree
 from todo_api.tasks import statements
 from todo_api.tasks.task import Task
 

@@ -77,7 +77,7 @@ def _report(before: str, after: str) -> list[dict[str, Any]]:
         for path, text in zip(paths, (before, after), strict=True):
             path.write_text(text, encoding="utf-8")
         command = [REDOCLY, "diff", *paths, "--config", SETTINGS, "--format", "json", "--fail-on", "none"]
-        ran = subprocess.run(command, env=QUIET, capture_output=True, text=True, check=False, timeout=60)
+        ran = subprocess.run(command, env=QUIET, capture_output=True, text=True, check=False, timeout=300)
     if ran.returncode != 0:
         raise RuntimeError(f"redocly diff: {ran.stderr or ran.stdout}")
     found: list[dict[str, Any]] = json.loads(ran.stdout)["changes"]
