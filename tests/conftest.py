@@ -32,7 +32,9 @@ from todo_api.config import Config
 from todo_api.database import Database
 from todo_api.embedded import EmbeddedServer
 
-pytest_plugins = [f"tests.support.{name}" for name in ("judging", "longest_first", "missing", "progress", "variants")]
+pytest_plugins = [
+    f"tests.support.{name}" for name in ("collector", "judging", "longest_first", "missing", "progress", "variants")
+]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -58,8 +58,11 @@ class Frozen:
 
     def send(self, by: signal.Signals) -> None:
         master = psutil.Process(int((self._cluster / "postmaster.pid").read_text().split()[0]))
-        for process in (master, *master.children()):
-            process.send_signal(by)
+        children = master.children()
+        master.send_signal(by)
+        for process in children:
+            with suppress(psutil.NoSuchProcess):  # a connection may end meanwhile
+                process.send_signal(by)
 
     def ask(self, kind: str, method: str, path: str, body: bytes = b"") -> tuple[Reply, float]:
         """A reply, and the seconds that it took."""
