@@ -30,7 +30,7 @@ Answer = tuple[int, Any, int]
 
 def rows(user: str, statement: Statement, **values: Any) -> list[tuple[Any, ...]]:
     """The rows of one statement."""
-    return database.as_user(user).all(statement, {"user_id": user, **values})
+    return database.as_user(user).fetch_all(statement, {"user_id": user, **values})
 
 
 def told(row: tuple[Any, ...]) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def listed(user: str, query: str) -> Answer:
 
 def created(user: str, body: dict[str, Any]) -> Answer:
     values = {"task_id": str(uuid7()), "description": None, "status": "pending", **body}
-    ((completed_at, at, version),) = rows(user, statements.create(values["status"], registered=False), **values)
+    ((at, version, _),) = rows(user, statements.create(values["status"], registered=False), **values)
+    completed_at = at if values["status"] == "completed" else None
     known = (values["task_id"], user, values["title"], values["description"], values["status"])
     task = told((*known, completed_at, at, at, version))
     return 201, task, task["version"]

@@ -57,17 +57,13 @@ PROJECT_DESCRIPTION = _text(
 TASK_PRIORITY = SmallIntegerDomain(
     "task_priority", SmallInteger(), constraint_name="task_priority_check", check="VALUE BETWEEN 0 AND 4"
 )
-TASK_LINKS = _text("task_links", "octet_length(VALUE) <= 65536 AND jsonb_array_length(VALUE::jsonb) BETWEEN 1 AND 20")
-LABEL_LIST = _text(
-    "label_list",
-    "octet_length(VALUE) <= 8192 AND jsonb_array_length(VALUE::jsonb) >= 1 AND jsonb_array_length(VALUE::jsonb) <= 20",
-)
+# A create prepares the rules of what it leaves out, too: a function faster than operators.
+TASK_LINKS = _text("task_links", "is_link_list(VALUE)")
+LABEL_LIST = _text("label_list", "is_label_list(VALUE)")
 LABEL_NAME = _text("label_name", f"{_one_line(60)} AND VALUE !~ ','")
 LABEL_KEY = _text("label_key", "octet_length(VALUE) >= 1 AND octet_length(VALUE) <= 1024", collation="C")
-TASK_DATE = DateDomain(
-    "task_date", Date(), constraint_name="task_date_check", check="VALUE BETWEEN '1900-01-01' AND '2199-12-31'"
-)
-TIME_ZONE = _text("time_zone", "octet_length(VALUE) <= 64 AND VALUE ~ '^[A-Za-z0-9_+/-]+$'")
+TASK_DATE = DateDomain("task_date", Date(), constraint_name="task_date_check", check="is_task_date(VALUE)")
+TIME_ZONE = _text("time_zone", "is_time_zone(VALUE)")
 POSITION_KEY = _text(
     "position_key",
     "octet_length(VALUE) >= 14 AND octet_length(VALUE) <= 250 AND VALUE ~ '^m[0-9A-Za-z]*$'",

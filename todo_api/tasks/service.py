@@ -81,8 +81,7 @@ class TaskService:
     def create(self, members: dict[str, Any], task_id: str | None = None) -> Task:
         """Return the new task with these members.
 
-        Raise IdTaken if a task has the id, TooManyLabels, TooManySubtasks or ValidationFailed. The
-        first write of an unregistered user creates their row.
+        Raise IdTaken if a task has the id, TooManyLabels, TooManySubtasks or ValidationFailed.
         """
         if labels := members.get("labels"):
             return self._with_labels(labels, partial(TaskService._place, members=members, task_id=task_id))
@@ -115,13 +114,15 @@ class TaskService:
         if task_id is not None or any(map(members.get, _WHOLE)):
             row, values = self._create_whole(status, members, values)
         else:
-            statement = statements.create(status, registered=self._caller.registered, by_key=self._caller.by_key)
-            row = self._db.fetch_one(statement, values)
+            whole = bool(members.get("links")) or values["priority"] > 0
+            of_caller = {"registered": self._caller.registered, "by_key": self._caller.by_key}
+            row = self._db.fetch_one(statements.create(status, whole=whole, **of_caller), values)
         if row is None:
             self._check_caller()
             raise gone()
-        made = dict(zip(("completed_at", "created_at", "version", "position"), row, strict=True))
-        values |= {"id": made_id, "status": status, **made, "updated_at": made["created_at"]}
+        at, values["version"], values["position"] = row
+        values |= {"id": made_id, "status": status, "created_at": at, "updated_at": at}
+        values["completed_at"] = at if status == "completed" else None
         return Task._make(map(values.get, _COLUMNS))
 
     def _create_whole(

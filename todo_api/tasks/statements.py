@@ -32,6 +32,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
@@ -110,23 +111,23 @@ def _in_zone() -> ColumnElement[bool]:
 
 
 @cache
-def create(status: str, *, registered: bool, by_key: bool = False) -> Statement:
-    """Insert a task; returns (completed_at, created_at, version, position).
+def create(status: str, *, whole: bool = False, registered: bool, by_key: bool = False) -> Statement:
+    """Insert a task; returns (created_at, version, position). `whole` has a priority and links.
 
     A `registered` user must have a row; another gets one with the first task. The status is part of
     the shape, since comparing it with each counted one would cost more than the rest of the count.
     """
-    counted = _one_more(status)
-    first = insert(users).values(id=USER_ID, seq=1, **{status: 1})
-    here = [] if not by_key else [users.c.id == guards.locked(key=by_key).c.id]
-    numbered = (
-        update(users).where(users.c.id == USER_ID, *here).values(**counted)
-        if registered or by_key
-        else first.on_conflict_do_update(index_elements=[users.c.id], set_=counted)
-    )
-    owner = numbered.returning(users.c.seq, func.clock_timestamp().label("at")).cte("owner")
-    made = _made(_new_task(status, owner)).returning(*_OF_SERVER).cte("made")
-    return Statement(select(*made.c), times_as_text=True)
+    here = [users.c.id == guards.locked(key=True).c.id] if by_key else []
+    counted = update(users).where(users.c.id == USER_ID, *here).values(**_one_more(status)).returning(users.c.seq)
+    user = counted.cte("counted")
+    has_row = registered or by_key
+    number = user.c.seq if has_row else func.coalesce(user.c.seq, func.first_number(USER_ID, literal(status, Text)))
+    one = select(literal_column("1")).subquery("one")
+    found = select(number.label("seq"), func.clock_timestamp().label("at"))
+    owner = found if has_row else found.select_from(one.outerjoin(user, true()))
+    more = (tasks.c.priority, tasks.c.links) if whole else ()
+    made = _made(_new_task(status, owner.cte("owner"), more)).returning(*_OF_SERVER)
+    return Statement(made, times_as_text=True)
 
 
 @cache
@@ -139,7 +140,7 @@ def create_whole(status: str, *, by_key: bool = False) -> Statement:
     """
     me = guards.locked(_in_zone(), key=by_key, columns=[users.c.seq])
     owner = select((me.c.seq + 1).label("seq"), func.clock_timestamp().label("at")).cte("owner")
-    values = _new_task(status, owner, (*DATES, tasks.c.labels, *(tasks.c[name] for name in BRANCH)))
+    values = _new_task(status, owner, [tasks.c[name] for name in KEPT])
     inserted = _made(values).on_conflict_do_nothing(index_elements=[tasks.c.user_id, tasks.c.id])
     made = inserted.returning(*_OF_SERVER).cte("made")
     noted = _one_more(status) | computed(param("zone", Text))
@@ -151,7 +152,7 @@ register = Statement(insert(users).values(id=USER_ID).on_conflict_do_nothing())
 """Give the user a row, unless they have one."""
 
 
-_OF_SERVER = (tasks.c.completed_at, tasks.c.created_at, tasks.c.version, tasks.c.position)
+_OF_SERVER = (tasks.c.created_at, tasks.c.version, tasks.c.position)
 """Columns of a new task that the service does not know."""
 
 
@@ -165,7 +166,7 @@ def _one_more(status: str) -> dict[str, ColumnElement[int]]:
 
 def _new_task(status: str, owner: CTE, more: Sequence[Column[Any]] = ()) -> dict[Column[Any], ColumnElement[Any]]:
     """Return the values of a new task. `owner` has its number and time."""
-    written = (tasks.c.title, tasks.c.description, tasks.c.priority, tasks.c.links, *more)
+    written = (tasks.c.title, tasks.c.description, *more)
     return {
         tasks.c.id: TASK_ID,
         tasks.c.user_id: USER_ID,
