@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
-from todo_api import api_keys, contract, services
+from todo_api import api_keys, changes, contract, services
 from todo_api.accounts import Account, Passwords, dump_account, one_time_tokens, recovery, sessions
 from todo_api.admission import AdmissionControl
 from todo_api.auth import ExternalTokenVerifier, TokenIssuer, TokenVerifier, VerifiedTokenCache, external_token_verifier
@@ -177,7 +177,8 @@ def _key_lookups(database: Database, admission: AdmissionControl) -> TokenLookup
 
 def _purge(replies: IdempotencyStore, database: Database) -> int:
     """Delete some expired rows, and return their number."""
-    return replies.purge() + sessions.purge(database) + one_time_tokens.purge(database) + outbox.purge(database)
+    purges = (sessions.purge, one_time_tokens.purge, outbox.purge, changes.purge)
+    return replies.purge() + sum(purge(database) for purge in purges)
 
 
 @asynccontextmanager

@@ -59,6 +59,12 @@ class InvalidCursor(TaskApiError):
     )
 
 
+class ResyncRequired(TaskApiError):
+    """The token of the feed is of another epoch, or older than what is kept of deletions."""
+
+    detail = "Nothing can be said of the time since. Ask without since, and begin anew."
+
+
 class Unauthorized(TaskApiError):
     """The token is missing (`token_sent` False) or invalid.
 

@@ -53,6 +53,9 @@ USER_ROLE, LOGIN_ROLE = Roles.named(ROLE_PREFIX)
 REPLIES_KEPT = "24 hours"
 """How long a reply is kept for a retry, as an interval of PostgreSQL."""
 
+TOMBSTONES_KEPT = "90 days"
+"""How long the deletion of a task or project is told, as an interval of PostgreSQL."""
+
 KEY_SCOPES = ("tasks:read", "tasks:write", "account", "account:write")
 """Scopes that an API key can have."""
 
@@ -106,6 +109,13 @@ users = Table(
         "zone_data",
         BigInteger,
         comment="the oldest time zone data with which instants of the user's tasks were computed; null: there are none",
+    ),
+    Column(
+        "horizon",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="the highest version of a tombstone that was purged",
     ),
     PrimaryKeyConstraint("id"),
     # Whose instants are to be computed anew is asked over all users.
@@ -230,6 +240,7 @@ projects = Table(
     CheckConstraint("color ~ '^#[0-9A-Fa-f]{6}$'", "color_form"),
     CheckConstraint("octet_length(position) <= 250 AND position ~ '^[0-9A-Za-z]+$'", "position_form"),
     CheckConstraint("version > 0", "version_positive"),
+    Index("projects_by_version", "user_id", "version", "id"),
 )
 
 _OF_STATUS = ("user_id", "status")
@@ -284,6 +295,8 @@ tasks = Table(
     ForeignKeyConstraint(["user_id", "project_id"], ["projects.user_id", "projects.id"]),
     ForeignKeyConstraint(["user_id", "parent_id"], ["tasks.user_id", "tasks.id"]),
     CheckConstraint("is_valid_state(status, completed_at, version)", "state"),
+    # By the last write: the feed of changes.
+    Index("tasks_by_version", "user_id", "version", "id"),
     Index("tasks_by_created_at", "user_id", "created_at", "id"),
     Index("tasks_by_status_and_created_at", "user_id", "status", "created_at", "id"),
     Index("tasks_by_status_and_updated_at", "user_id", "status", "updated_at", "id"),
@@ -311,6 +324,23 @@ task_labels = Table(
     PrimaryKeyConstraint("user_id", "task_id", "label_key"),
     ForeignKeyConstraint(["user_id", "task_id"], ["tasks.user_id", "tasks.id"], ondelete="CASCADE"),
     Index("task_labels_by_key", "user_id", "label_key", "version", "task_id"),
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    # Written by triggers of the tables of the kinds.
+    Column("user_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("version", BigInteger, nullable=False, comment="the user's seq at the deletion"),
+    Column("deleted_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("user_id", "kind", "id"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+    CheckConstraint("kind IN ('project', 'task')", "kind_known"),
+    Index("tombstones_by_version", "user_id", "kind", "version", "id"),
+    # What is old is so over all users: the purge asks for no user's.
+    Index("tombstones_by_deleted_at", "deleted_at"),
 )
 
 idempotent_replies = Table(

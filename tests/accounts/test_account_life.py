@@ -251,6 +251,7 @@ def test_delete_account_leaves_no_row_in_any_table(
         )
         assert client.post("/api/v1/me/keys", {"name": "Soon gone", "scopes": ["tasks:read"]}).status == 201
         assert client.post("/api/v1/me/projects", {"name": "Soon gone"}).status == 201
+        assert client.delete(client.post(TASKS, {"title": "Gone"}).headers["location"]).status == 204
     rows(
         url,
         "INSERT INTO one_time_tokens SELECT user_id, gen_random_uuid(), 'reset', repeat('a', 64), email, 1,"

@@ -56,6 +56,7 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
     task = user.post("/api/v1/me/tasks", body, headers={"Idempotency-Key": '"before-the-end"'}).json()
     key = user.post("/api/v1/me/keys", {"name": "Soon gone", "scopes": ["tasks:read"]}).json()
     project = user.post("/api/v1/me/projects", {"name": "Soon gone"}).json()
+    assert user.delete(user.post("/api/v1/me/tasks", {"title": "Gone"}).headers["location"]).status == 204
     keys = {scope: new_key(user, [scope]) for scope in KEY_SCOPES}
     rows(
         url,

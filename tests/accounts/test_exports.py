@@ -42,16 +42,31 @@ LEFT_OUT = {
     "sessions": {"family", "digest"},
     "tasks": {"title_folded", "description_folded", "dates", "children"}
     | {f"{name}_{part}" for name in ("due", "start") for part in ("date", "time", "zone", "at")},
-    "users": {"epoch", "seq", "zone_data", "api_keys", "projects", "pending", "in_progress", "completed", "cancelled"},
+    "users": {
+        "epoch",
+        "seq",
+        "horizon",
+        "zone_data",
+        "api_keys",
+        "projects",
+        "pending",
+        "in_progress",
+        "completed",
+        "cancelled",
+    },
 }
 """What the export does not have: what opens the account, how many passwords it has had, how its address was verified,
-and what follows from the tasks: counts, texts without case, and the instants of dates. Dates are members of other names."""
+what was purged, and what follows from the tasks: counts, texts without case, and the instants of dates.
+Dates are members of other names."""
 
 COPIES = {"idempotent_replies"}
 """Tables of what was told in replies already, kept sealed for a day."""
 
 DERIVED = {"task_labels"}
 """Tables of what tasks have as well."""
+
+DELETED = {"tombstones"}
+"""Tables of what the user has deleted."""
 
 SECRETS = {"one_time_tokens"}
 """Tables of secrets alone, which last for an hour."""
@@ -94,7 +109,7 @@ def test_export_account_has_every_column_of_every_table_of_users(user: User, url
     assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
     document = reply.json()
     tables = tables_of_users(url)
-    assert {*tables} == {*SECTIONS} | COPIES | DERIVED | SECRETS
+    assert {*tables} == {*SECTIONS} | COPIES | DELETED | DERIVED | SECRETS
     for table in SECTIONS:
         columns = tables[table]
         owner = "id" if table == "users" else "user_id"

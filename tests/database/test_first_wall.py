@@ -37,13 +37,13 @@ from todo_api.database.transaction import RoleSession
 from todo_api.embedded import EmbeddedServer
 from todo_api.idempotency import statements as kept
 from todo_api.idempotency.store import IdempotencyStore
+from todo_api.lists import MAX_PAGE
 from todo_api.lists.conditions import CONDITIONS
 from todo_api.mail import outbox
 from todo_api.models import STATUSES
 from todo_api.task_dates import Recomputation
 from todo_api.task_tree.tree import NEAR
 from todo_api.tasks.list_statements import page
-from todo_api.tasks.service import MAX_PAGE
 
 FURTHER_CONDITIONS = (
     "project_id",

@@ -34,8 +34,21 @@ SPREAD = """
     CREATE POLICY task_labels_of_user ON task_labels TO task_api_user
         USING (user_id = current_setting('app.user_id', true)) WITH CHECK (user_id = current_setting('app.user_id', true));
     GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO task_api_user;
+    CREATE TRIGGER tasks_bury AFTER DELETE ON tasks
+        REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION bury('task');
     ALTER TABLE tasks ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
     CREATE POLICY tasks_of_user ON tasks TO task_api_user
+        USING (user_id = current_setting('app.user_id', true)) WITH CHECK (user_id = current_setting('app.user_id', true));
+"""
+
+SPREAD_TOMBSTONES = """
+    ALTER TABLE tombstones RENAME TO whole;
+    CREATE TABLE tombstones (LIKE whole INCLUDING ALL, FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)
+        PARTITION BY HASH (user_id);
+    DROP TABLE whole;
+    GRANT SELECT, INSERT, UPDATE ON tombstones TO task_api_user;
+    ALTER TABLE tombstones ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+    CREATE POLICY tombstones_of_user ON tombstones TO task_api_user
         USING (user_id = current_setting('app.user_id', true)) WITH CHECK (user_id = current_setting('app.user_id', true));
 """
 
@@ -45,9 +58,10 @@ def url(new_database: Callable[[], str]) -> str:
     """A database of the module's own, with `tasks` and their labels in partitions."""
     url = new_database()
     execute(url, SPREAD)
+    execute(url, SPREAD_TOMBSTONES)
     for number in range(PARTITIONS):
         values = f"FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
-        for table in ("tasks", "task_labels"):
+        for table in ("tasks", "task_labels", "tombstones"):
             execute(url, f"CREATE TABLE {table}_{number} PARTITION OF {table} {values}")
     return url
 
@@ -97,6 +111,14 @@ def test_delete_task_on_partitions_removes_it(ada: Client, task: str) -> None:
         "as_of": None,
         "time_zone": None,
     }
+
+
+def test_list_changes_on_partitions_has_what_is_new_and_what_is_deleted(ada: Client, task: str) -> None:
+    since = ada.get("/api/v1/me/changes").json()["next"]
+    new = ada.post("/api/v1/me/tasks", {"title": "New"}).json()
+    assert ada.delete(task).status == 204
+    page = ada.get(f"/api/v1/me/changes?since={since}").json()
+    assert (page["tasks"], [each["id"] for each in page["deleted"]]) == ([new], [task.rpartition("/")[2]])
 
 
 def test_get_task_on_partitions_of_another_user_is_not_found(bob: Client, task: str) -> None:

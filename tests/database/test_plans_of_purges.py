@@ -12,9 +12,9 @@ from tests.support.on_loop import on_loop
 from tests.support.plans import plan_of
 from tests.support.rows import rows
 from todo_api.accounts import recovery_statements, session_statements, sessions
+from todo_api.changes import statements as change_statements
 from todo_api.database import purging
 from todo_api.database.database import Database
-from todo_api.database.statement import Statement
 from todo_api.embedded import EmbeddedServer
 from todo_api.idempotency import statements as replies
 from todo_api.mail import outbox
@@ -41,6 +41,10 @@ FILL = f"""
     INSERT INTO outbox
         SELECT i || '@example.com', 'reset', 1, now(), now() - CASE WHEN i <= {EXPIRED} THEN interval '2 days' ELSE interval '1 minute' END
         FROM generate_series(1, {USERS * EACH}) i;
+    INSERT INTO tombstones
+        SELECT 'user ' || i, 'task', gen_random_uuid(), j,
+        now() - CASE WHEN i <= {EXPIRED} AND j = 1 THEN interval '91 days' ELSE j * interval '1 day' END
+        FROM generate_series(1, {USERS}) i, generate_series(1, {EACH}) j;
     INSERT INTO anonymous_replies
         SELECT encode(sha256(i::text::bytea), 'hex'), 'x',
         now() - CASE WHEN i <= {EXPIRED} THEN interval '25 hours' ELSE interval '1 hour' END
@@ -53,7 +57,11 @@ PURGES = {
     "outbox": (outbox.PURGE, "outbox_by_next_attempt_at"),
     "idempotent_replies": (replies.PURGES[0], "idempotent_replies_by_created_at"),
     "anonymous_replies": (replies.PURGES[1], "anonymous_replies_by_created_at"),
+    "tombstones": (change_statements.PURGE, "tombstones_by_deleted_at"),
 }
+
+READS = dict.fromkeys(PURGES, 2 * EXPIRED) | {"tombstones": 3 * EXPIRED}
+"""How many rows a purge reads: what has expired is found, then deleted; of tombstones the users are changed as well."""
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +87,15 @@ def database(new_filled: Callable[[], str], request: pytest.FixtureRequest) -> I
         yield database
 
 
-@pytest.mark.parametrize(("statement", "index"), PURGES.values(), ids=PURGES)
+@pytest.mark.parametrize("table", PURGES)
 @on_loop
-def test_purge_reads_by_its_index_what_has_expired_and_no_more(
-    database: Database, statement: Statement, index: str
-) -> None:
+def test_purge_reads_by_its_index_what_has_expired_and_no_more(database: Database, table: str) -> None:
+    statement, index = PURGES[table]
     nodes = plan_of(database.as_purge(), statement)
     assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []
     reads = [node for node in nodes if "Index Name" in node]
     assert index in {node["Index Name"] for node in reads}
-    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) == 2 * EXPIRED  # found, then deleted
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) == READS[table]
     assert database.as_purge().fetch_all(statement, {}) == [(0,)]
 
 

@@ -22,11 +22,12 @@ OWNERS = ("ada", "bob", "old")
 OWNER = "CASE WHEN {0} ~ '^(bob-|0{{60}})' THEN 'bob' WHEN {0} ~ '^(old-|1{{60}})' THEN 'old' ELSE 'ada' END"
 
 CHANGES = {
-    "users": "name = 'x'",
+    "users": "horizon = 9",
     "accounts": "registered_again = true",
     "tasks": "description = 'x'",
     "projects": "description = 'x'",
     "task_labels": "name = 'x'",
+    "tombstones": "version = 9",
     "api_keys": "last_used_at = now()",
     "sessions": "refreshed_at = created_at",
     "outbox": "attempts = 9",
@@ -46,7 +47,7 @@ class Scope(NamedTuple):
 def login(**more: str) -> dict[str, str]:
     """What is open before a user is known. A command without a name reaches no row. What has expired may always be deleted."""
     return {
-        "users": "SELECT, INSERT ada bob old",
+        "users": "SELECT, INSERT ada bob old, UPDATE",
         "accounts": "SELECT, INSERT, UPDATE",
         "api_keys": "SELECT, UPDATE",
         "sessions": "SELECT, UPDATE, DELETE old",
@@ -54,6 +55,7 @@ def login(**more: str) -> dict[str, str]:
         "idempotent_replies": "SELECT, DELETE",
         "anonymous_replies": "SELECT, INSERT, DELETE",
         "outbox": "SELECT, INSERT, UPDATE, DELETE old",
+        "tombstones": "SELECT, DELETE",
     } | more
 
 
@@ -68,6 +70,7 @@ def user(name: str) -> dict[str, str]:
         "tasks": every,
         "projects": every,
         "task_labels": every,
+        "tombstones": f"SELECT{name}, INSERT{name}, UPDATE{name}",
         "api_keys": locked,
         "sessions": locked,
         "one_time_tokens": some,
@@ -106,7 +109,7 @@ SCOPES = {
         LOGIN_ROLE,
         "app.operator",
         "list",
-        login(users="SELECT ada bob old, INSERT ada bob old", accounts="SELECT ada bob old, INSERT, UPDATE"),
+        login(users="SELECT ada bob old, INSERT ada bob old, UPDATE", accounts="SELECT ada bob old, INSERT, UPDATE"),
     ),
     "sender": Scope(
         LOGIN_ROLE,
@@ -128,6 +131,8 @@ SCOPES = {
             idempotent_replies="SELECT old, DELETE old",
             anonymous_replies="SELECT old, INSERT, DELETE old",
             outbox="SELECT old, INSERT, UPDATE, DELETE old",
+            tombstones="SELECT old, DELETE old",
+            users="SELECT ada bob old, INSERT ada bob old, UPDATE ada bob old",
         ),
     ),
     "purge of all": Scope(LOGIN_ROLE, "app.purge", "all", login()),
@@ -164,6 +169,7 @@ MAY_CHANGE = {
         "api_keys": "last_used_at",
         "sessions": "digest expires_at refreshed_at",
         "outbox": "attempts created_at next_attempt_at",
+        "users": "horizon",
     },
 }
 """Columns of tables of which a role may not change the others."""
@@ -268,6 +274,7 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
     ada.post("/api/v1/me/tasks", {"title": "Buy milk", "labels": ["errand"]}, headers={"Idempotency-Key": "kept"})
     ada.post("/api/v1/me/projects", {"name": "Mine"})
     ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["account"]})
+    ada.delete(ada.post("/api/v1/me/tasks", {"title": "Gone"}).headers["location"])
     database = Database(url)
     database.rows(
         "INSERT INTO one_time_tokens SELECT user_id, gen_random_uuid(), 'reset', repeat('a', 64), email, 1, now(),"
@@ -277,7 +284,14 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
     for prefix, digit in (("bob-", "0"), ("old-", "1")):
         for table in sorted(database.tables, key="users".__ne__):
             database.copy(table, f"{database.owner_name(table)} = 'ada'", database.changes(table, prefix, digit * 60))
-    ages = {"idempotent_replies": 2, "anonymous_replies": 2, "sessions": 60, "one_time_tokens": 2, "outbox": 2}
+    ages = {
+        "idempotent_replies": 2,
+        "anonymous_replies": 2,
+        "sessions": 60,
+        "one_time_tokens": 2,
+        "outbox": 2,
+        "tombstones": 91,
+    }
     for table, days in ages.items():
         times = [name for name in database.tables[table] if name.endswith("_at")]
         older = ", ".join(f"{name} = {name} - interval '{days} days'" for name in times)

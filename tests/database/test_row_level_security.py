@@ -17,7 +17,7 @@ from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSession
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 
-OWNER_COLUMN = {"users": "id"} | dict.fromkeys(
+OWNER_COLUMN = {"users": "id", "tombstones": "user_id"} | dict.fromkeys(
     ("accounts", "api_keys", "idempotent_replies", "one_time_tokens", "projects", "sessions", "task_labels", "tasks"),
     "user_id",
 )
@@ -76,8 +76,8 @@ def world(url: str, anonymous: Client) -> Iterator[World]:
     for user_id in ids:
         rows(
             url,
-            f"INSERT INTO one_time_tokens SELECT '{user_id}', gen_random_uuid(), 'reset', repeat('a', 64),"
-            f" email, 1, now(), now() + interval '1 hour' FROM accounts WHERE user_id = '{user_id}'",
+            f"INSERT INTO tombstones VALUES ('{user_id}', 'task', gen_random_uuid(), 1, now()); INSERT INTO one_time_tokens SELECT user_id,"
+            f" gen_random_uuid(), 'reset', repeat('a', 64), email, 1, now(), 'infinity' FROM accounts WHERE user_id = '{user_id}'",
         )
     database._pool.prepares = False  # each statement here runs once
     yield World(url, database, *ids)

@@ -14,9 +14,9 @@ from tests.support.users import User
 from todo_api.database import Database
 from todo_api.etags import SpaceTag
 from todo_api.guards import Caller
+from todo_api.lists import MAX_PAGE
 from todo_api.models import MOST_PROJECTS
 from todo_api.projects import ProjectService
-from todo_api.tasks.service import MAX_PAGE
 
 PROJECTS = "/api/v1/me/projects"
 TASKS = "/api/v1/me/tasks"

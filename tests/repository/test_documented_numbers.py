@@ -14,12 +14,13 @@ from todo_api.config import Config
 from todo_api.database import connection, database, purging
 from todo_api.http import body, compression
 from todo_api.idempotency import statements as replies
-from todo_api.models import MOST_KEYS, REPLIES_KEPT
+from todo_api.lists import pages
+from todo_api.models import MOST_KEYS, REPLIES_KEPT, TOMBSTONES_KEPT
 from todo_api.observability import logs, tracing
 from todo_api.operations import readiness
 from todo_api.provisioning import checks, epochs, migrations, online
 from todo_api.server import limits, worker
-from todo_api.tasks import handlers, list_statements, service
+from todo_api.tasks import handlers, list_statements
 from todo_api.throttling import attempts, counters, login_throttle, rate_limit, redis
 
 DEFAULTS = Config()
@@ -88,6 +89,7 @@ FACTS = {
         f"cuts its connection after {database.READ_TIMEOUT} seconds",
         f"`Retry-After` after {connection.CONNECT_TIMEOUT} seconds",
         f"PostgreSQL older than {checks.OLDEST}",
+        f"They are purged after {TOMBSTONES_KEPT}",
     ],
     "upgrading": [
         f"waits at most {LOCK} ms for a table",
@@ -105,10 +107,11 @@ FACTS = {
         f"{jwks_client.MAX_BYTES // KIB} KiB, follows no redirect",
         f"Up to {public_keys.MAX_KEYS} keys are taken",
     ],
+    "sync": [f"The service tells of deletions for {TOMBSTONES_KEPT}"],
     "api-keys": [f"A user has at most {MOST_KEYS} keys"],
     "retries": [f"keeps a 2xx reply for {REPLIES_KEPT}", f"the newest {replies.MOST_REPLIES:,} replies of each user"],
     "guide": [
-        f"it has at most {service.MAX_PAGE // MIB} MiB of JSON",
+        f"it has at most {pages.MAX_PAGE // MIB} MiB of JSON",
         f"A search has at most {WORDS[handlers.MAX_WORDS]} words",
     ],
     "accounts": [f"a token from the last {WORDS[accounts.FRESH // 60]} minutes"],

@@ -22,7 +22,8 @@ from tests.support.pages import BLOCK, read
 from todo_api import contract
 
 GUIDE = "\n".join(
-    read(f"docs/{name}.md") for name in ("guide", "accounts", "api-keys", "retries", "projects", "order", "agents")
+    read(f"docs/{name}.md")
+    for name in ("guide", "accounts", "api-keys", "retries", "projects", "order", "sync", "agents")
 )
 """The pages as one, in the order in which they use what the ones before left behind."""
 

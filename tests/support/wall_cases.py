@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import label_cases, list_cases, moving_cases, project_cases, subtask_cases
+from tests.support import change_cases, label_cases, list_cases, moving_cases, project_cases, subtask_cases
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.look_alikes import THEIR_KEY, THEIR_TASK, Ask, World, tags
@@ -126,7 +126,8 @@ def patch_later_members(ask: Ask, mine: Mine) -> None:
 CASES |= {f"complete {body}": _writes("PATCH", "/complete", [body]) for body in (None, {"completed": True})}
 CASES["reopen"] = _writes("PATCH", "/complete", [{"completed": False}])
 CASES["replace"] = _writes("PUT", "", [FIELDS, {"title": "Buy oats", "status": "completed"}])
-CASES |= project_cases.CASES | label_cases.CASES | moving_cases.CASES | list_cases.CASES | subtask_cases.CASES
+for more in (project_cases, change_cases, label_cases, moving_cases, list_cases, subtask_cases):
+    CASES |= more.CASES
 CASES["move"] = _writes(
     "POST", "/move", [{"at": "first"}, {"at": "last"}, {"before": THEIR_TASK}, {"after": THEIR_TASK}]
 )
@@ -369,6 +370,7 @@ def seed(world: World, client: Client) -> Mine:
         user.patch(ACCOUNT, {"name": "Ada"})
         project_cases.seed(user, mine, who)
         label_cases.seed(user)
+        change_cases.seed(user)
         subtask_cases.seed(user, mine, who)
         key = user.post(KEYS, {"name": "Mine", "scopes": list(KEY_SCOPES)}).json()
         if who == "account":

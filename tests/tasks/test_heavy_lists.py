@@ -12,8 +12,8 @@ from tests.support.credentials import token
 from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from todo_api.database.database import Database
-from todo_api.lists import CursorSigner, Place, TaskFilter
-from todo_api.tasks.service import MAX_PAGE, MAX_TASK, TaskService
+from todo_api.lists import MAX_PAGE, CursorSigner, Place, TaskFilter
+from todo_api.tasks.service import MAX_TASK, TaskService
 
 TASKS = "/api/v1/me/tasks"
 COUNT = 700

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Table, cast, delete, func, literal_column, select
+from sqlalchemy import CTE, Column, ColumnElement, Integer, Table, cast, delete, func, literal_column, select
 
 from todo_api.database.greenlets import spawn
 from todo_api.database.statement import Statement
@@ -26,14 +27,18 @@ LOCK = 0x7461736B70757267
 _log = logging.getLogger(__name__)
 
 
+def expired_rows(table: Table, expired: ColumnElement[bool], *more: Column[Any]) -> CTE:
+    """Return the keys of some expired rows, and `more` columns; none if another process purges."""
+    turn = select(func.pg_try_advisory_xact_lock(literal_column(str(LOCK))).label("mine")).cte("turn")
+    found = select(*table.primary_key, *more).where(turn.c.mine, expired).limit(AT_ONCE)
+    # Otherwise PostgreSQL, which expects few rows, would search again for each that it deletes.
+    return found.cte("old").prefix_with("MATERIALIZED")
+
+
 def delete_expired(table: Table, expired: ColumnElement[bool]) -> Statement:
     """Return a statement that deletes some expired rows, unless another process does."""
-    turn = select(func.pg_try_advisory_xact_lock(literal_column(str(LOCK))).label("mine")).cte("turn")
-    names = [column.name for column in table.primary_key]
-    found = select(*(table.c[name] for name in names)).where(turn.c.mine, expired).limit(AT_ONCE)
-    # Otherwise PostgreSQL, which expects few rows, would search again for each that it deletes.
-    old = found.cte("old").prefix_with("MATERIALIZED")
-    these = (table.c[name] == old.c[name] for name in names)
+    old = expired_rows(table, expired)
+    these = (table.c[column.name] == old.c[column.name] for column in table.primary_key)
     gone = delete(table).where(*these).returning(literal_column("1").label("one")).cte("gone")
     return Statement(select(cast(func.count(), Integer)).select_from(gone))
 

@@ -64,6 +64,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     errors.EmailTaken: _problem_type("email_taken"),
     errors.IdempotencyInProgress: _problem_type("idempotency_in_progress"),
     **{each: _problem_type(snake_case(each.__name__)) for each in errors.LIMITS},
+    errors.ResyncRequired: _problem_type("resync_required"),
     errors.PreconditionFailed: _problem_type("precondition_failed"),
     http_errors.PayloadTooLarge: _problem_type("payload_too_large"),
     http_errors.UriTooLong: _problem_type("uri_too_long"),

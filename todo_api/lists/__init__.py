@@ -10,11 +10,12 @@ from todo_api.lists.clock import Clock, now
 from todo_api.lists.conditions import found_tasks, is_status
 from todo_api.lists.cursors import CursorSigner, DueKey, Key, Position
 from todo_api.lists.filters import OPEN, DateFilter, TaskFilter
-from todo_api.lists.pages import Asked, Known, Place, TaskPage, cursor_after, read_cursor, zone_of
+from todo_api.lists.pages import MAX_PAGE, Asked, Known, Place, TaskPage, cursor_after, read_cursor, zone_of
 from todo_api.lists.rest import limit_of_rest
 from todo_api.lists.sorts import SORTS, Sort
 
 __all__ = [
+    "MAX_PAGE",
     "OPEN",
     "SORTS",
     "Asked",

@@ -54,17 +54,11 @@ class CursorSigner:
         """
         head = epoch.to_bytes(_EPOCH_BYTES, "big", signed=True) + task_id.bytes
         content = head + (b"" if clock is None else _write_clock(clock)) + _WRITE[type(key)](key)
-        return _encode(self._tag(content, scope) + content)
+        return self.seal(content, scope)
 
     def read(self, cursor: str, scope: str, kind: type[Key], *, has_clock: bool = False) -> Position:
         """Return what the cursor has. Raise InvalidCursor."""
-        try:
-            signed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise InvalidCursor from error
-        tag, content = signed[:_TAG_BYTES], signed[_TAG_BYTES:]
-        if not hmac.compare_digest(tag, self._tag(content, scope)) or _encode(signed) != cursor:
-            raise InvalidCursor
+        content = self.open(cursor, scope)
         try:
             epoch = int.from_bytes(content[:_EPOCH_BYTES], "big", signed=True)
             place = content[_EPOCH_BYTES:]
@@ -75,6 +69,21 @@ class CursorSigner:
         except (ValueError, OverflowError) as error:
             # The signature is valid, so another release wrote it.
             raise InvalidCursor from error
+
+    def seal(self, content: bytes, scope: str) -> str:
+        """Return a cursor with any content, bound to its scope."""
+        return _encode(self._tag(content, scope) + content)
+
+    def open(self, cursor: str, scope: str) -> bytes:
+        """Return the content. Raise InvalidCursor."""
+        try:
+            signed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidCursor from error
+        tag, content = signed[:_TAG_BYTES], signed[_TAG_BYTES:]
+        if not hmac.compare_digest(tag, self._tag(content, scope)) or _encode(signed) != cursor:
+            raise InvalidCursor
+        return content
 
     def _tag(self, content: bytes, scope: str) -> bytes:
         return hmac.new(self._key, hashlib.sha256(scope.encode()).digest() + content, "sha256").digest()[:_TAG_BYTES]

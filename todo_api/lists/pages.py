@@ -12,6 +12,9 @@ from todo_api.lists.cursors import CursorSigner, DueKey, Key, Position
 from todo_api.lists.filters import TaskFilter
 from todo_api.lists.sorts import SORTS
 
+MAX_PAGE = 2 * 1024 * 1024
+"""Maximum size of a page in bytes of JSON."""
+
 Task = TypeVar("Task")
 
 Known = Callable[[str], Sequence[SpaceTag]]

@@ -15,7 +15,7 @@ from todo_api.errors import ValidationFailed, Violation
 from todo_api.etags import is_known, known_in_space, matched_versions, space_tag
 from todo_api.http import Reply
 from todo_api.idempotency import idempotent
-from todo_api.lists import Place
+from todo_api.lists import MAX_PAGE, Place
 from todo_api.schemas import dump_json
 from todo_api.services import PRIVATE, address_of, caller, require_owner, services
 from todo_api.tasks.schemas import (
@@ -26,7 +26,7 @@ from todo_api.tasks.schemas import (
     load_task_patch,
     load_task_replacement,
 )
-from todo_api.tasks.service import MAX_PAGE, TaskService
+from todo_api.tasks.service import TaskService
 from todo_api.tasks.task import Task
 
 MAX_WORDS = 8

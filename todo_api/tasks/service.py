@@ -20,6 +20,7 @@ from todo_api.errors import (
 )
 from todo_api.guards import UNREGISTERED, Caller, gone
 from todo_api.lists import (
+    MAX_PAGE,
     Asked,
     CursorSigner,
     Known,
@@ -50,9 +51,6 @@ _ATTEMPTS = 5
 _COLUMNS = tuple(str(column.key) for column in statements.TASK)
 _WHOLE = (*MEMBERS, *statements.BRANCH, "labels")
 """Members of a new task that take more than the shortest statement."""
-
-MAX_PAGE = 2 * 1024 * 1024
-"""Maximum size of a page in bytes of JSON."""
 
 MAX_TASK = 84 * 1024
 """Maximum size of a task in bytes of JSON.
