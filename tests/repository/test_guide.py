@@ -1,6 +1,7 @@
 """The guide and the pages that go on from it do what they say: each example prints what stands under it."""
 
 import asyncio
+import datetime as dt
 import io
 import json
 import os
@@ -18,13 +19,12 @@ import pytest
 
 from tests.support.credentials import SECRET
 from tests.support.live import COMMAND, Live
-from tests.support.pages import BLOCK, read
+from tests.support.pages import BLOCK, read, rows, section
 from todo_api import contract
+from todo_api.local_time import Moment, deadline
 
-GUIDE = "\n".join(
-    read(f"docs/{name}.md")
-    for name in ("guide", "accounts", "api-keys", "retries", "projects", "order", "sync", "agents")
-)
+CHAPTERS = ("guide", "accounts", "api-keys", "retries", "dates", "projects", "labels", "subtasks", "order", "sync")
+GUIDE = "\n".join(read(f"docs/{name}.md") for name in (*CHAPTERS, "agents"))
 """The pages as one, in the order in which they use what the ones before left behind."""
 
 ADDRESS = "http://localhost:8000"
@@ -128,6 +128,32 @@ def _runnable() -> Iterator[Any]:
 def test_example_prints_what_stands_under_it(run: Run, example: Example) -> None:
     assert example.output
     assert run.printed[example] == example.output
+
+
+def _refusals() -> Iterator[Any]:
+    """Yield what the pages say is refused: the body, and where it has which violation."""
+    for name in ("dates", "labels"):
+        for sent, code, pointer, _ in rows(section(read(f"docs/{name}.md"), "What is refused")):
+            yield pytest.param(sent.strip("`"), pointer.strip("`"), code.strip("`"), id=f"{name}, {code}, {sent}")
+
+
+@pytest.mark.parametrize(("sent", "pointer", "code"), list(_refusals()))
+def test_body_that_a_page_says_is_refused_has_that_violation(run: Run, sent: str, pointer: str, code: str) -> None:
+    reply = run.names["api"].post("/me/tasks", json={"title": "x", **json.loads(sent)})
+    assert reply.status_code == 400
+    assert [(violation["pointer"], violation["code"]) for violation in reply.json()["errors"]] == [(pointer, code)]
+
+
+@pytest.mark.parametrize("query", re.findall(r"`(\S+=\S+)`", section(read("docs/dates.md"), "What is due")))
+def test_query_of_the_page_of_dates_is_answered(run: Run, query: str) -> None:
+    assert run.names["api"].get(f"/me/tasks?{query}").status_code == 200
+
+
+@pytest.mark.parametrize("row", rows(section(read("docs/dates.md"), "When clocks change")), ids=str)
+def test_local_time_of_the_page_of_dates_is_at_the_instant_that_it_says(row: list[str]) -> None:
+    day, at, zone = re.findall(r"[\w/:-]+", row[0])[:3]
+    instant = deadline(Moment(dt.date.fromisoformat(day), dt.time.fromisoformat(at), zone), "Etc/UTC")
+    assert row[1].startswith(f"{instant:%Y-%m-%dT%H:%MZ}")
 
 
 def test_examples_are_of_languages_that_the_tests_run() -> None:
