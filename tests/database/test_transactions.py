@@ -171,6 +171,13 @@ def test_transaction_within_a_transaction_holds_with_the_outer_one(database: Dat
         write()
     assert titles(database, "within") == []
     with database.transaction() as outer, outer.transaction() as inner:
+        create(inner, "within", "Undone")
+        inner.as_user("within").execute_and_commit(COUNT, {})
+        outer.rollback()
+        with pytest.raises(Unavailable):
+            create(inner, "within", "Too late")
+    assert titles(database, "within") == []
+    with database.transaction() as outer, outer.transaction() as inner:
         create(inner, "within", "Three")
     assert titles(database, "within") == ["Three"]
 

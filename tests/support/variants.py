@@ -23,6 +23,7 @@ POOLED = (
     "tests.tasks.test_concurrency",
     "tests.tasks.test_conditions",
     "tests.contract.test_isolation",
+    "tests.dry_runs.test_refusals",
     "tests.tasks.test_search_limit",
 )
 """The modules that run behind a pooler as well, with users of the first kind."""
