@@ -228,6 +228,7 @@ def _middlewares(
         SecurityMiddleware,
         *throttling.user_middlewares,
         Validation,
+        *throttling.operation_middlewares,
         *throttling.login_middlewares,
         partial(HandlerDispatch, admission=admission, read_usage=database.spent),
     ]

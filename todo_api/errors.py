@@ -42,13 +42,17 @@ class ConstraintViolated(Exception):
 
 
 class ValidationFailed(TaskApiError):
-    """The request violates the contract. `violations` has the broken rules."""
+    """The request violates the contract. `violations` has the broken rules.
 
-    def __init__(self, violations: list[Violation]) -> None:
+    `operation` is the place of the first operation of a batch with one of them.
+    """
+
+    def __init__(self, violations: list[Violation], operation: int | None = None) -> None:
         count = len(violations)
         super().__init__(f"The request breaks the contract in {count} place{'s' if count != 1 else ''}.")
         self.violations = violations
-        self.members = {"errors": [violation._asdict() for violation in violations]}
+        place = {} if operation is None else {"operation": operation}
+        self.members = {"errors": [violation._asdict() for violation in violations], **place}
 
 
 class InvalidCursor(TaskApiError):

@@ -72,12 +72,16 @@ class Bound(NamedTuple):
             return number
         if schema["type"] == "array" and resolve(DOCUMENT, schema["items"])["type"] == "object":
             item = resolve(DOCUMENT, schema["items"])
-            return [{each: example(item, each) for each in item["required"]}] * number
+            made = {each: example(item, each) for each in item.get("required", ())}
+            return [made or self.body[self.pointer.removeprefix("/")][0]] * number
         if schema["type"] == "array":
             item = resolve(DOCUMENT, schema["items"])
             chosen = item["enum"][:number] if "enum" in item else [f"{item['example']}{n}" for n in range(number)]
             chosen += chosen[:1] * (number - len(chosen))
             return ",".join(chosen) if self.location == "query" else chosen
+        if schema["type"] == "object" and self.pointer:
+            names = sorted(schema["properties"], key=lambda name: name not in schema["required"])
+            return {name: example(schema, name) for name in names[:number]}
         if schema["type"] == "object":
             others = {each: resolve(DOCUMENT, part).get("example") for each, part in schema["properties"].items()}
             members = self.body | {each: other for each, other in others.items() if each not in self.body}

@@ -76,7 +76,7 @@ def operations() -> Iterator[Operation]:
 
 
 ERRORS: dict[str, Callable[[Operation], str | None]] = {
-    "400": lambda _: "InvalidRequest",
+    "400": lambda one: OWN_400.get(one.name, "InvalidRequest"),
     "401": lambda one: OWN_401.get(one.name, "Unauthorized" if one.needs_token else None),
     "403": lambda one: (
         OWN_403.get(one.name) if not one.needs_token else "NotConfirmed" if one.confirms else "Forbidden"
@@ -92,6 +92,8 @@ ERRORS: dict[str, Callable[[Operation], str | None]] = {
     "503": lambda _: "Unavailable",
 }
 """The response component of each error that operations share, None where an operation cannot give it."""
+
+OWN_400 = {"runBatch": "InvalidBatch"}
 
 OWN_401 = {"deleteAccount": "NotFresh", "issueToken": "InvalidCredentials", "refreshToken": "InvalidRefreshToken"}
 

@@ -155,6 +155,7 @@ SEVERAL = {
     "moveTask": "the user's row is locked, then the task and its new neighbours are read, then it is written",
     "renameLabel": "the user's row is locked first, so that every task is looked at as it is",
     "removeLabel": "the same",
+    "runBatch": "the user's row is locked first, then each operation runs its statements",
     "changeEmail": "the password is read, then checked, then the address is written",
     "changePassword": "the password is read, then checked, then the new one is written, and sessions are ended",
     "deleteAccount": "the password is read, then checked, then the user is deleted",

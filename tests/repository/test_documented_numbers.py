@@ -28,6 +28,7 @@ WORDS = {1: "one", 2: "two", 5: "five", 8: "eight", 1000: "thousand"}
 WORDS_OF_HOURS, WORDS_OF_MINUTES = {1: "an hour"}, {"1min": "a minute"}
 KIB, MIB = 1024, 1024 * 1024
 LOCK = online.LIMITS["lock_timeout"].removesuffix("ms")
+BATCH = contract.load(contract.TASK_API)["paths"]["/{user_id}/batch"]["post"]["requestBody"]
 SIGN_IN, REGISTER = login_throttle.ADDRESS_BACKOFF["sign-in"], login_throttle.ADDRESS_BACKOFF["register"]
 
 FACTS = {
@@ -36,7 +37,7 @@ FACTS = {
         f"{limits.HEAD_BYTES // KIB} KiB with its request line, which has {limits.LINE_BYTES:,} bytes;"
         f" {limits.FIELDS} fields of {limits.FIELD_BYTES // KIB} KiB",
         f"`BODY_TIMEOUT`, {DEFAULTS.body_timeout} s, {limits.RATE_BYTES // KIB} KiB in {limits.RATE_SECONDS} s at least,"
-        f" and {body.MAX_BODY // KIB} KiB",
+        f" and {body.MAX_BODY // KIB} KiB, for `runBatch` {BATCH['x-max-bytes'] // MIB} MiB; {contract.MAX_VALUES:,} values",
         f"`IDLE_TIMEOUT`, {DEFAULTS.idle_timeout} s",
         f"`CLIENT_CONNECTIONS`, {DEFAULTS.client_connections}",
         f"replies of a worker that are not read yet | {limits.HELD_BYTES // MIB} MiB",

@@ -24,7 +24,7 @@ from todo_api import contract
 from todo_api.local_time import Moment, deadline
 
 CHAPTERS = ("guide", "accounts", "api-keys", "retries", "dates", "projects", "labels", "subtasks", "order", "sync")
-GUIDE = "\n".join(read(f"docs/{name}.md") for name in (*CHAPTERS, "agents"))
+GUIDE = "\n".join(read(f"docs/{name}.md") for name in (*CHAPTERS, "batch", "agents"))
 """The pages as one, in the order in which they use what the ones before left behind."""
 
 ADDRESS = "http://localhost:8000"

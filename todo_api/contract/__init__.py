@@ -8,6 +8,7 @@
 
 from todo_api.contract import openapi31
 from todo_api.contract.errors import ContractError
+from todo_api.contract.extent import MAX_VALUES, excess
 from todo_api.contract.files import (
     OPS_API,
     PROBLEMS,
@@ -24,11 +25,12 @@ from todo_api.contract.files import (
 )
 from todo_api.contract.media_types import MediaTypes, is_encoded
 from todo_api.contract.parameters import DRY_RUN, Parameters
-from todo_api.contract.rules import Rules
+from todo_api.contract.rules import Rules, first_item
 from todo_api.contract.times import is_date_time, parse_date_time
 
 __all__ = [
     "DRY_RUN",
+    "MAX_VALUES",
     "OPS_API",
     "PROBLEMS",
     "TASK_API",
@@ -38,6 +40,8 @@ __all__ = [
     "Rules",
     "as_json",
     "as_yaml",
+    "excess",
+    "first_item",
     "is_date_time",
     "is_encoded",
     "load",

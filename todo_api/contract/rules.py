@@ -191,9 +191,19 @@ def _code_and_detail(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C90
             return "duplicate", "Must not contain an item twice."
         case ValidationErrorKind.MinProperties():
             return "too_few", f"Must have at least {_counted(kind.limit, 'member')}."
+        case ValidationErrorKind.MaxProperties():
+            return "too_many", f"Must have at most {_counted(kind.limit, 'member')}."
         case ValidationErrorKind.Format():
             return "format", f"Must be a {_FORMAT_NAMES.get(kind.format, kind.format)}."
     return "not_allowed", "Is not allowed here."
+
+
+def first_item(violations: Iterable[Violation], name: str | None) -> int | None:
+    """Return the place of the first item with a violation in the body's list of that name."""
+    if name is None:
+        return None
+    items = [re.match(f"/{name}/([0-9]+)(/|$)", each.pointer) for each in violations if each.location == "body"]
+    return min((int(item[1]) for item in items if item), default=None)
 
 
 def unknown_detail(noun: str, known: Iterable[str]) -> str:

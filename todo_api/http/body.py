@@ -1,13 +1,12 @@
 """JSON request bodies: size limit, strict parsing, validation by the contract."""
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope
 
-from todo_api.contract import MediaTypes, Rules, is_encoded
+from todo_api.contract import MediaTypes, Rules, excess, is_encoded
 from todo_api.errors import Violation
 from todo_api.http.errors import (
     MalformedJson,
@@ -17,10 +16,7 @@ from todo_api.http.errors import (
 )
 
 MAX_BODY = 65536
-"""Maximum size of a request body in bytes."""
-
-MAX_DEPTH = 100
-"""Maximum nesting of arrays and objects. The parser reads 1,024 levels, the validator 255."""
+"""Maximum size of a request body in bytes, unless the contract names another (`x-max-bytes`)."""
 
 
 class Body:
@@ -33,6 +29,8 @@ class Body:
         self._is_patch = is_patch
         self._required = definition.get("required", False)
         self._rules = Rules(content["schema"])
+        self._max_bytes: int = definition.get("x-max-bytes", MAX_BODY)
+        self.operations: str | None = definition.get("x-operations")
 
     async def read(self, scope: Scope, receive: Receive, violations: list[Violation]) -> Any:
         """Return the parsed body, None if there is none. Append its violations to `violations`.
@@ -48,7 +46,7 @@ class Body:
                 lengths.append(value)
             elif name == b"content-encoding":
                 codings.append(value)
-        content = await _receive(receive, lengths)
+        content = await _receive(receive, lengths, self._max_bytes)
         if not content and not types:
             self._check_absent(violations)
             return None
@@ -68,17 +66,17 @@ class Body:
             violations.append(Violation("body", "", "required", "A body is required."))
 
 
-async def _receive(receive: Receive, lengths: list[bytes]) -> bytes:
-    if lengths and int(lengths[0]) > MAX_BODY:
-        raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
+async def _receive(receive: Receive, lengths: list[bytes], max_bytes: int) -> bytes:
+    if lengths and int(lengths[0]) > max_bytes:
+        raise PayloadTooLarge(f"A request body has at most {max_bytes} bytes.")
     content = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise MalformedJson("The body ended before it was complete.")
         content += message.get("body", b"")
-        if len(content) > MAX_BODY:
-            raise PayloadTooLarge(f"A request body has at most {MAX_BODY} bytes.")
+        if len(content) > max_bytes:
+            raise PayloadTooLarge(f"A request body has at most {max_bytes} bytes.")
         if not message.get("more_body", False):
             return bytes(content)
 
@@ -92,8 +90,9 @@ def parse(content: bytes) -> Any:
     """
     try:
         value = orjson.loads(content)
-        if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _is_deep(value):
-            raise MalformedJson("The body is nested too deeply.")
+        reason = excess(content, value)
+        if reason is not None:
+            raise MalformedJson(reason)
         if not (isinstance(value, dict) and len(value) == content.count(b":")):
             json.loads(content, object_pairs_hook=_unique)
     except orjson.JSONDecodeError as error:
@@ -101,20 +100,6 @@ def parse(content: bytes) -> Any:
     except ValueError as error:
         raise MalformedJson("The body has a number with too many digits.") from error
     return value
-
-
-def _is_deep(value: Any) -> bool:
-    """Return whether arrays and objects are nested more than `MAX_DEPTH` levels deep."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [child for parent in level for child in _children(parent)]
-    return bool(level)
-
-
-def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from todo_api.contract import DRY_RUN, Parameters
+from todo_api.contract import DRY_RUN, Parameters, first_item
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.http.authentication import IDENTITY
 from todo_api.http.authorization import RequiredScope
@@ -49,7 +49,7 @@ class ValidatedOperation:
             if "read_at" not in scope["state"]:  # the body has arrived after the head
                 scope["state"]["record"].ready_at = perf_counter()  # the body's arrival is not waiting time
         if violations:
-            raise ValidationFailed(violations)
+            raise ValidationFailed(violations, first_item(violations, self._body.operations if self._body else None))
         scope["extensions"][ARGUMENTS] = arguments
         await self._next_app(scope, receive, send)
 

@@ -4,7 +4,13 @@
 the SQL. `schemas` converts bodies.
 """
 
-from todo_api.projects.schemas import dump_project
+from todo_api.projects.schemas import dump_project, load_project_input, load_project_patch
 from todo_api.projects.service import Project, ProjectService
 
-__all__ = ["Project", "ProjectService", "dump_project"]
+__all__ = [
+    "Project",
+    "ProjectService",
+    "dump_project",
+    "load_project_input",
+    "load_project_patch",
+]

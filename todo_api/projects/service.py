@@ -98,6 +98,11 @@ class ProjectService:
         """Return the project. Raise NotFound."""
         return self._found(self._db, self._named(project_id))
 
+    def several(self, ids: Sequence[str]) -> dict[str, Project]:
+        """Return those of these projects that there are, by id."""
+        rows = self._db.fetch_all(statements.several, {"user_id": self._user_id, "ids": ids})
+        return {project.id: project for project in map(Project._make, rows)}
+
     def change(self, project_id: str, changes: dict[str, Any], versions: Sequence[int] | None) -> Project:
         """Return the project with these members. If nothing changes, it is not written.
 

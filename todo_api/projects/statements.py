@@ -43,6 +43,9 @@ COLUMNS = (
 )
 
 get = Statement(select(*COLUMNS).where(MINE))
+several = Statement(
+    select(*COLUMNS).where(projects.c.user_id == USER_ID, projects.c.id == any_(param("ids", ARRAY(Uuid))))
+)
 is_full = Statement(select(users.c.id).where(users.c.id == USER_ID, users.c.projects >= MOST_PROJECTS))
 register = Statement(insert(users).values(id=USER_ID).on_conflict_do_nothing())
 """Give the user a row, unless they have one."""

@@ -2,7 +2,7 @@
 
 `dates` converts between members and columns. `local` computes the instants of dates that follow
 the user's zone anew, and `recomputation` those of all dates after other zone data.
-`filters` loads the filters of lists.
+`filters` loads the filters of lists, `schemas` what clients write.
 """
 
 from todo_api.task_dates.dates import (
@@ -15,6 +15,7 @@ from todo_api.task_dates.dates import (
 from todo_api.task_dates.filters import FILTERS, load_filter
 from todo_api.task_dates.local import LocalDates
 from todo_api.task_dates.recomputation import Recomputation
+from todo_api.task_dates.schemas import MomentPatchSchema, MomentSchema
 from todo_api.task_dates.statements import computed
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "MEMBERS",
     "NO_DATES",
     "LocalDates",
+    "MomentPatchSchema",
+    "MomentSchema",
     "Recomputation",
     "columns_of",
     "computed",

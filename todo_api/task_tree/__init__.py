@@ -5,7 +5,8 @@ for the user's row sees the other tasks as they were before. So lock the row, lo
 one transaction (`docs/decisions/0009`). All writes of a user wait for that row.
 """
 
+from todo_api.task_tree.schemas import load_destination
 from todo_api.task_tree.statements import counts_without
 from todo_api.task_tree.tree import DEEPEST, MOST_CHILDREN, Branch, Node, TaskTree
 
-__all__ = ["DEEPEST", "MOST_CHILDREN", "Branch", "Node", "TaskTree", "counts_without"]
+__all__ = ["DEEPEST", "MOST_CHILDREN", "Branch", "Node", "TaskTree", "counts_without", "load_destination"]

@@ -6,9 +6,17 @@ status.
 """
 
 from todo_api.lists import CursorSigner
-from todo_api.tasks.schemas import dump_task
+from todo_api.tasks.schemas import dump_task, load_task_input, load_task_patch
 from todo_api.tasks.service import TaskService
 from todo_api.tasks.statements import TASK_COLUMNS
 from todo_api.tasks.task import Task
 
-__all__ = ["TASK_COLUMNS", "CursorSigner", "Task", "TaskService", "dump_task"]
+__all__ = [
+    "TASK_COLUMNS",
+    "CursorSigner",
+    "Task",
+    "TaskService",
+    "dump_task",
+    "load_task_input",
+    "load_task_patch",
+]

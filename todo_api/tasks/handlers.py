@@ -18,9 +18,9 @@ from todo_api.idempotency import idempotent
 from todo_api.lists import MAX_PAGE, Place
 from todo_api.schemas import dump_json
 from todo_api.services import PRIVATE, address_of, caller, require_owner, services
+from todo_api.task_tree import load_destination
 from todo_api.tasks.schemas import (
     dump_task,
-    load_destination,
     load_task_filter,
     load_task_input,
     load_task_patch,

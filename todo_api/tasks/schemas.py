@@ -12,9 +12,8 @@ from todo_api.contract import parse_date_time
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.lists import TaskFilter
 from todo_api.models import PRIORITIES
-from todo_api.ordering import Destination
-from todo_api.schemas import load_of, load_place, utc
-from todo_api.task_tree import Branch
+from todo_api.schemas import load_of, utc
+from todo_api.task_dates import MomentPatchSchema, MomentSchema
 from todo_api.tasks.task import Task
 
 
@@ -23,22 +22,6 @@ class LinkSchema(Schema):
 
     url = fields.String(required=True)
     title = fields.String(load_default=None, allow_none=True)
-
-
-class MomentSchema(Schema):
-    """When a task is due or can be started, as a client writes it whole."""
-
-    date = fields.String(required=True)
-    time = fields.String(load_default=None, allow_none=True)
-    time_zone = fields.String(load_default=None, allow_none=True)
-
-
-class MomentPatchSchema(Schema):
-    """Members of it to change."""
-
-    date = fields.String()
-    time = fields.String(allow_none=True)
-    time_zone = fields.String(allow_none=True)
 
 
 class TaskReplacementSchema(Schema):
@@ -147,12 +130,6 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     if "labels" in values:
         values["labels"] = task_labels.by_key(values["labels"])
     return values
-
-
-def load_destination(body: dict[str, Any]) -> tuple[dict[str, Any], Destination | None]:
-    """Return what a task is to hang on, and its place. Raise ValidationFailed for several."""
-    place = load_place(body)
-    return {name: body[name] for name in Branch._fields if name in body}, place if any(place) else None
 
 
 def _with_status(body: dict[str, Any]) -> dict[str, Any]:

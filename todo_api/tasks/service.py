@@ -165,6 +165,11 @@ class TaskService:
             raise self._missing()
         return Task._make(row)
 
+    def several(self, ids: Sequence[str]) -> dict[str, Task]:
+        """Return those of these tasks that there are, by id."""
+        rows = self._db.fetch_all(statements.several, {"user_id": self._user_id, "ids": ids})
+        return {task.id: task for task in map(Task._make, rows)}
+
     def list(
         self, wanted: TaskFilter, place: Place, signer: CursorSigner, known: Known = lambda _: ()
     ) -> TaskPage[Task]:

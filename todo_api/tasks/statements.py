@@ -100,6 +100,9 @@ def _from_source() -> ColumnElement[bool]:
 TASK = as_task(tasks)
 
 get = Statement(select(*TASK).where(MINE), times_as_text=True)
+several = Statement(
+    select(*TASK).where(tasks.c.user_id == USER_ID, tasks.c.id == any_(param("ids", ARRAY(Uuid)))), times_as_text=True
+)
 zone = Statement(select(users.c.time_zone).where(users.c.id == USER_ID))
 get_with_zone = Statement(select(users.c.time_zone, *TASK).where(MINE, users.c.id == USER_ID), times_as_text=True)
 

@@ -43,14 +43,14 @@ class LocalCounters:
         self._recent: dict[str, tuple[int, int]] = {}
         self._old: dict[str, tuple[int, int]] = {}
 
-    def increment(self, key: str, seconds: int, now: float | None = None) -> Count:
-        """Count the key once."""
+    def increment(self, key: str, seconds: int, now: float | None = None, by: int = 1) -> Count:
+        """Count the key once, or `by` times; below 0 take counts back."""
         number, left = window(key, seconds, time() if now is None else now)
         known = self._recent.get(key)
         if known is None:
             known = self._old.get(key)
             if len(self._recent) >= self._max_keys:  # forget keys not counted since the last swap
                 self._old, self._recent = self._recent, {}
-        count = known[1] + 1 if known is not None and known[0] == number else 1
+        count = known[1] + by if known is not None and known[0] == number else max(by, 0)
         self._recent[key] = (number, count)
         return Count(count, left)

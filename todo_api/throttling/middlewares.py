@@ -11,14 +11,21 @@ from todo_api.config import Config, cursor_secret
 from todo_api.throttling.attempts import AttemptCounters, KnownLogins
 from todo_api.throttling.client_address import ClientAddresses
 from todo_api.throttling.login_throttle import LoginThrottle
-from todo_api.throttling.rate_limit import PAGES, Rate, RateLimiter, RateLimitMiddleware, UnauthenticatedRateLimit
+from todo_api.throttling.rate_limit import (
+    PAGES,
+    OperationsRateLimit,
+    Rate,
+    RateLimiter,
+    RateLimitMiddleware,
+    UnauthenticatedRateLimit,
+)
 
 if TYPE_CHECKING:  # needed only with Redis
     from todo_api.throttling.redis import RedisCounters
 
 
 class Throttling:
-    """Middlewares for three places of the pipeline. Use it as an asynchronous context manager."""
+    """Middlewares for four places of the pipeline. Use it as an asynchronous context manager."""
 
     def __init__(self, config: Config, known_logins: KnownLogins) -> None:
         """Build the middlewares. The workers of a machine share `known_logins`."""
@@ -27,12 +34,14 @@ class Throttling:
         self.address_middlewares: list[Any] = []
         self.count_page: Callable[[Scope], Awaitable[None]] | None = None
         self.user_middlewares: list[Any] = []
+        self.operation_middlewares: list[Any] = []
         attempts = None
         if config.rate is not None:
             limit = RateLimiter(Rate(*config.rate), addresses, self._shared)
             self.address_middlewares = [partial(UnauthenticatedRateLimit, limit=limit)]
             self.count_page = RateLimiter(PAGES, addresses, self._shared, of_pages=True).count
             self.user_middlewares = [partial(RateLimitMiddleware, limit=limit)]
+            self.operation_middlewares = [partial(OperationsRateLimit, limit=limit)]
             attempts = AttemptCounters(known_logins, self._shared)
         self.login_middlewares = [
             partial(LoginThrottle, attempts=attempts, addresses=addresses, verifies_email=config.verifies_email)

@@ -9,10 +9,10 @@ from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.errors import Overloaded, TaskApiError, Unavailable
-from todo_api.http import RateLimited
+from todo_api.http import ARGUMENTS, METHODS, RateLimited
 from todo_api.observability import RequestRecord
 from todo_api.throttling.client_address import ClientAddresses
-from todo_api.throttling.counters import MAX_KEYS, LocalCounters
+from todo_api.throttling.counters import MAX_KEYS, Count, LocalCounters
 
 if TYPE_CHECKING:  # needed only with Redis
     from todo_api.throttling.redis import RedisCounters
@@ -67,10 +67,7 @@ class RateLimiter:
         record: RequestRecord = state["record"]
         key = f"user {record.subject}" if record.subject is not None else self._key(scope)
         await self._check(key, scope)
-        if self._shared is None:
-            number, seconds_left = self._local.increment(key, self._seconds)
-        else:
-            number, seconds_left = await self._shared.increment(key, self._seconds)
+        number, seconds_left = await self._increment(key, 1)
         remaining = self._requests - number
         if remaining <= 0 and record.subject is None:
             self._note_exceeded(key, seconds_left)
@@ -78,6 +75,26 @@ class RateLimiter:
             await self._refuse(scope, seconds_left)
         if not self._of_pages:  # pages are cached, so their headers do not vary
             self._add_headers(scope, remaining, seconds_left)
+
+    async def count_operations(self, scope: Scope, further: int) -> None:
+        """Count further operations of a request that was counted, and correct the headers.
+
+        Raise RateLimited if the limit does not admit all of them, and count none of them then.
+        """
+        key = f"user {scope['state']['record'].subject}"
+        number, seconds_left = await self._increment(key, further)
+        scope["state"]["headers"][:] = [
+            field for field in scope["state"]["headers"] if not field[0].startswith(b"ratelimit")
+        ]
+        if number > self._requests:
+            await self._increment(key, -further)
+            await self._refuse(scope, seconds_left, max(self._requests - number + further, 0))
+        self._add_headers(scope, self._requests - number, seconds_left)
+
+    async def _increment(self, key: str, by: int) -> Count:
+        if self._shared is None:
+            return self._local.increment(key, self._seconds, by=by)
+        return await self._shared.increment(key, self._seconds, by)
 
     def _key(self, scope: Scope) -> str:
         return f"{'pages ' if self._of_pages else ''}from {self._addresses.client(scope)}"
@@ -97,8 +114,8 @@ class RateLimiter:
             return
         await self._refuse(scope, seconds_left)
 
-    async def _refuse(self, scope: Scope, seconds_left: int) -> NoReturn:
-        self._add_headers(scope, 0, seconds_left)
+    async def _refuse(self, scope: Scope, seconds_left: int, remaining: int = 0) -> NoReturn:
+        self._add_headers(scope, remaining, seconds_left)
         await asyncio.sleep(REFUSAL_DELAY)
         raise RateLimited(seconds_left)
 
@@ -124,6 +141,33 @@ class RateLimitMiddleware(SpecMiddleware):
         """Count the request and pass it on. Raise RateLimited."""
         if scope["type"] == "http" and scope["extensions"][ROUTING_CONTEXT]["api_base_path"] not in self._exempt:
             await self._limit.count(scope)
+        await self._app(scope, receive, send)
+
+
+class OperationsRateLimit(SpecMiddleware):
+    """Counts a batch as its number of operations. Stands directly inside validation.
+
+    `x-operations` of a body names the list of its operations.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: RateLimiter) -> None:
+        self._app = app
+        self._limit = limit
+        self._lists: dict[str, str] = {}
+
+    def add_api(self, specification: Specification, **_: object) -> None:
+        """Register the operations that have several in their body."""
+        for item in specification["paths"].values():
+            for method in METHODS:
+                body = item.get(method, {}).get("requestBody", {})
+                if "x-operations" in body:
+                    self._lists[item[method]["operationId"]] = body["x-operations"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the further operations and pass the request on. Raise RateLimited."""
+        name = self._lists.get(scope["extensions"][ROUTING_CONTEXT]["operation_id"])
+        if name is not None and len(operations := scope["extensions"][ARGUMENTS]["body"][name]) > 1:
+            await self._limit.count_operations(scope, len(operations) - 1)
         await self._app(scope, receive, send)
 
 

@@ -24,8 +24,9 @@ CONNECTIONS = 16
 """Maximum number of connections of a worker to Redis."""
 
 _INCREMENT = """
-local number = redis.call('INCR', KEYS[1])
-if number == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+local number = redis.call('INCRBY', KEYS[1], ARGV[2])
+if number < 0 then return redis.call('DEL', KEYS[1]) end
+if number == tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
 return number
 """
 """Count and expiry in one step: a count that lost its expiry would never end."""
@@ -62,15 +63,15 @@ class RedisCounters:
         except (RedisError, OSError, TimeoutError) as error:
             self._on_failure(error)
 
-    async def increment(self, key: str, seconds: int) -> Count:
-        """Count the key once."""
+    async def increment(self, key: str, seconds: int, by: int = 1) -> Count:
+        """Count the key once, or `by` times; below 0 take counts back."""
         number, left = window(key, seconds, time())
         name = f"todo-api:{self.digest(f'{key}/{seconds}/{number}')}"
 
         async def count() -> Count:
-            return Count(await self._increment(keys=[name], args=[seconds]), left)
+            return Count(await self._increment(keys=[name], args=[seconds, by]), left)
 
-        return await self.call_or_fallback(count, lambda: self._local.increment(key, seconds))
+        return await self.call_or_fallback(count, lambda: self._local.increment(key, seconds, by=by))
 
     async def call_or_fallback(self, call: Callable[[], Awaitable[Answer]], fallback: Callable[[], Answer]) -> Answer:
         """Return the result of `call`, or of `fallback` if Redis cannot be reached."""

@@ -122,7 +122,10 @@ def _is_of_a_new_code(change: dict[str, Any], before: Document, after: Document)
 
 def _problems(document: Document, place: str) -> list[dict[str, Any]]:
     """The example problems of a response."""
-    examples = _at(document, f"{place}/examples")
+    try:
+        examples = _at(document, f"{place}/examples")
+    except KeyError:  # it is a new response, which Redocly takes for one that was renamed
+        return []
     return [_at(document, f"{place}/examples/{name}")["value"] for name in examples]
 
 
