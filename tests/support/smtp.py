@@ -32,6 +32,7 @@ class Mailbox:
         self.envelopes: list[Any] = []
         self.over_tls: list[bool] = []
         self.signed_in: list[bool] = []
+        self.greeted_by: list[str] = []
         self.rcpt = self.data = ""
 
     async def handle_RCPT(self, server: SMTP, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802  # aiosmtpd's
@@ -49,6 +50,7 @@ class Mailbox:
         self.envelopes.append((envelope.mail_from, [*envelope.rcpt_tos]))
         self.over_tls.append(session.ssl is not None)
         self.signed_in.append(session.authenticated)
+        self.greeted_by.append(session.host_name)
         RUN.secret("token", token_of(message))
         return "250 OK"
 
