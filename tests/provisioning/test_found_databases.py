@@ -95,6 +95,18 @@ def test_migrate_beside_another_programs_revision_is_refused_truly(
     )
 
 
+@pytest.mark.parametrize("revisions", [["1975ea83b712"], ["0001", "0002"], []])
+def test_migrate_of_our_tables_whose_revision_is_not_ours_is_refused(
+    new_database: Callable[[], str], revisions: list[str]
+) -> None:
+    """Alembic's own revisions are hexadecimal, and may begin with four digits."""
+    url = new_database()
+    values = "".join(f"INSERT INTO alembic_version VALUES ('{revision}');" for revision in revisions)
+    rows(url, f"DELETE FROM alembic_version; {values}")
+    with pytest.raises(DatabaseUnfitError, match="is another program's"):
+        migrations.migrate(url)
+
+
 def test_migrate_beside_another_programs_table_is_refused(make: Make, tmp_path: Path) -> None:
     url = make()
     execute(url, "CREATE TABLE users (id int)")
