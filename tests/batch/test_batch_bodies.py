@@ -100,7 +100,14 @@ def test_run_batch_lists_the_violations_that_no_schema_finds_of_all_operations(a
     assert reply.json()["operation"] == 1
 
 
-@pytest.mark.parametrize("operation", [{"create_task": {}}, {"create_task": {"title": "x", "labels": ["a", "A", "a"]}}])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"create_task": {}},
+        {"create_task": {"title": ""}},  # breaks two rules, of which one is told
+        {"create_task": {"title": "x", "labels": ["a", "A", "a"]}},
+    ],
+)
 def test_run_batch_with_many_violations_lists_a_hundred(ada: Client, operation: dict[str, Any]) -> None:
     assert len(found(run(ada, *[operation] * 100))) == 100
 

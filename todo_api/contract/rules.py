@@ -15,6 +15,9 @@ from todo_api.contract.times import is_date, is_date_time
 from todo_api.errors import Violation
 
 MAX_VIOLATIONS = 100
+_MAX_BROKEN = 4 * MAX_VIOLATIONS
+"""Maximum broken rules that are looked at. A value breaks four at most, and is told once."""
+
 MAX_NAME = 100
 """Maximum characters of an unknown member's name that a violation repeats."""
 
@@ -91,9 +94,9 @@ class Rules:
             found += _violations_of(error, violated, location, pointer)
             if violated.get("minLength") == violated.get("maxLength", -1):
                 of_one_length.add(found[-1].pointer)
-            if len(found) >= MAX_VIOLATIONS:
+            if len(found) >= _MAX_BROKEN:
                 break
-        return _without_consequences(found[:MAX_VIOLATIONS], of_one_length)
+        return _without_consequences(found[:_MAX_BROKEN], of_one_length)[:MAX_VIOLATIONS]
 
 
 _CONSEQUENCES = {
