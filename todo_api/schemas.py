@@ -69,10 +69,8 @@ def load_place(body: dict[str, Any]) -> Destination:
     return Destination(**{name: body[name] if name == "at" else str(UUID(body[name])) for name in named})
 
 
-def utc(time: str | None) -> str | None:
+def utc(time: str) -> str:
     """Return a time in UTC, as PostgreSQL writes it, by RFC 3339, as orjson does."""
-    if time is None:
-        return None
     clock = time[11:-3]
     if len(clock) not in _CLOCKS:  # PostgreSQL leaves out zeros at the end
         clock = f"{clock:0<15}"

@@ -35,7 +35,6 @@ def database(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(statements, "tasks", table)
     mine = and_(table.c.user_id == statements.USER_ID, table.c.id == statements.TASK_ID)
     monkeypatch.setattr(statements, "MINE", mine)
-    monkeypatch.setattr(statements, "TASK_COLUMNS", [table.c[column.name] for column in statements.TASK_COLUMNS])
     with closing(Database(url, pool_size=1)) as made:
         yield made
     execute(url, "ALTER TABLE tasks " + ", ".join(f"DROP {name}" for name in SCRATCH))

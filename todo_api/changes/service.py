@@ -12,10 +12,10 @@ from todo_api.etags import SpaceTag
 from todo_api.guards import Caller, gone
 from todo_api.lists import CursorSigner
 from todo_api.projects import Project
-from todo_api.tasks import Task
+from todo_api.task_rows import Task
 
 _NEVER = (2**63 - 1, HIGHEST)
-_TASK = len(Task._fields)
+_TASK = len(Task._fields) - 1
 
 
 class Change(NamedTuple):
@@ -73,7 +73,7 @@ class ChangeService:
         start = seq if token is None else token.start
         if (epoch, seq) in known:
             return ChangePage(epoch, seq, None, False, start)
-        changes = [_change(row) for row in rows[:limit] if row[0] is not None]
+        changes = [_change(row, self._user_id) for row in rows[:limit] if row[0] is not None]
         return ChangePage(epoch, seq, changes, len(rows) > limit, start)
 
     def next(self, page: ChangePage, last: Change | None, signer: CursorSigner) -> str:
@@ -111,9 +111,9 @@ def _bounds(token: Token | None) -> dict[str, int | str]:
 _KINDS = tuple(RANKS)
 
 
-def _change(row: Row) -> Change:
+def _change(row: Row, user_id: str) -> Change:
     kind = _KINDS[row[0]]
-    task = Task._make(row[1 : 1 + _TASK])
+    task = Task.of(row[1 : 1 + _TASK], user_id)
     item: Task | Project | None = None
     if kind == "task":
         item = task

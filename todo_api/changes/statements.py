@@ -30,7 +30,7 @@ from todo_api.changes.tokens import RANKS
 from todo_api.database import Statement, expired_rows, param
 from todo_api.lists import MAX_PAGE
 from todo_api.models import TOMBSTONES_KEPT, projects, tasks, tombstones, users
-from todo_api.tasks import TASK_COLUMNS
+from todo_api.task_rows import TASK_COLUMNS, as_task
 
 USER_ID = param("user_id", Text)
 _LIMIT = param("limit", Integer)
@@ -89,7 +89,7 @@ def _page() -> Statement:
     before = func.sum(size).over(order_by=[first.c[name] for name in _ORDER], rows=(None, -1))
     summed = select(first, func.coalesce(before, 0).label("octets_before")).subquery("summed")
     item = select(summed).where(summed.c.octets_before <= MAX_PAGE).lateral("item")
-    columns = (item.c.rank, *(item.c[column.name] for column in _COLUMNS))
+    columns = (item.c.rank, *as_task(item), item.c.name, item.c.color)
     rows = select(*columns, owner.c.state).select_from(owner.outerjoin(item, true()))
     return Statement(rows.order_by(*(item.c[name] for name in _ORDER)), times_as_text=True)
 

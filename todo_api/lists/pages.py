@@ -95,7 +95,7 @@ class Asked(NamedTuple):
         return parameters
 
     def page(self, rows: Sequence[Row], known: Known, make: Callable[[Row], Task]) -> TaskPage[Task]:
-        """Return the page that the rows of the statement are; `make` makes a task of one."""
+        """Return the page that the rows are. `make` makes a task of one with the user's id."""
         state = rows[0][-1].split() if rows else ("0", "0", "0")
         epoch, seq, stamp = int(state[0]), int(state[1]), self.stamp
         grain = Grain.NEVER if self.wanted.dates is None else self.wanted.dates.grain
@@ -104,7 +104,8 @@ class Asked(NamedTuple):
         is_by_due = self.wanted.sort.endswith("due")
         end = -2 if is_by_due else -1
         limit = self.place.limit
-        tasks = [make(row[:end]) for row in rows[:limit] if row[0] is not None]
+        mine = (self.user_id,)
+        tasks = [make(row[:end] + mine) for row in rows[:limit] if row[0] is not None]
         due_ats = [row[-2] for row in rows[:limit]] if is_by_due else ()
         return TaskPage(epoch, seq, tasks, int(state[-1]), len(rows) > limit, self.clock, stamp, grain, due_ats)
 

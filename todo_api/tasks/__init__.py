@@ -6,13 +6,11 @@ status.
 """
 
 from todo_api.lists import CursorSigner
+from todo_api.task_rows import Task
 from todo_api.tasks.schemas import dump_task, load_task_input, load_task_patch
 from todo_api.tasks.service import TaskService
-from todo_api.tasks.statements import TASK_COLUMNS
-from todo_api.tasks.task import Task
 
 __all__ = [
-    "TASK_COLUMNS",
     "CursorSigner",
     "Task",
     "TaskService",

@@ -18,6 +18,7 @@ from todo_api.idempotency import idempotent
 from todo_api.lists import MAX_PAGE, Place
 from todo_api.schemas import dump_json
 from todo_api.services import PRIVATE, address_of, caller, require_owner, services
+from todo_api.task_rows import Task
 from todo_api.task_tree import load_destination
 from todo_api.tasks.schemas import (
     dump_task,
@@ -27,7 +28,6 @@ from todo_api.tasks.schemas import (
     load_task_replacement,
 )
 from todo_api.tasks.service import TaskService
-from todo_api.tasks.task import Task
 
 MAX_WORDS = 8
 """Maximum number of words of a search: each is searched for in every text."""

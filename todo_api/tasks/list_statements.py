@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
-    Column,
     ColumnElement,
     FromClause,
     Integer,
@@ -32,7 +31,8 @@ from todo_api.database import Statement, param
 from todo_api.lists import SORTS, Sort, found_tasks, is_status, limit_of_rest
 from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import STATUSES, tasks, users
-from todo_api.tasks.statements import TASK_COLUMNS, USER_ID, as_task
+from todo_api.task_rows import TASK_COLUMNS, as_task
+from todo_api.tasks.statements import USER_ID
 
 SEARCH_SECONDS = 1
 """Maximum seconds of a search. It reads every task of the user, and others wait meanwhile."""
@@ -69,14 +69,17 @@ def page(
     `known`, no task is read and the state has no total.
     """
     order, wanted = SORTS[sort], STATUSES if statuses is None else statuses
+    whole = most_octets is None
     if conditions:
         found = found_tasks(wanted, conditions, [tasks.c.id, *(tasks.c[name] for name in order.columns)])
         owner = _owner(select(func.count()).select_from(found).scalar_subquery(), in_zone=in_zone)
-        read = _of_found(order, found, owner, cursor)
+        read = _of_found(_columns(order, whole=whole), order, found, owner, cursor)
     else:
         owner = _owner(_counted(wanted), rest=limit_of_rest(order, wanted, LIMIT + SKIP, _is_unknown(), after=cursor))
         # The default order has an index over all statuses.
-        read = _of_branches(order, wanted, owner, cursor, is_one=statuses is None and order.is_by_creation)
+        read = _of_branches(
+            _columns(order, whole=whole), order, wanted, owner, cursor, is_one=statuses is None and order.is_by_creation
+        )
     ordered = select(*read.c).order_by(*order.order(read)).limit(LIMIT).offset(SKIP if not conditions else None)
     items = (ordered if most_octets is None else _within(ordered, order, most_octets)).lateral("item")
     more = [items.c.due_at] if "due_at" in order.columns else []
@@ -85,18 +88,25 @@ def page(
     return Statement(rows.order_by(*order.order(items)), seconds=seconds, times_as_text=True)
 
 
-def _columns(order: Sort) -> list[Column[Any]]:
-    """Return the columns of a task, and those of the order that no task shows."""
-    return [*TASK_COLUMNS, *(tasks.c[name] for name in order.columns if tasks.c[name] not in {*TASK_COLUMNS})]
+def _columns(order: Sort, *, whole: bool) -> list[ColumnElement[Any]]:
+    """Return the columns of a task, and those of the order that no task shows.
+
+    A large page is measured before the texts of its tasks are put together: it is not `whole`.
+    """
+    columns = as_task(tasks) if whole else [*TASK_COLUMNS]
+    shown = {column.name for column in columns}
+    return [*columns, *(tasks.c[name] for name in order.columns if name not in shown)]
 
 
-def _of_branches(order: Sort, statuses: Sequence[str], owner: CTE, cursor: bool, *, is_one: bool) -> Subquery:
+def _of_branches(
+    columns: list[ColumnElement[Any]], order: Sort, statuses: Sequence[str], owner: CTE, cursor: bool, *, is_one: bool
+) -> Subquery:
     """Return the tasks of a page: one ordered, limited index scan per status and branch.
 
     No task of another status is read, whatever the planner estimates.
     """
     scans = [
-        select(*_columns(order))
+        select(*columns)
         .where(tasks.c.user_id == USER_ID, *of_status, *branch.conditions, owner.c.is_unknown)
         .order_by(*branch.order)
         .limit(owner.c.rest if branch.is_rest else LIMIT + SKIP)
@@ -108,7 +118,7 @@ def _of_branches(order: Sort, statuses: Sequence[str], owner: CTE, cursor: bool,
     return union_all(*(select(*scan.c) for scan in scans)).subquery("found")
 
 
-def _of_found(order: Sort, found: CTE, owner: CTE, cursor: bool) -> Subquery:
+def _of_found(columns: list[ColumnElement[Any]], order: Sort, found: CTE, owner: CTE, cursor: bool) -> Subquery:
     """Return the tasks of a page: found by id, and read one by one by the primary key."""
     after = [order.after(found)] if cursor else []
     ids = (
@@ -121,7 +131,7 @@ def _of_found(order: Sort, found: CTE, owner: CTE, cursor: bool) -> Subquery:
         .subquery("place")
     )
     by_id = and_(tasks.c.user_id == USER_ID, tasks.c.id == ids.c.id)
-    task = select(*_columns(order)).where(by_id).limit(1).lateral("task")
+    task = select(*columns).where(by_id).limit(1).lateral("task")
     return select(*task.c).select_from(ids.join(task, true())).subquery("found")
 
 
@@ -174,7 +184,9 @@ def _within(ordered: Select[Any], order: Sort, most_octets: int) -> Select[Any]:
     tasks_of_page = ordered.subquery("page")
     before = _octets_before(tasks_of_page, order.order(tasks_of_page))
     summed = select(*tasks_of_page.c, before).subquery("summed")
-    return select(*(summed.c[column.name] for column in _columns(order))).where(summed.c.octets_before <= most_octets)
+    return select(*(summed.c[column.name] for column in _columns(order, whole=False))).where(
+        summed.c.octets_before <= most_octets
+    )
 
 
 def _batch() -> Statement:

@@ -14,7 +14,7 @@ from todo_api.lists import TaskFilter
 from todo_api.models import PRIORITIES
 from todo_api.schemas import load_of, utc
 from todo_api.task_dates import MomentPatchSchema, MomentSchema
-from todo_api.tasks.task import Task
+from todo_api.task_rows import Task
 
 
 class LinkSchema(Schema):
@@ -70,7 +70,8 @@ _load_patch = load_of(TaskPatchSchema())
 
 def dump_task(task: Task) -> dict[str, Any]:
     """Return the representation of a task. By hand, since a list has a thousand of them."""
-    due, start = task_dates.represented(task.dates_json)
+    rank, links, dates, project_id, labels, parent_id = task.after_1_0
+    due, start = (None, None) if dates is None else task_dates.represented(dates)
     return {
         "id": task.id,
         "user_id": task.user_id,
@@ -78,15 +79,15 @@ def dump_task(task: Task) -> dict[str, Any]:
         "description": task.description,
         "status": task.status,
         "completed": task.status == "completed",
-        "completed_at": utc(task.completed_at),
-        "priority": PRIORITIES[task.priority_rank],
-        "links": _NONE if task.links_json is None else orjson.Fragment(task.links_json),
+        "completed_at": None if task.completed_at is None else utc(task.completed_at),
+        "priority": PRIORITIES[rank],
+        "links": _NONE if links is None else orjson.Fragment(links),
         "due": due,
         "start": start,
         "position": task.position,
-        "project_id": task.project_id,
-        "labels": _NONE if task.labels_json is None else orjson.Fragment(task.labels_json),
-        "parent_id": task.parent_id,
+        "project_id": project_id,
+        "labels": _NONE if labels is None else orjson.Fragment(labels),
+        "parent_id": parent_id,
         "created_at": utc(task.created_at),
         "updated_at": utc(task.updated_at),
         "version": task.version,

@@ -38,9 +38,9 @@ from todo_api.models import PRIORITIES
 from todo_api.ordering import Destination
 from todo_api.task_dates import MEMBERS, NO_DATES, columns_of, represented
 from todo_api.task_labels import TaskLabels, as_json
+from todo_api.task_rows import Task, more_of
 from todo_api.task_tree import TaskTree
 from todo_api.tasks import list_statements, statements
-from todo_api.tasks.task import Task
 from todo_api.tasks.transitions import TRANSITIONS, sources
 from todo_api.tasks.tree_writes import Change, OtherZone, TreeWrites, write
 
@@ -48,7 +48,6 @@ Versions = Sequence[int] | None
 """Versions from which a write may start; None for any."""
 
 _ATTEMPTS = 5
-_COLUMNS = tuple(str(column.key) for column in statements.TASK)
 _WHOLE = (*MEMBERS, *statements.BRANCH, "labels")
 """Members of a new task that take more than the shortest statement."""
 
@@ -119,9 +118,9 @@ class TaskService:
             self._check_caller()
             raise gone()
         at, values["version"], values["position"] = row
-        values |= {"id": made_id, "status": status, "created_at": at, "updated_at": at}
+        values |= {"id": made_id, "status": status, "created_at": at, "updated_at": at, "more": more_of(values)}
         values["completed_at"] = at if status == "completed" else None
-        return Task._make(map(values.get, _COLUMNS))
+        return Task._make(map(values.get, Task._fields))
 
     def _create_whole(
         self, status: str, members: dict[str, Any], values: dict[str, Any]
@@ -151,7 +150,7 @@ class TaskService:
         """Raise IdTaken if a task has the id."""
         current = self._db.fetch_one(statements.get, self._named(task_id))
         if current is not None:
-            raise IdTaken(Task._make(current))
+            raise IdTaken(Task.of(current, self._user_id))
 
     def _zone(self) -> str:
         """Return the user's zone."""
@@ -163,12 +162,12 @@ class TaskService:
         row = self._db.fetch_one(statements.get, self._named(task_id))
         if row is None:
             raise self._missing()
-        return Task._make(row)
+        return Task.of(row, self._user_id)
 
     def several(self, ids: Sequence[str]) -> dict[str, Task]:
         """Return those of these tasks that there are, by id."""
         rows = self._db.fetch_all(statements.several, {"user_id": self._user_id, "ids": ids})
-        return {task.id: task for task in map(Task._make, rows)}
+        return {row[0]: Task.of(row, self._user_id) for row in rows}
 
     def list(
         self, wanted: TaskFilter, place: Place, signer: CursorSigner, known: Known = lambda _: ()
@@ -221,7 +220,7 @@ class TaskService:
     def batch(self, after: str) -> Sequence[Task]:
         """Return some tasks by id after the given one, none after the last."""
         return [
-            Task._make(row)
+            Task.of(row, self._user_id)
             for row in self._db.fetch_all(list_statements.batch, {"user_id": self._user_id, "after": after})
         ]
 
@@ -241,8 +240,8 @@ class TaskService:
             row = self._db.fetch_one(statements.get_with_zone, self._named(task_id))
             if row is None:
                 raise self._missing()
-            task, zone = Task._make(row[1:]), row[0] or DEFAULT_ZONE
-            before = dict(zip(MEMBERS, represented(task.dates_json), strict=True))
+            task, zone = Task.of(row[1:], self._user_id), row[0] or DEFAULT_ZONE
+            before = dict(zip(MEMBERS, represented(task.after_1_0.dates), strict=True))
             try:
                 _at(task, versions)
                 dated = columns_of({name: changes[name] for name in MEMBERS if name in changes}, before, zone)
@@ -252,7 +251,7 @@ class TaskService:
             stored = _stored(changes) | dated | {"zone": zone}
             write = partial(TaskService._set, task_id=task_id, changes=changes, stored=stored, versions=[task.version])
             try:
-                if stored.get("labels", task.labels_json) == task.labels_json:
+                if stored.get("labels", task.after_1_0.labels) == task.after_1_0.labels:
                     return write(self)
                 return self._with_labels(changes["labels"], write)
             except (PreconditionFailed, OtherZone):
@@ -354,7 +353,7 @@ class TaskService:
         """
         row = write(self._db, statement, values)
         if row is not None:
-            return Task._make(row)
+            return Task.of(row, self._user_id)
         self._check_key()
         return change.done(self.get(task_id)) or self._tree_writes.change(task_id, change)
 

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
-    FromClause,
     Integer,
     Text,
     Uuid,
@@ -43,31 +42,7 @@ from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import STATUSES, tasks, users
 from todo_api.ordering import clock_key
 from todo_api.task_dates import NO_DATES, computed
-
-TASK_COLUMNS = (
-    tasks.c.id,
-    tasks.c.user_id,
-    tasks.c.title,
-    tasks.c.description,
-    tasks.c.status,
-    tasks.c.completed_at,
-    tasks.c.created_at,
-    tasks.c.updated_at,
-    tasks.c.version,
-    tasks.c.priority,
-    tasks.c.links,
-    tasks.c.dates,
-    tasks.c.position,
-    tasks.c.project_id,
-    tasks.c.labels,
-    tasks.c.parent_id,
-)
-
-
-def as_task(rows: FromClause) -> list[ColumnElement[Any]]:
-    """Return the columns as `Task` has them, for a statement with its times as text."""
-    return [rows.c[column.name] for column in TASK_COLUMNS]
-
+from todo_api.task_rows import as_task
 
 DATES = tuple(tasks.c[name] for name in NO_DATES)
 

@@ -12,9 +12,9 @@ from todo_api.errors import ConstraintViolated, NotFound, OpenSubtasks, Validati
 from todo_api.guards import Caller
 from todo_api.lists import OPEN
 from todo_api.ordering import LAST, Destination
+from todo_api.task_rows import Task
 from todo_api.task_tree import Branch, Node, TaskTree
 from todo_api.tasks import statements
-from todo_api.tasks.task import Task
 
 
 class OtherZone(Exception):
@@ -88,7 +88,7 @@ class TreeWrites:
                 tree.count(branch.parent_id, 1)
             if branch.project_id != node.branch.project_id:
                 tree.bring(below, branch.project_id)
-        return Task._make(row)
+        return Task.of(row, self._user_id)
 
     def delete(self, task_id: str, check: Callable[[Task], object]) -> None:
         """Delete the task and all below it. Raise NotFound, and what `check` raises."""
@@ -107,13 +107,12 @@ class TreeWrites:
             if clock is None or task is None:
                 self._caller.check(session, self._user_id)
                 raise NotFound
-            yield _Look(
-                session, tree, clock, task, Node(task.id, task.position, Branch(task.project_id, task.parent_id))
-            )
+            branch = Branch(task.after_1_0.project_id, task.after_1_0.parent_id)
+            yield _Look(session, tree, clock, task, Node(task.id, task.position, branch))
 
     def _task(self, session: RoleSession, task_id: str) -> Task | None:
         row = session.fetch_one(statements.get, self._named(task_id))
-        return None if row is None else Task._make(row)
+        return None if row is None else Task.of(row, self._user_id)
 
     def _named(self, task_id: str) -> dict[str, Any]:
         return {"user_id": self._user_id, "task_id": task_id}
