@@ -38,9 +38,9 @@ def test_contract_has_one_pattern_for_texts_of_one_line() -> None:
     assert len(patterns()) == 1
 
 
-def test_contract_has_the_same_pattern_for_names_of_labels_without_a_comma() -> None:
+def test_contract_has_the_same_pattern_for_names_of_labels_without_comma_and_steps_of_a_path() -> None:
     (pattern,) = patterns()
-    assert SCHEMAS["LabelName"]["pattern"].replace("[^,", "[^") == pattern != SCHEMAS["LabelName"]["pattern"]
+    assert SCHEMAS["LabelName"]["pattern"] == pattern.replace("^(?!", r"^(?!\.{1,2}$)(?!", 1).replace("[^", "[^,")
 
 
 def test_pattern_of_contract_takes_what_unicode_calls_visible_in_python_and_rust() -> None:

@@ -105,6 +105,18 @@ def test_user_row_that_breaks_a_rule_is_refused(url: str, rule: str, values: dic
     assert refused.value.diag.constraint_name == rule
 
 
+@pytest.mark.parametrize("name", ["'a,b'", "'.'", "'..'", "''", "repeat('a', 61)", "E'a\\nb'", "E'\\u200b'"])
+def test_name_of_a_label_that_breaks_a_rule_is_refused(url: str, name: str) -> None:
+    with pytest.raises(psycopg2.errors.CheckViolation) as refused:
+        execute(url, f"SELECT {name}::label_name")
+    assert refused.value.diag.constraint_name == "label_name_check"
+
+
+@pytest.mark.parametrize("name", ["'a'", "'...'", "'. .'", "'a.'", "repeat('ä', 60)"])
+def test_name_of_a_label_within_the_rules_is_taken(url: str, name: str) -> None:
+    assert execute(url, f"SELECT {name}::label_name = {name}") == [(True,)]
+
+
 def test_changed_row_that_breaks_a_rule_is_refused(url: str) -> None:
     """A domain is asked where its column is given a value: in a change as well."""
     for change in ("users SET name = ''", "users SET id = ''", "tasks SET title = ''", "tasks SET status = 'done'"):

@@ -138,7 +138,24 @@ def test_change_of_a_label_that_is_not_there_is_404(ada: Client, bob: Client, wh
     assert ada.delete(f"{LABELS}/home").status == 404
 
 
-ODD = ["a/b", "//", ".", "..", "%2F", "a%b", "?#&=+;", "a b", '"\\', "größe 😀", "\u05d0\u05b7", "me", "{label}", "<b>"]
+ODD = [
+    "a/b",
+    "//",
+    "...",
+    ". .",
+    "./..",
+    "%2E",
+    "%2F",
+    "a%b",
+    "?#&=+;",
+    "a b",
+    '"\\',
+    "größe 😀",
+    "\u05d0\u05b7",
+    "me",
+    "{label}",
+    "<b>",
+]
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -154,7 +171,7 @@ def test_change_of_a_label_of_any_characters_finds_it_by_its_path(ada: Client, n
     assert ada.delete(address).json()["count"] == 1
 
 
-@pytest.mark.parametrize("sent", ["a,b", "%00", "a%0Ab", "x" * 61, "%E2%80%8B", "%FF"])
+@pytest.mark.parametrize("sent", ["a,b", "%00", "a%0Ab", "x" * 61, "%E2%80%8B", "%FF", "%2E", "%2E%2e"])
 def test_change_of_what_is_no_label_is_400(ada: Client, sent: str) -> None:
     for method, body in (("PATCH", {"name": "x"}), ("DELETE", None)):
         reply = ada.request(method, f"{LABELS}/{sent}", json_body=body)
@@ -162,7 +179,15 @@ def test_change_of_what_is_no_label_is_400(ada: Client, sent: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("a,b", "pattern"), ("", "pattern"), ("x" * 61, "too_long"), ("\u0958" * 31, "too_long")]
+    ("name", "code"),
+    [
+        ("a,b", "pattern"),
+        (".", "pattern"),
+        ("..", "pattern"),
+        ("", "pattern"),
+        ("x" * 61, "too_long"),
+        ("\u0958" * 31, "too_long"),
+    ],
 )
 def test_rename_label_to_what_is_no_name_is_400(ada: Client, name: str, code: str) -> None:
     task = create(ada, labels=["home"])

@@ -91,7 +91,8 @@ def test_list_tasks_with_the_cursor_of_other_labels_is_refused_but_for_their_cas
 
 
 @pytest.mark.parametrize(
-    "sent", ["", "home,", ",home", "%00", "a%0Ab", "x" * 61, "%E2%80%8B", ",".join("abcdefghijklmnopqrstu")]
+    "sent",
+    ["", "home,", ",home", ".", "home,..", "%00", "a%0Ab", "x" * 61, "%E2%80%8B", ",".join("abcdefghijklmnopqrstu")],
 )
 def test_list_tasks_of_what_is_no_label_is_refused(reader: Client, sent: str) -> None:
     reply = reader.get(f"{TASKS}?label={sent}")

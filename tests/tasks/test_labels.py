@@ -69,6 +69,8 @@ def test_create_task_with_a_decomposed_label_composes_it(ada: Client) -> None:
         (["x", 1], "/labels/1", "wrong_type"),
         (["x", None], "/labels/1", "wrong_type"),
         (["x", "a,b"], "/labels/1", "pattern"),
+        (["."], "/labels/0", "pattern"),
+        (["x", ".."], "/labels/1", "pattern"),
         ([""], "/labels/0", "pattern"),
         (["\u200b\u00a0"], "/labels/0", "pattern"),
         (["a\nb"], "/labels/0", "pattern"),

@@ -60,7 +60,7 @@ TASK_PRIORITY = SmallIntegerDomain(
 # A create prepares the rules of what it leaves out, too: a function faster than operators.
 TASK_LINKS = _text("task_links", "is_link_list(VALUE)")
 LABEL_LIST = _text("label_list", "is_label_list(VALUE)")
-LABEL_NAME = _text("label_name", f"{_one_line(60)} AND VALUE !~ ','")
+LABEL_NAME = _text("label_name", f"{_one_line(60)} AND VALUE !~ ',' AND VALUE <> '.' AND VALUE <> '..'")
 LABEL_KEY = _text("label_key", "octet_length(VALUE) >= 1 AND octet_length(VALUE) <= 1024", collation="C")
 TASK_DATE = DateDomain("task_date", Date(), constraint_name="task_date_check", check="is_task_date(VALUE)")
 TIME_ZONE = _text("time_zone", "is_time_zone(VALUE)")
