@@ -22,7 +22,9 @@ FILTERS = (
     *("status=pending", "completed=false", "priority=high", "updated_since=2026-01-01T00:00:00Z"),
     *("due=overdue", "due=today", "due=tomorrow", "due=week", "due=any", "due=none", "due_from=2026-01-01"),
     *("startable=true", "startable=false", "project_id=none", "project_id={project}", "q=task"),
+    *("label=common", "label=label%201", "label=common,label%201", "parent_id=none", "parent_id={parent}"),
 )
+WHOLE = ("labels", "projects")
 
 # Deadlines are within eight days before and after now, a quarter of the tasks has none.
 DATES = """
@@ -40,12 +42,30 @@ NO_DATES = """
 UPDATE tasks SET due_date = NULL, due_time = NULL, due_zone = NULL, due_at = NULL
 WHERE version % 4 = 0 AND user_id LIKE 'reader-%'
 """
+# A fifth of the tasks is below another, twenty below each. Half have the label that is common, half one of the others.
+CHILDREN = """
+UPDATE tasks SET parent_id = parent.id, project_id = parent.project_id FROM tasks parent
+WHERE parent.user_id = tasks.user_id AND parent.version = tasks.version / 100 * 100 + 1
+    AND tasks.version % 100 BETWEEN 2 AND 21 AND tasks.user_id LIKE 'reader-%'
+"""
+PARENTS = "UPDATE tasks SET children = 20 WHERE version % 100 = 1 AND user_id LIKE 'reader-%'"
+MAKE_LABELS = """
+INSERT INTO task_labels SELECT user_id, id, lower(label), label, version FROM tasks, unnest(ARRAY[
+    CASE WHEN version / 2 % 2 = 0 THEN 'Common' END,
+    CASE WHEN version % 2 = 1 THEN 'Label ' || 1 + version / 2 % CASE user_id WHEN 'reader-few' THEN 4 ELSE 499 END END]) label
+WHERE label IS NOT NULL AND user_id LIKE 'reader-%'
+"""
+LABELS = """
+UPDATE tasks SET labels = listed FROM (
+    SELECT user_id AS owner, task_id, json_agg(name ORDER BY label_key)::text AS listed FROM task_labels GROUP BY 1, 2) made
+WHERE owner = user_id AND task_id = id
+"""
 MAKE_PROJECTS = """
 INSERT INTO projects SELECT owner, md5(owner || ':' || n)::uuid, 'Project ' || n, NULL, NULL,
     'm' || lpad(to_hex(n), 13, '0'), now(), now(), 1
 FROM unnest(%(names)s::text[], %(counts)s::int[]) AS wanted(owner, count), generate_series(0, count - 1) n
 """
-SCANS = "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname IN ('tasks', 'projects') ORDER BY 1"
+SCANS = "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname IN ('tasks', 'projects', 'task_labels') ORDER BY 1"
 
 
 def lists(options: Namespace, url: str) -> dict[str, Any]:
@@ -55,11 +75,13 @@ def lists(options: Namespace, url: str) -> dict[str, Any]:
     with databases(url, ["ours"], counts) as data:
         ours = data.urls["ours"]
         with unwalled(ours):
-            execute(ours, "ALTER TABLE projects NO FORCE ROW LEVEL SECURITY")
+            for table in ("projects", "task_labels"):
+                execute(ours, f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
             execute(ours, MAKE_PROJECTS, names=list(PROJECTS), counts=list(PROJECTS.values()))
-            execute(ours, "ALTER TABLE projects FORCE ROW LEVEL SECURITY")
-            for statement in (DATES, NO_DATES):
+            for statement in (DATES, NO_DATES, CHILDREN, PARENTS, MAKE_LABELS, LABELS):
                 execute(ours, statement)
+            for table in ("projects", "task_labels"):
+                execute(ours, f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
         execute(ours, "VACUUM (FULL, ANALYZE) tasks")
         execute(ours, "VACUUM (ANALYZE)")
         before = dict(execute(ours, SCANS))
