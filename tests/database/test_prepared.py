@@ -1,13 +1,18 @@
-"""Statements that are prepared once on each connection, when one of them fails."""
+"""Statements that are prepared once on each connection: how they are planned, and when one of them fails."""
 
 from collections.abc import Callable
 
 import psycopg2.errors
 import pytest
+from sqlalchemy import Integer, func, literal_column, select, text
+from sqlalchemy.engine import make_url
 
 from tests.support.databases import execute
 from tests.support.on_loop import on_loop
 from todo_api.database.database import Database
+from todo_api.database.statement import Statement
+from todo_api.lists import SORTS
+from todo_api.tasks import list_statements
 from todo_api.tasks.service import TaskService
 
 
@@ -25,3 +30,32 @@ def test_statement_that_was_refused_is_prepared_again_when_it_is_allowed(new_dat
     ] == [1, 2, 3]
     assert database._pool.prepares
     database.close()
+
+
+PLANNED = Statement(
+    select(func.sum(literal_column("generic_plans", Integer)), func.sum(literal_column("custom_plans", Integer)))
+    .select_from(text("pg_prepared_statements"))
+    .where(literal_column("cardinality(parameter_types)", Integer) > 0)  # without itself
+)
+
+
+@on_loop
+def _plans(url: str) -> tuple[int, int]:
+    """Return how often each sort of the list was run with a plan for all users, and with one of its own."""
+    database = Database(url, pool_size=1)
+    values = {"user_id": "ada", "limit": 11, "skip": 0, "known": []}
+    for _ in range(2):
+        for sort in SORTS:
+            database.as_user("ada").fetch_all(list_statements.page(sort, None), values)
+    ((generic, custom),) = database.as_user("ada").fetch_all(PLANNED, {})
+    database.close()
+    return generic, custom
+
+
+def test_list_tasks_by_any_sort_is_planned_once(url: str) -> None:
+    assert _plans(url) == (2 * len(SORTS), 0)
+
+
+def test_list_tasks_is_planned_as_the_deployment_has_set_it(url: str) -> None:
+    auto = make_url(url).update_query_dict({"options": "-c plan_cache_mode=force_custom_plan"})
+    assert _plans(auto.render_as_string(hide_password=False).replace("+", "%20")) == (0, 2 * len(SORTS))

@@ -13,9 +13,11 @@ from sqlalchemy.engine import make_url
 from tests.support.databases import execute
 from tests.support.on_loop import on_loop
 from tests.support.plans import LIMIT, USER, plan_of
+from tests.support.rows import rows
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSession
+from todo_api.labels import statements as label_statements
 from todo_api.lists import SORTS, Clock, DueKey, Key
 from todo_api.lists.clock import day_values, instant_values
 from todo_api.models import STATUSES, users
@@ -62,6 +64,13 @@ IN_A_PROJECT = f"""
 """
 """Every hundredth task is in a project."""
 
+BELOW_A_TASK = f"""
+    BEGIN; SET LOCAL ROLE task_api_user; SET LOCAL app.user_id = '{{user}}';
+    UPDATE tasks SET id = '{PROJECT}', children = 200 WHERE version = 1;
+    UPDATE tasks SET parent_id = '{PROJECT}' WHERE version % 100 = 50; COMMIT
+"""
+"""Every hundredth task is below another."""
+
 WITH_LABELS = """
     INSERT INTO task_labels (user_id, task_id, label_key, name, version)
     SELECT user_id, id, label, label, version FROM tasks, unnest(ARRAY['all', 'label ' || version % 100]) label
@@ -76,7 +85,8 @@ def filled(new_database: Callable[[], str]) -> str:
     for number in range(20):
         execute(url, FILL.format(user=f"other-{number}", tasks=2500, rare=1250))
     execute(url, IN_A_PROJECT.format(user=USER))
-    execute(url, WITH_LABELS)
+    execute(url, BELOW_A_TASK.format(user=USER))
+    rows(url, WITH_LABELS)
     execute(url, "VACUUM ANALYZE tasks")
     execute(url, "VACUUM ANALYZE users")
     execute(url, "VACUUM ANALYZE task_labels")
@@ -141,6 +151,7 @@ def test_list_tasks_search_for_words_reads_no_other_users_task(scope: RoleSessio
 CONDITIONS: dict[str, tuple[dict[str, Any], str]] = {
     "priorities": ({"priorities": [4]}, r"priority(\)::smallint)? = ANY"),
     "project_id": ({"project_id": PROJECT}, "project_id = .*status = "),
+    "parent_id": ({"parent_id": PROJECT}, "parent_id = "),
     "labels": ({"labels": ["all", "label 7"]}, "id = "),
     "updated_since": ({"updated_since": "2026-01-01T05:30:00Z"}, "updated_at >= "),
     "due_any": ({}, "due_at IS NOT NULL|of tasks_.*due"),
@@ -167,13 +178,33 @@ def test_list_tasks_filter_asks_an_index_and_reads_the_page_by_id(
 ) -> None:
     values, asked = CONDITIONS[name]
     statement = list_statements.page(sort, ("completed",), (name,), cursor)
-    reads = _reads(plan_of(scope, statement, **values, **(_after(sort) if cursor else {})))
-    page = [node for node in reads if node.get("Index Name") == "tasks_pkey"]
+    nodes = plan_of(scope, statement, **values, **(_after(sort) if cursor else {}))
+    reads = _reads(nodes)
+    page = [node for node in reads if node.get("Index Name") == "tasks_pkey" and "ANY" not in node["Index Cond"]]
     found = [node for node in reads if node not in page]
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in page) <= LIMIT
     assert {node["Node Type"] for node in found} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
     assert [node for node in found if not re.search(asked, _asked(node))] == []
     assert sum(node.get("Rows Removed by Filter", 0) for node in found) <= NEARBY
+    assert [node["Actual Rows"] for node in nodes if "Sort" in node["Node Type"] and node["Actual Rows"] > LIMIT] == []
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_list_tasks_with_a_common_label_looks_the_tasks_up_in_one_pass(scope: RoleSession, sort: str) -> None:
+    statement = list_statements.page(sort, None, ("labels",))
+    found = [node for node in _reads(plan_of(scope, statement, labels=["all"])) if node["Actual Rows"] > LIMIT]
+    assert [node["Actual Rows"] * node["Actual Loops"] for node in found] == [TASKS]
+    assert {node["Node Type"] for node in found} <= {"Index Scan", "Bitmap Heap Scan"}
+
+
+def test_list_labels_reads_open_tasks_alone_and_from_an_index(scope: RoleSession) -> None:
+    nodes = plan_of(scope, label_statements.list_)
+    reads = _reads(nodes)
+    assert {node["Node Type"] for node in reads} <= {"Index Scan", "Index Only Scan"}
+    assert [node for node in reads if "user_id = " not in node["Index Cond"]] == []
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) == 0  # all tasks are done
+    assert [node["Actual Rows"] for node in nodes if "Sort" in node["Node Type"] and node["Actual Rows"] > 101] == []
+    assert nodes[0]["Actual Rows"] == 101  # the labels themselves
 
 
 @pytest.mark.parametrize("sort", SORTS)
