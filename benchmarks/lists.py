@@ -65,7 +65,9 @@ INSERT INTO projects SELECT owner, md5(owner || ':' || n)::uuid, 'Project ' || n
     'm' || lpad(to_hex(n), 13, '0'), now(), now(), 1
 FROM unnest(%(names)s::text[], %(counts)s::int[]) AS wanted(owner, count), generate_series(0, count - 1) n
 """
-SCANS = "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname IN ('tasks', 'projects', 'task_labels') ORDER BY 1"
+SCANS = (
+    "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname IN ('tasks', 'projects', 'task_labels') ORDER BY 1"
+)
 
 
 def lists(options: Namespace, url: str) -> dict[str, Any]:
