@@ -44,6 +44,16 @@ def test_update_task_dry_that_changes_nothing_tells_the_version_as_it_is(ada: Cl
     assert (dry.status, dry.json()) == (200, ada.get(path).json())
 
 
+def test_list_changes_after_dry_runs_tells_nothing(ada: Client) -> None:
+    path = ada.post(f"{ME}/tasks", {"title": "One", "labels": ["home"]}).headers["location"]
+    known = ada.get(f"{ME}/changes").json()["next"]
+    assert ada.delete(f"{path}{DRY}").status == 204
+    assert ada.delete(f"{ME}/labels/home{DRY}").json() == {"version": 2, "count": 1}
+    assert ada.post(f"{ME}/batch{DRY}", {"operations": [{"create_task": {"title": "Two"}}]}).json()["seq"] == 2
+    page = ada.get(f"{ME}/changes?since={known}").json()
+    assert [page["tasks"], page["projects"], page["deleted"], page["more"]] == [[], [], [], False]
+
+
 def test_delete_project_dry_keeps_the_project_and_all_its_tasks(ada: Client) -> None:
     project = ada.post(f"{ME}/projects", {"name": "Kitchen"})
     for number in range(3):

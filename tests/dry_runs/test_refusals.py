@@ -77,6 +77,20 @@ REFUSED: dict[str, tuple[Send, int, str]] = {
         409,
         "label_exists",
     ),
+    "batch": (
+        lambda ada, ids, dry: ada.post(
+            f"{ME}/batch{dry}",
+            {
+                "operations": [
+                    {"create_task": {"title": "Undone as well", "labels": ["new"]}},
+                    {"delete_project": {"id": ids["project"]}},
+                    {"update_task": {"id": ids["cancelled"], "change": {"status": "completed"}}},
+                ]
+            },
+        ),
+        409,
+        "invalid_transition",
+    ),
     "body": (lambda ada, _, dry: ada.post(f"{ME}/tasks{dry}", {"title": ""}), 400, "/title pattern"),
 }
 
@@ -105,6 +119,7 @@ def test_dry_run_that_breaks_a_rule_is_refused_as_the_write_is(
     assert dry.status == status
     assert code in {problem["code"], *(f"{one['pointer']} {one['code']}" for one in problem.get("errors", ()))}
     assert told(dry) == told(send(ada, ids, ""))
+    assert dry.headers["dry-run"] == "true"
     idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
     assert rows(direct, idle) == [(0,)]
     assert ada.post(f"{ME}/tasks", {"title": "The connection is free, and the user's row as well"}).status == 201
