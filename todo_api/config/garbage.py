@@ -15,8 +15,13 @@ def postpone() -> None:
     gc.disable()
 
 
-def resume() -> None:
-    """Start collections, and exempt existing objects, whose memory the workers share."""
+def resume(*, collect: bool = False) -> None:
+    """Start collections, and exempt existing objects: the workers share the memory of the master's.
+
+    First `collect` what is left of making the application, or it would stay for good.
+    """
+    if collect:
+        gc.collect()
     gc.freeze()
     gc.enable()
     gc.set_threshold(GC_THRESHOLD)

@@ -138,7 +138,7 @@ class Server(BaseApplication):
         HttpProtocol.gate = AdmissionGate(app.admission, app.known_subject, cors, observers.active)
         for specification in app.specifications:
             HttpProtocol.gate.add_api(specification)
-        garbage.resume()  # what is there is shared with the workers
+        garbage.resume(collect=True)
         return app.middleware
 
     def run(self) -> None:
