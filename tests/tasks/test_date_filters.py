@@ -1,7 +1,7 @@
 """Lists filtered and sorted by dates, by a given clock: what is due when and where, and the tag of a list that changes by itself."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -62,6 +62,8 @@ DEADLINES: list[tuple[str, str | None, str | None, str, str]] = [
     ("2026-11-19", None, None, "America/Los_Angeles", "2026-11-20T08:00:00"),
     ("2026-11-19", None, None, "Europe/Berlin", "2026-11-19T23:00:00"),
     ("2026-11-19", None, None, "Pacific/Auckland", "2026-11-19T11:00:00"),
+    ("2026-11-20", "09:00", "Europe/Berlin", "America/Los_Angeles", "2026-11-20T08:00:00"),
+    ("2026-11-20", "09:00", "Europe/Berlin", "Europe/Berlin", "2026-11-20T08:00:00"),
     ("2026-11-20", "09:00", "Europe/Berlin", "Pacific/Auckland", "2026-11-20T08:00:00"),
     ("2026-11-19", "20:00", None, "America/Los_Angeles", "2026-11-20T04:00:00"),
     ("2026-11-19", "20:00", None, "Europe/Berlin", "2026-11-19T19:00:00"),
@@ -79,6 +81,7 @@ DEADLINES: list[tuple[str, str | None, str | None, str, str]] = [
     ("2027-03-28", "10:00", None, "Europe/Berlin", "2027-03-28T08:00:00"),
     ("2026-10-04", "02:15", None, "Australia/Lord_Howe", "2026-10-03T15:45:00"),
     ("2026-10-04", None, None, "Australia/Lord_Howe", "2026-10-04T13:00:00"),
+    ("2026-04-05", "01:45", None, "Australia/Lord_Howe", "2026-04-04T14:45:00"),
     ("2011-12-30", "12:00", None, "Pacific/Apia", "2011-12-30T22:00:00"),
     ("2011-12-29", None, None, "Pacific/Apia", "2011-12-30T10:00:00"),
     ("2011-12-30", None, None, "Pacific/Apia", "2011-12-30T10:00:00"),
@@ -109,8 +112,16 @@ STARTS: list[tuple[list[str | None], str, str]] = [
     (["2026-11-20", None, None], "Europe/Berlin", "2026-11-19T23:00:00"),
     (["2026-11-20", "09:00", None], "America/Los_Angeles", "2026-11-20T17:00:00"),
     (["2026-11-20", "09:00", "Europe/Berlin"], "Pacific/Auckland", "2026-11-20T08:00:00"),
+    (["2026-10-25", None, None], "Europe/Berlin", "2026-10-24T22:00:00"),
+    (["2026-10-25", "02:30", None], "Europe/Berlin", "2026-10-25T00:30:00"),
+    (["2026-11-01", "01:30", "America/New_York"], "Asia/Tokyo", "2026-11-01T05:30:00"),
+    (["2027-03-28", "02:30", None], "Europe/Berlin", "2027-03-28T01:30:00"),
+    (["2027-03-14", "02:30", "America/New_York"], "Asia/Tokyo", "2027-03-14T07:30:00"),
     (["2027-09-05", None, None], "America/Santiago", "2027-09-05T04:00:00"),
+    (["2027-09-05", "00:00", "America/Santiago"], "Asia/Tokyo", "2027-09-05T04:00:00"),
     (["2026-10-04", "02:15", None], "Australia/Lord_Howe", "2026-10-03T15:45:00"),
+    (["2011-12-30", "12:00", "Pacific/Apia"], "Asia/Tokyo", "2011-12-30T22:00:00"),
+    (["2011-12-30", None, None], "Pacific/Apia", "2011-12-30T10:00:00"),
 ]
 
 
@@ -303,6 +314,40 @@ def test_list_tasks_of_today_with_known_tag_is_sent_again_tomorrow(ada: Client, 
     assert ada.get(f"{TASKS}?due=today").body == first.body
     at("2026-11-20T23:00:00Z")
     assert ada.get(f"{TASKS}?due=today", headers=condition).json()["items"] == []
+
+
+# A local day, when it begins and when it ends: of 25, 23 and 24 and a half hours, without a midnight, and beside one that never was.
+DAYS = [
+    ("2026-10-25", "Europe/Berlin", "2026-10-24T22:00:00", "2026-10-25T23:00:00"),
+    ("2027-03-28", "Europe/Berlin", "2027-03-27T23:00:00", "2027-03-28T22:00:00"),
+    ("2027-09-04", "America/Santiago", "2027-09-04T04:00:00", "2027-09-05T04:00:00"),
+    ("2027-09-05", "America/Santiago", "2027-09-05T04:00:00", "2027-09-06T03:00:00"),
+    ("2026-10-04", "Australia/Lord_Howe", "2026-10-03T13:30:00", "2026-10-04T13:00:00"),
+    ("2011-12-29", "Pacific/Apia", "2011-12-29T10:00:00", "2011-12-30T10:00:00"),
+    ("2011-12-31", "Pacific/Apia", "2011-12-30T10:00:00", "2011-12-31T10:00:00"),
+]
+
+
+@pytest.mark.parametrize(("day", "zone", "begins", "ends"), DAYS)
+def test_list_tasks_of_today_has_a_task_from_the_first_second_of_its_day_to_the_last(
+    ada: Client, at: At, day: str, zone: str, begins: str, ends: str
+) -> None:
+    """And who has the tag of the list of before is sent it then, and not before."""
+    create(ada, "its day", due={"date": day})
+    first, last = (datetime.fromisoformat(f"{instant}Z") for instant in (begins, ends))
+    query, second, tag = f"{TASKS}?due=today&time_zone={zone}", timedelta(seconds=1), {}
+    for moment, status, found in (
+        (first - second, 200, []),
+        (first, 200, ["its day"]),
+        (last - second, 304, None),
+        (last, 200, []),
+    ):
+        at(moment.isoformat())
+        reply = ada.get(query, headers=tag)
+        assert reply.status == status, moment
+        if found is not None:
+            assert [task["title"] for task in reply.json()["items"]] == found, moment
+        tag = {"If-None-Match": reply.headers["etag"]}
 
 
 def test_update_account_to_another_zone_changes_lists_and_no_version(ada: Client, at: At) -> None:
