@@ -30,6 +30,7 @@ from todo_api.accounts import (
     session_statements,
     sessions,
 )
+from todo_api.changes import statements as change_statements
 from todo_api.config import Config
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
@@ -371,10 +372,9 @@ def test_every_statement_of_the_service_was_sent_by_a_case(worlds: Worlds) -> No
     there |= dict(chain.from_iterable(map(shapes, made)))
     assert len(there) > 100
     sent = {one.statement.name for one in worlds.sent}
-    mails = [outbox.CLAIM, outbox.FINISH, outbox.PURGE]
-    purges = [*mails, session_statements.PURGE, recovery_statements.PURGE, kept.PURGES]
-    of_all = [*purges, administration_statements.LIST]  # by tests of their own
-    sent |= {statement.name for statement in statements_of(of_all)}
+    purges = [each.PURGE for each in (outbox, change_statements, session_statements, recovery_statements)]
+    apart = [outbox.CLAIM, outbox.FINISH, *purges, kept.PURGES, administration_statements.LIST]  # by other tests
+    sent |= {statement.name for statement in statements_of(apart)}
     assert sorted(name for name, statement in there.items() if statement.name not in sent) == []
     more = {page(*chosen).name for chosen in product(("created_at", "due", "-due"), [None], MORE_ORDERS, (False, True))}
     dated = {name: statement.name for name, statement in shapes_by_dates()}

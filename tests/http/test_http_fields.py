@@ -10,17 +10,22 @@ from tests.support.client import Client, Headers
 from tests.support.every_operation import IDS
 from tests.support.rows import counts
 from todo_api import contract
+from todo_api.http import body
 
 TASKS = "/api/v1/me/tasks"
 BODY = json.dumps({"title": "Buy milk"}).encode()
 JSON = ("Content-Type", "application/json")
-WITH_BODY = [
-    (method.upper(), "/api/v1" + template.format(user_id="me", **IDS))
+MAX_BODIES = {
+    (method.upper(), "/api/v1" + template.format(user_id="me", **IDS)): item[method]["requestBody"].get(
+        "x-max-bytes", body.MAX_BODY
+    )
     for template, item in contract.load(contract.TASK_API)["paths"].items()
     for method in item
     if method != "parameters" and "requestBody" in item[method]
-]
-"""Method and path of every operation that takes a body."""
+}
+"""Maximum size of a body in bytes, by method and path of every operation that takes one."""
+
+WITH_BODY = [*MAX_BODIES]
 
 
 def create(client: Client, title: str = "Buy milk", **members: Any) -> dict[str, Any]:
@@ -265,5 +270,9 @@ def test_request_about_the_whole_server_is_options_alone(anonymous: Client, meth
 
 @pytest.mark.parametrize(("method", "address"), WITH_BODY, ids=[" ".join(each) for each in WITH_BODY])
 def test_every_operation_with_a_body_over_the_limit_is_413(ada: Client, method: str, address: str) -> None:
-    reply = ada.request(method, address, content=b" " * 65_537, headers=[JSON])
-    assert (reply.status, reply.code) == (413, "payload_too_large")
+    for size, told in (
+        (MAX_BODIES[method, address], (400, "malformed_json")),
+        (MAX_BODIES[method, address] + 1, (413, "payload_too_large")),
+    ):
+        reply = ada.request(method, address, content=b" " * size, headers=[JSON])
+        assert (reply.status, reply.code) == told

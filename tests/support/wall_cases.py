@@ -67,7 +67,8 @@ def powerset(values: Any) -> list[Any]:
 def create(ask: Ask, mine: Mine) -> None:
     for status in STATUSES:
         for who in ("account", f"operator-{status}", f"operator-{status}", f"newcomer-{status}", "key"):
-            ask(who, "POST", TASKS, {"title": "Buy milk", "description": None, "status": status})
+            for more in ({}, {"priority": "high"}):
+                ask(who, "POST", TASKS, {"title": "Buy milk", "description": None, "status": status, **more})
 
 
 @case
