@@ -88,7 +88,6 @@ def create_app(
     external = None if config.builtin_issuer else external_token_verifier(config)
     tokens: dict[str, str] = {"secret": config.jwt_secret, "issuer": config.issuer, "audience": config.own_audience}
     own = VerifiedTokenCache(TokenVerifier(**tokens, leeway=config.jwt_leeway).verify)
-    replies = IdempotencyStore(database, cursor_secret(config))
     mailing = _sender(config, database) or nullcontext()
     throttling = Throttling(config, known_logins or KnownLogins())
     admission = AdmissionControl(config.max_concurrency, config.queue_limit / 1000)
@@ -97,13 +96,14 @@ def create_app(
         public_path=config.public_path,
         signer=CursorSigner(cursor_secret(config)),
         passwords=Passwords(),
-        replies=replies,
+        replies=IdempotencyStore(database, cursor_secret(config)),
         issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.builtin_issuer else None,
         session_lifetime=config.session_lifetime,
         sends_mail=config.smtp_url is not None,
         verifies_email=config.verifies_email,
         readiness=Readiness(_checks(database, external)),
         metrics=Exposition(observers.counters).text,
+        waits=changes.Waits(database, admission),
     )
 
     @asynccontextmanager
@@ -111,7 +111,7 @@ def create_app(
         if observers.log:
             observers.log.start_redacting()
         traces, issuer = observers.traces or nullcontext(), external or nullcontext()
-        async with throttling, traces, issuer, mailing, _upkeep(replies, database):
+        async with throttling, traces, issuer, mailing, _upkeep(dependencies, database):
             yield
         database.close()
 
@@ -119,7 +119,7 @@ def create_app(
     app = ContractApp(
         __name__,
         lifespan=lifespan,
-        middlewares=_middlewares(config, database, observers, throttling, admission),
+        middlewares=_middlewares(config, database, (*observers.active, dependencies.waits), throttling, admission),
         resolver=TagResolver(),
         security_map={"bearer": lambda: bearer},
     )
@@ -182,10 +182,12 @@ def _purge(replies: IdempotencyStore, database: Database) -> int:
 
 
 @asynccontextmanager
-async def _upkeep(replies: IdempotencyStore, database: Database) -> AsyncIterator[None]:
-    """Purge, and compute instants anew after other zone data, while the block runs."""
+async def _upkeep(dependencies: services.Services, database: Database) -> AsyncIterator[None]:
+    """Purge, compute instants anew after other zone data, and wake who waits, meanwhile."""
     step, failure = Recomputation(database).step, "no instants were computed anew"
-    async with Purging(partial(_purge, replies, database)), Purging(step, at_once=True, failure=failure):
+    purging = Purging(partial(_purge, dependencies.replies, database))
+    waking = Purging(dependencies.waits.look, changes.EVERY, failure="nobody who waits for a change was woken")
+    async with purging, Purging(step, at_once=True, failure=failure), waking:
         yield
 
 
@@ -207,14 +209,18 @@ def _serialize_current(current: Task | Account | Project) -> dict[str, Any]:
 
 
 def _middlewares(
-    config: Config, database: Database, observers: Observers, throttling: Throttling, admission: AdmissionControl
+    config: Config,
+    database: Database,
+    observers: tuple[Observer, ...],
+    throttling: Throttling,
+    admission: AdmissionControl,
 ) -> list[Any]:
     """Return the middlewares, outermost first."""
     cors = partial(Cors, origins=config.cors_origins)
     set_public_path(config.public_path)
     return [
         LifespanMiddleware,
-        partial(RequestIdMiddleware, observers=observers.active),
+        partial(RequestIdMiddleware, observers=observers),
         Compression,
         *([cors] if config.cors_origins else []),
         partial(

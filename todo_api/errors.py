@@ -257,6 +257,12 @@ class Overloaded(TaskApiError):
     retry_after = 1
 
 
+class TooManyWaits(Overloaded):
+    """The user has the maximum number of requests that wait for a change."""
+
+    detail = "Ten of your requests wait for a change already. Wait for one of them."
+
+
 class Unavailable(TaskApiError):
     """The database or an issuer's keys cannot be reached. `retry_after` is in seconds."""
 

@@ -14,9 +14,11 @@ from todo_api.auth import Identity, TokenIssuer
 from todo_api.database import RoleSessions
 from todo_api.errors import AccountsDisabled, Forbidden
 from todo_api.guards import Caller
+from todo_api.observability import RequestRecord
 
 if TYPE_CHECKING:  # the product imports this module, which needs only its types
     from todo_api.accounts import Passwords
+    from todo_api.changes import Waits
     from todo_api.idempotency import IdempotencyStore
     from todo_api.operations import Readiness
     from todo_api.tasks import CursorSigner
@@ -41,6 +43,7 @@ class Services:
     verifies_email: bool
     readiness: Readiness
     metrics: Callable[[], bytes]
+    waits: Waits
 
 
 def install_services(app: flask.Flask, services: Services) -> None:
@@ -64,6 +67,12 @@ def using(database: RoleSessions) -> Iterator[None]:
         yield
     finally:
         flask.g.services = found
+
+
+def client_watch() -> Callable[[], bool]:
+    """Return a function that returns whether the client of this request has disconnected."""
+    record: RequestRecord = flask.g.record
+    return lambda: record.client_disconnected
 
 
 def builtin_issuer() -> TokenIssuer:

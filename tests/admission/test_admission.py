@@ -326,3 +326,74 @@ def test_nothing_is_kept_of_users_who_are_gone() -> None:
         sent.end("user0 1", "user1 1")
         assert not sent.admission._held
         assert not sent.admission._waiting
+
+
+def test_pause_releases_the_slot_and_takes_one_again_after_the_event_or_the_time() -> None:
+    with requests(1) as sent:
+        woken, over = asyncio.Event(), asyncio.Event()
+
+        async def pausing(name: str, event: asyncio.Event) -> None:
+            await sent.admission.acquire(name, sent.clock.now)
+            await sent.admission.pause(name, event, 5)
+            sent.begun.append(name)
+            sent.admission.release(name)
+
+        tasks = [sent.loop.create_task(pausing(name, event)) for name, event in ((ADA, woken), (BOB, over))]
+        sent.go_on()
+        sent.send("eve 1")
+        assert sent.begun == ["eve 1"]
+        woken.set()
+        sent.end("eve 1")
+        sent.pass_time(4.9)
+        assert sent.begun == ["eve 1", ADA]
+        sent.pass_time(0.2)
+        assert sent.begun == ["eve 1", ADA, BOB]
+        assert all(task.done() for task in tasks)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["while it pauses", "while it waits for a slot again"])
+def test_pause_cancelled_leaves_as_many_slots_as_there_were(again: bool) -> None:
+    with requests(1) as sent:
+        woken = asyncio.Event()
+
+        async def pausing() -> None:
+            await sent.admission.acquire(ADA, sent.clock.now)
+            try:
+                await sent.admission.pause(ADA, woken, 5)
+            finally:
+                sent.admission.release(ADA)
+
+        task = sent.loop.create_task(pausing())
+        sent.go_on()
+        sent.send("bob 1")
+        if again:
+            woken.set()
+            sent.go_on()
+        task.cancel()
+        sent.go_on()
+        sent.send("eve 1", since=inf)
+        assert (task.cancelled(), sent.begun) == (True, ["bob 1"])
+        sent.end("bob 1", "eve 1")
+        assert sent.admission.try_take(ADA)
+        assert not sent.admission.try_take(BOB)
+
+
+def test_stop_ends_every_pause_and_those_to_come() -> None:
+    with requests(2) as sent:
+        done: list[str] = []
+
+        async def pausing(name: str) -> None:
+            await sent.admission.acquire(name, sent.clock.now)
+            await sent.admission.pause(name, asyncio.Event(), 5)
+            done.append(name)
+            sent.admission.release(name)
+
+        first = sent.loop.create_task(pausing(ADA))
+        sent.go_on()
+        assert done == []
+        sent.admission.stop()
+        sent.go_on()
+        second = sent.loop.create_task(pausing(BOB))
+        sent.go_on()
+        assert done == [ADA, BOB]
+        assert (first.done(), second.done()) == (True, True)

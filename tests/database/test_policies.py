@@ -81,6 +81,7 @@ def user(name: str) -> dict[str, str]:
 OF_ADA = {
     "app.user_id": ("users", "id"),
     "app.email": ("accounts", "email"),
+    "app.waiting": ("users", "id"),
     "app.key_digest": ("api_keys", "digest"),
     "app.session": ("sessions", "family"),
     "app.one_time_token": ("one_time_tokens", "digest"),
@@ -117,6 +118,7 @@ SCOPES = {
         "outbox",
         login(outbox="SELECT ada bob old, INSERT, UPDATE ada bob old, DELETE ada bob old"),
     ),
+    "waiting": Scope(LOGIN_ROLE, "app.waiting", "ada", login(users="SELECT ada, INSERT ada bob old, UPDATE")),
     "sender of another": Scope(LOGIN_ROLE, "app.sender", "ada", login()),
     "list of a user": Scope(LOGIN_ROLE, "app.operator", "ada", login()),
     "user who lists": Scope(USER_ROLE, "app.operator", "list", user("")),
@@ -151,7 +153,7 @@ MUST_NOT_READ = {
         "one_time_tokens": "digest",
     },
     LOGIN_ROLE: {
-        "users": "api_keys cancelled completed epoch in_progress pending projects seq time_zone updated_at version week_start",
+        "users": "api_keys cancelled completed epoch in_progress pending projects time_zone updated_at version week_start",
         "api_keys": "hint name",
         "idempotent_replies": "reply request",
     },

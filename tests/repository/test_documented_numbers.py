@@ -10,6 +10,7 @@ from todo_api import contract
 from todo_api.accounts import handlers as accounts
 from todo_api.accounts import passwords
 from todo_api.auth import jwks_cache, jwks_client, public_keys, tokens
+from todo_api.changes import waits
 from todo_api.config import Config
 from todo_api.database import connection, database, purging
 from todo_api.http import body, compression
@@ -24,7 +25,7 @@ from todo_api.tasks import handlers, list_statements
 from todo_api.throttling import attempts, counters, login_throttle, rate_limit, redis
 
 DEFAULTS = Config()
-WORDS = {1: "one", 2: "two", 5: "five", 8: "eight", 1000: "thousand"}
+WORDS = {1: "one", 2: "two", 5: "five", 8: "eight", 10: "ten", 1000: "thousand"}
 WORDS_OF_HOURS, WORDS_OF_MINUTES = {1: "an hour"}, {"1min": "a minute"}
 KIB, MIB = 1024, 1024 * 1024
 LOCK = online.LIMITS["lock_timeout"].removesuffix("ms")
@@ -33,6 +34,7 @@ SIGN_IN, REGISTER = login_throttle.ADDRESS_BACKOFF["sign-in"], login_throttle.AD
 
 FACTS = {
     "limits": [
+        f"| {waits.MOST_OF_USER} of a user, and {waits.MOST:,} in all, in each worker | 429 `rate_limited`; beyond {waits.MOST:,} the",
         f"`HEAD_TIMEOUT`, {DEFAULTS.head_timeout} s",
         f"{limits.HEAD_BYTES // KIB} KiB with its request line, which has {limits.LINE_BYTES:,} bytes;"
         f" {limits.FIELDS} fields of {limits.FIELD_BYTES // KIB} KiB",
@@ -108,7 +110,10 @@ FACTS = {
         f"{jwks_client.MAX_BYTES // KIB} KiB, follows no redirect",
         f"Up to {public_keys.MAX_KEYS} keys are taken",
     ],
-    "sync": [f"The service tells of deletions for {TOMBSTONES_KEPT}"],
+    "sync": [
+        f"The service tells of deletions for {TOMBSTONES_KEPT}",
+        f"At most {WORDS[waits.MOST_OF_USER]} of your requests wait",
+    ],
     "api-keys": [f"A user has at most {MOST_KEYS} keys"],
     "retries": [f"keeps a 2xx reply for {REPLIES_KEPT}", f"the newest {replies.MOST_REPLIES:,} replies of each user"],
     "guide": [

@@ -30,6 +30,11 @@ def changes(ask: Ask, mine: Any) -> None:
             ask(who, "GET", f"{CHANGES}?since={since}")
             ask(who, "DELETE", f"{path}/{IDS[0]}")
             ask(who, "GET", f"{CHANGES}?since={since}")
+        # Others have tasks and projects of the same ids.
+        for path in (PROJECTS, TASKS):
+            for each in ask(who, "GET", path).json()["items"][:1]:
+                ask(who, "DELETE", f"{path}/{each['id']}")
+            ask(who, "GET", f"{CHANGES}?since={since}")
         first = ask(who, "GET", f"{CHANGES}?limit=1").json()["next"]
         ask(who, "GET", f"{CHANGES}?limit=2&since={first}")
         ask(who, "GET", f"{CHANGES}?since={first}")

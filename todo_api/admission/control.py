@@ -6,6 +6,7 @@ the wait paces clients that retry at once.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from time import perf_counter
 
@@ -49,6 +50,9 @@ class AdmissionControl:
         self._queue_limit, self.clock = queue_limit, clock
         self._held: dict[str, int] = {}
         self._waiting: dict[Waiter, None] = {}
+        self._paused: set[asyncio.Event] = set()
+        self.is_stopping = False
+        """Whether the process stops: nobody pauses any more."""
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = inf
         """When the only timer ends. It serves the whole queue, so that is by the first deadline."""
@@ -136,6 +140,27 @@ class AdmissionControl:
             self._take(chosen.user)
             self.withdraw(chosen)
             chosen.grant()
+
+    async def pause(self, user: str, woken: asyncio.Event, seconds: float) -> None:
+        """Release the user's slot until the event, or for these seconds, then take one again."""
+        self.release(user)
+        self._paused.add(woken)
+        try:
+            if not self.is_stopping:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), seconds)
+            await self.acquire(user, inf)  # what has begun is completed
+        except BaseException:
+            self._take(user)  # the caller releases it at once
+            raise
+        finally:
+            self._paused.discard(woken)
+
+    def stop(self) -> None:
+        """End all pauses: the process stops."""
+        self.is_stopping = True
+        for woken in self._paused:
+            woken.set()
 
     def _holds_fewer_than(self, limit: int, user: str) -> bool:
         return self._held.get(user, 0) < limit

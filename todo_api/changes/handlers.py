@@ -11,20 +11,30 @@ from todo_api.http import Reply
 from todo_api.lists import MAX_PAGE
 from todo_api.projects import Project, dump_project
 from todo_api.schemas import dump_json
-from todo_api.services import PRIVATE, caller, require_owner, services
+from todo_api.services import PRIVATE, caller, client_watch, require_owner, services
 from todo_api.tasks import Task, dump_task
 
 _ENVELOPE = 1024
 """Bytes of a page besides its objects."""
 
 
-def list_changes(
-    user_id: str, identity: Identity, *, limit: int, since: str | None = None, if_none_match: str | None = None
+def list_changes(  # one argument for each parameter
+    user_id: str,
+    identity: Identity,
+    *,
+    limit: int,
+    wait: int = 0,
+    since: str | None = None,
+    if_none_match: str | None = None,
 ) -> Reply:
     """Return 200 with a page of what has changed, 304 if the client knows it."""
     signer = services().signer
     feed = ChangeService(services().database, require_owner(user_id, identity.subject), caller(identity))
-    page = feed.page(since, limit, signer, known_in_space(if_none_match, identity.subject))
+    if wait:
+        with services().waits.waiter(identity.subject, wait, client_watch()) as waiter:
+            page = feed.awaited(since, limit, signer, waiter)
+    else:
+        page = feed.page(since, limit, signer, known_in_space(if_none_match, identity.subject))
     tag = space_tag(identity.subject, page.epoch, page.seq)
     headers = PRIVATE | {"ETag": tag}
     if page.changes is None or is_known(if_none_match, tag):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from todo_api.changes import statements, tokens
 from todo_api.changes.tokens import AFTER_ALL, BEGINNING, HIGHEST, NIL, RANKS, Position, Token
+from todo_api.changes.waits import Waiter
 from todo_api.database import Database, RoleSessions, Row
 from todo_api.errors import ResyncRequired
 from todo_api.etags import SpaceTag
@@ -75,6 +76,18 @@ class ChangeService:
             return ChangePage(epoch, seq, None, False, start)
         changes = [_change(row, self._user_id) for row in rows[:limit] if row[0] is not None]
         return ChangePage(epoch, seq, changes, len(rows) > limit, start)
+
+    def awaited(self, since: str | None, limit: int, signer: CursorSigner, waiter: Waiter) -> ChangePage:
+        """Return what has changed since the token, as `page` does, once there is something.
+
+        Without anything it is an empty page, when the time of the waiter is over.
+        """
+        while True:
+            waiter.begin()
+            page = self.page(since, limit, signer)
+            if page.changes or not waiter.sleep(page.seq):
+                return page
+            self._caller.check(self._db, self._user_id)  # a key may be revoked meanwhile
 
     def next(self, page: ChangePage, last: Change | None, signer: CursorSigner) -> str:
         """Return the token that goes on after the `last` change, or without one after them all."""

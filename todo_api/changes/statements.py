@@ -13,6 +13,7 @@ from sqlalchemy import (
     Uuid,
     all_,
     and_,
+    any_,
     cast,
     delete,
     func,
@@ -102,6 +103,10 @@ user has no row. If the user's `epoch-seq` is one of `known`, no object is read.
 
 The page ends with the first object whose texts, added to those before it, exceed MAX_PAGE.
 """
+
+
+waited_for = Statement(select(users.c.id, users.c.seq).where(users.c.id == any_(param("user_ids", ARRAY(Text)))))
+"""Return the id and the number of each of the users `user_ids` who has a row."""
 
 
 def _purge() -> Statement:

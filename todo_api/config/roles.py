@@ -24,6 +24,7 @@ class Roles(NamedTuple):
     - `app.request`: the stored reply to this request
     - `app.purge` is `expired`: what the purge may delete
     - `app.operator` is `list`: the users
+    - `app.waiting`: the numbers of the users with these ids
     - `app.sender` is `outbox`: the mails to send
     """
 

@@ -10,7 +10,7 @@ lead to a session that lacks the prepared statement. Then the connection prepare
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from types import TracebackType
@@ -27,6 +27,9 @@ from todo_api.errors import Unavailable
 
 READ_TIMEOUT = STATEMENT_TIMEOUT + 1
 """Seconds without an answer after which a connection is given up."""
+
+BETWEEN_USERS = "\x1f"
+"""Stands between the ids of several users. No id has a control character."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +85,10 @@ class Database:
     def as_sender(self) -> RoleSession:
         """Return the session of the sender of mail: it sees the outbox of all users."""
         return RoleSession(self, self._prefixes.sender, "outbox")
+
+    def as_waiting(self, user_ids: Sequence[str]) -> RoleSession:
+        """Return the session of requests that wait: it sees the numbers of these users."""
+        return RoleSession(self, self._prefixes.waiting, BETWEEN_USERS.join(user_ids))
 
     @contextmanager
     def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:

@@ -36,11 +36,22 @@ class Prefixes(NamedTuple):
     one_time_token: str
     operator: str
     sender: str
+    waiting: str
 
     @classmethod
     def of(cls, roles: Roles) -> "Prefixes":
         """Return the prefixes of a deployment."""
-        names = ("email", "request", "purge", "key_digest", "session", "one_time_token", "operator", "sender")
+        names = (
+            "email",
+            "request",
+            "purge",
+            "key_digest",
+            "session",
+            "one_time_token",
+            "operator",
+            "sender",
+            "waiting",
+        )
         return cls(_prefix(roles.user, "app.user_id"), *(_prefix(roles.login, f"app.{name}") for name in names))
 
 

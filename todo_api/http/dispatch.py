@@ -131,7 +131,8 @@ class HandlerDispatch(OperationMiddleware[DispatchAPI]):
     def _run(self, call: _Call) -> _EncodedReply:
         handler, arguments, record, _ = call
         try:
-            with self._flask.app_context():
+            with self._flask.app_context() as context:
+                context.g.record = record
                 return _encode(*handler(**arguments))
         finally:
             record.add_db_time(self._read_usage())

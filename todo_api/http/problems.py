@@ -73,6 +73,7 @@ PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
     http_errors.ExpectationFailed: _problem_type("expectation_failed"),
     errors.IdempotencyKeyReused: _problem_type("idempotency_key_reused"),
     http_errors.RateLimited: _problem_type("rate_limited"),
+    errors.TooManyWaits: _problem_type("rate_limited"),
     http_errors.HeaderFieldsTooLarge: _problem_type("header_fields_too_large"),
     http_errors.NotImplementedByServer: _problem_type("not_implemented"),
     errors.Overloaded: _problem_type("overloaded"),

@@ -91,6 +91,10 @@ class AdmissionGate:
         admission.enqueue(queued, read_at)
         return queued
 
+    def stop(self) -> None:
+        """End the requests that wait for something else than a slot: the process stops."""
+        self._admission.stop()
+
     def leave(self, queued: "QueuedRequest") -> None:
         """Forget a request whose client has disconnected."""
         self._admission.withdraw(queued)

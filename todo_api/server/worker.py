@@ -90,6 +90,7 @@ class WorkerServer(Server):
         for listener in sockets or ():
             self._loop.remove_reader(listener.fileno())
         HttpProtocol.table.stopping_since = self._loop.time()
+        HttpProtocol.gate.stop()
         self._loop.call_later(STOP_SECONDS - ABORT_SECONDS, self.abort)
         await super().shutdown(sockets)
 
