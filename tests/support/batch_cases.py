@@ -12,8 +12,11 @@ def run_batch(ask: Ask, mine: Any) -> None:
     for who, number in (("account", 0), ("key", 1), ("operator", 0), ("newcomer-batch", 0)):
         task, project = mine.tasks["pending"][number], mine.projects["account"][number]
         created = {"create_task": {"title": "Buy milk", "labels": ["errand"], "due": {"date": "2026-11-20"}}}
+        plain = {"create_task": {"title": "Buy milk"}}
         version = ask(who, "GET", f"/api/v1/me/tasks/{task}").headers.get("etag", '"7"').strip('"')
         for operations in (
+            [plain, {"create_task": {"title": "Buy oats", "project_id": project, "status": "completed"}}],
+            [plain, {"create_task": {"title": "Buy oats", "id": THEIR_TASK}}],
             [created, {"create_project": {"name": "Kitchen"}}],
             [
                 {"update_task": {"id": task, "version": int(version), "change": {"title": "Buy bread"}}},

@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from todo_api import projects, tasks
-from todo_api.batch.service import Operation, Outcome
+from todo_api.batch.operation import Operation
+from todo_api.batch.service import Outcome
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.schemas import load_place
 from todo_api.task_tree import load_destination

@@ -1,9 +1,11 @@
 """A batch: operations that the services of tasks, projects and labels run in one transaction."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import NamedTuple
 
-from todo_api.batch import statements
+from todo_api.batch import creations, statements
+from todo_api.batch.operation import Operation
 from todo_api.database import RoleSessions, Transaction
 from todo_api.errors import (
     IdTaken,
@@ -18,25 +20,6 @@ from todo_api.guards import Caller
 from todo_api.labels import LabelService
 from todo_api.projects import Project, ProjectService
 from todo_api.tasks import Task, TaskService
-
-
-class Operation(NamedTuple):
-    """An operation: what it does, to which object, and how.
-
-    `id` is the canonical text of a UUID; None for labels, and if the server makes one. `version` is
-    that of the object before the batch, None for any. `pointer` is the place of `members`.
-    """
-
-    kind: str
-    id: str | None
-    version: int | None
-    members: dict[str, Any]
-    pointer: str
-
-    @property
-    def noun(self) -> str:
-        """Return what it is about: `task`, `project` or `label`."""
-        return self.kind.partition("_")[2]
 
 
 class Result(NamedTuple):
@@ -85,6 +68,10 @@ class _Batch:
         self._tasks = TaskService(transaction, user_id, caller)
         self._projects = ProjectService(transaction, user_id, caller)
         self._labels = LabelService(transaction, user_id, caller)
+        self._before = 0
+        self._changed: Mapping[int, PreconditionFailed] = {}
+        self._found: list[Task | Project | None] = []
+        self._wrote = False
         self._runs: Mapping[str, Callable[[Operation], Task | Project | None]] = {
             "create_task": lambda each: self._tasks.create(each.members, each.id),
             "update_task": lambda each: self._tasks.change(_id(each), each.members, None),
@@ -101,21 +88,39 @@ class _Batch:
 
     def run(self, operations: Sequence[Operation]) -> Outcome:
         """Run the operations one after the other. Raise what the first that fails raises."""
-        before = self._lock()
-        changed = self._changed(operations)
-        found: list[Task | Project | None] = []
-        wrote = False
-        for place, operation in enumerate(operations):
-            try:
-                if place in changed:
-                    raise changed[place]
-                found.append(self._runs[operation.kind](operation))
-            except TaskApiError as error:
-                raise _failed(error, place, operation, before) from error
-            wrote |= self._set_number(before)
-        seq = before + wrote
-        self._set_number(seq)
-        return Outcome(seq, self._results(operations, found))
+        self._before = self._lock()
+        self._changed = self._find_changed(operations)
+        for plain, group in groupby(operations, creations.is_plain):
+            several = [*group]
+            if not (plain and self._create(several)):
+                for operation in several:
+                    self._run(operation)
+        if self._wrote:
+            self._set_number(self._before + 1)
+        return Outcome(self._number(), self._results(operations))
+
+    def _create(self, operations: Sequence[Operation]) -> bool:
+        """Create tasks by one statement. Return False if they are to be created one by one."""
+        if len(operations) == 1:
+            return False
+        self._take_number_back()
+        made = creations.create(self._db, self._user_id, operations)
+        self._found += made or ()
+        return made is not None
+
+    def _run(self, operation: Operation) -> None:
+        self._take_number_back()
+        place = len(self._found)
+        try:
+            if place in self._changed:
+                raise self._changed[place]
+            self._found.append(self._runs[operation.kind](operation))
+        except TaskApiError as error:
+            raise _failed(error, place, operation, self._before) from error
+
+    def _take_number_back(self) -> None:
+        if self._found and self._set_number(self._before):
+            self._wrote = True
 
     def _lock(self) -> int:
         """Lock the user's row, and return their last number. Raise Unauthorized."""
@@ -134,7 +139,13 @@ class _Batch:
         """Set the user's last number, and return whether it was another."""
         return self._db.fetch_one(statements.set_number, {"user_id": self._user_id, "seq": seq}) is not None
 
-    def _changed(self, operations: Sequence[Operation]) -> dict[int, PreconditionFailed]:
+    def _number(self) -> int:
+        """Return the user's last number."""
+        row = self._db.fetch_one(statements.number, {"user_id": self._user_id})
+        assert row is not None  # noqa: S101  # the row is locked
+        return int(row[0])
+
+    def _find_changed(self, operations: Sequence[Operation]) -> dict[int, PreconditionFailed]:
         """Return the errors of operations on what is at another version before the batch."""
         errors = {}
         for noun, statement in statements.versions.items():
@@ -160,8 +171,9 @@ class _Batch:
     def _remove(self, label: str) -> None:
         self._labels.remove(label)
 
-    def _results(self, operations: Sequence[Operation], found: Sequence[Task | Project | None]) -> list[Result]:
+    def _results(self, operations: Sequence[Operation]) -> list[Result]:
         """Return what the operations were about as it is now: later ones may have changed it."""
+        found = self._found
         if all(each.kind in ("create_task", "create_project") for each in operations):
             tasks = {each.id: each for each in found if isinstance(each, Task)}
             projects = {each.id: each for each in found if isinstance(each, Project)}

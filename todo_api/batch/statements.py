@@ -1,13 +1,34 @@
-"""SQL of a batch: the lock of the user's row, their number, and versions before the batch."""
+"""SQL of a batch: the lock of the user's row, their number, versions, and many new tasks."""
 
 from functools import cache
+from typing import Any
 
-from sqlalchemy import BigInteger, Table, Text, Uuid, any_, select, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnClause,
+    Integer,
+    Interval,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    any_,
+    case,
+    column,
+    func,
+    literal_column,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
 from todo_api.database import Statement, param
-from todo_api.models import projects, tasks, users
+from todo_api.models import STATUSES, projects, tasks, users
+from todo_api.ordering import clock_key
+from todo_api.task_rows import as_task
 
 _USER_ID = param("user_id", Text)
 _SEQ = param("seq", BigInteger)
@@ -27,6 +48,8 @@ set_number = Statement(
 )
 """Set the user's last number. Return a row if it was another."""
 
+number = Statement(select(users.c.seq).where(users.c.id == _USER_ID))
+
 
 def _versions(table: Table) -> Statement:
     mine = (table.c.user_id == _USER_ID, table.c.id == any_(param("ids", ARRAY(Uuid))))
@@ -35,3 +58,35 @@ def _versions(table: Table) -> Statement:
 
 versions = {"task": _versions(tasks), "project": _versions(projects)}
 """Return (id, version) of each of the `ids` that there is."""
+
+
+def _create() -> Statement:
+    kinds = {"number": Integer, "id": Uuid, "title": Text, "description": Text, "status": Text}
+    kinds |= {"priority": SmallInteger, "links": Text, "project_id": Uuid}
+    columns: list[ColumnClause[Any]] = [column(name, kind) for name, kind in kinds.items()]
+    new = func.json_to_recordset(param("new", JSON)).table_valued(*columns, name="new").render_derived(with_types=True)
+    counts = {status: users.c[status] + param(status, Integer) for status in STATUSES}
+    owner = (
+        update(users)
+        .where(users.c.id == _USER_ID)
+        .values(seq=users.c.seq + 1, **counts)
+        .returning(users.c.seq, func.clock_timestamp().label("at"))
+        .cte("owner")
+    )
+    # To insert a task takes longer than a microsecond, so that none of these is of the future.
+    at = owner.c.at + new.c.number * literal_column("interval '1 microsecond'", Interval)
+    values = {
+        **{name: new.c[name] for name in kinds if name != "number"},
+        "user_id": _USER_ID,
+        "completed_at": case((new.c.status == literal_column("'completed'"), at)),
+        "created_at": at,
+        "updated_at": at,
+        "version": owner.c.seq,
+        "position": clock_key(at),
+    }
+    made = insert(tasks).from_select([*values], select(*values.values()).select_from(owner.join(new, true())))
+    return Statement(made.returning(*as_task(tasks)), times_as_text=True)
+
+
+create = _create()
+"""Insert the tasks of the JSON array `new`, each a microsecond after the one before."""
