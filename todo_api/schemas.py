@@ -45,10 +45,12 @@ def load_of(schema: Schema) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """
     declared, excludes = schema.fields, schema.unknown == EXCLUDE
     needed = [name for name, field in declared.items() if field.required or field.load_default is not missing]
+    texts = {name for name, field in declared.items() if type(field) is fields.String and not field.validators}
 
     def load(body: dict[str, Any]) -> dict[str, Any]:
+        # A field of texts would return a text as it is.
         values = {
-            name: declared[name].deserialize(value, name, body)
+            name: value if name in texts and type(value) is str else declared[name].deserialize(value, name, body)
             for name, value in body.items()
             if not excludes or name in declared
         }
@@ -71,12 +73,15 @@ def load_place(body: dict[str, Any]) -> Destination:
 
 def utc(time: str) -> str:
     """Return a time in UTC, as PostgreSQL writes it, by RFC 3339, as orjson does."""
+    if len(time) == _WITH_MICROSECONDS:
+        return f"{time[:10]}T{time[11:26]}Z"
     clock = time[11:-3]
     if len(clock) not in _CLOCKS:  # PostgreSQL leaves out zeros at the end
         clock = f"{clock:0<15}"
     return f"{time[:10]}T{clock}Z"
 
 
+_WITH_MICROSECONDS = len("2026-11-20 23:59:59.999999+00")
 _CLOCKS = (len("23:59:59"), len("23:59:59.999999"))
 
 
