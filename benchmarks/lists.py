@@ -89,7 +89,8 @@ def lists(options: Namespace, url: str) -> dict[str, Any]:
         before = dict(execute(ours, SCANS))
         with running("ours", ours, 1) as server:
             users = {name: User(server, name) for name in PROJECTS}
-            told = {query: _compared(users, query, options.repeats) for query in _queries()}
+            told = {name: _whole(users, name, options.repeats) for name in WHOLE}
+            told |= {query: _compared(users, query, options.repeats) for query in _queries()}
         scans = {name: scanned - before[name] for name, scanned in execute(ours, SCANS)}
     return {"few": FEW, "many": options.many, "lists": told, "scans": scans}
 
@@ -98,13 +99,26 @@ def _queries() -> list[str]:
     return [f"sort={sort}" for sort in SORTS] + list(FILTERS) + [f"{one}&sort=due" for one in FILTERS]
 
 
+def _whole(users: dict[str, User], name: str, repeats: int) -> dict[str, float]:
+    """Milliseconds of the whole list of labels or projects of both users, and how many the one with many has."""
+    path, ms = HOME.replace("tasks", name), {user: [] for user in users}
+    for number in range(WARMUP + repeats):
+        for user in sorted(users, reverse=bool(number % 2)):
+            spent, reply = users[user].ask("GET", path)
+            if number >= WARMUP:
+                ms[user].append(spent)
+    few, many = (median(spent) for spent in ms.values())
+    print(f"{name:40} first few {few:.1f} first many {many:.1f}", flush=True)
+    return {"first few": few, "first many": many, "total": len(reply["items"])}
+
+
 def _compared(users: dict[str, User], query: str, repeats: int) -> dict[str, float]:
     """Milliseconds of the first page and the deep one of both users, and how many tasks the list of many has."""
     asked = {}
     for name, user in users.items():
-        first = f"{HOME}?limit={LIMIT}&{query}".replace(
-            "{project}", user.ask("GET", "/api/v1/me/projects")[1]["items"][0]["id"]
-        )
+        project = user.ask("GET", "/api/v1/me/projects")[1]["items"][0]["id"]
+        parent = user.ask("GET", f"{HOME}?limit=1&sort=position")[1]["items"][0]["id"]
+        first = f"{HOME}?limit={LIMIT}&{query}".replace("{project}", project).replace("{parent}", parent)
         page = user.ask("GET", first)[1]
         deep, left = first, page["total"] // 2
         while left > LIMIT and page["next_cursor"]:

@@ -171,9 +171,10 @@ def _flat(told: dict[str, Any]) -> list[str]:
 def _lists(told: dict[str, Any]) -> list[str]:
     rows = []
     for query, seen in told["lists"].items():
-        times = [f"{seen[f'{place} {who}']:.1f}" for place in ("first", "deep") for who in ("few", "many")]
-        ratios = [f"{seen[f'{place} many'] / seen[f'{place} few']:.2f}" for place in ("first", "deep")]
-        rows.append([f"`{query}`", str(int(seen["total"])), *times[:2], ratios[0], *times[2:], ratios[1]])
+        cells = [f"`{query}`", str(int(seen["total"]))]
+        for few, many in [(seen.get(f"{place} few"), seen.get(f"{place} many")) for place in ("first", "deep")]:
+            cells += [f"{few:.1f}", f"{many:.1f}", f"{many / few:.2f}"] if few and many else [""] * 3
+        rows.append(cells)
     few, many = told["few"], told["many"]
     head = [
         "list",
