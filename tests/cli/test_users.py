@@ -100,7 +100,7 @@ def test_users_reset_password_of_a_user_without_account_is_refused(refused: Comm
 
 def test_users_sign_out_ends_sessions_and_on_request_keys(users: Command, user: User) -> None:
     key = user.client.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["account"]}).json()["key"]
-    assert users("sign-out", user.email) == "Ended 1 sessions, and revoked 0 API keys.\n"
+    assert users("sign-out", user.email) == "Ended 1 session, and revoked 0 API keys.\n"
     refresh = {"refresh_token": user.tokens["refresh_token"]}
     assert user.client.signed_in(None).post("/api/v1/auth/refresh", refresh).code == "invalid_refresh_token"
     assert user.client.signed_in(key).get("/api/v1/me/account").status == 200
@@ -115,7 +115,7 @@ def test_users_delete_says_what_it_would_delete_and_deletes_it_with_yes(
     for one in (user, other):
         one.client.post(TASKS, {"title": "Buy milk"})
     line = refused("delete", user.email)
-    assert line == f"this deletes {user.id}, with 1 tasks and 0 API keys, for good: add --yes."
+    assert line == f"this deletes {user.id}, with 1 task and 0 API keys, for good: add --yes."
     assert user.client.get(TASKS).json()["total"] == 1
     assert users("delete", user.email, "--yes").startswith(f"Deleted {user.id}")
     assert rows(url, f"SELECT 1 FROM tasks WHERE user_id = '{user.id}'") == []

@@ -86,7 +86,8 @@ def sign_out(options: argparse.Namespace) -> None:
         if options.json:
             print(_json(ended))
         else:
-            print(f"Ended {ended.sessions} sessions, and revoked {ended.api_keys} API keys.")
+            sessions, keys = _counted(ended.sessions, "session"), _counted(ended.api_keys, "API key")
+            print(f"Ended {sessions}, and revoked {keys}.")
 
     _administer(act)
 
@@ -96,7 +97,7 @@ def delete_user(options: argparse.Namespace) -> None:
 
     def act(administration: Administration) -> None:
         user = _found(administration, options.user)
-        who = f"{_text(user.id)}, with {user.tasks} tasks and {user.api_keys} API keys"
+        who = f"{_text(user.id)}, with {_counted(user.tasks, 'task')} and {_counted(user.api_keys, 'API key')}"
         if not options.yes:
             raise CommandError(f"this deletes {who}, for good: add --yes.")
         administration.delete(user)
@@ -118,6 +119,10 @@ def _found(administration: Administration, name: str) -> ShownUser:
 
 def _shown(user: ShownUser) -> str:
     return "\n".join(f"{name.replace('_', ' '):17}  {_text(value)}" for name, value in user._asdict().items())
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _json(value: NamedTuple) -> str:
