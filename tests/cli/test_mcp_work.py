@@ -104,6 +104,23 @@ def test_twenty_tasks_with_labels_and_subtasks_meet_no_refusal(agent: Agent) -> 
     assert agent.call("find_tasks", q="wall")["total"] == 0
 
 
+def test_what_changed_tells_what_others_did_since_the_agent_last_asked(agent: Agent) -> None:
+    """Tasks are as `get_task` returns them: without their owner."""
+    first = agent.call("add_task", title="there before")
+    before = agent.call("what_changed")
+    assert before["full"]
+    assert first in before["tasks"]
+    kept, gone = (agent.call("add_task", title=title) for title in ("kept", "gone"))
+    agent.call("delete_task", task_id=gone["id"])
+    page = agent.call("what_changed", since=before["next"], limit=50)
+    assert (page["full"], page["more"]) == (False, False)
+    assert page["tasks"] == [agent.call("get_task", task_id=kept["id"])]
+    assert [(each["kind"], each["id"]) for each in page["deleted"]] == [("task", gone["id"])]
+    assert agent.call("what_changed", since=page["next"])["tasks"] == []
+    for task in (first, kept):
+        agent.call("delete_task", task_id=task["id"])
+
+
 def test_tools_that_write_return_the_whole_task(agent: Agent) -> None:
     """They describe no reply: it is the one that `get_task` describes."""
     (reading,) = (tool for tool in agent.tools() if tool.name == "get_task")
