@@ -12,8 +12,9 @@ from tests.support.trees import wrong
 ROUNDS = 100
 
 
-@pytest.mark.parametrize("comes_from", ["the same branch", "elsewhere"])
-@pytest.mark.parametrize("is_below", [False, True], ids=["at the top", "below a parent"])
+@pytest.mark.parametrize(
+    ("is_below", "comes_from"), [(False, "the same branch"), (True, "the same branch"), (True, "elsewhere")]
+)
 def test_move_task_twice_into_one_gap_at_once_makes_both(
     ada: Client, direct: str, is_below: bool, comes_from: str
 ) -> None:

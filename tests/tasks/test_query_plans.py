@@ -201,6 +201,10 @@ def test_list_labels_reads_open_tasks_alone_and_from_an_index(scope: RoleSession
     nodes = plan_of(scope, label_statements.list_)
     reads = _reads(nodes)
     assert {node["Node Type"] for node in reads} <= {"Index Scan", "Index Only Scan"}
+    assert [node["Actual Loops"] for node in reads] == [1]  # and not once for each task with a label
+    assert [
+        node for node in nodes if node.get("Relation Name") == "task_labels" and node["Node Type"] == "Seq Scan"
+    ] == []
     assert [node for node in reads if "user_id = " not in node["Index Cond"]] == []
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) == 0  # all tasks are done
     assert [node["Actual Rows"] for node in nodes if "Sort" in node["Node Type"] and node["Actual Rows"] > 101] == []

@@ -9,8 +9,10 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    Uuid,
     all_,
     and_,
+    any_,
     cast,
     collate,
     delete,
@@ -56,11 +58,14 @@ def _list() -> Statement:
         .correlate(keys)
         .scalar_subquery()
     )
-    of_task = and_(tasks.c.user_id == USER_ID, tasks.c.id == task_labels.c.task_id)
+    # An array, which PostgreSQL looks up in one pass of an index; in a join, perhaps one by one.
+    open_ids = select(tasks.c.id).where(
+        tasks.c.user_id == USER_ID, or_(*map(is_status, OPEN)), select(owner.c.is_unknown).scalar_subquery()
+    )
+    is_open = task_labels.c.task_id == any_(func.array(open_ids.scalar_subquery(), type_=ARRAY(Uuid)))
     counted = (
         select(task_labels.c.label_key, func.count().label("open_tasks"))
-        .select_from(task_labels.join(tasks, of_task))
-        .where(_MINE, or_(*map(is_status, OPEN)), select(owner.c.is_unknown).scalar_subquery())
+        .where(_MINE, is_open)
         .group_by(task_labels.c.label_key)
         .subquery("counted")
     )
