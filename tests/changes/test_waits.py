@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import flask
@@ -13,11 +13,14 @@ import pytest
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from tests.support.live import Live
+from tests.support.on_loop import on_loop
 from tests.support.processes import soon
+from tests.support.rows import rows
 from tests.support.tasks import create, path
-from todo_api.changes import Waits
+from todo_api.changes import Waits, statements
 from todo_api.changes import waits as waiting
 from todo_api.config import Config
+from todo_api.database import Database
 from todo_api.database.greenlets import spawn
 
 CHANGES = "/api/v1/me/changes"
@@ -210,3 +213,14 @@ def test_service_forgets_who_has_left_and_answers_who_waits_when_it_stops(folder
         service.process.send_signal(signal.SIGTERM)
         assert [wire.reply().status for wire in wires] == [200] * 3
         assert service.end() == 0
+
+
+@pytest.mark.parametrize(("seen", "asked_for"), [(["ann"], ["ann", "ben"]), (["ann", "ben"], ["ann"])])
+@on_loop
+def test_waits_read_the_number_of_no_user_that_is_not_seen_or_not_asked_for(
+    url: str, seen: list[str], asked_for: list[str]
+) -> None:
+    rows(url, "INSERT INTO users (id, seq) VALUES ('ann', 1), ('ben', 2) ON CONFLICT DO NOTHING")
+    with closing(Database(url, pool_size=1)) as database:
+        found = database.as_waiting(seen).fetch_all(statements.waited_for, {"user_ids": asked_for})
+    assert found == [("ann", 1)]

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
+from tests.support.catalogue import schema
 from tests.support.client import Client
 from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
@@ -83,11 +84,11 @@ def test_migrate_from_empty_reaches_the_head(empty: str) -> None:
 
 def test_migrate_down_one_and_up_again_gives_the_same_schema(empty: str) -> None:
     migrations.migrate(empty)
-    before = execute(empty, SCHEMA)
+    before = schema(empty)
     downgrade(empty, "-1")
-    assert execute(empty, SCHEMA) != before
+    assert schema(empty) != before
     migrations.migrate(empty)
-    assert execute(empty, SCHEMA) == before
+    assert schema(empty) == before
 
 
 def test_migrate_down_to_nothing_leaves_no_table(empty: str) -> None:
