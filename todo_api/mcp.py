@@ -22,8 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from todo_api import contract
 from todo_api.contract import openapi31
 
-TIMEOUT = 30
-"""Seconds for which a tool waits for the service."""
+TIMEOUT = 45
+"""Seconds for which a tool waits for the service. The service may wait 30 for a change."""
 
 NOT_FOR_TOOLS = ({"$ref": "#/components/parameters/UserId"}, {"$ref": "#/components/parameters/If-None-Match"})
 """Parameters that tools do not have: they use only `me`, and keep no copies to revalidate."""
