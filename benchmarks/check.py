@@ -7,8 +7,23 @@ from prepare import COMPETITORS
 from servers import Answer, Running
 
 HOME = "/api/v1/me/tasks"
+_REFUSED = 400
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 Facts = dict[str, tuple[int, Any, str | None]]
+
+TASK = (
+    "id",
+    "user_id",
+    "title",
+    "description",
+    "status",
+    "completed",
+    "completed_at",
+    "created_at",
+    "updated_at",
+    "version",
+)
+"""Members of a task that every server has: those of contract 1.0."""
 
 
 def answers(server: Running, name: str, sample: tuple[str, str]) -> Facts:
@@ -84,14 +99,21 @@ def same_refusals(told: dict[str, dict[str, int]]) -> None:
 
 
 def _fact(answer: Answer) -> tuple[int, Any, str | None]:
-    return answer.status, answer.body, answer.headers.get("etag")
+    body = _common(answer.body) if answer.status < _REFUSED else answer.body
+    return answer.status, body, answer.headers.get("etag")
+
+
+def _common(task: dict[str, Any]) -> dict[str, Any]:
+    """The members that every server has."""
+    return {name: task[name] for name in TASK}
 
 
 def _page(answer: Answer) -> tuple[int, Any, None]:
     """The cursor is opaque, and only the service gives lists an ETag."""
     if answer.status != 200:
         return answer.status, answer.body, None
-    return answer.status, {**answer.body, "next_cursor": answer.body["next_cursor"] is not None}, None
+    items, total, cursor = (answer.body[name] for name in ("items", "total", "next_cursor"))
+    return answer.status, {"items": [_common(task) for task in items], "total": total, "more": cursor is not None}, None
 
 
 def _new(answer: Answer, user: str) -> tuple[int, Any, str | None]:
@@ -100,5 +122,5 @@ def _new(answer: Answer, user: str) -> tuple[int, Any, str | None]:
 
 def _masked(task: dict[str, Any], user: str) -> dict[str, Any]:
     """Ids and times are each server's own; that they are ids and times is compared."""
-    masked = {key: "a time" if TIME.fullmatch(str(value)) else value for key, value in task.items()}
+    masked = {key: "a time" if TIME.fullmatch(str(value)) else value for key, value in _common(task).items()}
     return masked | {"id": len(task["id"]), "user_id": task["user_id"] == user}

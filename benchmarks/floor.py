@@ -15,12 +15,13 @@ from uuid_utils import uuid7
 from todo_api.database.database import Database
 from todo_api.database.greenlets import spawn
 from todo_api.database.statement import Statement
+from todo_api.schemas import utc
+from todo_api.task_rows import Task
 from todo_api.tasks import list_statements, statements
 from todo_api.tasks.transitions import sources
 
 SECRET = os.environ["JWT_SECRET"]
 CLAIMS = ["iss", "aud", "sub", "iat", "exp"]
-NAMES = ("id", "user_id", "title", "description", "status", "completed_at", "created_at", "updated_at", "version")
 START, JSON = "/api/v1/me/tasks", (b"content-type", b"application/json")
 PAGE = list_statements.page("-created_at", None)
 
@@ -33,10 +34,10 @@ def rows(user: str, statement: Statement, **values: Any) -> list[tuple[Any, ...]
     return database.as_user(user).fetch_all(statement, {"user_id": user, **values})
 
 
-def told(row: tuple[Any, ...]) -> dict[str, Any]:
-    task = dict(zip(NAMES, row, strict=True))
-    task["completed"] = task["status"] == "completed"
-    return task
+def told(row: tuple[Any, ...], user: str) -> dict[str, Any]:
+    task = Task.of(row, user)
+    times = {name: value and utc(value) for name, value in task._asdict().items() if name.endswith("_at")}
+    return task._asdict() | times | {"completed": task.completed}
 
 
 def signed(place: str) -> str:
@@ -47,8 +48,8 @@ def signed(place: str) -> str:
 def listed(user: str, query: str) -> Answer:
     limit = int(query.partition("limit=")[2] or 50)
     found = rows(user, PAGE, limit=limit + 1, skip=0, known=[])
-    seq, total = found[0][:2] if found else (0, 0)
-    items = [told(row[2:]) for row in found[:limit] if row[2] is not None]
+    _, seq, total = map(int, found[0][-1].split()) if found else (0, 0, 0)
+    items = [told(row[:-1], user) for row in found[:limit] if row[0] is not None]
     more = len(found) > limit
     cursor = signed(f"{user} {items[-1]['created_at']} {items[-1]['id']}") if more else None
     return 200, {"items": items, "total": total, "next_cursor": cursor}, seq
@@ -56,18 +57,20 @@ def listed(user: str, query: str) -> Answer:
 
 def created(user: str, body: dict[str, Any]) -> Answer:
     values = {"task_id": str(uuid7()), "description": None, "status": "pending", **body}
-    ((at, version, _),) = rows(user, statements.create(values["status"], registered=False), **values)
+    ((at, version, position),) = rows(user, statements.create(values["status"], registered=False), **values)
     completed_at = at if values["status"] == "completed" else None
-    known = (values["task_id"], user, values["title"], values["description"], values["status"])
-    task = told((*known, completed_at, at, at, version))
+    known = (values["task_id"], values["title"], values["description"], values["status"])
+    task = told((*known, completed_at, at, at, version, position, None), user)
     return 201, task, task["version"]
 
 
 def one(user: str, statement: Statement, **values: Any) -> Answer:
-    found = rows(user, statement, **values)
+    found = rows(user, statement, **values) or rows(
+        user, statements.get, task_id=values["task_id"]
+    )  # nothing to change
     if not found:
         return 404, {"status": 404}, 0
-    task = told(found[0])
+    task = told(found[0], user)
     return 200, task, task["version"]
 
 

@@ -118,12 +118,13 @@ def _command(name: str, port: int, workers: int, floor: str) -> list[str | Path]
     if name == "ours":
         return [Path(sys.executable).with_name("todo-api"), "serve", "--port", str(port)]
     application = f"{'floor' if name == 'floor' else 'fastapi_' + name.removesuffix('_autocommit')}:app"
+    python = sys.executable if name == "floor" else PYTHON  # the floor runs code of the service, with its libraries
     if name == "floor" and floor == "gunicorn":
         options = ["-k", "asgi", "-w", str(workers), "-b", f"127.0.0.1:{port}", "--no-control-socket"]
-        return [PYTHON, "-m", "gunicorn", "--pythonpath", HERE, *options, application]
+        return [python, "-m", "gunicorn", "--pythonpath", HERE, *options, application]
     options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
     place = ["--app-dir", HERE, "--port", str(port), "--workers", str(workers)]
-    return [PYTHON, "-m", "uvicorn", *place, *options, application]
+    return [python, "-m", "uvicorn", *place, *options, application]
 
 
 def _await(server: Running, process: subprocess.Popen[bytes], name: str) -> None:
