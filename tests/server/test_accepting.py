@@ -11,7 +11,10 @@ import uvicorn
 import uvloop
 
 from tests.support.live import SLACK
+from todo_api.admission import AdmissionControl
+from todo_api.http.cors import CorsFields
 from todo_api.server.connections import Connections
+from todo_api.server.gate import AdmissionGate
 from todo_api.server.limits import ConnectionLimits
 from todo_api.server.protocol import HttpProtocol
 from todo_api.server.worker import MAX_ACCEPTS, WorkerServer
@@ -35,6 +38,7 @@ async def ours(listener: socket.socket) -> AsyncIterator[Callable[[], int]]:
     config.load()
     server = WorkerServer(config)
     server.lifespan = config.lifespan_class(config)
+    HttpProtocol.gate = AdmissionGate(AdmissionControl(), {}.get, CorsFields(()))
     HttpProtocol.table = Connections(ConnectionLimits(60, 60, 60, connections=2 * (OPEN + NEW)))
     await server.startup([listener])
     yield lambda: len(server.server_state.connections)
