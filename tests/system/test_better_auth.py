@@ -30,16 +30,21 @@ class BetterAuth:
 
     def token(self) -> str:
         """A JWT for the user."""
-        token: str = self._call("GET", "/api/auth/token")[0]["token"]
+        token: str = self._call("GET", "/api/auth/token", signed_in=True)[0]["token"]
+        return token
+
+    def token_on_the_server(self, *, signed_in: bool = True) -> str | None:
+        """Return the JWT that code on the server of the application gets for the request of the user."""
+        token: str | None = self._call("GET", "/on-server", signed_in=signed_in)[0]["token"]
         return token
 
     def rotate(self) -> None:
         """Ends the present key: the next token is signed with a new one."""
         self._call("PUT", "/rotate")
 
-    def _call(self, method: str, path: str, body: Any = None) -> tuple[Any, Any]:
+    def _call(self, method: str, path: str, body: Any = None, *, signed_in: bool = False) -> tuple[Any, Any]:
         headers = {"Content-Type": "application/json"}
-        if path == "/api/auth/token":
+        if signed_in:
             headers["Authorization"] = f"Bearer {self.session_tokens[1]}"
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.origin + path, content, headers, method=method)  # noqa: S310  # our own server
@@ -82,6 +87,15 @@ def issuer(origin: str) -> BetterAuth:
 def test_create_task_with_its_token_is_the_users(anonymous: Client, issuer: BetterAuth) -> None:
     reply = anonymous.signed_in(issuer.token()).post(TASKS, {"title": "Buy milk"})
     assert (reply.status, reply.json()["user_id"]) == (201, issuer.user_id)
+
+
+def test_create_task_with_the_token_that_the_server_of_the_application_gets_is_the_users(
+    anonymous: Client, issuer: BetterAuth
+) -> None:
+    """As docs/front-ends.md has it for Next.js: `auth.api.getToken` with the headers of the request."""
+    reply = anonymous.signed_in(issuer.token_on_the_server()).post(TASKS, {"title": "Buy milk"})
+    assert (reply.status, reply.json()["user_id"]) == (201, issuer.user_id)
+    assert issuer.token_on_the_server(signed_in=False) is None
 
 
 def test_get_account_with_its_token_has_no_email(anonymous: Client, issuer: BetterAuth) -> None:

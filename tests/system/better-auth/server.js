@@ -1,10 +1,10 @@
 // A Better Auth server as its documentation sets one up, in memory. Prints its origin; PUT /rotate ends the present key.
-// It serves the pages of its application from the folder PAGES, if that is set.
+// It serves the pages of its application from the folder PAGES, if that is set. GET /on-server gets a token as code on the server does.
 import { createReadStream } from "node:fs";
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";
-import { toNodeHandler } from "better-auth/node";
+import { fromNodeHeaders, toNodeHandler } from "better-auth/node";
 import { bearer, jwt } from "better-auth/plugins";
 
 const store = { user: [], session: [], account: [], verification: [], jwks: [] };
@@ -25,6 +25,10 @@ server.listen(0, "127.0.0.1", () => {
     if (request.method === "PUT" && request.url === "/rotate") {
       for (const key of store.jwks) key.expiresAt = new Date(Date.now() - 1000);
       response.writeHead(204).end();
+    } else if (request.url === "/on-server") {
+      const token = auth.api.getToken({ headers: fromNodeHeaders(request.headers) });
+      const refused = { token: null };
+      token.catch(() => refused).then((found) => response.end(JSON.stringify(found)));
     } else if (process.env.PAGES && !request.url.startsWith("/api/")) {
       const type = /js$/.test(request.url) ? "text/javascript" : "text/html";
       response.setHeader("Content-Type", type);
