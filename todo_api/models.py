@@ -54,7 +54,7 @@ REPLIES_KEPT = "24 hours"
 """How long a reply is kept for a retry, as an interval of PostgreSQL."""
 
 TOMBSTONES_KEPT = "90 days"
-"""How long the deletion of a task or project is told, as an interval of PostgreSQL."""
+"""Time for which the feed tells of a deletion, as an interval of PostgreSQL."""
 
 KEY_SCOPES = ("tasks:read", "tasks:write", "account", "account:write")
 """Scopes that an API key can have."""

@@ -82,7 +82,7 @@ _LOADS: Mapping[str, Callable[[Members], Members]] = {
     "rename_label": lambda sent: {"merge": False, **sent},
     "remove_label": lambda sent: sent,
 }
-"""What makes the arguments of each kind of operation of its members."""
+"""Functions that make the arguments of an operation from its members, by its kind."""
 
 
 def dump_outcome(outcome: Outcome) -> Members:

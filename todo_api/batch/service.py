@@ -23,7 +23,7 @@ from todo_api.tasks import Task, TaskService
 
 
 class Result(NamedTuple):
-    """What an operation was about, as it is after the batch. Both are None if it is gone."""
+    """The task or project of an operation, as it is after the batch. None if it is gone."""
 
     task: Task | None = None
     project: Project | None = None

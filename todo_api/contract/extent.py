@@ -1,4 +1,4 @@
-"""How much JSON a body may have, besides its bytes."""
+"""Limits on the JSON of a body, besides its bytes."""
 
 from collections.abc import Iterable
 from typing import Any

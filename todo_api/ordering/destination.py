@@ -1,4 +1,4 @@
-"""Where a user moves a thing to."""
+"""The place among siblings that a move names."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Where a task is to go, as a client writes it."""
+"""The place, project and parent of a move, as a client writes them."""
 
 from typing import Any
 
