@@ -283,6 +283,17 @@ def test_service_needs_the_right_to_take_its_roles_and_no_other(
     assert client.signed_in(token("ada")).post(TASKS, {"title": "As a member"}).status == 201
 
 
+def test_migrated_database_whose_role_may_only_grant_its_roles_is_refused(make: Make) -> None:
+    """Only a first migration grants itself what is missing: afterwards nobody does."""
+    url = make(rights="NOCREATEROLE", member=False)
+    grant = f"GRANT task_api_user, task_api_login TO {name_of(url)}"
+    rows(url, f"{grant} WITH INHERIT FALSE, SET TRUE, ADMIN TRUE")
+    migrations.migrate(url)
+    rows(url, f"{grant} WITH INHERIT FALSE, SET FALSE, ADMIN TRUE")
+    with pytest.raises(DatabaseUnfitError, match="may not take the roles"):
+        migrations.migrate(url)
+
+
 def test_migrate_without_the_roles_and_the_right_to_make_them_says_how(make: Make, tmp_path: Path) -> None:
     url = make(rights="NOCREATEROLE", member=False)
     prefix = name_of(url)
