@@ -98,18 +98,19 @@ def test_run_batch_that_failed_runs_again_with_the_same_key(ada: Client, direct:
     assert ada.get(path({"id": new})).status == 404
 
 
-OPERATIONS = [
-    {"create_task": {"title": "x"}},
-    {"update_task": {"id": NOBODYS, "version": 1, "change": {"title": "x"}}},
-    {"delete_project": {"id": NOBODYS}},
-    {"remove_label": {"label": "none"}},
-]
+OPERATIONS: dict[str, list[dict[str, Any]]] = {
+    "create": [{"create_task": {"title": "x"}}],
+    "create several": [{"create_task": {"title": "x"}}] * 2,
+    "update": [{"update_task": {"id": NOBODYS, "version": 1, "change": {"title": "x"}}}],
+    "delete": [{"delete_project": {"id": NOBODYS}}],
+    "remove": [{"remove_label": {"label": "none"}}],
+}
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: str(next(iter(operation))))
+@pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("gone", ["key", "account"])
 def test_run_batch_by_a_caller_who_is_gone_meanwhile_is_refused_alike(
-    user: User, database: Database, direct: str, operation: dict[str, Any], gone: str
+    user: User, database: Database, direct: str, name: str, gone: str
 ) -> None:
     before = stored(direct, user.id)
     key = str(uuid.uuid4()) if gone == "key" else None
@@ -119,7 +120,7 @@ def test_run_batch_by_a_caller_who_is_gone_meanwhile_is_refused_alike(
     def refused() -> str:
         batch = BatchService(database, user_id, Caller(registered=True, key=key))
         with pytest.raises(Unauthorized) as error:
-            batch.run(load_batch({"operations": [operation]}))
+            batch.run(load_batch({"operations": OPERATIONS[name]}))
         return str(error.value.cause)
 
     assert refused() == ("key_unknown" if gone == "key" else "account deleted")
