@@ -17,7 +17,7 @@ from tests.support.proxy import Proxy
 from tests.support.rows import rows
 from todo_api.config import Config
 from todo_api.embedded import EmbeddedServer
-from todo_api.provisioning import migrations
+from todo_api.provisioning import migrations, readiness
 from todo_api.provisioning.checks import DatabaseUnfitError, ServerFacts, refuse_server
 
 TASKS = "/api/v1/me/tasks"
@@ -178,6 +178,25 @@ def test_readiness_looks_as_the_roles_that_serve(
     assert client.get("/health/ready").status == 200
     rows(url, fault.format(role=name_of(url)))
     assert client.get("/health/ready").status == 503
+
+
+@pytest.mark.parametrize(
+    ("role", "needed"),
+    [("task_api_user", readiness.USER_RIGHTS), ("task_api_login", readiness.LOGIN_RIGHTS)],
+)
+def test_readiness_asks_for_every_privilege_on_a_table_that_migrations_grant(
+    url: str, role: str, needed: dict[str, str]
+) -> None:
+    """Else a database that lacks one is ready, and the requests that need it are 500."""
+    granted = rows(
+        url,
+        f"""
+        SELECT relname, kind FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) kind
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND CASE WHEN kind = 'DELETE'
+            THEN has_table_privilege('{role}', oid, kind) ELSE has_any_column_privilege('{role}', oid, kind) END
+        """,
+    )
+    assert {(table, kind) for table, kinds in needed.items() for kind in kinds.split()} == set(granted)
 
 
 def test_second_deployment_in_the_cluster_has_roles_of_its_own(

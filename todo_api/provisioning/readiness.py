@@ -11,18 +11,23 @@ from todo_api.provisioning.checks import SERVER, DatabaseUnfitError, ServerFacts
 USER_RIGHTS = {
     "users": "SELECT INSERT UPDATE DELETE",
     "accounts": "SELECT UPDATE",
-    "api_keys": "SELECT INSERT DELETE",
-    "sessions": "SELECT INSERT DELETE",
+    "api_keys": "SELECT INSERT UPDATE DELETE",
+    "sessions": "SELECT INSERT UPDATE DELETE",
+    "one_time_tokens": "SELECT INSERT DELETE",
     "projects": "SELECT INSERT UPDATE DELETE",
     "task_labels": "SELECT INSERT UPDATE DELETE",
     "tasks": "SELECT INSERT UPDATE DELETE",
+    "tombstones": "SELECT INSERT UPDATE",
     "idempotent_replies": "SELECT INSERT DELETE",
 }
 LOGIN_RIGHTS = {
-    "users": "INSERT",
-    "accounts": "SELECT INSERT",
+    "users": "SELECT INSERT UPDATE",
+    "accounts": "SELECT INSERT UPDATE",
     "api_keys": "SELECT UPDATE",
     "sessions": "SELECT UPDATE DELETE",
+    "one_time_tokens": "SELECT DELETE",
+    "outbox": "SELECT INSERT UPDATE DELETE",
+    "tombstones": "SELECT DELETE",
     "idempotent_replies": "SELECT DELETE",
     "anonymous_replies": "SELECT INSERT DELETE",
 }
