@@ -122,7 +122,7 @@ class WithoutOwner(httpx2.AsyncHTTPTransport):
         if not content:
             return httpx2.Response(reply.status_code)
         value = orjson.loads(content)
-        for task in value.get("items") or value.get("tasks") or [value.get("current", value)]:
+        for task in (*value.get("items", ()), *value.get("tasks", ()), value.get("current", value)):
             task.pop(OWNER, None)
         return httpx2.Response(reply.status_code, json=value)
 

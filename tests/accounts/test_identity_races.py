@@ -18,11 +18,10 @@ from sqlalchemy.engine import make_url
 from tests.support.client import Client, Reply
 from tests.support.credentials import PASSWORD, SECRET
 from tests.support.gate import SLACK, Gate
-from tests.support.rows import rows
+from tests.support.rows import rows, superuser_url
 from tests.support.users import User
 from todo_api.accounts import session_statements
 from todo_api.config import Config
-from todo_api.database.connection import engine_url
 from todo_api.models import MOST_KEYS
 
 ACCOUNT = "/api/v1/me/account"
@@ -79,8 +78,7 @@ def waiting(url: str) -> int:
 @contextmanager
 def in_line(url: str, user_id: str, *calls: Callable[[], Reply]) -> Iterator[list["Future[Reply]"]]:
     """The calls wait for the user's row, in this order, which somebody has locked; it is free again in the block."""
-    superuser = engine_url(url).set(username="postgres", drivername="postgresql").render_as_string(False)
-    with ThreadPoolExecutor(len(calls)) as pool, closing(psycopg2.connect(superuser)) as connection:
+    with ThreadPoolExecutor(len(calls)) as pool, closing(psycopg2.connect(superuser_url(url))) as connection:
         connection.cursor().execute(f"SELECT FROM users WHERE id = '{user_id}' FOR UPDATE")
         sent, deadline = [], time.monotonic() + SLACK
         for call in calls:

@@ -15,17 +15,15 @@ from uuid import UUID
 
 import psycopg2
 import pytest
-from sqlalchemy.engine import make_url
 
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live
 from tests.support.locks import somebody_waits
 from tests.support.processes import soon
-from tests.support.rows import rows
+from tests.support.rows import rows, superuser_url
 from todo_api.api_keys.secret import make
 from todo_api.config import Config
-from todo_api.database.connection import engine_url
 from todo_api.observability import logs
 
 KEYS = "/api/v1/me/keys"
@@ -290,8 +288,7 @@ def test_revoke_api_key_by_many_at_once_counts_it_once(ada: Client, url: str) ->
 @contextmanager
 def transaction(url: str, statement: str) -> Iterator[None]:
     """A transaction of somebody else's that has done this and does not end."""
-    superuser = engine_url(make_url(url).set(username="postgres").render_as_string(False))
-    with closing(psycopg2.connect(superuser.set(drivername="postgresql").render_as_string(False))) as connection:
+    with closing(psycopg2.connect(superuser_url(url))) as connection:
         with connection.cursor() as cursor:
             cursor.execute(statement)
         yield

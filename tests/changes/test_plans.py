@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy.engine import make_url
 
-from tests.support.plans import LIMIT, USER, plan_of
+from tests.support.plans import LIMIT, MODES, USER, plan_of, planning
 from tests.support.rows import rows
 from todo_api.changes import statements
 from todo_api.changes.tokens import HIGHEST, NIL, RANKS
-from todo_api.database.database import Database
 from todo_api.database.transaction import RoleSession
 
 OBJECTS = 6000
@@ -46,13 +44,11 @@ def filled(new_database: Callable[[], str]) -> str:
     return url
 
 
-@pytest.fixture(scope="module", params=["force_custom_plan", "force_generic_plan"])
+@pytest.fixture(scope="module", params=MODES)
 def scope(filled: str, request: pytest.FixtureRequest) -> Iterator[RoleSession]:
-    """A user's scope, in either of the ways in which PostgreSQL may plan a prepared statement."""
-    url = make_url(filled).update_query_dict({"options": f"-c plan_cache_mode={request.param}"})
-    database = Database(url.render_as_string(hide_password=False).replace("+", "%20"), pool_size=1)
-    yield database.as_user(USER)
-    database.close()
+    """The user's scope."""
+    with planning(filled, request.param) as database:
+        yield database.as_user(USER)
 
 
 def _plan(scope: RoleSession, place: tuple[int, str], **more: Any) -> list[dict[str, Any]]:

@@ -11,9 +11,8 @@ import pytest
 from tests.support.client import Client, Reply
 from tests.support.gate import SLACK
 from tests.support.processes import soon
-from tests.support.rows import rows
+from tests.support.rows import rows, superuser_url
 from tests.support.users import User
-from todo_api.database.connection import engine_url
 
 ATTEMPTS = 5
 TASKS = "/api/v1/me/tasks"
@@ -120,8 +119,7 @@ def test_write_to_a_task_while_its_user_is_locked_waits_without_a_lock_of_the_ta
 ) -> None:
     """Every write locks the user first, so a deletion of the account and a write never deadlock."""
     path = f"{TASKS}/{user.client.post(TASKS, {'title': 'Contended'}).json()['id']}"
-    superuser = engine_url(url).set(username="postgres", drivername="postgresql").render_as_string(False)
-    with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(superuser)) as other:
+    with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(superuser_url(url))) as other:
         cursor = other.cursor()
         cursor.execute(f"SELECT FROM users WHERE id = '{user.id}' FOR UPDATE")
         sent = pool.submit(WRITES[name][1], user.client, path, {})

@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 
 from tests.support.databases import database_url, patient
 from tests.support.on_loop import on_loop
-from tests.support.plans import plan_of
+from tests.support.plans import MODES, plan_of, planning
 from tests.support.rows import rows
 from todo_api.accounts import recovery_statements, session_statements, sessions
 from todo_api.changes import statements as change_statements
@@ -80,10 +80,9 @@ def new_filled(server: EmbeddedServer, new_database: Callable[[], str]) -> Calla
     return make
 
 
-@pytest.fixture(scope="module", params=["force_custom_plan", "force_generic_plan"])
+@pytest.fixture(scope="module", params=MODES)
 def database(new_filled: Callable[[], str], request: pytest.FixtureRequest) -> Iterator[Database]:
-    planned = make_url(new_filled()).update_query_dict({"options": f"-c plan_cache_mode={request.param}"})
-    with closing(Database(planned.render_as_string(hide_password=False).replace("+", "%20"), pool_size=1)) as database:
+    with planning(new_filled(), request.param) as database:
         yield database
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import psycopg2
 import pytest
-from sqlalchemy.engine import make_url
 
 from tests.support.client import Client, Reply
 from tests.support.locks import somebody_waits, waiting
-from tests.support.rows import rows
+from tests.support.rows import rows, superuser_url
 from tests.support.tasks import create, path
 
 TASKS = "/api/v1/me/tasks"
@@ -30,8 +29,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 @pytest.fixture
 def other(direct: str) -> Iterator[Any]:
     """A session that is in the way: what it has locked stays locked until it commits."""
-    superuser = make_url(direct).set(username="postgres", drivername="postgresql")
-    with closing(psycopg2.connect(superuser.render_as_string(hide_password=False))) as session:
+    with closing(psycopg2.connect(superuser_url(direct))) as session:
         yield session.cursor()
 
 

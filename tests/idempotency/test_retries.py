@@ -16,12 +16,11 @@ from sqlalchemy.engine import make_url
 
 from tests.support.client import Client, Reply
 from tests.support.credentials import PASSWORD, SECRET, token
-from tests.support.rows import rows
+from tests.support.rows import rows, superuser_url
 from tests.support.users import User
 from todo_api import contract
 from todo_api.config import Config
 from todo_api.contract import resolve
-from todo_api.database.connection import engine_url
 from todo_api.idempotency import statements as kept
 from todo_api.models import anonymous_replies, idempotent_replies, metadata
 
@@ -137,8 +136,7 @@ def state(url: str) -> list[Any]:
 @contextmanager
 def locked(url: str, tables: list[str], mode: str) -> Iterator[Any]:
     """The tables are locked, by the superuser, until the block ends or the connection that it is given ends its transaction."""
-    superuser = engine_url(url).set(username="postgres", drivername="postgresql").render_as_string(False)
-    with closing(psycopg2.connect(superuser)) as connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(superuser_url(url))) as connection, connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLE {', '.join(tables)} IN {mode} MODE")
         yield connection
         connection.rollback()

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from sqlalchemy.engine import make_url
 
 from tests.support.live import free_port
 from tests.support.mails import PAGE, Send, request, waiting
 from tests.support.on_loop import on_loop
-from tests.support.rows import rows
+from tests.support.rows import rows, superuser_url
 from tests.support.settings import MAIL_FROM
 from tests.support.smtp import Mailbox, smtp_server
 from tests.support.users import User
@@ -40,8 +39,7 @@ def test_claim_takes_the_mail_that_has_waited_longest(database: Database) -> Non
 
 @pytest.mark.usefixtures("two_mails")
 def test_claim_while_another_sender_claims_takes_the_next_mail_and_does_not_wait(url: str, database: Database) -> None:
-    superuser = make_url(url).set(username="postgres", drivername="postgresql").render_as_string(hide_password=False)
-    with closing(psycopg2.connect(superuser)) as other, other.cursor() as cursor:
+    with closing(psycopg2.connect(superuser_url(url))) as other, other.cursor() as cursor:
         cursor.execute("SELECT 1 FROM outbox WHERE email = %s FOR UPDATE", (FIRST,))
         assert cursor.rowcount == 1
         assert claimed(database) == SECOND

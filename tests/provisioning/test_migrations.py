@@ -21,6 +21,7 @@ from tests.support.catalogue import schema
 from tests.support.client import Client
 from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
+from tests.support.rows import superuser_url
 from todo_api.config import Config
 from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
@@ -57,8 +58,7 @@ def empty(server: EmbeddedServer) -> str:
 
 
 def as_superuser(url: str, statement: str) -> None:
-    superuser = make_url(url).set(username="postgres").render_as_string(hide_password=False)
-    execute(superuser, statement)
+    execute(superuser_url(url), statement)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -289,7 +289,7 @@ def test_migrate_with_texts_there_folds_them_in_batches(empty: str) -> None:
         " CASE WHEN title <> 'Milk' THEN replace(title, 'ÖL', 'öl') END"
         " OR description_folded IS DISTINCT FROM CASE WHEN description IS NOT NULL THEN 'äpfel' END"
     )
-    superuser = make_url(empty).set(username="postgres").render_as_string(hide_password=False)
+    superuser = superuser_url(empty)
     assert execute(superuser, wrong) == [(0,)]
     assert execute(superuser, "SELECT count(*) FROM tasks WHERE title_folded IS NULL") == [(600,)]
 
@@ -309,7 +309,7 @@ def test_migrate_with_tasks_there_places_them_by_creation_in_batches(empty: str)
     as_superuser(empty, new)  # by the previous release
     migrations.migrate(empty)
     as_superuser(empty, new)  # by the previous release, which still runs
-    superuser = make_url(empty).set(username="postgres").render_as_string(hide_password=False)
+    superuser = superuser_url(empty)
     rank = "SELECT rank() OVER (PARTITION BY user_id ORDER BY {}) FROM tasks ORDER BY user_id, id"
     assert execute(superuser, rank.format("position")) == execute(superuser, rank.format("created_at"))
     first = "SELECT DISTINCT position FROM tasks WHERE created_at = '2026-11-20T10:00:00Z'"

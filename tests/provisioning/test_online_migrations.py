@@ -9,11 +9,10 @@ from typing import Any
 
 import psycopg2
 import pytest
-from sqlalchemy.engine import make_url
 
 from tests.support.databases import database_url, execute, patient
 from tests.support.processes import soon
-from tests.support.rows import rows
+from tests.support.rows import rows, superuser_url
 from todo_api.embedded import EmbeddedServer
 from todo_api.errors import Unavailable
 from todo_api.provisioning import migrations, online
@@ -68,8 +67,7 @@ def start() -> Iterator[Callable[..., Future[None]]]:
 @contextmanager
 def open_transaction(url: str, statement: str) -> Iterator[Any]:
     """Return a session of the superuser's whose transaction has run the statement; it is rolled back."""
-    superuser = make_url(url).set(username="postgres", drivername="postgresql")
-    with closing(psycopg2.connect(superuser.render_as_string(hide_password=False))) as session:
+    with closing(psycopg2.connect(superuser_url(url))) as session:
         session.cursor().execute(statement)
         yield session
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from sqlalchemy.engine import make_url
 
 from tests.support.callers import Callers, live, refused
 from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live, Wire
 from tests.support.locks import somebody_waits
 from tests.support.processes import gone, soon
+from tests.support.rows import superuser_url
 
 TASKS = "/api/v1/me/tasks"
 
@@ -29,8 +29,7 @@ def service(tmp_path: Path, url: str) -> Iterator[Live]:
 @contextmanager
 def locked(url: str) -> Iterator[None]:
     """The tasks, locked by another session: who writes waits."""
-    superuser = make_url(url).set(username="postgres", drivername="postgresql").render_as_string(hide_password=False)
-    with closing(psycopg2.connect(superuser)) as connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(superuser_url(url))) as connection, connection.cursor() as cursor:
         cursor.execute("LOCK TABLE tasks IN SHARE MODE")
         yield
 

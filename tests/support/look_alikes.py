@@ -10,9 +10,9 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 import psycopg2
-from sqlalchemy.engine import make_url
 
 from tests.support.client import Reply
+from tests.support.rows import superuser_url
 
 TWIN = "!twin-"
 """Prefix of the id of a copy that has exactly the same rows. It sorts before every user's id."""
@@ -73,8 +73,7 @@ class World:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        superuser = make_url(url).set(username="postgres", drivername="postgresql")
-        self._connection = psycopg2.connect(superuser.render_as_string(hide_password=False))
+        self._connection = psycopg2.connect(superuser_url(url))
         self._connection.autocommit = True
         self.rows("ALTER TABLE users ALTER epoch SET DEFAULT 7")  # the same in both
         found = self.rows(

@@ -1,16 +1,29 @@
 """Plans of PostgreSQL for statements of the service."""
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import sqlalchemy
+from sqlalchemy.engine import make_url
 
 from tests.support.on_loop import on_loop
+from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSession
 
 USER = "big"
 LIMIT = 51
+MODES = ["force_custom_plan", "force_generic_plan"]
+"""The two ways in which PostgreSQL may plan a prepared statement. It is free to change its mind."""
+
+
+@contextmanager
+def planning(url: str, mode: str) -> Iterator[Database]:
+    """Yield the database, whose sessions plan prepared statements in this way."""
+    planned = make_url(url).update_query_dict({"options": f"-c plan_cache_mode={mode}"})
+    with closing(Database(planned.render_as_string(hide_password=False).replace("+", "%20"), pool_size=1)) as database:
+        yield database
 
 
 @on_loop

@@ -8,16 +8,20 @@ import psycopg2
 from sqlalchemy.engine import make_url
 
 
+def superuser_url(url: str) -> str:
+    """Return the URL of the database as the superuser of the embedded server, whom the service never is."""
+    return make_url(url).set(username="postgres", drivername="postgresql").render_as_string(hide_password=False)
+
+
 @lru_cache(maxsize=1)  # a module asks one database, and a connection takes longer than what is asked
 def _connection(url: str) -> Any:
-    superuser = make_url(url).set(username="postgres", drivername="postgresql")
-    connection = psycopg2.connect(superuser.render_as_string(hide_password=False))
+    connection = psycopg2.connect(superuser_url(url))
     connection.autocommit = True
     return connection
 
 
 def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
-    """Runs a statement as the superuser of the embedded server, whom the service never is."""
+    """Run a statement as the superuser, and return its rows."""
     with closing(_connection(url).cursor()) as cursor:
         cursor.execute(statement)
         return cursor.fetchall() if cursor.description else []

@@ -15,8 +15,7 @@ from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
 from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live, Wire
-from tests.support.rows import rows
-from todo_api.database.connection import engine_url
+from tests.support.rows import rows, superuser_url
 
 TASKS = "/api/v1/me/tasks"
 BODY = b'{"title": "Only once"}'
@@ -64,8 +63,7 @@ def test_create_task_sent_again_after_a_restart_replies_the_same(
 @contextmanager
 def sent_and_held(service: Live, url: str, table: str) -> Iterator[tuple[Wire, Any]]:
     """A creation that waits in PostgreSQL for a table, and the connection that holds that."""
-    superuser = engine_url(url).set(username="postgres", drivername="postgresql").render_as_string(False)
-    with closing(psycopg2.connect(superuser)) as holder, service.wire() as wire:
+    with closing(psycopg2.connect(superuser_url(url))) as holder, service.wire() as wire:
         holder.cursor().execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
         head = f"POST {TASKS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token('ada')}\r\n"
         head += 'Idempotency-Key: "across-crashes"\r\nContent-Type: application/json\r\n'

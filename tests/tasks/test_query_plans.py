@@ -8,13 +8,11 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy
-from sqlalchemy.engine import make_url
 
 from tests.support.databases import execute
 from tests.support.on_loop import on_loop
-from tests.support.plans import LIMIT, USER, plan_of
+from tests.support.plans import LIMIT, MODES, USER, plan_of, planning
 from tests.support.rows import rows
-from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSession
 from todo_api.labels import statements as label_statements
@@ -93,13 +91,11 @@ def filled(new_database: Callable[[], str]) -> str:
     return url
 
 
-@pytest.fixture(scope="module", params=["force_custom_plan", "force_generic_plan"])
+@pytest.fixture(scope="module", params=MODES)
 def scope(filled: str, request: pytest.FixtureRequest) -> Iterator[RoleSession]:
-    """A user's scope, in either of the ways in which PostgreSQL may plan a prepared statement: it is free to change its mind."""
-    url = make_url(filled).update_query_dict({"options": f"-c plan_cache_mode={request.param}"})
-    database = Database(url.render_as_string(hide_password=False).replace("+", "%20"), pool_size=1)
-    yield database.as_user(USER)
-    database.close()
+    """The user's scope."""
+    with planning(filled, request.param) as database:
+        yield database.as_user(USER)
 
 
 def _after(sort: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 from uuid_utils import uuid7
@@ -9,8 +10,8 @@ from uuid_utils import uuid7
 from todo_api.batch import statements
 from todo_api.batch.operation import Operation
 from todo_api.database import RoleSession
-from todo_api.models import PRIORITIES, STATUSES
-from todo_api.tasks import Task
+from todo_api.models import STATUSES
+from todo_api.tasks import Task, stored_members
 
 _PLAIN = frozenset({"title", "description", "status", "priority", "links", "project_id"})
 """Members that concern the row of the task alone."""
@@ -44,15 +45,6 @@ def create(session: RoleSession, user_id: str, operations: Sequence[Operation]) 
     return [made[str(row["id"])] for row in new]
 
 
-def _row(number: int, operation: Operation) -> dict[str, str | int | None]:
-    members = operation.members
-    return {
-        "number": number,
-        "id": operation.id or str(uuid7()),
-        "title": members["title"],
-        "description": members["description"],
-        "status": members["status"],
-        "priority": PRIORITIES.index(members.get("priority", "none")),
-        "links": orjson.dumps(members["links"]).decode() if members.get("links") else None,
-        "project_id": members.get("project_id"),
-    }
+def _row(number: int, operation: Operation) -> dict[str, Any]:
+    stored = {"priority": 0, "links": None, **stored_members(operation.members)}
+    return {**stored, "number": number, "id": operation.id or str(uuid7())}

@@ -7,12 +7,10 @@ from uuid import UUID
 from todo_api import projects, tasks
 from todo_api.batch.operation import Operation
 from todo_api.batch.service import Outcome
+from todo_api.contract import MAX_VIOLATIONS
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.schemas import load_place
 from todo_api.task_tree import load_destination
-
-MOST_VIOLATIONS = 100
-"""Maximum number of violations that a reply lists."""
 
 Members = dict[str, Any]
 
@@ -46,7 +44,7 @@ def load_batch(body: Members) -> list[Operation]:
             first = place
         violations += found
     if violations:
-        raise ValidationFailed(violations[:MOST_VIOLATIONS], first)
+        raise ValidationFailed(violations[:MAX_VIOLATIONS], first)
     return operations
 
 

@@ -1,4 +1,4 @@
-"""What has changed in a user's space since a client last asked. A tag of the contract.
+"""The feed of changes in a user's space. A tag of the contract.
 
 `handlers` has the operation; `service` has the rules, bound to a user; `statements` has the SQL.
 `tokens` has the place at which a client goes on, `waits` the requests that wait for a change.

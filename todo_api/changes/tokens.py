@@ -35,7 +35,7 @@ BEGINNING = Position(0, AFTER_ALL, NIL)
 
 
 class Token(NamedTuple):
-    """What a client has of the feed: everything up to a position, in an epoch of the user's row.
+    """A client has the feed up to a position, in an epoch of the user's row.
 
     `start` is the user's number when a walk through everything began, None after its end: what was
     deleted before is unknown to the client.

@@ -25,12 +25,13 @@ from todo_api.contract.files import (
 )
 from todo_api.contract.media_types import MediaTypes, is_encoded
 from todo_api.contract.parameters import DRY_RUN, Parameters
-from todo_api.contract.rules import Rules, first_item
+from todo_api.contract.rules import MAX_VIOLATIONS, Rules, first_item
 from todo_api.contract.times import is_date_time, parse_date_time
 
 __all__ = [
     "DRY_RUN",
     "MAX_VALUES",
+    "MAX_VIOLATIONS",
     "OPS_API",
     "PROBLEMS",
     "TASK_API",

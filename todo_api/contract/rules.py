@@ -202,8 +202,6 @@ def _code_and_detail(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C90
             return "duplicate", "Must not contain an item twice."
         case ValidationErrorKind.MinProperties():
             return "too_few", f"Must have at least {_counted(kind.limit, 'member')}."
-        case ValidationErrorKind.MaxProperties():
-            return "too_many", f"Must have at most {_counted(kind.limit, 'member')}."
         case ValidationErrorKind.Format():
             return "format", f"Must be a {_FORMAT_NAMES.get(kind.format, kind.format)}."
     return "not_allowed", "Is not allowed here."

@@ -21,7 +21,7 @@ from todo_api.http import MethodNotAllowed, normalize_path
 from todo_api.observability import PAGE, RequestRecord
 
 LOCAL = "http://localhost:8000"
-"""Where pages say that the service is, if they know of no other address."""
+"""Address of the service on pages that know no other."""
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 """A host that can stand in a page and in a command that people copy from it."""

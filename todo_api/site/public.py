@@ -10,7 +10,7 @@ _LINKS = {
     "text/markdown": re.compile(rb"(\]\()(?=/(?!/))"),
     "application/linkset+json": re.compile(rb'("(?:href|anchor)":")(?=/(?!/))'),
 }
-"""What stands before a link to another page of the service, by media type."""
+"""The text before a link to another page of the service, by media type."""
 
 _FIELD = re.compile("^(?=/(?!/))|(<)(?=/(?!/))")
 _FIELDS = {"location", "link"}

@@ -1,4 +1,4 @@
-"""Where the tasks of a user stand: under which parent, in which project, and in which order.
+"""Parents, projects and order of the tasks of a user.
 
 A rule over several tasks cannot be checked by the statement that writes: a statement that waits
 for the user's row sees the other tasks as they were before. So lock the row, look, and write, in

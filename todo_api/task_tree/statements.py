@@ -108,7 +108,7 @@ _NUMBERED = {
     "version": select(users.c.seq).where(users.c.id == USER_ID).scalar_subquery(),
     "updated_at": func.clock_timestamp(),
 }
-"""What marks a task as changed by the write that took the user's last number."""
+"""Values of a task that is changed by the write that took the user's last number."""
 
 
 def _renumber() -> Statement:

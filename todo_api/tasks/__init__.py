@@ -8,7 +8,7 @@ status.
 from todo_api.lists import CursorSigner
 from todo_api.task_rows import Task
 from todo_api.tasks.schemas import dump_task, load_task_input, load_task_patch
-from todo_api.tasks.service import TaskService
+from todo_api.tasks.service import TaskService, stored_members
 
 __all__ = [
     "CursorSigner",
@@ -17,4 +17,5 @@ __all__ = [
     "dump_task",
     "load_task_input",
     "load_task_patch",
+    "stored_members",
 ]

@@ -98,7 +98,7 @@ class TaskService:
             self._check_caller()
         if task_id is not None:
             self._check_id(task_id)
-        stored = _stored(members)
+        stored = stored_members(members)
         branch = tree.branch({name: stored[name] for name in statements.BRANCH if name in stored})
         task = self._create({**members, **branch._asdict()}, task_id)
         tree.count(branch.parent_id, 1)
@@ -107,7 +107,7 @@ class TaskService:
     def _create(self, members: dict[str, Any], task_id: str | None) -> Task:
         status = members["status"]
         made_id = str(uuid7() if task_id is None else UUID(task_id))
-        values = {**self._named(made_id), "priority": 0, "links": None, **_stored(members)}
+        values = {**self._named(made_id), "priority": 0, "links": None, **stored_members(members)}
         if task_id is not None or any(map(members.get, _WHOLE)):
             row, values = self._create_whole(status, members, values)
         else:
@@ -235,7 +235,7 @@ class TaskService:
         InvalidTransition, OpenSubtasks, TooManyLabels, TooManySubtasks, or ValidationFailed.
         """
         if changes.keys().isdisjoint((*MEMBERS, "labels")):
-            return self._set(task_id, changes, _stored(changes), versions)
+            return self._set(task_id, changes, stored_members(changes), versions)
         for _ in range(_ATTEMPTS):
             row = self._db.fetch_one(statements.get_with_zone, self._named(task_id))
             if row is None:
@@ -248,7 +248,7 @@ class TaskService:
             except (PreconditionFailed, ValidationFailed):
                 self._check_key()
                 raise
-            stored = _stored(changes) | dated | {"zone": zone}
+            stored = stored_members(changes) | dated | {"zone": zone}
             write = partial(TaskService._set, task_id=task_id, changes=changes, stored=stored, versions=[task.version])
             try:
                 if stored.get("labels", task.after_1_0.labels) == task.after_1_0.labels:
@@ -319,7 +319,7 @@ class TaskService:
 
     def move(self, task_id: str, branch: dict[str, Any], destination: Destination | None, versions: Versions) -> Task:
         """Return the task in its place, unwritten if it is there. Raise what `change` raises."""
-        change = Change(_stored(branch), lambda task: _at(task, versions), destination)
+        change = Change(stored_members(branch), lambda task: _at(task, versions), destination)
         return self._tree_writes.change(task_id, change)
 
     def delete(self, task_id: str, versions: Versions) -> None:
@@ -368,7 +368,7 @@ def _check_transition(task: Task, status: str | None) -> None:
         raise InvalidTransition(task.status, status, TRANSITIONS[task.status])
 
 
-def _stored(members: dict[str, Any]) -> dict[str, Any]:
+def stored_members(members: dict[str, Any]) -> dict[str, Any]:
     """Return members of a task as its columns have them."""
     stored = dict(members)
     for name in MEMBERS:
