@@ -15,6 +15,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     any_,
+    case,
     cast,
     collate,
     false,
@@ -35,14 +36,22 @@ _USER_ID = param("user_id", Text)
 _TIME = DateTime(timezone=True)
 
 
+def _folded(text: Column[Any]) -> ColumnElement[str]:
+    """Return the case-folded text. `fold_case` folds what no migration has folded yet.
+
+    It folds ASCII as well, but `lower` takes a fifth of its time.
+    """
+    is_ascii = func.octet_length(text) == func.char_length(text)
+    return case((is_ascii, func.lower(collate(text, "C"))), else_=func.fold_case(text))
+
+
 def _has_words() -> ColumnElement[bool]:
     """Return whether title and description contain all `words`.
 
-    Texts are case-folded when written. `fold_case` folds ASCII ones, and those that no migration
-    has folded yet.
+    Texts that are not ASCII are case-folded when written.
     """
-    title = func.coalesce(tasks.c.title_folded, func.fold_case(tasks.c.title))
-    description = func.coalesce(tasks.c.description_folded, func.fold_case(tasks.c.description), "")
+    title = func.coalesce(tasks.c.title_folded, _folded(tasks.c.title))
+    description = func.coalesce(tasks.c.description_folded, _folded(tasks.c.description), "")
     word = func.unnest(param("words", ARRAY(Text))).column_valued("word")
     patterns = func.array(select("%" + func.fold_case(word) + "%").scalar_subquery(), type_=ARRAY(Text))
     return collate(title + "\n" + description, "C").like(func.all(patterns))
