@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.batches import run
+from tests.support.batches import run, stored
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from tests.support.rows import rows
+from todo_api.batch import service
 from todo_api.config import Config
 
 TASKS = "/api/v1/me/tasks"
@@ -60,3 +61,16 @@ def test_run_batch_that_fails_counts_as_its_number_of_operations(limited: Client
     missing = {"delete_task": {"id": "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"}}
     reply = run(carol, *creations(3), missing)
     assert (reply.status, left(reply)) == (404, 6)
+
+
+def test_run_batch_that_takes_longer_than_its_time_writes_nothing(
+    ada: Client, direct: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_id = ada.post(TASKS, {"title": "x"}).json()["user_id"]
+    before = stored(direct, user_id)
+    with monkeypatch.context() as slow:
+        slow.setattr(service, "SECONDS", -1)
+        late = run(ada, {"create_task": {"title": "late", "labels": ["one"]}})
+    assert (late.status, late.code) == (503, "unavailable")
+    assert stored(direct, user_id) == before
+    assert run(ada, *creations(1)).status == 200

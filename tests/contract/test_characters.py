@@ -238,12 +238,13 @@ def test_list_tasks_search_follows_every_change_of_a_text(ada: Client) -> None:
 
 def test_list_tasks_search_finds_what_the_previous_release_writes(url: str, ada: Client) -> None:
     """It writes no folded text, and knows of none."""
-    user_id = create(ada, "ÄPFEL")["user_id"]
+    user_id = create(ada, "ÄPFEL", description="БАНАНЫ")["user_id"]
     rows(url, f"UPDATE tasks SET title = 'ÖL' WHERE user_id = '{user_id}' RETURNING 1")
     assert ada.get(f"{TASKS}?q=%C3%B6l").json()["total"] == 1
     assert ada.get(f"{TASKS}?q=%C3%A4pfel").json()["total"] == 0
-    rows(url, f"UPDATE tasks SET title_folded = NULL WHERE user_id = '{user_id}' RETURNING 1")
-    assert ada.get(f"{TASKS}?q=%C3%B6l").json()["total"] == 1
+    unfolded = "title_folded = NULL, description_folded = NULL"
+    rows(url, f"UPDATE tasks SET {unfolded} WHERE user_id = '{user_id}' RETURNING 1")
+    assert ada.get(f"{TASKS}?q={quote('öl бананы')}").json()["total"] == 1
 
 
 @pytest.mark.parametrize("words", [8, 9])

@@ -10,6 +10,7 @@ from todo_api import contract
 from todo_api.accounts import handlers as accounts
 from todo_api.accounts import passwords
 from todo_api.auth import jwks_cache, jwks_client, public_keys, tokens
+from todo_api.batch import service as batch_service
 from todo_api.changes import waits
 from todo_api.config import Config
 from todo_api.database import connection, database, purging
@@ -49,6 +50,7 @@ FACTS = {
         f"a free connection of the pool | {connection.POOL_TIMEOUT} s",
         f"a lock in the database | {connection.LOCK_TIMEOUT} s",
         f"a statement | {connection.STATEMENT_TIMEOUT} s",
+        f"a batch | its last operation begins within {batch_service.SECONDS} s",
         f"a search (`q`) | {list_statements.SEARCH_SECONDS} s",
         f"a database that is silent, because it or its machine is frozen | {database.READ_TIMEOUT} s",
         f"the checks of readiness | {readiness.DEADLINE:.0f} s",

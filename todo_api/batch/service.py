@@ -1,5 +1,6 @@
 """A batch: operations that the services of tasks, projects and labels run in one transaction."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -20,6 +21,9 @@ from todo_api.guards import Caller
 from todo_api.labels import LabelService
 from todo_api.projects import Project, ProjectService
 from todo_api.tasks import Task, TaskService
+
+SECONDS = 10
+"""Maximum seconds until the last operation begins. All other writes of the user wait meanwhile."""
 
 
 class Result(NamedTuple):
@@ -69,6 +73,7 @@ class _Batch:
         self._projects = ProjectService(transaction, user_id, caller)
         self._labels = LabelService(transaction, user_id, caller)
         self._before = 0
+        self._ends = time.monotonic() + SECONDS
         self._changed: Mapping[int, PreconditionFailed] = {}
         self._found: list[Task | Project | None] = []
         self._wrote = False
@@ -112,6 +117,8 @@ class _Batch:
         self._take_number_back()
         place = len(self._found)
         try:
+            if time.monotonic() > self._ends:
+                raise Unavailable(f"The batch took more than {SECONDS} seconds. Send its operations in several.")
             if place in self._changed:
                 raise self._changed[place]
             self._found.append(self._runs[operation.kind](operation))
