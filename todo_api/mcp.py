@@ -1,6 +1,7 @@
 """Task operations as tools for agents: an MCP server, generated from the contract by fastmcp."""
 
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import fastmcp
@@ -31,13 +32,28 @@ NOT_FOR_TOOLS = ({"$ref": "#/components/parameters/UserId"}, {"$ref": "#/compone
 OWNER = "user_id"
 """Member of a task that tools do not have: it is always the caller."""
 
+VERSION = "version"
+"""Argument of tools in place of `If-Match`: the version alone, a number."""
+
 NOT_FOR_AGENTS = ("pattern", "example", "format", "minLength", "maxLength", "minItems", "maxItems")
 """Keywords that agents need not read. The service checks them all the same."""
+
+NOT_FOR_READERS = ("description", "minimum", "maximum", "additionalProperties")
+"""Further keywords that the schemas of replies do without."""
 
 MISDIRECTED = 421
 """Status for a `Host` of another server (RFC 9110, section 15.5.20)."""
 
 FORBIDDEN = 403
+
+BATCH_ITEMS = "tasks"
+"""Argument and reply of the tools that do one operation on several tasks."""
+
+BRIEF = ("id", "title", "status", "due", "priority", "labels", "project_id", "parent_id", "version")
+"""Members of the tasks in a reply about several. `get_task` has the others."""
+
+BATCH_POINTER = re.compile(r"^/operations(/[0-9]+)?(/[a-z_]+)?")
+"""What a pointer into a batch begins with: the place of the operation, and its name."""
 
 
 class CallersToken(httpx2.Auth):
@@ -93,6 +109,8 @@ class Director(RequestDirector):
     """Sends every argument to the service, which validates them.
 
     fastmcp's own drops nulls, so no description could be cleared, and drops unknown arguments.
+    The arguments of a tool for several tasks become a batch. What is only tried is kept nowhere, so
+    its `Idempotency-Key` is not sent.
     """
 
     def _unflatten_arguments(
@@ -100,6 +118,10 @@ class Director(RequestDirector):
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any], Any]:
         """Return path, query, headers, cookies and body. Null parameters are absent."""
         path, query, headers, cookies, body = super()._unflatten_arguments(route, flat_args)
+        if VERSION in headers:
+            headers["If-Match"] = '"{}"'.format(str(headers.pop(VERSION)).strip('"'))
+        if query.get("dry_run") is True:
+            headers.pop("Idempotency-Key", None)
         unknown = {name: value for name, value in flat_args.items() if name not in route.parameter_map}
         nulls = {
             name: None
@@ -108,15 +130,16 @@ class Director(RequestDirector):
         }
         if route.request_body:
             members = {**(body or {}), **nulls, **unknown}
-            return path, query, headers, cookies, members or None
+            kind = route.path.partition("#")[2]
+            return path, query, headers, cookies, (_batch(kind, members) if kind else members or None)
         return path, {**query, **unknown}, headers, cookies, body
 
 
-class WithoutOwner(httpx2.AsyncHTTPTransport):
-    """Takes the owner off the tasks in replies."""
+class RepliesForTools(httpx2.AsyncHTTPTransport):
+    """Says replies in the words of the tools."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send the request, and return the reply without `user_id`."""
+        """Send the request, and return the reply: without `user_id`, and of a batch its tasks."""
         reply = await super().handle_async_request(request)
         content = await reply.aread()
         if not content:
@@ -124,6 +147,14 @@ class WithoutOwner(httpx2.AsyncHTTPTransport):
         value = orjson.loads(content)
         for task in (*value.get("items", ()), *value.get("tasks", ()), value.get("current", value)):
             task.pop(OWNER, None)
+        if "results" in value:
+            value = {BATCH_ITEMS: [{name: each["task"][name] for name in BRIEF} for each in value["results"]]}
+        if "operation" in value:
+            value["index"] = value.pop("operation")
+        for violation in value.get("errors", ()):
+            pointer = BATCH_POINTER.sub(rf"/{BATCH_ITEMS}\1", violation["pointer"])
+            violation["pointer"] = pointer.replace("/If-Match", f"/{VERSION}")
+            violation["detail"] = violation["detail"].replace("are: operations.", f"are: {BATCH_ITEMS}.")
         return httpx2.Response(reply.status_code, json=value)
 
 
@@ -138,7 +169,7 @@ def tool_server(url: str, auth: httpx2.Auth) -> FastMCP[Any]:
         base_url=url.rstrip("/") + document["servers"][0]["url"],
         auth=auth,
         timeout=TIMEOUT,
-        transport=WithoutOwner(),
+        transport=RepliesForTools(),
         event_hooks={"response": [_refuse]},
     )
     return FastMCP.from_openapi(
@@ -177,25 +208,49 @@ def serve(url: str, token: str, port: int | None) -> None:
 def _for_tools(document: dict[str, Any]) -> dict[str, Any]:
     """Return the contract for tools: the operations with `x-mcp`, and short schemas.
 
-    The path has `me` for `{user_id}`.
+    The path has `me` for `{user_id}`, and `version` stands for `If-Match`.
     """
+    shared = document["components"]["parameters"]
+    version = shared["If-Match"] | {"name": VERSION, "schema": {"type": "integer"}}
+    components = document["components"] | {"parameters": shared | {"If-Match": version}}
     paths: dict[str, Any] = {}
     for path, item in document["paths"].items():
-        shared = _parameters(item)
-        operations = {
-            method: _tool(operation, shared)
-            for method, operation in item.items()
-            if method != "parameters" and "x-mcp" in operation
-        }
-        if operations:
-            paths[path.replace("{user_id}", "me")] = operations
-    short: dict[str, Any] = _short(document | {"paths": paths})
+        of_all = _parameters(item)
+        for method, operation in item.items():
+            if method != "parameters" and "x-mcp" in operation:
+                for fragment, tool in _tools(operation, document):
+                    tool["parameters"] = [*of_all, *_parameters(operation)]
+                    paths.setdefault(path.replace("{user_id}", "me") + fragment, {})[method] = tool
+    short: dict[str, Any] = _short(document | {"components": components, "paths": paths})
     return short
 
 
-def _tool(operation: dict[str, Any], shared: list[Any]) -> dict[str, Any]:
-    named = {"operationId": operation["x-mcp"]["name"], "description": operation["x-mcp"]["description"]}
-    return operation | named | {"parameters": [*shared, *_parameters(operation)]}
+def _tools(operation: dict[str, Any], document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the tools of an operation, each with the fragment that its path ends with.
+
+    The operation on batches has several: each does one of its operations, and the fragment names
+    it. A fragment is not sent (RFC 9110, section 7.1).
+    """
+    words = operation["x-mcp"]
+    for each in words if isinstance(words, list) else [words]:
+        tool = operation | {"operationId": each["name"], "description": each["description"]}
+        if "operation" not in each:
+            yield "", tool
+            continue
+        item = document["components"]["schemas"]["BatchOperation"]["properties"][each["operation"]]
+        items = {"type": "array", "description": "The tasks, in the order in which they are written.", "items": item}
+        arguments = {"type": "object", "required": [BATCH_ITEMS], "properties": {BATCH_ITEMS: items}}
+        body = {"required": True, "content": {"application/json": {"schema": arguments}}}
+        yield f"#{each['operation']}", tool | {"summary": each["title"], "requestBody": body}
+
+
+def _batch(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a batch that does the same with each of the tasks."""
+    body = {name: value for name, value in arguments.items() if name != BATCH_ITEMS}
+    if BATCH_ITEMS in arguments:
+        tasks = arguments[BATCH_ITEMS]
+        body["operations"] = [{kind: each} for each in tasks] if isinstance(tasks, list) else tasks
+    return body
 
 
 def _parameters(part: dict[str, Any]) -> list[Any]:
@@ -220,17 +275,17 @@ def _short(part: Any) -> Any:
     }
 
 
-def _undescribed(schema: Any) -> Any:
-    """Return a schema without its descriptions, for replies: they are read, not written."""
+def _readable(schema: Any) -> Any:
+    """Return a schema of a reply without descriptions and bounds: it is read, not written."""
     if isinstance(schema, list):
-        return [_undescribed(each) for each in schema]
+        return [_readable(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    # A member may be named so: its value is a schema, not a text.
+    # A member may be named so: its value is a schema.
     return {
-        name: _undescribed(value)
+        name: _readable(value)
         for name, value in schema.items()
-        if name != "description" or not isinstance(value, str)
+        if name not in NOT_FOR_READERS or isinstance(value, dict)
     }
 
 
@@ -244,13 +299,13 @@ async def _refuse(response: httpx2.Response) -> None:
 def _adapt(route: HTTPRoute, component: Any) -> None:
     """Set the tool's annotations by its method (RFC 9110, section 9.2).
 
-    MCP calls a change destructive unless it only adds, so a PATCH is.
+    MCP calls a change destructive unless it only adds, so a PATCH is, and so is a batch of changes.
     Only tools that read describe their replies, which are those of writes as well.
     """
     component.annotations = ToolAnnotations(
         title=route.summary,
         read_only_hint=route.method == "GET",
-        destructive_hint=route.method in ("PUT", "PATCH", "DELETE"),
+        destructive_hint=route.method in ("PUT", "PATCH", "DELETE") or route.path.endswith("#update_task"),
         idempotent_hint=route.method in ("GET", "PUT", "DELETE"),
         open_world_hint=False,
     )
@@ -259,5 +314,5 @@ def _adapt(route: HTTPRoute, component: Any) -> None:
         # fastmcp prefers the description of the schema, which many parameters share.
         if parameter.description:
             component.parameters["properties"][parameter.name]["description"] = parameter.description
-    component.output_schema = _undescribed(component.output_schema) if route.method == "GET" else None
+    component.output_schema = _readable(component.output_schema) if route.method == "GET" else None
     component._director = Director(component._director._spec)  # noqa: SLF001  # fastmcp 4.1 has no other way in

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.agents import Agent, Open, over_http, told, violations
+from tests.support.agents import Agent, Open, named_tools, over_http, told, violations
 from tests.support.credentials import token
 from tests.support.live import SLACK, Live, free_port, refusal
 from todo_api import contract
@@ -43,12 +43,7 @@ def caller(address: str, open_agent: Open) -> Callable[[str | None], Agent]:
 
 def documented() -> dict[str, str]:
     """The tools that the contract names, with the methods of their operations."""
-    return {
-        operation["x-mcp"]["name"]: method
-        for item in contract.load(contract.TASK_API)["paths"].values()
-        for method, operation in item.items()
-        if method != "parameters" and "x-mcp" in operation
-    }
+    return {words["name"]: method for words, method, _ in named_tools(contract.load(contract.TASK_API))}
 
 
 def test_tools_are_those_that_the_contract_names(agent: Agent) -> None:
@@ -79,6 +74,7 @@ def test_argument_whose_form_is_not_free_says_an_example(agent: Agent) -> None:
             if name in formed:
                 found[name].append(member["description"])
             look(member)
+            look(member.get("items", {}))
 
     for tool in agent.tools():
         look(tool.input_schema)
@@ -107,7 +103,9 @@ def test_tools_hint_what_their_methods_may_do(agent: Agent) -> None:
         )
         for tool in agent.tools()
     }
-    assert found == {name: hints[method] for name, method in documented().items()}
+    assert found == {name: hints[method] for name, method in documented().items()} | {
+        "update_tasks": (False, True, False)
+    }
 
 
 def test_argument_of_a_list_says_what_it_chooses(agent: Agent) -> None:
@@ -130,19 +128,18 @@ def test_tools_say_that_members_may_be_null(agent: Agent) -> None:
 
 
 def test_tools_walk_a_task_through_its_life(agent: Agent) -> None:
-    created = agent.call("add_task", title="Buy milk", description="Two litres")
+    created = agent.add(title="Buy milk", description="Two litres")
     task = {"task_id": created["id"]}
     assert (created["status"], created["completed_at"]) == ("pending", None)
     page = agent.call("find_tasks", q="milk", status=["pending", "in_progress"], completed=False, limit=1)
     assert page == {"items": [created], "total": 1, "next_cursor": None, "as_of": None, "time_zone": None}
-    tag = {"If-Match": f'"{created["version"]}"'}
-    changed = agent.call("update_task", title="Buy oat milk", **task, **tag)
+    changed = agent.change(created["id"], title="Buy oat milk")
     times = {"updated_at": changed["updated_at"]}
     assert changed == created | times | {"title": "Buy oat milk", "version": changed["version"]}
-    refused = agent.refusal("update_task", title="Buy soy milk", **task, **tag)
+    refused = agent.refusal("complete_task", completed=True, version=created["version"], **task)
     assert told(refused) == (412, "precondition_failed")
     assert refused["current"] == changed
-    completed = agent.call("complete_task", completed=True, **task)
+    completed = agent.call("complete_task", completed=True, version=changed["version"], **task)
     assert (completed["status"], completed["completed"]) == ("completed", True)
     assert agent.call("get_task", **task) == completed
     assert agent.call("delete_task", **task) is None
@@ -150,7 +147,7 @@ def test_tools_walk_a_task_through_its_life(agent: Agent) -> None:
 
 
 def test_list_tasks_by_cursor_reads_on(agent: Agent) -> None:
-    made = [agent.call("add_task", title=f"walk {number}")["id"] for number in range(3)]
+    made = [agent.add(title=f"walk {number}")["id"] for number in range(3)]
     first = agent.call("find_tasks", q="walk", sort="created_at", limit=2)
     rest = agent.call("find_tasks", q="walk", sort="created_at", limit=2, cursor=first["next_cursor"])
     assert [task["id"] for task in first["items"] + rest["items"]] == made
@@ -158,22 +155,33 @@ def test_list_tasks_by_cursor_reads_on(agent: Agent) -> None:
 
 
 def test_update_task_description_null_clears_it(agent: Agent) -> None:
-    created = agent.call("add_task", title="Clear me", description="gone soon")
-    assert agent.call("update_task", task_id=created["id"], description=None)["description"] is None
+    created = agent.add(title="Clear me", description="gone soon")
+    assert agent.change(created["id"], description=None)["description"] is None
 
 
 def test_complete_task_without_a_body_toggles(agent: Agent) -> None:
-    created = agent.call("add_task", title="Toggle me")
+    created = agent.add(title="Toggle me")
     states = [agent.call("complete_task", task_id=created["id"])["completed"] for _ in range(2)]
     assert states == [True, False]
 
 
-def test_create_task_unknown_member_is_the_same_400(agent: Agent) -> None:
-    assert violations(agent.refusal("add_task", title="x", importance=1)) == [("/importance", "unknown")]
+def test_create_project_unknown_member_is_the_same_400(agent: Agent) -> None:
+    assert violations(agent.refusal("add_project", name="x", importance=1)) == [("/importance", "unknown")]
 
 
-def test_create_task_null_title_is_the_same_400(agent: Agent) -> None:
-    assert violations(agent.refusal("add_task", title=None)) == [("/title", "wrong_type")]
+def test_create_project_null_name_is_the_same_400(agent: Agent) -> None:
+    assert violations(agent.refusal("add_project", name=None)) == [("/name", "wrong_type")]
+
+
+def test_version_may_be_a_number_or_as_an_entity_tag(agent: Agent) -> None:
+    task = agent.add(title="Versioned")
+    for other in (task["version"] + 1, "newest"):
+        refused = agent.refusal("delete_task", task_id=task["id"], version=other)
+        assert told(refused) == (412, "precondition_failed")
+    refused = agent.refusal("delete_task", task_id=task["id"], version='new"est')
+    assert violations(refused) == [("/version", "pattern")]
+    assert agent.call("move_task", task_id=task["id"], at="last", version=task["version"]) == task
+    assert agent.call("delete_task", task_id=task["id"], version=f'"{task["version"]}"') is None
 
 
 def test_list_tasks_unknown_parameter_is_the_same_400(agent: Agent) -> None:
@@ -182,8 +190,8 @@ def test_list_tasks_unknown_parameter_is_the_same_400(agent: Agent) -> None:
 
 def test_two_callers_on_one_server_are_kept_apart(caller: Callable[[str | None], Agent]) -> None:
     anna, bert = caller(token("anna")), caller(token("bert"))
-    task = anna.call("add_task", title="Anna's")
-    assert bert.call("add_task", title="Bert's")["title"] == "Bert's"
+    task = anna.add(title="Anna's")
+    assert bert.add(title="Bert's")["title"] == "Bert's"
     assert anna.call("get_task", task_id=task["id"]) == task
     assert [kept["title"] for kept in anna.call("find_tasks")["items"]] == ["Anna's"]
     assert [kept["title"] for kept in bert.call("find_tasks")["items"]] == ["Bert's"]
@@ -193,7 +201,6 @@ def test_two_callers_on_one_server_are_kept_apart(caller: Callable[[str | None],
     ("tool", "arguments"),
     [
         ("get_task", {}),
-        ("update_task", {"title": "mine"}),
         ("complete_task", {"completed": True}),
         ("move_task", {"at": "first"}),
         ("delete_task", {}),
@@ -202,7 +209,7 @@ def test_two_callers_on_one_server_are_kept_apart(caller: Callable[[str | None],
 def test_tool_for_a_task_of_another_user_is_404_as_for_a_missing_one(
     caller: Callable[[str | None], Agent], tool: str, arguments: dict[str, Any]
 ) -> None:
-    task = caller(token("anna")).call("add_task", title="Anna's own")
+    task = caller(token("anna")).add(title="Anna's own")
     problems = []
     for task_id in (task["id"], MISSING):
         problem = caller(token("bert")).refusal(tool, task_id=task_id, **arguments)
@@ -217,7 +224,7 @@ def test_tool_for_a_task_of_another_user_is_404_as_for_a_missing_one(
 def test_tool_for_a_label_of_another_user_is_404_as_for_a_missing_one(
     caller: Callable[[str | None], Agent], tool: str, arguments: dict[str, Any]
 ) -> None:
-    task = caller(token("anna")).call("add_task", title="Anna's labelled", labels=["annas"])
+    task = caller(token("anna")).add(title="Anna's labelled", labels=["annas"])
     problems = []
     for label in ("annas", "nobodys"):
         problem = caller(token("bert")).refusal(tool, label=label, **arguments)
@@ -228,17 +235,15 @@ def test_tool_for_a_label_of_another_user_is_404_as_for_a_missing_one(
     assert caller(token("anna")).call("get_task", task_id=task["id"]) == task
 
 
-@pytest.mark.parametrize("tool", ["add_task", "update_task", "move_task"])
 def test_tool_that_names_a_task_or_project_of_another_user_is_400_as_for_a_missing_one(
-    caller: Callable[[str | None], Agent], tool: str
+    caller: Callable[[str | None], Agent],
 ) -> None:
     anna, bert = caller(token("anna")), caller(token("bert"))
-    parent = anna.call("add_task", title="Anna's parent")
+    parent = anna.add(title="Anna's parent")
     project = anna.call("add_project", name="Anna's project")
-    own = {} if tool == "add_task" else {"task_id": bert.call("add_task", title="Bert's own")["id"]}
-    title = {"title": "Bert's"} if tool == "add_task" else {}
+    own = {"task_id": bert.add(title="Bert's own")["id"]}
     for member, ids in (("parent_id", (parent["id"], MISSING)), ("project_id", (project["id"], MISSING))):
-        refused = [violations(bert.refusal(tool, **own, **title, **{member: each})) for each in ids]
+        refused = [violations(bert.refusal("move_task", **own, **{member: each})) for each in ids]
         assert refused == [[(f"/{member}", "unknown")]] * 2
 
 

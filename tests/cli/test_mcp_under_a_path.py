@@ -30,7 +30,7 @@ def test_agent_uses_a_service_that_is_served_under_a_path(url: str, tmp_path: Pa
         client: Client[Any] = Client(command, timeout=SLACK)
         asyncio.run_coroutine_threadsafe(client.__aenter__(), loop).result(SLACK)
         agent = Agent(client, loop)
-        made = agent.call("add_task", title="Under a path")
+        made = agent.add(title="Under a path")
         assert agent.call("get_task", task_id=made["id"])["title"] == "Under a path"
         refused = agent.refusal("get_task", task_id="01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e")
         assert refused["type"] == f"{PATH}/problems/not_found"

@@ -42,6 +42,16 @@ class Agent:
         assert not result.is_error
         return result.structured_content
 
+    def add(self, **members: Any) -> Any:
+        """Add a task, and return the whole of it."""
+        (brief,) = self.call("add_tasks", tasks=[members])["tasks"]
+        return self.call("get_task", task_id=brief["id"])
+
+    def change(self, task_id: str, **members: Any) -> Any:
+        """Change a task, and return the whole of it."""
+        (brief,) = self.call("update_tasks", tasks=[{"id": task_id, "change": members}])["tasks"]
+        return self.call("get_task", task_id=brief["id"])
+
     def refusal(self, tool: str, **arguments: Any) -> Any:
         """The problem document with which the tool refuses."""
         result = self._wait(self._client.call_tool(tool, arguments, raise_on_error=False))
@@ -51,6 +61,16 @@ class Agent:
 
     def _wait(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SLACK)
+
+
+def named_tools(document: Any) -> Iterator[tuple[dict[str, str], str, dict[str, Any]]]:
+    """Yield the words of each tool that a contract names, with the method and the operation of it."""
+    for item in document["paths"].values():
+        for method, operation in item.items():
+            if method != "parameters" and "x-mcp" in operation:
+                words = operation["x-mcp"]
+                for each in words if isinstance(words, list) else [words]:
+                    yield each, method, operation
 
 
 def told(problem: Any) -> tuple[int, str]:
