@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from prepare import COMPETITORS
+from prepare import COMPETITORS, FURTHER
 from servers import Answer, Running
 
 HOME = "/api/v1/me/tasks"
@@ -93,7 +93,7 @@ def same(all_facts: dict[str, Facts]) -> None:
 
 def same_refusals(told: dict[str, dict[str, int]]) -> None:
     """Ends the run where a competitor lets through what the service refuses, or refuses it otherwise."""
-    for name in COMPETITORS:
+    for name in COMPETITORS + FURTHER:
         if name in told and told[name] != told["ours"]:
             raise SystemExit(f"ours and {name} refuse differently:\n{told['ours']}\n{told[name]}")
 

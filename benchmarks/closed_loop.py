@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 import check
-from prepare import AUTOCOMMIT, COMPETITORS, HERE, USUAL, Databases, databases, tidy, token
+from prepare import AUTOCOMMIT, COMPETITORS, FURTHER, HERE, USUAL, Databases, databases, tidy, token
 from servers import Running, running
 
 OPERATIONS = ("get", "list of 50", "create", "update", "complete")
@@ -97,7 +97,7 @@ def measure(options: Namespace, url: str) -> dict[str, Any]:
             operation: write(Path.cwd() / f"{operation}.requests", texts)
             for operation, texts in requests(options, data.sample).items()
         }
-        _check(options, data)
+        check_all(options, data)
         floor = _faster_floor(options, data, files["get"]) if "floor" in options.servers else None
         rounds: list[dict[str, Any]] = []
         for number in range(options.rounds):
@@ -111,7 +111,8 @@ def measure(options: Namespace, url: str) -> dict[str, Any]:
     return {"floor_server": floor, "summary": summary(rounds), "ratios": ratios(rounds), "rounds": rounds}
 
 
-def _check(options: Namespace, data: Databases) -> None:
+def check_all(options: Namespace, data: Databases) -> None:
+    """Ends the run where the servers do not answer the same."""
     facts, refused = {}, {}
     for name in options.servers:
         with running(name, data.urls[name], options.workers) as server:
@@ -165,7 +166,7 @@ def summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def ratios(rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Our requests/s by those of the best FastAPI server (for this operation, by the median) and of the floor, round by round.
+    """Our requests/s by those of the best FastAPI server (for this operation, by the median) and of the others, round by round.
 
     `usual` is to the better of those with sessions as they are by default, `autocommit` to the better of the others, and `p99` is our
     p99 by the lowest p99 of all of them.
@@ -193,6 +194,6 @@ def ratios(rounds: list[dict[str, Any]]) -> dict[str, Any]:
             elif names:
                 better = max(names, key=lambda name: typical(name, "rps"))
                 told[operation][group] = {"to": better} | against(better, "rps")
-        if "floor" in rounds[0]:
-            told[operation]["floor"] = against("floor", "rps")
+        for name in {*FURTHER, "floor"} & rounds[0].keys():
+            told[operation][name] = against(name, "rps")
     return told

@@ -14,8 +14,10 @@ from matplotlib import pyplot as plt  # noqa: E402  # after the choice of what d
 
 NAMES = {"ours": "task-api", "async": "FastAPI, async", "threads": "FastAPI, threads", "floor": "floor"}
 NAMES |= {"async_autocommit": "FastAPI, async, autocommit", "threads_autocommit": "FastAPI, threads, autocommit"}
+NAMES |= {"litestar": "Litestar", "fastify": "Fastify", "fastify_equipped": "Fastify, equipped"}
 COLOURS = {"ours": "#0072b2", "async": "#e69f00", "threads": "#cc79a7", "floor": "#999999"}
 COLOURS |= {"async_autocommit": "#f0c869", "threads_autocommit": "#dfb3cc"}
+COLOURS |= {"litestar": "#009e73", "fastify": "#d55e00", "fastify_equipped": "#e69f73"}
 
 
 def main(source: Path, target: Path) -> None:

@@ -29,7 +29,12 @@ LIFETIME = 86400
 USUAL = ("async", "threads")
 AUTOCOMMIT = ("async_autocommit", "threads_autocommit")
 COMPETITORS = USUAL + AUTOCOMMIT
-"""The FastAPI servers, whose databases are made by SQLModel: with sessions as they are by default, and with autocommit."""
+"""The FastAPI servers: with sessions as they are by default, and with autocommit."""
+NODE = ("fastify", "fastify_equipped")
+FURTHER = ("litestar", *NODE)
+"""The other competitors, in autocommit as their drivers are by default. The databases of all of them are made by SQLModel."""
+FASTIFY = HERE.parent / "build" / "bench-fastify"
+OLDEST_NODE = 20
 
 WALLED = (
     "SELECT oid::regclass::text FROM pg_class WHERE relforcerowsecurity AND relname IN ('users', 'tasks', 'tombstones')"
@@ -70,11 +75,8 @@ def token(user: str) -> str:
 
 def programs() -> None:
     """Installs what is missing: wrk by apt, and the competitors' packages in a virtual environment of their own."""
-    if shutil.which("wrk") is None:
-        if os.geteuid() != 0 or shutil.which("apt-get") is None:
-            raise SystemExit("wrk is missing, the load generator. Install it: sudo apt-get install wrk")
-        subprocess.run(["apt-get", "update", "-q"], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["apt-get", "install", "-y", "-q", "wrk"], check=True, stdout=subprocess.DEVNULL)
+    if shutil.which("wrk") is None and not _installed("wrk"):
+        raise SystemExit("wrk is missing, the load generator. Install it: sudo apt-get install wrk")
     wanted = (HERE / "requirements.txt").read_text()
     mark = VENV / "requirements.txt"
     if not mark.is_file() or mark.read_text() != wanted:
@@ -83,6 +85,32 @@ def programs() -> None:
         install = [PYTHON, "-m", "pip", "install", "-qq", "--no-deps", "-r", HERE / "requirements.txt"]
         subprocess.run(install, check=True)
         mark.write_text(wanted)
+
+
+def node() -> bool:
+    """Whether the Fastify servers can run: installs Node by apt where it may, and their packages."""
+    if (shutil.which("node") is None or shutil.which("npm") is None) and not _installed("nodejs", "npm"):
+        return False
+    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    if int(told.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
+        return False
+    lock = (HERE / "fastify" / "package-lock.json").read_text()
+    mark = FASTIFY / "installed.json"
+    shutil.copytree(HERE / "fastify", FASTIFY, dirs_exist_ok=True)
+    if not mark.is_file() or mark.read_text() != lock:
+        print(f"installing Fastify in {FASTIFY.relative_to(HERE.parent)}", flush=True)
+        subprocess.run(["npm", "ci", "--loglevel=error"], cwd=FASTIFY, check=True)
+        mark.write_text(lock)
+    return True
+
+
+def _installed(*packages: str) -> bool:
+    """Installs Debian's packages; False where it may not."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return False
+    subprocess.run(["apt-get", "update", "-q"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["apt-get", "install", "-y", "-q", *packages], check=True, stdout=subprocess.DEVNULL)
+    return True
 
 
 @contextmanager
@@ -110,7 +138,7 @@ def databases(url: str, names: list[str], owners: dict[str, int], sample: int = 
             print(f"loading {sum(owners.values())} tasks for {name}", flush=True)
             _tables(name, made[name])
             with unwalled(made[name]):
-                for statement in (ROWS,) if name in COMPETITORS else (OWNERS, ROWS):
+                for statement in (ROWS,) if name in COMPETITORS + FURTHER else (OWNERS, ROWS):
                     execute(made[name], statement, names=list(owners), counts=list(owners.values()))
             execute(made[name], "VACUUM (ANALYZE, FREEZE)")
         with unwalled(made[names[0]]):
@@ -157,7 +185,7 @@ def _database(url: str, name: str) -> str:
 
 
 def _tables(name: str, url: str) -> None:
-    if name in COMPETITORS:
+    if name in COMPETITORS + FURTHER:
         subprocess.run([PYTHON, HERE / "fastapi_tasks.py", url], check=True)
     elif name == "before":
         environment = {**os.environ, "DATABASE_URL": url, "JWT_SECRET": SECRET}

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from prepare import HERE, PYTHON, execute
+from prepare import FURTHER, HERE, PYTHON, execute
 from servers import TITLES
 
 RESULTS = "results.json"
@@ -25,6 +25,8 @@ def machine(url: str) -> dict[str, Any]:
     cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     theirs = [line.strip() for line in (HERE / "requirements.txt").read_text().splitlines()]
     kept = ("fastapi=", "sqlmodel=", "uvicorn=", "uvloop=", "psycopg=", "pydantic=")
+    kept += ("litestar=", "msgspec=", "asyncpg=", "granian=")
+    node = json.loads((HERE / "fastify" / "package.json").read_text())["dependencies"]
     settings = ("shared_buffers", "fsync", "synchronous_commit", "max_connections")
     describe = ["git", "describe", "--always", "--dirty"]
     revision = subprocess.run(describe, cwd=HERE, capture_output=True, text=True, check=False)
@@ -39,7 +41,7 @@ def machine(url: str) -> dict[str, Any]:
         "postgresql": execute(url, "SHOW server_version")[0][0],
         "settings": {name: execute(url, f"SHOW {name}")[0][0] for name in settings},
         "ours": {name: version(name) for name in PACKAGES},
-        "theirs": dict(line.split("==") for line in theirs if line.startswith(kept)),
+        "theirs": dict(line.split("==") for line in theirs if line.startswith(kept)) | node,
     }
 
 
@@ -144,17 +146,37 @@ def _ratios(told: dict[str, Any]) -> list[str]:
         "ratio of ours",
         "requests/s, to the better FastAPI",
         "the better FastAPI with autocommit",
+        *(TITLES[name] for name in FURTHER),
         "the floor",
         "p99, to the lowest of FastAPI",
     ]
     rows = []
     for operation, seen in told.items():
         columns = []
-        for group in ("usual", "autocommit", "floor", "p99"):
+        for group in ("usual", "autocommit", *FURTHER, "floor", "p99"):
             to = seen.get(group, {}).get("to", "").removesuffix("_autocommit")
             columns.append(f"{_spread(seen[group], 2)} {to}".strip() if group in seen else "-")
         rows.append([operation, *columns])
     return _table(head, rows) if rows else []
+
+
+def _peers(told: dict[str, Any]) -> list[str]:
+    options = told["options"]
+    rows = []
+    for operation, servers in told["summary"].items():
+        for name, seen in servers.items():
+            times = [f"{seen[share]['median']:.1f}" for share in ("p50", "p95")]
+            rows.append([operation, TITLES[name], _spread(seen["rps"]), *times, _spread(seen["cpu"], 2)])
+    others = list(next(iter(told["ratios"].values()), {}))
+    ratios = [[op, *(_spread(seen[name], 2) for name in others)] for op, seen in told["ratios"].items()]
+    return [
+        f"{options['connections']} connections, {options['rounds']} slices of {options['seconds']} s, all servers up. "
+        "Median, and the middle half in brackets; a ratio is that of two slices of one round.",
+        "",
+        *_table(["ratio of ours, requests/s, to", *(TITLES[name] for name in others)], ratios),
+        "",
+        *_table(["operation", "server", "requests/s", "p50 ms", "p95 ms", "CPU s per 1000"], rows),
+    ]
 
 
 def _flat(told: dict[str, Any]) -> list[str]:
@@ -216,6 +238,7 @@ def _start(told: dict[str, Any]) -> list[str]:
 
 _TABLES = {
     "throughput": _throughput,
+    "peers": _peers,
     "flat": _flat,
     "lists": _lists,
     "open_loop": _open_loop,

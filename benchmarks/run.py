@@ -18,12 +18,14 @@ import closed_loop
 import figures
 import lists
 import open_loop
+import peers
 import prepare
 import report
 from servers import TITLES
 
 MODES: dict[str, Callable[[argparse.Namespace, str], dict[str, Any]]] = {
     "throughput": closed_loop.measure,
+    "peers": peers.measure,
     "flat": figures.flat,
     "lists": lists.lists,
     "open_loop": open_loop.measure,
@@ -39,6 +41,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     if options.modes != ["lists"]:
         prepare.programs()
+        if {*prepare.NODE} & {*options.servers} and not prepare.node():
+            print(f"Node {prepare.OLDEST_NODE} or newer is missing: Fastify is left out.", flush=True)
+            options.servers = [name for name in options.servers if name not in prepare.NODE]
     place = Path(options.out).resolve() if options.out else None
     failed = False
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
@@ -67,6 +72,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/run.py", description=__doc__)
     for mode, about in {
         "throughput": "requests/s of each server, in turn (the default)",
+        "peers": "the same in short: all servers up, slice by slice in turn",
         "flat": "latency for a user with few tasks and one with many",
         "lists": "the same for lists, by each sort and with each filter",
         "open-loop": "latency at a constant rate of arrivals",

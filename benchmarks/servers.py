@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from prepare import AUTOCOMMIT, HERE, PYTHON, SECRET, before, token
+from prepare import AUTOCOMMIT, FASTIFY, HERE, NODE, PYTHON, SECRET, before, token
 
 TITLES = {
     "ours": "task-api (this service)",
@@ -22,6 +22,9 @@ TITLES = {
     "threads": "FastAPI + SQLModel, psycopg2 in threads",
     "async_autocommit": "the async one, autocommit",
     "threads_autocommit": "the threads one, autocommit",
+    "litestar": "Litestar, msgspec, asyncpg, granian",
+    "fastify": "Fastify, pg, fast-jwt",
+    "fastify_equipped": "Fastify, equipped",
     "floor": "floor: bare ASGI, psycopg2",
 }
 PATIENCE = 30  # seconds until a server must answer
@@ -90,10 +93,13 @@ def running(name: str, database: str, workers: int, floor: str = "uvicorn") -> I
         "DATABASE_URL": database,
         "JWT_SECRET": SECRET,
         "WEB_CONCURRENCY": str(workers),
-        "RATE_LIMIT": "off",
+        "RATE_LIMIT": "9999999/second",  # each request is counted, and the limit is never reached
         "QUEUE_LIMIT": "10000",  # nothing is turned away: the others turn nothing away either
         "BENCH_ISOLATION": "AUTOCOMMIT" if name in AUTOCOMMIT else "READ COMMITTED",
-        "PYTHONPATH": str(HERE.parent) if name == "floor" else "",
+        "PYTHONPATH": {"floor": str(HERE.parent), "litestar": str(HERE)}.get(name, ""),
+        "PORT": str(port),
+        "EQUIPPED": "1" if name == "fastify_equipped" else "",
+        "NODE_ENV": "production",
     }
     with (Path.cwd() / f"{name}.log").open("ab") as log:  # the working folder is the run's own
         began = time.monotonic()
@@ -117,6 +123,12 @@ def _command(name: str, port: int, workers: int, floor: str) -> list[str | Path]
         return [before(), "serve", "--port", str(port)]
     if name == "ours":
         return [Path(sys.executable).with_name("todo-api"), "serve", "--port", str(port)]
+    if name in NODE:
+        return ["node", FASTIFY / "server.js"]
+    if name == "litestar":
+        options = ["--interface", "asgi", "--loop", "uvloop", "--no-ws", "--log-level", "warning"]
+        place = ["--port", str(port), "--workers", str(workers)]
+        return [PYTHON, "-m", "granian", *place, *options, "litestar_tasks:app"]
     application = f"{'floor' if name == 'floor' else 'fastapi_' + name.removesuffix('_autocommit')}:app"
     python = sys.executable if name == "floor" else PYTHON  # the floor runs code of the service, with its libraries
     if name == "floor" and floor == "gunicorn":
