@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
-from todo_api import api_keys, changes, contract, services
+from todo_api import api_keys, changes, contract, services, trash
 from todo_api.accounts import Account, Passwords, dump_account, one_time_tokens, recovery, sessions
 from todo_api.admission import AdmissionControl
 from todo_api.auth import ExternalTokenVerifier, TokenIssuer, TokenVerifier, VerifiedTokenCache, external_token_verifier
@@ -99,6 +99,7 @@ def create_app(
         replies=IdempotencyStore(database, cursor_secret(config)),
         issuer=TokenIssuer(**tokens, lifetime=config.jwt_lifetime) if config.builtin_issuer else None,
         session_lifetime=config.session_lifetime,
+        trash_days=config.trash_days,
         sends_mail=config.smtp_url is not None,
         verifies_email=config.verifies_email,
         readiness=Readiness(_checks(database, external)),
@@ -151,7 +152,8 @@ def _database(config: Config, recorder: MetricsRecorder) -> Database:
     connections = config.max_concurrency + 1  # readiness does not wait for requests
     recorder.set_pool_size(connections)
     watch, prefix = recorder.add_connections_in_use, config.database_role_prefix
-    return Database(_database_url(config), pool_size=connections, watch=watch, role_prefix=prefix)
+    url, has_trash = _database_url(config), config.trash_days > 0
+    return Database(url, pool_size=connections, watch=watch, role_prefix=prefix, has_trash=has_trash)
 
 
 def _database_url(config: Config) -> str:
@@ -175,17 +177,18 @@ def _key_lookups(database: Database, admission: AdmissionControl) -> TokenLookup
     return TokenLookup(api_keys.PREFIX, api_keys.digest, find, admission=admission, read_usage=database.spent)
 
 
-def _purge(replies: IdempotencyStore, database: Database) -> int:
+def _purge(dependencies: services.Services, database: Database) -> int:
     """Delete some expired rows, and return their number."""
-    purges = (sessions.purge, one_time_tokens.purge, outbox.purge, changes.purge)
-    return replies.purge() + sum(purge(database) for purge in purges)
+    of_trash = partial(trash.purge, days=dependencies.trash_days)
+    purges = (sessions.purge, one_time_tokens.purge, outbox.purge, changes.purge, of_trash)
+    return dependencies.replies.purge() + sum(purge(database) for purge in purges)
 
 
 @asynccontextmanager
 async def _upkeep(dependencies: services.Services, database: Database) -> AsyncIterator[None]:
     """Purge, compute instants anew after other zone data, and wake who waits, meanwhile."""
     step, failure = Recomputation(database).step, "no instants were computed anew"
-    purging = Purging(partial(_purge, dependencies.replies, database))
+    purging = Purging(partial(_purge, dependencies, database))
     waking = Purging(dependencies.waits.look, changes.EVERY, failure="nobody who waits for a change was woken")
     async with purging, Purging(step, at_once=True, failure=failure), waking:
         yield

@@ -199,14 +199,17 @@ LIMITS = (TooManyKeys, TooManyLabels, TooManyProjects, TooManySubtasks)
 
 
 class IdTaken(TaskApiError):
-    """A task or project of the user has the id that a new one asks for: `current`."""
+    """A task or project of the user has the id that a new one asks for: `current`.
+
+    It is None if that is in the trash.
+    """
 
     detail = "One of your tasks has this id."
 
     def __init__(self, current: Any, detail: str | None = None) -> None:
         super().__init__(detail)
         self.current = current
-        self.members = {"current": current}
+        self.members = {} if current is None else {"current": current}
 
 
 class InvalidTransition(TaskApiError):

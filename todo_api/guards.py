@@ -8,7 +8,7 @@ writes only if both exist. All writes lock in this order, so they do not deadloc
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, Column, ColumnElement, Table, Text, Uuid, and_, func, select
+from sqlalchemy import CTE, Boolean, Column, ColumnElement, Table, Text, Uuid, and_, func, literal_column, select
 
 from todo_api.database import RoleSession, Statement, param
 from todo_api.errors import Unauthorized
@@ -80,6 +80,19 @@ def locked(
     user, table = me.cte("user_row"), api_keys if key else sessions
     held = select(*user.c).where(table.c.user_id == user.c.id, *_NAMED[table])
     return held.with_for_update(read=True, key_share=True, of=table).cte("me")
+
+
+def permanently(permanent: bool) -> list[ColumnElement[str]]:
+    """Return the columns to return by a statement that deletes, so that the trash gets nothing."""
+    return [func.set_config("app.permanent", "on", literal_column("true"))] if permanent else []
+
+
+def is_in_trash(kind: str, id_: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition that a task or project of the user is in the trash.
+
+    Once the user's row is locked it is true to the moment: a function looks for itself.
+    """
+    return func.trash_has(_USER_ID, literal_column(f"'{kind}'"), id_, type_=Boolean)
 
 
 def session_exists() -> ColumnElement[bool]:

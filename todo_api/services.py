@@ -30,7 +30,10 @@ SECRET = {"Cache-Control": "no-store"}
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Dependencies of handlers. `issuer` is None with an external issuer; lifetimes: seconds."""
+    """Dependencies of handlers. `issuer` is None with an external issuer; lifetimes: seconds.
+
+    `trash_days` is how many days something stays in the trash.
+    """
 
     database: RoleSessions
     public_path: str
@@ -39,6 +42,7 @@ class Services:
     replies: IdempotencyStore
     issuer: TokenIssuer | None
     session_lifetime: int
+    trash_days: int
     sends_mail: bool
     verifies_email: bool
     readiness: Readiness

@@ -65,7 +65,7 @@ COPIES = {"idempotent_replies"}
 DERIVED = {"task_labels"}
 """Tables of what tasks have as well."""
 
-DELETED = {"tombstones"}
+DELETED = {"tombstones", "trash"}
 """Tables of what the user has deleted."""
 
 SECRETS = {"one_time_tokens"}

@@ -241,9 +241,14 @@ def test_run_batch_that_creates_an_id_twice_names_no_task_that_is_not_stored(wor
             ("conflicting", "/operations/1/create_task/id")
         ]
     assert stored(world.direct, world.user_id) == before
-    assert (
-        run(world.client, {"delete_task": {"id": world.task}}, {"create_task": new | {"id": world.task}}).status == 200
+    reply = run(world.client, {"delete_task": {"id": world.task}}, {"create_task": new | {"id": world.task}})
+    assert (reply.status, reply.code, reply.json()["operation"], "current" in reply.json()) == (
+        409,
+        "id_taken",
+        1,
+        False,
     )
+    assert stored(world.direct, world.user_id) == before
 
 
 def test_run_batch_at_a_version_compares_it_with_the_state_before_the_batch(world: World) -> None:

@@ -138,7 +138,7 @@ def test_list_changes_after_an_id_is_used_again_has_it_once_as_it_is(ada: Client
         made = create(ada, name, id=id_)
         page = read(ada, since)
         assert (page["tasks"], page["deleted"]) == ([made], [])
-        assert ada.delete(path(made)).status == 204
+        assert ada.delete(f"{path(made)}?permanent=true").status == 204
         page = read(ada, since)
         assert (page["tasks"], [each["id"] for each in page["deleted"]]) == ([], [id_])
         assert page["deleted"][0]["version"] == made["version"] + 1

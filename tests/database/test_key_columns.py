@@ -16,6 +16,7 @@ EXCEPTIONS = {
     "one_time_tokens_by_expires_at",
     "outbox_by_next_attempt_at",
     "tombstones_by_deleted_at",
+    "trash_by_trashed_at",
     # Not unique, and asked by the digest of a secret, before it is known whose.
     "api_keys_by_digest",
     "sessions_by_family",
@@ -60,6 +61,7 @@ def test_catalogue_every_foreign_key_begins_with_the_user(url: str) -> None:
         ("tasks_user_id_parent_id_fkey", "user_id", "user_id", "tasks"),
         ("tasks_user_id_project_id_fkey", "user_id", "user_id", "projects"),
         ("tombstones_user_id_fkey", "user_id", "id", "users"),
+        ("trash_user_id_fkey", "user_id", "id", "users"),
     ]
 
 

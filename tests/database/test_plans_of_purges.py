@@ -18,6 +18,7 @@ from todo_api.database.database import Database
 from todo_api.embedded import EmbeddedServer
 from todo_api.idempotency import statements as replies
 from todo_api.mail import outbox
+from todo_api.trash import statements as trash_statements
 
 USERS = 2000
 EACH = 20
@@ -45,6 +46,11 @@ FILL = f"""
         SELECT 'user ' || i, 'task', gen_random_uuid(), j,
         now() - CASE WHEN i <= {EXPIRED} AND j = 1 THEN interval '91 days' ELSE j * interval '1 day' END
         FROM generate_series(1, {USERS}) i, generate_series(1, {EACH}) j;
+    INSERT INTO trash
+        SELECT 'user ' || i, 'task', id, 'task', id, j, 'x',
+        now() - CASE WHEN i <= {EXPIRED} AND j = 1 THEN interval '31 days' ELSE j * interval '1 day' END, '{{}}'
+        FROM generate_series(1, {USERS}) i, generate_series(1, {EACH}) j,
+        LATERAL (SELECT md5(i || ' ' || j)::uuid) _(id);
     INSERT INTO anonymous_replies
         SELECT encode(sha256(i::text::bytea), 'hex'), 'x',
         now() - CASE WHEN i <= {EXPIRED} THEN interval '25 hours' ELSE interval '1 hour' END
@@ -58,7 +64,11 @@ PURGES = {
     "idempotent_replies": (replies.PURGES[0], "idempotent_replies_by_created_at"),
     "anonymous_replies": (replies.PURGES[1], "anonymous_replies_by_created_at"),
     "tombstones": (change_statements.PURGE, "tombstones_by_deleted_at"),
+    "trash": (trash_statements.PURGE, "trash_by_trashed_at"),
 }
+
+DAYS = 30
+"""How many days something stays in the trash."""
 
 READS = dict.fromkeys(PURGES, 2 * EXPIRED) | {"tombstones": 3 * EXPIRED}
 """How many rows a purge reads: what has expired is found, then deleted; of tombstones the users are changed as well."""
@@ -90,12 +100,13 @@ def database(new_filled: Callable[[], str], request: pytest.FixtureRequest) -> I
 @on_loop
 def test_purge_reads_by_its_index_what_has_expired_and_no_more(database: Database, table: str) -> None:
     statement, index = PURGES[table]
-    nodes = plan_of(database.as_purge(), statement)
+    purge = database.as_trash_purge(DAYS) if table == "trash" else database.as_purge()
+    nodes = plan_of(purge, statement, days=DAYS)
     assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []
     reads = [node for node in nodes if "Index Name" in node]
     assert index in {node["Index Name"] for node in reads}
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) == READS[table]
-    assert database.as_purge().fetch_all(statement, {}) == [(0,)]
+    assert purge.fetch_all(statement, {"days": DAYS}) == [(0,)]
 
 
 @on_loop

@@ -56,6 +56,7 @@ def login(**more: str) -> dict[str, str]:
         "anonymous_replies": "SELECT, INSERT, DELETE",
         "outbox": "SELECT, INSERT, UPDATE, DELETE old",
         "tombstones": "SELECT, DELETE",
+        "trash": "SELECT, DELETE",
     } | more
 
 
@@ -74,6 +75,7 @@ def user(name: str) -> dict[str, str]:
         "api_keys": locked,
         "sessions": locked,
         "one_time_tokens": some,
+        "trash": some,
         "idempotent_replies": some,
     }
 
@@ -137,12 +139,13 @@ SCOPES = {
             users="SELECT ada bob old, INSERT ada bob old, UPDATE ada bob old",
         ),
     ),
+    "purge of trash": Scope(LOGIN_ROLE, "app.trash_days", "30", login(trash="SELECT old, DELETE old")),
     "purge of all": Scope(LOGIN_ROLE, "app.purge", "all", login()),
     "login by the user": Scope(LOGIN_ROLE, "app.user_id", "ada", login()),
     "login not set": Scope(LOGIN_ROLE, "app.other", "ada", login()),
 } | {
     f"{name} empty": Scope(LOGIN_ROLE, name, "", login())
-    for name in ("app.purge", "app.operator", "app.sender", *OF_ADA)
+    for name in ("app.purge", "app.trash_days", "app.operator", "app.sender", *OF_ADA)
 }
 
 MUST_NOT_READ = {
@@ -293,6 +296,7 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
         "one_time_tokens": 2,
         "outbox": 2,
         "tombstones": 91,
+        "trash": 31,
     }
     for table, days in ages.items():
         times = [name for name in database.tables[table] if name.endswith("_at")]

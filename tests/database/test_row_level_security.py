@@ -17,7 +17,7 @@ from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSession
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 
-OWNER_COLUMN = {"users": "id", "tombstones": "user_id"} | dict.fromkeys(
+OWNER_COLUMN = {"users": "id", "tombstones": "user_id", "trash": "user_id"} | dict.fromkeys(
     ("accounts", "api_keys", "idempotent_replies", "one_time_tokens", "projects", "sessions", "task_labels", "tasks"),
     "user_id",
 )
@@ -70,15 +70,15 @@ def world(url: str, anonymous: Client) -> Iterator[World]:
         task = {"title": f"The task of {name}", "labels": [f"the label of {name}"]}
         client.post("/api/v1/me/tasks", task, headers={"Idempotency-Key": "the-same"})
         client.post("/api/v1/me/projects", {"name": f"The project of {name}"})
+        client.delete(client.post("/api/v1/me/tasks", {"title": f"The deleted task of {name}"}).headers["location"])
         client.post("/api/v1/me/keys", {"name": f"The key of {name}", "scopes": ["tasks:read"]})
         assert anonymous.post("/api/v1/auth/token", registration).status == 200
     database = Database(url, pool_size=2)
-    for user_id in ids:
-        rows(
-            url,
-            f"INSERT INTO tombstones VALUES ('{user_id}', 'task', gen_random_uuid(), 1, now()); INSERT INTO one_time_tokens SELECT user_id,"
-            f" gen_random_uuid(), 'reset', repeat('a', 64), email, 1, now(), 'infinity' FROM accounts WHERE user_id = '{user_id}'",
-        )
+    rows(
+        url,
+        "INSERT INTO one_time_tokens"
+        " SELECT user_id, gen_random_uuid(), 'reset', repeat('a', 64), email, 1, now(), 'infinity' FROM accounts",
+    )
     database._pool.prepares = False  # each statement here runs once
     yield World(url, database, *ids)
     database.close()

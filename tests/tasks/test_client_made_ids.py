@@ -52,7 +52,7 @@ def test_create_task_with_an_id_that_is_taken_is_409_with_that_task(ada: Client,
 
 def test_create_task_with_the_id_of_a_deleted_task_is_201(ada: Client) -> None:
     task = create(ada, id=str(uuid4()))
-    ada.delete(f"{TASKS}/{task['id']}")
+    ada.delete(f"{TASKS}/{task['id']}?permanent=true")
     assert create(ada, id=task["id"])["version"] > task["version"]
 
 

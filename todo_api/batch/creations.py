@@ -33,7 +33,7 @@ def create(session: RoleSession, user_id: str, operations: Sequence[Operation]) 
     projects = {project for each in operations if (project := each.members.get("project_id"))}
     if len({*chosen}) < len(chosen):
         return None
-    if chosen and session.fetch_all(statements.versions["task"], {"user_id": user_id, "ids": chosen}):
+    if chosen and session.fetch_all(statements.taken, {"user_id": user_id, "ids": chosen}):
         return None
     known = {"user_id": user_id, "ids": [*projects]}
     if projects and len(session.fetch_all(statements.versions["project"], known)) < len(projects):

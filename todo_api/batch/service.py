@@ -212,7 +212,7 @@ def _failed(error: TaskApiError, place: int, operation: Operation, before: int) 
     """
     if isinstance(error, Unauthorized | Unavailable):
         return error
-    if isinstance(error, IdTaken) and error.current.version > before:
+    if isinstance(error, IdTaken) and error.current is not None and error.current.version > before:
         # What an operation of this batch has written is not stored, and no `current`.
         detail = "Another operation of this batch writes the one that has this id."
         error = ValidationFailed([Violation("body", "/id", "conflicting", detail)])

@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
 from todo_api.database import Statement, param
-from todo_api.models import STATUSES, projects, tasks, users
+from todo_api.models import STATUSES, projects, tasks, trash, users
 from todo_api.ordering import clock_key
 from todo_api.task_rows import as_task
 
@@ -58,6 +58,17 @@ def _versions(table: Table) -> Statement:
 
 versions = {"task": _versions(tasks), "project": _versions(projects)}
 """Return (id, version) of each of the `ids` that there is."""
+
+
+def _taken() -> Statement:
+    ids = any_(param("ids", ARRAY(Uuid)))
+    there = select(tasks.c.id).where(tasks.c.user_id == _USER_ID, tasks.c.id == ids)
+    is_task = trash.c.kind == literal_column("'task'")
+    return Statement(there.union_all(select(trash.c.id).where(trash.c.user_id == _USER_ID, is_task, trash.c.id == ids)))
+
+
+taken = _taken()
+"""Return those of the `ids` that a task has, in the trash as well."""
 
 
 def _create() -> Statement:

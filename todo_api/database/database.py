@@ -44,14 +44,16 @@ class Database:
         pool_size: int,
         watch: Callable[[int], None] = lambda _: None,
         role_prefix: str = ROLE_PREFIX,
+        has_trash: bool = True,
     ) -> None:
         """Make a pool for functions that `greenlets.spawn` runs on one event loop.
 
         `watch` is called with +1 when a connection is taken into use, with -1 when it is returned.
+        Unless it `has_trash`, whatever is deleted is gone.
         """
         self._watch = watch
         self.roles = Roles.named(role_prefix)
-        self._prefixes = Prefixes.of(self.roles)
+        self._prefixes = Prefixes.of(self.roles, "" if has_trash else "SET LOCAL app.permanent = on;\n")
         self._pool = Pool(url, size=pool_size, read_timeout=READ_TIMEOUT)
 
     def as_user(self, user_id: str) -> RoleSession:
@@ -89,6 +91,10 @@ class Database:
     def as_waiting(self, user_ids: Sequence[str]) -> RoleSession:
         """Return the session of requests that wait: it sees the numbers of these users."""
         return RoleSession(self, self._prefixes.waiting, BETWEEN_USERS.join(user_ids))
+
+    def as_trash_purge(self, days: int) -> RoleSession:
+        """Return the session of the purge of the trash: it sees what is there for more `days`."""
+        return RoleSession(self, self._prefixes.trash_days, str(days))
 
     @contextmanager
     def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:

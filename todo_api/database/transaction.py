@@ -37,10 +37,11 @@ class Prefixes(NamedTuple):
     operator: str
     sender: str
     waiting: str
+    trash_days: str
 
     @classmethod
-    def of(cls, roles: Roles) -> "Prefixes":
-        """Return the prefixes of a deployment."""
+    def of(cls, roles: Roles, of_users: str = "") -> "Prefixes":
+        """Return the prefixes of a deployment. Those of users have some settings more."""
         names = (
             "email",
             "request",
@@ -51,8 +52,11 @@ class Prefixes(NamedTuple):
             "operator",
             "sender",
             "waiting",
+            "trash_days",
         )
-        return cls(_prefix(roles.user, "app.user_id"), *(_prefix(roles.login, f"app.{name}") for name in names))
+        return cls(
+            _prefix(roles.user, "app.user_id") + of_users, *(_prefix(roles.login, f"app.{name}") for name in names)
+        )
 
 
 _BEGIN = (

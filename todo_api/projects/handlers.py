@@ -71,9 +71,12 @@ def move_project(
 
 
 @dry_runnable
-def delete_project(user_id: str, identity: Identity, project_id: str, if_match: str | None = None) -> Reply:
+def delete_project(
+    user_id: str, identity: Identity, project_id: str, if_match: str | None = None, *, permanent: bool = False
+) -> Reply:
     """Return 204."""
-    _service(services().database, user_id, identity).delete(project_id, matched_versions(if_match))
+    service = _service(services().database, user_id, identity)
+    service.delete(project_id, matched_versions(if_match), permanent=permanent)
     return None, 204, PRIVATE
 
 

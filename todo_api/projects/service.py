@@ -74,18 +74,21 @@ class ProjectService:
     def create(self, project_id: str | None, **members: str | None) -> Project:
         """Return the new project, the last by position.
 
-        Raise IdTaken if a project has the id, or TooManyProjects. The first write of an
-        unregistered user creates their row.
+        Raise IdTaken if a project has the id, in the trash as well, or TooManyProjects. The first
+        write of an unregistered user creates their row.
         """
         values = {**self._named(str(uuid7() if project_id is None else UUID(project_id))), **members}
         for _ in range(_ATTEMPTS):
-            row = self._db.fetch_one(statements.create(by_key=self._caller.by_key), values)
+            statement = statements.create(chosen=project_id is not None, by_key=self._caller.by_key)
+            row = self._db.fetch_one(statement, values)
             if row is not None:
                 return Project._make(row)
             self._check_key()
             current = self._db.fetch_one(statements.get, values)
             if current is not None:
                 raise IdTaken(Project._make(current), "One of your projects has this id.")
+            if self._db.fetch_one(statements.is_in_trash, values) is not None:
+                raise IdTaken(None, "A project in your trash has this id. Restore it, or delete it there.")
             if self._db.fetch_one(statements.is_full, values) is not None:
                 raise TooManyProjects
             if self._caller.registered:
@@ -140,13 +143,17 @@ class ProjectService:
             scope.fetch_all(statements.place, {**values, **arrays})
             return self._found(scope, values)
 
-    def delete(self, project_id: str, versions: Sequence[int] | None) -> None:
-        """Delete the project and its tasks. Raise NotFound or PreconditionFailed."""
+    def delete(self, project_id: str, versions: Sequence[int] | None, *, permanent: bool = False) -> None:
+        """Delete the project and its tasks, to the trash unless it is to be `permanent`.
+
+        Raise NotFound or PreconditionFailed.
+        """
         values = {**self._named(project_id), "versions": versions}
         with self._database.transaction() as transaction:
             scope = transaction.as_user(self._user_id)
             self._lock(scope, values)
-            if scope.fetch_one(statements.remove(conditional=versions is not None), values) is None:
+            statement = statements.remove(conditional=versions is not None, permanent=permanent)
+            if scope.fetch_one(statement, values) is None:
                 raise _changed(self._found(scope, values))
 
     def _lock(self, scope: RoleSession, values: dict[str, Any]) -> str:

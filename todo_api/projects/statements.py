@@ -14,6 +14,7 @@ from sqlalchemy import (
     cast,
     delete,
     func,
+    literal_column,
     or_,
     select,
     update,
@@ -46,6 +47,7 @@ get = Statement(select(*COLUMNS).where(MINE))
 several = Statement(
     select(*COLUMNS).where(projects.c.user_id == USER_ID, projects.c.id == any_(param("ids", ARRAY(Uuid))))
 )
+is_in_trash = Statement(select(literal_column("1")).where(guards.is_in_trash("project", PROJECT_ID)))
 is_full = Statement(select(users.c.id).where(users.c.id == USER_ID, users.c.projects >= MOST_PROJECTS))
 register = Statement(insert(users).values(id=USER_ID).on_conflict_do_nothing())
 """Give the user a row, unless they have one."""
@@ -70,8 +72,10 @@ list_ = _list()
 
 
 @cache
-def create(*, by_key: bool) -> Statement:
+def create(*, chosen: bool, by_key: bool) -> Statement:
     """Insert a project, the last by position. Return nothing if the limit or the id forbids it.
+
+    An id that a client has `chosen` may be one of the trash.
 
     Whether the id is taken is known once the project is inserted. The number is taken after that.
     The user's row was locked before, so it is still the next one, and the limit is kept.
@@ -87,9 +91,10 @@ def create(*, by_key: bool) -> Statement:
         projects.c.updated_at: owner.c.at,
         projects.c.version: owner.c.seq,
     }
+    free = [~guards.is_in_trash("project", PROJECT_ID)] if chosen else []
     made = (
         insert(projects)
-        .from_select(list(values), select(*values.values()))
+        .from_select(list(values), select(*values.values()).where(*free))
         .on_conflict_do_nothing(index_elements=[projects.c.user_id, projects.c.id])
         .returning(*COLUMNS)
         .cte("made")
@@ -157,7 +162,7 @@ place = _place()
 
 
 @cache
-def remove(*, conditional: bool) -> Statement:
+def remove(*, conditional: bool, permanent: bool) -> Statement:
     """Delete the project and its tasks; conditional: only at `versions`.
 
     Return a row if the project existed. The transaction must have locked the user's row before: a
@@ -174,7 +179,7 @@ def remove(*, conditional: bool) -> Statement:
         update(users)
         .where(users.c.id == USER_ID, gone.c.id.is_not(None))
         .values(seq=users.c.seq + 1, projects=users.c.projects - 1, **counts_without(lost))
-        .returning(users.c.seq)
+        .returning(users.c.seq, *guards.permanently(permanent))
     )
 
 

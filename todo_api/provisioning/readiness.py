@@ -18,6 +18,7 @@ USER_RIGHTS = {
     "task_labels": "SELECT INSERT UPDATE DELETE",
     "tasks": "SELECT INSERT UPDATE DELETE",
     "tombstones": "SELECT INSERT UPDATE",
+    "trash": "SELECT INSERT DELETE",
     "idempotent_replies": "SELECT INSERT DELETE",
 }
 LOGIN_RIGHTS = {
@@ -28,6 +29,7 @@ LOGIN_RIGHTS = {
     "one_time_tokens": "SELECT DELETE",
     "outbox": "SELECT INSERT UPDATE DELETE",
     "tombstones": "SELECT DELETE",
+    "trash": "SELECT DELETE",
     "idempotent_replies": "SELECT DELETE",
     "anonymous_replies": "SELECT INSERT DELETE",
 }

@@ -161,11 +161,9 @@ complete = _complete()
 """Complete the open tasks `ids`, and take the user's next number."""
 
 
-def _remove() -> Statement:
+@cache
+def remove(*, permanent: bool) -> Statement:
+    """Delete the tasks `ids`, and take the user's next number."""
     lost = delete(tasks).where(_THESE).returning(tasks.c.status).cte("lost")
     numbered = update(users).where(users.c.id == USER_ID).values(seq=users.c.seq + 1, **counts_without(lost))
-    return Statement(numbered.returning(users.c.seq))
-
-
-remove = _remove()
-"""Delete the tasks `ids`, and take the user's next number."""
+    return Statement(numbered.returning(users.c.seq, *guards.permanently(permanent)))

@@ -123,10 +123,10 @@ class TaskTree:
         if ids:
             self._db.fetch_all(statements.complete, {"user_id": self._user_id, "ids": ids})
 
-    def remove(self, node: Node) -> None:
+    def remove(self, node: Node, *, permanent: bool) -> None:
         """Delete a task and all below it, under one number. A trigger counts it off its parent."""
         ids = [node.id, *(each.id for each in self.below(node.id))]
-        self._db.fetch_all(statements.remove, {"user_id": self._user_id, "ids": ids})
+        self._db.fetch_all(statements.remove(permanent=permanent), {"user_id": self._user_id, "ids": ids})
 
     def place(self, task: Node, branch: Branch, destination: Destination, clock: str) -> Place | None:
         """Return where the task is to be in a branch, None if it is there.

@@ -149,9 +149,12 @@ def move_task(
 
 
 @dry_runnable
-def delete_task(user_id: str, identity: Identity, task_id: str, if_match: str | None = None) -> Reply:
+def delete_task(
+    user_id: str, identity: Identity, task_id: str, if_match: str | None = None, *, permanent: bool = False
+) -> Reply:
     """Return 204."""
-    _service(services().database, user_id, identity).delete(task_id, matched_versions(if_match))
+    service = _service(services().database, user_id, identity)
+    service.delete(task_id, matched_versions(if_match), permanent=permanent)
     return None, 204, PRIVATE
 
 

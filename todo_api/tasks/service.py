@@ -78,7 +78,8 @@ class TaskService:
     def create(self, members: dict[str, Any], task_id: str | None = None) -> Task:
         """Return the new task with these members.
 
-        Raise IdTaken if a task has the id, TooManyLabels, TooManySubtasks or ValidationFailed.
+        Raise IdTaken if a task has the id, in the trash as well, TooManyLabels, TooManySubtasks or
+        ValidationFailed.
         """
         if labels := members.get("labels"):
             return self._with_labels(labels, partial(TaskService._place, members=members, task_id=task_id))
@@ -109,7 +110,7 @@ class TaskService:
         made_id = str(uuid7() if task_id is None else UUID(task_id))
         values = {**self._named(made_id), "priority": 0, "links": None, **stored_members(members)}
         if task_id is not None or any(map(members.get, _WHOLE)):
-            row, values = self._create_whole(status, members, values)
+            row, values = self._create_whole(status, members, values, chosen=task_id is not None)
         else:
             whole = bool(members.get("links")) or values["priority"] > 0
             of_caller = {"registered": self._caller.registered, "by_key": self._caller.by_key}
@@ -123,13 +124,13 @@ class TaskService:
         return Task._make(map(values.get, Task._fields))
 
     def _create_whole(
-        self, status: str, members: dict[str, Any], values: dict[str, Any]
+        self, status: str, members: dict[str, Any], values: dict[str, Any], *, chosen: bool
     ) -> tuple[Row | None, dict[str, Any]]:
         """Return what the statement returns, None if the caller is gone, and its values.
 
         Raise IdTaken.
         """
-        statement = statements.create_whole(status, by_key=self._caller.by_key)
+        statement = statements.create_whole(status, chosen=chosen, by_key=self._caller.by_key)
         written = {name: members[name] for name in MEMBERS if name in members}
         for _ in range(_ATTEMPTS):
             zone = self._zone() if any(written.values()) else None
@@ -147,10 +148,12 @@ class TaskService:
         raise Unavailable("The account keeps changing. Try again.")
 
     def _check_id(self, task_id: str) -> None:
-        """Raise IdTaken if a task has the id."""
+        """Raise IdTaken if a task has the id, in the trash as well."""
         current = self._db.fetch_one(statements.get, self._named(task_id))
         if current is not None:
             raise IdTaken(Task.of(current, self._user_id))
+        if self._db.fetch_one(statements.is_in_trash, self._named(task_id)) is not None:
+            raise IdTaken(None, "A task in your trash has this id. Restore it, or delete it there.")
 
     def _zone(self) -> str:
         """Return the user's zone."""
@@ -322,13 +325,16 @@ class TaskService:
         change = Change(stored_members(branch), lambda task: _at(task, versions), destination)
         return self._tree_writes.change(task_id, change)
 
-    def delete(self, task_id: str, versions: Versions) -> None:
-        """Delete the task and all below it. Raise NotFound or PreconditionFailed."""
-        statement = statements.remove(versions is not None, self._caller.by_key)
+    def delete(self, task_id: str, versions: Versions, *, permanent: bool = False) -> None:
+        """Delete the task and all below it, to the trash unless it is to be `permanent`.
+
+        Raise NotFound or PreconditionFailed.
+        """
+        statement = statements.remove(versions is not None, self._caller.by_key, permanent=permanent)
         if self._db.fetch_one(statement, {**self._named(task_id), "versions": versions}) is None:
             self._check_key()
             _at(self.get(task_id), versions)
-            self._tree_writes.delete(task_id, lambda task: _at(task, versions))
+            self._tree_writes.delete(task_id, lambda task: _at(task, versions), permanent=permanent)
 
     def _missing(self) -> Exception:
         """Return why there is no such task: NotFound, or Unauthorized if the user is gone."""

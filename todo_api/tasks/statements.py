@@ -78,6 +78,7 @@ get = Statement(select(*TASK).where(MINE), times_as_text=True)
 several = Statement(
     select(*TASK).where(tasks.c.user_id == USER_ID, tasks.c.id == any_(param("ids", ARRAY(Uuid)))), times_as_text=True
 )
+is_in_trash = Statement(select(literal_column("1")).where(guards.is_in_trash("task", TASK_ID)))
 zone = Statement(select(users.c.time_zone).where(users.c.id == USER_ID))
 get_with_zone = Statement(select(users.c.time_zone, *TASK).where(MINE, users.c.id == USER_ID), times_as_text=True)
 
@@ -109,17 +110,19 @@ def create(status: str, *, whole: bool = False, registered: bool, by_key: bool =
 
 
 @cache
-def create_whole(status: str, *, by_key: bool = False) -> Statement:
+def create_whole(status: str, *, chosen: bool = False, by_key: bool = False) -> Statement:
     """As `create`, with dates, a branch, labels and an id of the client's, for a user with a row.
 
-    It returns nothing if a task of theirs has the id, or if the user is not in `zone`. Whether one
-    has the id is known once the task is inserted, so the number is taken after that. The row was
-    locked before, so the number is still the next one.
+    It returns nothing if a task of theirs has the id, in the trash as well if a client has `chosen`
+    it, or if the user is not in `zone`. Whether one has the id is known once the task is inserted,
+    so the number is taken after that. The row was locked before, so it is still the next one.
     """
     me = guards.locked(_in_zone(), key=by_key, columns=[users.c.seq])
     owner = select((me.c.seq + 1).label("seq"), func.clock_timestamp().label("at")).cte("owner")
     values = _new_task(status, owner, [tasks.c[name] for name in KEPT])
-    inserted = _made(values).on_conflict_do_nothing(index_elements=[tasks.c.user_id, tasks.c.id])
+    inserted = _made(values, *([~guards.is_in_trash("task", TASK_ID)] if chosen else [])).on_conflict_do_nothing(
+        index_elements=[tasks.c.user_id, tasks.c.id]
+    )
     made = inserted.returning(*_OF_SERVER).cte("made")
     noted = _one_more(status) | computed(param("zone", Text))
     counted = update(users).where(users.c.id == USER_ID, made.c.version.is_not(None)).values(**noted)
@@ -134,8 +137,8 @@ _OF_SERVER = (tasks.c.created_at, tasks.c.version, tasks.c.position)
 """Columns of a new task that the service does not know."""
 
 
-def _made(values: dict[Column[Any], ColumnElement[Any]]) -> Insert:
-    return insert(tasks).from_select(list(values), select(*values.values()))
+def _made(values: dict[Column[Any], ColumnElement[Any]], *conditions: ColumnElement[bool]) -> Insert:
+    return insert(tasks).from_select(list(values), select(*values.values()).where(*conditions))
 
 
 def _one_more(status: str) -> dict[str, ColumnElement[int]]:
@@ -276,7 +279,7 @@ def complete(toggle: bool, conditional: bool, by_key: bool = False) -> Statement
 
 
 @cache
-def remove(conditional: bool, by_key: bool = False) -> Statement:
+def remove(conditional: bool, by_key: bool = False, *, permanent: bool = False) -> Statement:
     """Delete the task, if it has neither parent nor children; return a row if so."""
     conditions = [tasks.c.parent_id.is_(None), tasks.c.children == 0, *([_at_version()] if conditional else [])]
     me = guards.locked(key=by_key)
@@ -286,5 +289,5 @@ def remove(conditional: bool, by_key: bool = False) -> Statement:
         update(users)
         .where(users.c.id == USER_ID, gone.c.status.is_not(None))
         .values(seq=users.c.seq + 1, **counts)
-        .returning(users.c.seq)
+        .returning(users.c.seq, *guards.permanently(permanent))
     )

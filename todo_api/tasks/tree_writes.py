@@ -90,11 +90,11 @@ class TreeWrites:
                 tree.bring(below, branch.project_id)
         return Task.of(row, self._user_id)
 
-    def delete(self, task_id: str, check: Callable[[Task], object]) -> None:
+    def delete(self, task_id: str, check: Callable[[Task], object], *, permanent: bool) -> None:
         """Delete the task and all below it. Raise NotFound, and what `check` raises."""
         with self._looking(task_id) as look:
             check(look.task)
-            look.tree.remove(look.node)
+            look.tree.remove(look.node, permanent=permanent)
 
     @contextmanager
     def _looking(self, task_id: str) -> Iterator[_Look]:
