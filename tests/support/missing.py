@@ -1,11 +1,20 @@
 """A plugin of pytest that leaves out, and says so, what needs a program that this machine lacks."""
 
+import shutil
 from pathlib import Path
 
 from tests.support import pooler, redis_server
 
 TESTS = Path(__file__).parents[1]
 BETTER_AUTH = TESTS / "system" / "better-auth" / "node_modules" / ".package-lock.json"
+TYPESCRIPT = TESTS.parent / "node_modules" / "typescript-7" / "bin" / "tsc"
+
+
+def has_typescript() -> bool:
+    """Return whether a program in TypeScript can be compiled and run."""
+    return TYPESCRIPT.exists() and shutil.which("node") is not None
+
+
 LEFT_OUT = {
     "system/test_better_auth.py": (
         BETTER_AUTH.exists(),
@@ -19,8 +28,12 @@ LEFT_OUT = {
         pooler.PROGRAM is not None,
         "everything behind a pooler; Debian's pgbouncer is missing.",
     ),
+    "system/test_offline_clients.py: offline.ts": (
+        has_typescript(),
+        "the offline client in TypeScript; with Node 20 and npm, make lint-contract installs its compiler.",
+    ),
 }
-"""Programs that may be missing, by the test file that needs them."""
+"""Programs that may be missing, by the test file, or the part of one, that needs them."""
 
 MISSING = [TESTS / file for file, (is_there, _) in LEFT_OUT.items() if not is_there]
 

@@ -20,6 +20,14 @@ def postmasters(folder: Path) -> list[psutil.Process]:
     return found
 
 
+def kill_database(folder: Path) -> None:
+    """Kill every process of the PostgreSQL servers whose data are below the folder."""
+    for master in postmasters(folder):
+        with suppress(psutil.NoSuchProcess):
+            for process in [master, *master.children()]:
+                process.kill()
+
+
 def gone(number: int) -> bool:
     try:
         return psutil.Process(number).status() == psutil.STATUS_ZOMBIE

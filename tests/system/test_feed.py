@@ -8,14 +8,13 @@ from pathlib import Path
 from random import Random
 from threading import Event
 
-import psutil
 import pytest
 
 from tests.support.client import Reply
 from tests.support.credentials import SECRET, token
 from tests.support.feed import CHANGES, TASKS, Reader, Writer, followed, listed, readers, written
 from tests.support.live import Live, run
-from tests.support.processes import postmasters, soon
+from tests.support.processes import kill_database, soon
 
 WRITERS = 8
 WRITES = 120
@@ -63,10 +62,7 @@ class Service:
 
     def kill_database(self) -> None:
         """Kill every process of it, and return when the service has it again."""
-        for master in postmasters(self._folder):
-            for process in [master, *master.children()]:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
+        kill_database(self._folder)
         self.after_more_writes()
 
 
