@@ -1,6 +1,8 @@
 """Lists with the filters and sorts of 1.2, of a user with few tasks and one with many, asked in turn."""
 
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
@@ -70,8 +72,9 @@ SCANS = (
 )
 
 
-def lists(options: Namespace, url: str) -> dict[str, Any]:
-    """Median latency of the first page and of one from the middle, by each sort and with each filter."""
+@contextmanager
+def two_users(options: Namespace, url: str) -> Iterator[str]:
+    """The URL of a database with a user who has few tasks and one who has many, among others."""
     counts = {"reader-few": FEW, "reader-many": options.many}
     counts |= {f"other-{one:04}": 1000 for one in range(max(options.rows - options.many, 0) // 1000)}
     with databases(url, ["ours"], counts) as data:
@@ -86,6 +89,12 @@ def lists(options: Namespace, url: str) -> dict[str, Any]:
                 execute(ours, f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
         execute(ours, "VACUUM (FULL, ANALYZE) tasks")
         execute(ours, "VACUUM (ANALYZE)")
+        yield ours
+
+
+def lists(options: Namespace, url: str) -> dict[str, Any]:
+    """Median latency of the first page and of one from the middle, by each sort and with each filter."""
+    with two_users(options, url) as ours:
         before = dict(execute(ours, SCANS))
         with running("ours", ours, 1) as server:
             users = {name: User(server, name) for name in PROJECTS}

@@ -142,22 +142,23 @@ def _throughput(told: dict[str, Any]) -> list[str]:
 
 
 def _ratios(told: dict[str, Any]) -> list[str]:
-    head = [
-        "ratio of ours",
-        "requests/s, to the better FastAPI",
-        "the better FastAPI with autocommit",
-        *(TITLES[name] for name in FURTHER),
-        "the floor",
-        "p99, to the lowest of FastAPI",
-    ]
+    """The ratios of those servers that were measured."""
+    heads = {
+        "usual": "requests/s, to the better FastAPI",
+        "autocommit": "the better FastAPI with autocommit",
+        **{name: TITLES[name] for name in FURTHER},
+        "floor": "the floor",
+        "p99": "p99, to the lowest of FastAPI",
+    }
+    groups = [group for group in heads if any(group in seen for seen in told.values())]
     rows = []
     for operation, seen in told.items():
         columns = []
-        for group in ("usual", "autocommit", *FURTHER, "floor", "p99"):
-            to = seen.get(group, {}).get("to", "").removesuffix("_autocommit")
-            columns.append(f"{_spread(seen[group], 2)} {to}".strip() if group in seen else "-")
+        for group in groups:
+            to = seen[group].get("to", "").removesuffix("_autocommit")
+            columns.append(f"{_spread(seen[group], 2)} {to}".strip())
         rows.append([operation, *columns])
-    return _table(head, rows) if rows else []
+    return _table(["ratio of ours", *(heads[group] for group in groups)], rows) if rows else []
 
 
 def _peers(told: dict[str, Any]) -> list[str]:
@@ -213,6 +214,36 @@ def _lists(told: dict[str, Any]) -> list[str]:
     return [about, "", *_table(head, rows)]
 
 
+def _operations(told: dict[str, Any]) -> list[str]:
+    few, many = told["few"], told["many"]
+    head = ["operation"]
+    for number in (few, many):
+        head += [f"requests/s of {number}", "p50 ms", "p95 ms"]
+    rows = []
+    for kind, seen in told["operations"].items():
+        cells = [f"`{kind}`" if "=" in kind else kind]
+        for name in ("few", "many"):
+            cells += [_spread(seen[name]["rps"]), *(f"{seen[name][share]['median']:.1f}" for share in ("p50", "p95"))]
+        slow, fast = (seen[name]["p50"]["median"] for name in ("many", "few"))
+        rows.append([*cells, f"{slow / fast:.2f}" if fast else "-"])
+    options = told["options"]
+    about = (
+        f"{told['connections']} connections of one user, {options['rounds']} slices of {options['seconds']} s of each, "
+        f"the user with {few} tasks and the one with {many} in turn. Median, and the middle half in brackets."
+    )
+    return [about, "", *_table([*head, "ratio of p50"], rows)]
+
+
+def _one_user(told: dict[str, Any]) -> list[str]:
+    rows = [
+        [kind, _spread(seen["rps"]), f"{seen['p50']['median']:.1f}", f"{seen['p95']['median']:.1f}"]
+        for kind, seen in told["ways"].items()
+    ]
+    options = told["options"]
+    about = f"{options['rounds']} slices of {options['seconds']} s of each, in turn. Median, and the middle half in brackets."
+    return [about, "", *_table(["one user creates", "tasks/s", "p50 ms of a request", "p95 ms"], rows)]
+
+
 def _open_loop(told: dict[str, Any]) -> list[str]:
     rows = []
     for name, profiles in told["profiles"].items():
@@ -241,6 +272,8 @@ _TABLES = {
     "peers": _peers,
     "flat": _flat,
     "lists": _lists,
+    "operations": _operations,
+    "one_user": _one_user,
     "open_loop": _open_loop,
     "memory": _memory,
     "start": _start,

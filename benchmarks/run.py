@@ -18,6 +18,7 @@ import closed_loop
 import figures
 import lists
 import open_loop
+import operations
 import peers
 import prepare
 import report
@@ -28,6 +29,8 @@ MODES: dict[str, Callable[[argparse.Namespace, str], dict[str, Any]]] = {
     "peers": peers.measure,
     "flat": figures.flat,
     "lists": lists.lists,
+    "operations": operations.operations,
+    "one_user": operations.one_user,
     "open_loop": open_loop.measure,
     "memory": figures.memory,
     "start": figures.start,
@@ -39,11 +42,7 @@ def main() -> int:
     options = _options()
     os.environ["BENCH_POOL_SIZE"] = str(options.pool)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
-    if options.modes != ["lists"]:
-        prepare.programs()
-        if {*prepare.NODE} & {*options.servers} and not prepare.node():
-            print(f"Node {prepare.OLDEST_NODE} or newer is missing: Fastify is left out.", flush=True)
-            options.servers = [name for name in options.servers if name not in prepare.NODE]
+    _programs(options)
     place = Path(options.out).resolve() if options.out else None
     failed = False
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
@@ -68,6 +67,17 @@ def main() -> int:
     return int(failed)
 
 
+def _programs(options: argparse.Namespace) -> None:
+    """Installs what the modes need, and leaves Fastify out where there is no Node."""
+    modes = {*options.modes}
+    if modes - {"lists"}:
+        prepare.programs()
+    with_node = {*prepare.NODE} & {*options.servers} and modes & {"throughput", "peers", "open_loop", "start"}
+    if with_node and not prepare.node():
+        print(f"Node {prepare.OLDEST_NODE} or newer is missing: Fastify is left out.", flush=True)
+        options.servers = [name for name in options.servers if name not in prepare.NODE]
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/run.py", description=__doc__)
     for mode, about in {
@@ -75,6 +85,8 @@ def _options() -> argparse.Namespace:
         "peers": "the same in short: all servers up, slice by slice in turn",
         "flat": "latency for a user with few tasks and one with many",
         "lists": "the same for lists, by each sort and with each filter",
+        "operations": "feed, batch, move and filtered lists, for a user with few tasks and one with many",
+        "one-user": "how fast one user can create tasks, by single requests and by batches",
         "open-loop": "latency at a constant rate of arrivals",
         "memory": "memory of a worker after many requests, and after twice as many",
         "start": "seconds from a process's start to its first answer",
