@@ -36,9 +36,7 @@ FURTHER = ("litestar", *NODE)
 FASTIFY = HERE.parent / "build" / "bench-fastify"
 OLDEST_NODE = 20
 
-WALLED = (
-    "SELECT oid::regclass::text FROM pg_class WHERE relforcerowsecurity AND relname IN ('users', 'tasks', 'tombstones')"
-)
+WALLED = "SELECT oid::regclass::text FROM pg_class WHERE relforcerowsecurity AND relname IN ('users', 'tasks', 'tombstones', 'history')"
 """Tables with row-level security: those of the service, and fewer in an earlier revision."""
 
 # Ids are UUIDs of version 7 made from the row's time, as the service makes them; times are a minute apart.
@@ -155,8 +153,8 @@ def tidy(url: str) -> None:
         execute(url, FORGET_MAKERS)
         if walled:
             execute(url, FORGET_MAKERS_COUNTS)
-        if "tombstones" in walled:
-            execute(url, "DELETE FROM tombstones")
+        for table in walled & {"tombstones", "history"}:
+            execute(url, f"DELETE FROM {table}")
     execute(url, "VACUUM (ANALYZE) tasks")
     if walled:
         execute(url, "VACUUM (ANALYZE) users")

@@ -5,6 +5,7 @@ between is detected by the statement itself: it locks the user's row, then the k
 writes only if both exist. All writes lock in this order, so they do not deadlock.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from todo_api.database import RoleSession, Statement, param
 from todo_api.errors import Unauthorized
 from todo_api.models import api_keys, sessions, users
 
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _USER_ID = param("user_id", Text)
 _KEY_ID = param("caller_key", Uuid)
 _SESSION_ID = param("caller_session", Uuid)
@@ -39,6 +41,13 @@ class Caller(NamedTuple):
     def by_session(self) -> bool:
         """Return whether operations on credentials check the session."""
         return self.session is not None
+
+    @property
+    def actor(self) -> str:
+        """Return kind and id of the credential, as the history tells them. Some have no id."""
+        if self.key is not None:
+            return f"api_key {self.key}"
+        return f"token {self.session}" if self.session and _UUID.fullmatch(self.session) else "token"
 
     @property
     def values(self) -> dict[str, str | None]:

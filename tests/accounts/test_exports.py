@@ -68,6 +68,9 @@ DERIVED = {"task_labels"}
 DELETED = {"tombstones", "trash"}
 """Tables of what the user has deleted."""
 
+PAST = {"history"}
+"""Tables of what tasks and projects were."""
+
 SECRETS = {"one_time_tokens"}
 """Tables of secrets alone, which last for an hour."""
 
@@ -109,7 +112,7 @@ def test_export_account_has_every_column_of_every_table_of_users(user: User, url
     assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
     document = reply.json()
     tables = tables_of_users(url)
-    assert {*tables} == {*SECTIONS} | COPIES | DELETED | DERIVED | SECRETS
+    assert {*tables} == {*SECTIONS} | COPIES | DELETED | DERIVED | PAST | SECRETS
     for table in SECTIONS:
         columns = tables[table]
         owner = "id" if table == "users" else "user_id"

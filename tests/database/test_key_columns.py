@@ -17,6 +17,7 @@ EXCEPTIONS = {
     "outbox_by_next_attempt_at",
     "tombstones_by_deleted_at",
     "trash_by_trashed_at",
+    "history_by_at",
     # Not unique, and asked by the digest of a secret, before it is known whose.
     "api_keys_by_digest",
     "sessions_by_family",
@@ -52,6 +53,7 @@ def test_catalogue_every_foreign_key_begins_with_the_user(url: str) -> None:
     assert execute(url, FOREIGN_KEYS) == [
         ("accounts_user_id_fkey", "user_id", "id", "users"),
         ("api_keys_user_id_fkey", "user_id", "id", "users"),
+        ("history_user_id_fkey", "user_id", "id", "users"),
         ("idempotent_replies_user_id_fkey", "user_id", "id", "users"),
         ("one_time_tokens_user_id_fkey", "user_id", "id", "users"),
         ("projects_user_id_fkey", "user_id", "id", "users"),

@@ -10,6 +10,7 @@ import sqlalchemy
 from tests.support.client import Client
 from tests.support.databases import execute
 from tests.support.on_loop import on_loop
+from tests.support.rows import rows
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.tasks import list_statements
@@ -36,19 +37,26 @@ SPREAD = """
     GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO task_api_user;
     CREATE TRIGGER tasks_bury AFTER DELETE ON tasks
         REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION bury('task');
+    CREATE TRIGGER tasks_note_end AFTER DELETE ON tasks
+        REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION note_end('task');
+    CREATE TRIGGER tasks_note AFTER UPDATE ON tasks FOR EACH ROW
+        WHEN (OLD.version <> NEW.version OR OLD.updated_at <> NEW.updated_at) EXECUTE FUNCTION note_task();
     ALTER TABLE tasks ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
     CREATE POLICY tasks_of_user ON tasks TO task_api_user
         USING (user_id = current_setting('app.user_id', true)) WITH CHECK (user_id = current_setting('app.user_id', true));
 """
 
-SPREAD_TOMBSTONES = """
-    ALTER TABLE tombstones RENAME TO whole;
-    CREATE TABLE tombstones (LIKE whole INCLUDING ALL, FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)
+PAST = ("tombstones", "history")
+"""Tables that triggers of tasks write."""
+
+SPREAD_PAST = """
+    ALTER TABLE {table} RENAME TO whole;
+    CREATE TABLE {table} (LIKE whole INCLUDING ALL, FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)
         PARTITION BY HASH (user_id);
     DROP TABLE whole;
-    GRANT SELECT, INSERT, UPDATE ON tombstones TO task_api_user;
-    ALTER TABLE tombstones ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-    CREATE POLICY tombstones_of_user ON tombstones TO task_api_user
+    GRANT SELECT, INSERT, UPDATE ON {table} TO task_api_user;
+    ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+    CREATE POLICY {table}_of_user ON {table} TO task_api_user
         USING (user_id = current_setting('app.user_id', true)) WITH CHECK (user_id = current_setting('app.user_id', true));
 """
 
@@ -58,10 +66,11 @@ def url(new_database: Callable[[], str]) -> str:
     """A database of the module's own, with `tasks` and their labels in partitions."""
     url = new_database()
     execute(url, SPREAD)
-    execute(url, SPREAD_TOMBSTONES)
+    for table in PAST:
+        execute(url, SPREAD_PAST.format(table=table))
     for number in range(PARTITIONS):
         values = f"FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
-        for table in ("tasks", "task_labels", "tombstones"):
+        for table in ("tasks", "task_labels", *PAST):
             execute(url, f"CREATE TABLE {table}_{number} PARTITION OF {table} {values}")
     return url
 
@@ -119,6 +128,16 @@ def test_list_changes_on_partitions_has_what_is_new_and_what_is_deleted(ada: Cli
     assert ada.delete(task).status == 204
     page = ada.get(f"/api/v1/me/changes?since={since}").json()
     assert (page["tasks"], [each["id"] for each in page["deleted"]]) == ([new], [task.rpartition("/")[2]])
+
+
+def test_update_task_on_partitions_is_noted(ada: Client, task: str, url: str) -> None:
+    version = ada.patch(task, {"title": "Changed"}).json()["version"]
+    assert ada.delete(task).status == 204
+    id_ = task.rpartition("/")[2]
+    assert rows(url, f"SELECT seq, action FROM history WHERE id = '{id_}' ORDER BY seq") == [
+        (version, "updated"),
+        (version + 1, "trashed"),
+    ]
 
 
 def test_get_task_on_partitions_of_another_user_is_not_found(bob: Client, task: str) -> None:

@@ -28,6 +28,7 @@ CHANGES = {
     "projects": "description = 'x'",
     "task_labels": "name = 'x'",
     "tombstones": "version = 9",
+    "history": "action = 'x'",
     "api_keys": "last_used_at = now()",
     "sessions": "refreshed_at = created_at",
     "outbox": "attempts = 9",
@@ -57,6 +58,7 @@ def login(**more: str) -> dict[str, str]:
         "outbox": "SELECT, INSERT, UPDATE, DELETE old",
         "tombstones": "SELECT, DELETE",
         "trash": "SELECT, DELETE",
+        "history": "SELECT, DELETE",
     } | more
 
 
@@ -72,6 +74,7 @@ def user(name: str) -> dict[str, str]:
         "projects": every,
         "task_labels": every,
         "tombstones": f"SELECT{name}, INSERT{name}, UPDATE{name}",
+        "history": f"SELECT{name}, INSERT{name}, UPDATE{name}",
         "api_keys": locked,
         "sessions": locked,
         "one_time_tokens": some,
@@ -136,6 +139,7 @@ SCOPES = {
             anonymous_replies="SELECT old, INSERT, DELETE old",
             outbox="SELECT old, INSERT, UPDATE, DELETE old",
             tombstones="SELECT old, DELETE old",
+            history="SELECT old, DELETE old",
             users="SELECT ada bob old, INSERT ada bob old, UPDATE ada bob old",
         ),
     ),
@@ -297,9 +301,10 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
         "outbox": 2,
         "tombstones": 91,
         "trash": 31,
+        "history": 91,
     }
     for table, days in ages.items():
-        times = [name for name in database.tables[table] if name.endswith("_at")]
+        times = [name for name in database.tables[table] if name == "at" or name.endswith("_at")]
         older = ", ".join(f"{name} = {name} - interval '{days} days'" for name in times)
         database.rows(f"UPDATE {table} SET {older} WHERE {database.owner_name(table)} = 'old'")
     yield database

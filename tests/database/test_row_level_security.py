@@ -17,12 +17,11 @@ from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSession
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 
-OWNER_COLUMN = {"users": "id", "tombstones": "user_id", "trash": "user_id"} | dict.fromkeys(
-    ("accounts", "api_keys", "idempotent_replies", "one_time_tokens", "projects", "sessions", "task_labels", "tasks"),
-    "user_id",
+NAMES = (
+    "accounts api_keys history idempotent_replies one_time_tokens projects sessions task_labels tasks tombstones trash"
 )
+OWNER_COLUMN = {"users": "id"} | dict.fromkeys(NAMES.split(), "user_id")
 """The column that says whose a row is."""
-
 TABLES = sorted(OWNER_COLUMN)
 
 OF_NOBODY = {"anonymous_replies", "outbox"}
@@ -68,7 +67,8 @@ def world(url: str, anonymous: Client) -> Iterator[World]:
         ids.append(anonymous.post("/api/v1/auth/register", registration).json()["id"])
         client = anonymous.signed_in(token(ids[-1]))
         task = {"title": f"The task of {name}", "labels": [f"the label of {name}"]}
-        client.post("/api/v1/me/tasks", task, headers={"Idempotency-Key": "the-same"})
+        made = client.post("/api/v1/me/tasks", task, headers={"Idempotency-Key": "the-same"})
+        client.patch(made.headers["location"], {"description": f"of {name}"})
         client.post("/api/v1/me/projects", {"name": f"The project of {name}"})
         client.delete(client.post("/api/v1/me/tasks", {"title": f"The deleted task of {name}"}).headers["location"])
         client.post("/api/v1/me/keys", {"name": f"The key of {name}", "scopes": ["tasks:read"]})

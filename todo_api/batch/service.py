@@ -67,7 +67,7 @@ class _Batch:
 
     def __init__(self, transaction: Transaction, user_id: str, caller: Caller) -> None:
         self._caller = caller
-        self._db = transaction.as_user(user_id)
+        self._db = transaction.as_user(user_id, caller.actor)
         self._user_id = user_id
         self._tasks = TaskService(transaction, user_id, caller)
         self._projects = ProjectService(transaction, user_id, caller)

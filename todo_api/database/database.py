@@ -56,9 +56,12 @@ class Database:
         self._prefixes = Prefixes.of(self.roles, "" if has_trash else "SET LOCAL app.permanent = on;\n")
         self._pool = Pool(url, size=pool_size, read_timeout=READ_TIMEOUT)
 
-    def as_user(self, user_id: str) -> RoleSession:
-        """Return the session of a user: row-level security shows only their rows."""
-        return RoleSession(self, self._prefixes.user, user_id)
+    def as_user(self, user_id: str, actor: str | None = None) -> RoleSession:
+        """Return the session of a user: row-level security shows only their rows.
+
+        With `actor`, its writes are told as theirs in the history.
+        """
+        return RoleSession(self, self._prefixes.user, user_id, actor)
 
     def as_login(self, email: str) -> RoleSession:
         """Return the session of a sign-in or registration, which sees this address's account."""

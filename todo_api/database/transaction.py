@@ -24,6 +24,10 @@ def _prefix(role: str, setting: str) -> str:
     return f"SET LOCAL ROLE {role}; SET LOCAL {setting} = %(scope)s;\n"
 
 
+_ACTOR = "SET LOCAL app.actor = %(actor)s;\n"
+"""Precedes a write for a caller: who does it, for the history."""
+
+
 class Prefixes(NamedTuple):
     """Settings that precede the statements of each kind of session."""
 
@@ -73,14 +77,19 @@ class Executor(Protocol):
 
 
 class RoleSession:
-    """A session as a role, with one setting that row-level security reads."""
+    """A session as a role, with one setting that row-level security reads.
 
-    __slots__ = ("_executor", "_prefix", "_value")
+    With an `actor` its writes are theirs in the history: the kind of the credential and its id. In
+    a transaction so is what follows.
+    """
 
-    def __init__(self, executor: Executor, prefix: str, value: str) -> None:
+    __slots__ = ("_executor", "_prefix", "_values", "_writing")
+
+    def __init__(self, executor: Executor, prefix: str, value: str, actor: str | None = None) -> None:
         self._executor = executor
         self._prefix = prefix
-        self._value = value
+        self._writing = prefix if actor is None else prefix + _ACTOR
+        self._values = {"scope": value, "actor": actor}
 
     def fetch_all(self, statement: Statement, parameters: Values) -> list[Row]:
         """Return the rows of a statement, in one round trip, and outside transactions in its own.
@@ -88,7 +97,8 @@ class RoleSession:
         Raise Unavailable or ConstraintViolated.
         """
         try:
-            return self._executor.execute(self._prefix, statement, {**parameters, "scope": self._value})
+            prefix = self._prefix if statement.reads else self._writing
+            return self._executor.execute(prefix, statement, {**parameters, **self._values})
         except psycopg2.IntegrityError as error:
             raise ConstraintViolated(error.diag.constraint_name) from error
 
@@ -104,7 +114,7 @@ class RoleSession:
         """
         assert isinstance(self._executor, Transaction)  # noqa: S101  # only a transaction has an end
         try:
-            self._executor.commit_with(self._prefix, statement, {**parameters, "scope": self._value})
+            self._executor.commit_with(self._writing, statement, {**parameters, **self._values})
         except psycopg2.IntegrityError as error:
             raise ConstraintViolated(error.diag.constraint_name) from error
 
@@ -112,8 +122,8 @@ class RoleSession:
 class RoleSessions(Protocol):
     """Makes sessions: a database, each statement in its own transaction, or a transaction."""
 
-    def as_user(self, user_id: str) -> RoleSession:
-        """Return the session of a user."""
+    def as_user(self, user_id: str, actor: str | None = None) -> RoleSession:
+        """Return the session of a user, with `actor` for writes of their tasks and projects."""
 
     def as_login(self, email: str) -> RoleSession:
         """Return the session of a sign-in or registration."""
@@ -143,9 +153,9 @@ class Transaction:
         self._begun = self._failed = self._ended = False
         self._depth = 0
 
-    def as_user(self, user_id: str) -> RoleSession:
-        """Return the session of a user in the transaction."""
-        return RoleSession(self, self._prefixes.user, user_id)
+    def as_user(self, user_id: str, actor: str | None = None) -> RoleSession:
+        """Return the session of a user in the transaction, with `actor` for writes."""
+        return RoleSession(self, self._prefixes.user, user_id, actor)
 
     def as_login(self, email: str) -> RoleSession:
         """Return the session of a sign-in or registration in the transaction."""

@@ -48,7 +48,7 @@ class LabelService:
     def __init__(self, database: RoleSessions, user_id: str, caller: Caller) -> None:
         self._caller = caller
         self._database = database
-        self._db = database.as_user(user_id)
+        self._db = database.as_user(user_id, caller.actor)
         self._user_id = user_id
 
     def list(self, known: Sequence[SpaceTag] = ()) -> LabelList:
@@ -71,7 +71,7 @@ class LabelService:
             raise ValidationFailed(found)
         old, new = key_of(label), key_of(name)
         with self._database.transaction() as transaction:
-            session = transaction.as_user(self._user_id)
+            session = transaction.as_user(self._user_id, self._caller.actor)
             seq, known = self._lock(session, [old, new])
             if old not in known:
                 raise NotFound(_MISSING)
@@ -84,7 +84,7 @@ class LabelService:
         """Take the label off every task. Raise NotFound."""
         key = key_of(label)
         with self._database.transaction() as transaction:
-            session = transaction.as_user(self._user_id)
+            session = transaction.as_user(self._user_id, self._caller.actor)
             seq, known = self._lock(session, [key])
             if key not in known:
                 raise NotFound(_MISSING)

@@ -58,7 +58,7 @@ class ProjectService:
     def __init__(self, database: RoleSessions, user_id: str, caller: Caller) -> None:
         self._caller = caller
         self._database = database
-        self._db = database.as_user(user_id)
+        self._db = database.as_user(user_id, caller.actor)
         self._user_id = user_id
 
     def list(self, known: Sequence[SpaceTag] = ()) -> ProjectList:
@@ -130,7 +130,7 @@ class ProjectService:
         """
         values = self._named(project_id)
         with self._database.transaction() as transaction:
-            scope = transaction.as_user(self._user_id)
+            scope = transaction.as_user(self._user_id, self._caller.actor)
             clock = self._lock(scope, values)
             current = self._found(scope, values)
             if versions is not None and current.version not in versions:
@@ -150,7 +150,7 @@ class ProjectService:
         """
         values = {**self._named(project_id), "versions": versions}
         with self._database.transaction() as transaction:
-            scope = transaction.as_user(self._user_id)
+            scope = transaction.as_user(self._user_id, self._caller.actor)
             self._lock(scope, values)
             statement = statements.remove(conditional=versions is not None, permanent=permanent)
             if scope.fetch_one(statement, values) is None:

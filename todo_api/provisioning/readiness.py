@@ -19,6 +19,7 @@ USER_RIGHTS = {
     "tasks": "SELECT INSERT UPDATE DELETE",
     "tombstones": "SELECT INSERT UPDATE",
     "trash": "SELECT INSERT DELETE",
+    "history": "SELECT INSERT UPDATE",
     "idempotent_replies": "SELECT INSERT DELETE",
 }
 LOGIN_RIGHTS = {
@@ -30,6 +31,7 @@ LOGIN_RIGHTS = {
     "outbox": "SELECT INSERT UPDATE DELETE",
     "tombstones": "SELECT DELETE",
     "trash": "SELECT DELETE",
+    "history": "SELECT DELETE",
     "idempotent_replies": "SELECT DELETE",
     "anonymous_replies": "SELECT INSERT DELETE",
 }

@@ -71,7 +71,7 @@ class TaskService:
     def __init__(self, database: RoleSessions, user_id: str, caller: Caller = UNREGISTERED) -> None:
         self._caller = caller
         self._database = database
-        self._db = database.as_user(user_id)
+        self._db = database.as_user(user_id, caller.actor)
         self._tree_writes = TreeWrites(database, user_id, caller)
         self._user_id = user_id
 

@@ -100,7 +100,7 @@ class TreeWrites:
     def _looking(self, task_id: str) -> Iterator[_Look]:
         """Yield the task in a transaction that has locked the user's row. Raise NotFound."""
         with self._database.transaction() as transaction:
-            session = transaction.as_user(self._user_id)
+            session = transaction.as_user(self._user_id, self._caller.actor)
             tree = TaskTree(session, self._user_id)
             clock = tree.lock(self._caller)
             task = None if clock is None else self._task(session, task_id)

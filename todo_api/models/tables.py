@@ -25,7 +25,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo_api.config import ROLE_PREFIX, Roles
 from todo_api.domains import (
@@ -324,46 +324,6 @@ task_labels = Table(
     PrimaryKeyConstraint("user_id", "task_id", "label_key"),
     ForeignKeyConstraint(["user_id", "task_id"], ["tasks.user_id", "tasks.id"], ondelete="CASCADE"),
     Index("task_labels_by_key", "user_id", "label_key", "version", "task_id"),
-)
-
-tombstones = Table(
-    "tombstones",
-    metadata,
-    # Written by triggers of the tables of the kinds.
-    Column("user_id", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("id", Uuid, nullable=False),
-    Column("version", BigInteger, nullable=False, comment="the user's seq at the deletion"),
-    Column("deleted_at", DateTime(timezone=True), nullable=False),
-    PrimaryKeyConstraint("user_id", "kind", "id"),
-    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
-    CheckConstraint("kind IN ('project', 'task')", "kind_known"),
-    Index("tombstones_by_version", "user_id", "kind", "version", "id"),
-    # What is old is so over all users: the purge asks for no user's.
-    Index("tombstones_by_deleted_at", "deleted_at"),
-)
-
-trash = Table(
-    "trash",
-    metadata,
-    # Written by triggers of the tables of the kinds.
-    Column("user_id", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("id", Uuid, nullable=False),
-    Column("root_kind", Text, nullable=False),
-    Column("root_id", Uuid, nullable=False, comment="what it went to the trash with: itself, or what it belonged to"),
-    Column("version", BigInteger, nullable=False, comment="the user's seq at the deletion"),
-    Column("title", Text(collation="C"), nullable=False),
-    Column("trashed_at", DateTime(timezone=True), nullable=False),
-    Column("content", JSONB, nullable=False, comment="the row as it was, without nulls"),
-    PrimaryKeyConstraint("user_id", "kind", "id"),
-    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
-    CheckConstraint("kind IN ('project', 'task') AND root_kind IN ('project', 'task')", "kind_known"),
-    # What was deleted by itself, and what went along with that.
-    Index("trash_of_roots", "user_id", "version", "id", postgresql_where=text("root_id = id AND root_kind = kind")),
-    Index("trash_by_root", "user_id", "root_id", postgresql_where=text("root_id <> id OR root_kind <> kind")),
-    # What is old is so over all users: the purge asks for no user's.
-    Index("trash_by_trashed_at", "trashed_at"),
 )
 
 idempotent_replies = Table(
