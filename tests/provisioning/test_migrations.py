@@ -6,15 +6,18 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import Column, create_engine
+from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.engine import make_url
 
 from tests.support.catalogue import schema
@@ -126,26 +129,34 @@ def test_migrations_and_models_say_the_same(url: str) -> None:
     engine.dispose()
 
 
-def test_migrations_and_models_have_the_same_constraints(url: str) -> None:
-    """Checks are what `alembic check` does not compare."""
+def test_migrations_and_models_have_the_same_constraints_and_domains(url: str) -> None:
+    """Checks and domains are what `alembic check` does not compare. The domains are all that a column has."""
     engine = create_engine(engine_url(url))
+    domains = sorted({column.type.name for column in columns() if isinstance(column.type, DOMAIN)})
     made = """
-        SELECT conname, replace(pg_get_constraintdef(oid), ' NOT VALID', '')
-        FROM pg_constraint WHERE conrelid::regclass::text IN ('%s') OR contypid::regtype::text IN ('%s') ORDER BY 1
+        SELECT coalesce(nullif(conrelid, 0)::regclass::text, contypid::regtype::text), conname,
+            replace(pg_get_constraintdef(oid), ' NOT VALID', '')
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
+        UNION ALL
+        SELECT typname, format_type(typbasetype, typtypmod), concat_ws(' ', typnotnull, typdefault,
+            (SELECT collname FROM pg_collation WHERE pg_collation.oid = typcollation))
+        FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'd'
+        ORDER BY 1, 2
     """
-    domains = (
-        *("user_id", "user_name", "task_title", "task_description", "task_priority", "task_links", "key_name"),
-        *("task_date", "time_zone", "week_day", "position_key", "project_name", "project_description"),
-    )
     with engine.connect() as connection, connection.begin() as transaction:
-        query = made % ("', '".join(metadata.tables), "', '".join(domains))
-        migrated = connection.exec_driver_sql(query).fetchall()
+        migrated = connection.exec_driver_sql(made).fetchall()
         connection.exec_driver_sql(f"DROP TABLE {', '.join(metadata.tables)}")
         connection.exec_driver_sql(f"DROP DOMAIN {', '.join(domains)}")
+        assert connection.exec_driver_sql(made).fetchall() == []  # there is nothing that the models do not name
         metadata.create_all(connection)
-        assert connection.exec_driver_sql(query).fetchall() == migrated
+        assert connection.exec_driver_sql(made).fetchall() == migrated
         transaction.rollback()
     engine.dispose()
+
+
+def columns() -> Iterator[Column[Any]]:
+    """Those of all tables."""
+    return chain.from_iterable(table.columns for table in metadata.tables.values())
 
 
 def test_migrations_check_no_form_by_a_count_of_characters(url: str) -> None:

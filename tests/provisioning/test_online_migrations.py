@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+from sqlalchemy import Engine, event
 
 from tests.support.databases import database_url, execute, patient
 from tests.support.processes import soon
@@ -24,6 +25,9 @@ BUILDERS = """
     AND wait_event = 'virtualxid' AND query LIKE 'CREATE INDEX CONCURRENTLY%'
 """
 INDEX = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('tasks_by_status_and_priority')"
+WHOLE = "tasks_with_due_by_status_and_priority"
+"""The other index of that migration."""
+
 TASK = """
     INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version)
     VALUES ('ada', gen_random_uuid(), 'Buy milk', 'pending', now(), now(), 1)
@@ -72,6 +76,21 @@ def open_transaction(url: str, statement: str) -> Iterator[Any]:
         yield session
 
 
+@contextmanager
+def sent() -> Iterator[list[str]]:
+    """Return a list that gets each statement that SQLAlchemy sends."""
+    found: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        found.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
 def test_migrate_beside_another_with_rows_there_builds_indexes_while_others_write(
     with_task: str, start: Callable[..., Future[None]]
 ) -> None:
@@ -91,9 +110,10 @@ def test_migrate_beside_another_with_rows_there_builds_indexes_while_others_writ
     assert rows(with_task, "SELECT count(*) FROM tasks") == [(3,)]
 
 
-def test_migrate_after_a_build_was_broken_off_builds_the_index_anew(
+def test_migrate_after_a_build_was_broken_off_builds_the_index_anew_and_keeps_what_is_whole(
     with_task: str, start: Callable[..., Future[None]]
 ) -> None:
+    """Others may write while what is left of the broken one is dropped, as well."""
     with open_transaction(with_task, TASK):
         broken = start(with_task)
         assert soon(lambda: rows(with_task, BUILDERS) != [])
@@ -101,8 +121,14 @@ def test_migrate_after_a_build_was_broken_off_builds_the_index_anew(
         with pytest.raises(Unavailable, match=r"terminating connection|server closed the connection"):
             broken.result(PATIENCE)
     assert rows(with_task, INDEX) == [(False,)]
-    migrations.migrate(with_task, revision="0025")
-    assert rows(with_task, INDEX) == [(True,)]
+    rows(with_task, f"CREATE INDEX {WHOLE} ON tasks (user_id)")
+    file = f"SELECT pg_relation_filenode('{WHOLE}')"
+    before = rows(with_task, file)
+    with sent() as statements:
+        migrations.migrate(with_task, revision="0025")
+    assert (rows(with_task, INDEX), rows(with_task, file)) == ([(True,)], before)
+    dropped = [each for each in statements if each.startswith("DROP INDEX")]
+    assert dropped == ["DROP INDEX CONCURRENTLY public.tasks_by_status_and_priority"]
 
 
 def test_migrate_with_rows_there_builds_every_index_concurrently(empty: str) -> None:
