@@ -98,11 +98,12 @@ def test_create_task_on_former_primary_is_unavailable_and_leaves_its_session(
         (QUERY_LATE, "The database did not answer in time; nothing was changed."),
     ],
 )
+@pytest.mark.parametrize("at_commit", [False, True], ids=["as-it-is-written", "at-commit"])
 @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "once"}], ids=["statement", "transaction"])
 def test_create_task_that_the_database_gives_up_is_unavailable_and_says_that_nothing_changed(
-    ada: Client, database_url: str, state: str, detail: str, key: dict[str, str]
+    ada: Client, database_url: str, state: str, detail: str, key: dict[str, str], at_commit: bool
 ) -> None:
-    with refusing(database_url, state):
+    with refusing(database_url, state, at_commit=at_commit):
         reply = ada.post(TASKS, {"title": "Refused"}, headers=key)
     assert (reply.status, reply.code, reply.json()["detail"]) == (503, "unavailable", detail)
     assert ada.post(TASKS, {"title": "After"}, headers=key).status == 201
@@ -183,6 +184,44 @@ def test_rollback_without_an_answer_gives_the_connection_up(database_url: str) -
     os.kill(stopped[0], signal.SIGCONT)
     set_read_timeout(database, 5)
     assert database.as_user("ada").fetch_one(SESSION, {}) != (stopped[0],)
+    database.close()
+
+
+@on_loop
+def test_read_that_the_database_gives_up_is_not_sent_again(database_url: str) -> None:
+    """Only where the connection is lost: what took too long once would take the database as long again."""
+    execute(
+        database_url,
+        "CREATE FUNCTION late() RETURNS int LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION 'late' USING ERRCODE = '{QUERY_LATE}'; END $$",
+    )
+    database = Database(database_url, pool_size=1)
+    sent = _sent(database)
+    with pytest.raises(Unavailable, match="did not answer in time; nothing was changed"):
+        database.as_user("ada").fetch_all(Statement(sqlalchemy.text("SELECT late()")), {})
+    assert len(sent) == 1
+    database.close()
+
+
+@on_loop
+def test_commit_that_nobody_answers_says_that_the_outcome_is_unknown(database_url: str) -> None:
+    """PostgreSQL is stopped as it commits, and later goes on and does."""
+    database = Database(database_url, pool_size=1)
+    stopped: list[int] = []
+
+    def commit() -> None:
+        with database.transaction() as transaction:
+            TaskService(transaction, "ada").create({"title": "Kept", "description": None, "status": "pending"})
+            (pid,) = transaction.as_user("ada").fetch_one(SESSION, {}) or (0,)
+            stopped.append(pid)
+            os.kill(pid, signal.SIGSTOP)
+
+    set_read_timeout(database, 0.5)
+    with pytest.raises(
+        Unavailable, match=r"The database does not answer\. It is unknown whether the change was made\."
+    ):
+        commit()
+    os.kill(stopped[0], signal.SIGCONT)
     database.close()
 
 
