@@ -61,6 +61,8 @@ CASES: dict[str, tuple[int, str, str, Case]] = {
     "create task: too many subtasks": (
         409, "too_many_subtasks", "", lambda w: {"create_task": {"title": "x", "parent_id": w.full}}),
     "update task: none": (404, "not_found", "", lambda _: {"update_task": {"id": NOBODYS, "change": {"title": "x"}}}),
+    "update task: none at a version": (
+        404, "not_found", "", lambda _: {"update_task": {"id": NOBODYS, "version": 1, "change": {"title": "x"}}}),
     "update task: version": (
         412, "precondition_failed", "",
         lambda w: {"update_task": {"id": w.task, "version": STALE, "change": {"title": "x"}}}),

@@ -226,6 +226,38 @@ def test_commit_that_nobody_answers_says_that_the_outcome_is_unknown(database_ur
 
 
 @on_loop
+def test_statement_of_a_transaction_whose_connection_is_seen_to_have_ended_is_unavailable(database_url: str) -> None:
+    def go_on(database: Database) -> None:
+        with database.transaction() as transaction:
+            (pid,) = transaction.as_user("ada").fetch_one(SESSION, {}) or (0,)
+            assert rows(database_url, f"SELECT pg_terminate_backend({pid}, 5000)") == [(True,)]
+            wait(asyncio.sleep(0.01))  # one turn of the loop, which looks at its sockets
+            transaction.as_user("ada").fetch_one(SESSION, {})
+
+    database = Database(database_url, pool_size=1)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        go_on(database)
+    database.close()
+
+
+@on_loop
+def test_rollback_on_a_lost_connection_gives_it_up(database_url: str) -> None:
+    """The next write gets another one at once: the event loop has not looked at the old one since."""
+
+    def fail() -> None:
+        with database.transaction() as transaction:
+            (pid,) = transaction.as_user("ada").fetch_one(SESSION, {}) or (0,)
+            assert rows(database_url, f"SELECT pg_terminate_backend({pid}, 5000)") == [(True,)]
+            raise KeyError
+
+    database = Database(database_url, pool_size=1)
+    with pytest.raises(KeyError):
+        fail()
+    assert TaskService(database, "ada").create({"title": "Next", "description": None, "status": "pending"})
+    database.close()
+
+
+@on_loop
 def test_former_primary_behind_a_pooler_is_unavailable_and_its_connection_given_up(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
     database._pool.prepares = False
