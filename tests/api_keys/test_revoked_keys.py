@@ -12,6 +12,7 @@ from tests.support.users import User
 from todo_api.database import Database
 from todo_api.errors import Unauthorized
 from todo_api.guards import Caller
+from todo_api.labels import LabelService
 from todo_api.ordering import Destination
 from todo_api.projects import ProjectService
 from todo_api.tasks import TaskService
@@ -29,6 +30,7 @@ class Space:
         caller = Caller(registered=True, key=str(uuid.uuid4()))
         self.tasks = TaskService(database, user_id, caller)
         self.projects = ProjectService(database, user_id, caller)
+        self.labels = LabelService(database, user_id, caller)
 
 
 BELOW = {"parent_id": "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"}
@@ -47,14 +49,21 @@ WRITES: dict[str, Write] = {
     "change project": lambda space, id_, versions: space.projects.change(id_, {"name": "x"}, versions),
     "move project": lambda space, id_, versions: space.projects.move(id_, Destination(at="first"), versions),
     "delete project": lambda space, id_, versions: space.projects.delete(id_, versions),
+    "rename label": lambda space, _, versions: space.labels.rename(label(versions), "other", merge=True),
+    "remove label": lambda space, _, versions: space.labels.remove(label(versions)),
 }
+
+
+def label(versions: list[int] | None) -> str:
+    """Return a label that is there, or none: they have neither ids nor versions."""
+    return "nowhere" if versions else "there"
 
 
 @pytest.mark.parametrize("name", WRITES)
 def test_write_by_a_key_that_is_revoked_meanwhile_is_refused_alike_whatever_is_there(
     user: User, database: Database, name: str
 ) -> None:
-    task = create(user.client)
+    task = create(user.client, labels=["there"])
     project = user.client.post(PROJECTS, {"name": "Kitchen"}).json()
     before = user.client.get("/api/v1/me/account/export").json()
 
