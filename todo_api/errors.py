@@ -224,8 +224,10 @@ class OpenSubtasks(TaskApiError):
     """A task cannot be completed, since `count` tasks below it are still to be done."""
 
     def __init__(self, count: int) -> None:
-        tasks = "subtask is" if count == 1 else "subtasks are"
-        super().__init__(f"{count} {tasks} still to be done. Complete them first, or send subtasks with completeTask.")
+        tasks, them = ("subtask is", "it") if count == 1 else ("subtasks are", "them")
+        super().__init__(
+            f"{count} {tasks} still to be done. Complete {them} first, or send subtasks with completeTask."
+        )
         self.members = {"open": count}
 
 

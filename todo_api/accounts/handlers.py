@@ -131,7 +131,9 @@ def update_account(user_id: str, identity: Identity, body: dict[str, Any], if_ma
     """
     condition = matched_account(if_match, identity.subject)
     if not body:
-        raise ValidationFailed([Violation("body", "", "too_few", "Must have at least 1 member.")])
+        raise ValidationFailed(
+            [Violation("body", "", "too_few", "Must have at least 1 of: name, time_zone, week_start.")]
+        )
     if "time_zone" not in body:
         account = _service(services().database, user_id, identity).change(body, condition)
     else:

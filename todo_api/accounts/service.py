@@ -135,7 +135,7 @@ class AccountService:
         """
         zone = settings.get("time_zone")
         if zone is not None and not is_zone(zone):
-            detail = "Must be the IANA name of a time zone."
+            detail = "Must be the IANA name of a time zone, such as Europe/Berlin."
             raise ValidationFailed([Violation("body", "/time_zone", "unknown_time_zone", detail)])
         statement = statements.change(condition is not None, self._caller.by_key)
         values = {**dict.fromkeys(statements.SETTINGS), **settings, "named": list(settings)}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from todo_api.contract.rules import MAX_NAME, MAX_VIOLATIONS, Rules, escape, unknown_detail
+from todo_api.contract.rules import MAX_NAME, MAX_VIOLATIONS, Rules, escape, type_detail, unknown_detail
 from todo_api.errors import Violation
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?")
 
 
 class _WrongTypeError(Exception):
-    """The text cannot be converted to the type in the argument."""
+    """The text cannot be converted."""
 
 
 class Parameter:
@@ -36,14 +36,15 @@ class Parameter:
         self.is_list = schema["type"] == "array"
         self._convert = _converter(definition)
         self._rules = Rules(schema)
+        self._type_detail = type_detail(schema.get("items", schema))
         self._pointer = f"/{self.name}"
 
     def read(self, text: str, arguments: dict[str, Any], violations: list[Violation]) -> None:
         """Add the converted value to `arguments`, or its violations to `violations`."""
         try:
             value = self._convert(text)
-        except _WrongTypeError as error:
-            violations.append(Violation(self.location, self._pointer, "wrong_type", f"Must be of type {error}."))
+        except _WrongTypeError:
+            violations.append(Violation(self.location, self._pointer, "wrong_type", self._type_detail))
             return
         found = self._rules.violations(value, self.location, self._pointer)
         if found:
@@ -159,19 +160,19 @@ def _converter(definition: dict[str, Any]) -> Callable[[str], Any]:
 
 def _integer(text: str) -> int:
     if not _INTEGER.fullmatch(text):
-        raise _WrongTypeError("integer")
+        raise _WrongTypeError
     return int(text)
 
 
 def _number(text: str) -> float:
     if not _NUMBER.fullmatch(text):
-        raise _WrongTypeError("number")
+        raise _WrongTypeError
     return float(text)
 
 
 def _boolean(text: str) -> bool:
     if text not in ("true", "false"):
-        raise _WrongTypeError("boolean")
+        raise _WrongTypeError
     return text == "true"
 
 

@@ -75,6 +75,14 @@ _FORMAT_NAMES = {
     "date-time": "date-time of RFC 3339 with its offset, such as 2027-11-20T00:00:00Z",
     "uuid": "UUID, such as 018f4e2a-6c3b-7d1e-9a5f-2b7c8d9e0f1a",
 }
+_TYPE_NAMES = {
+    "array": "an array",
+    "boolean": "true or false",
+    "integer": "an integer",
+    "number": "a number",
+    "object": "an object",
+    "string": "a string",
+}
 _FORMATS = {"uuid": is_uuid, "date": is_date, "date-time": is_date_time}
 
 
@@ -156,7 +164,7 @@ def _violations_of(
         case ValidationErrorKind.Pattern():
             yield Violation(location, pointer, "pattern", _pattern_detail(violated, str(error.instance)))
         case _:
-            code, detail = _code_and_detail(kind)
+            code, detail = _code_and_detail(kind, violated)
             yield Violation(location, pointer, code, detail)
 
 
@@ -177,10 +185,10 @@ def _pattern_detail(schema: dict[str, Any], text: str) -> str:
     return "Contains characters, or has a form, that are not allowed here."
 
 
-def _code_and_detail(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C901, PLR0911  # one line for each rule
+def _code_and_detail(kind: ValidationErrorKind, schema: dict[str, Any]) -> tuple[str, str]:  # noqa: C901, PLR0911  # one line for each rule
     match kind:
         case ValidationErrorKind.Type():
-            return "wrong_type", f"Must be of type {' or '.join(kind.types)}."
+            return "wrong_type", type_detail(schema)
         case ValidationErrorKind.Enum():
             return "not_allowed", f"Must be one of: {', '.join(str(option) for option in kind.options)}."
         case ValidationErrorKind.MaxLength():
@@ -201,10 +209,21 @@ def _code_and_detail(kind: ValidationErrorKind) -> tuple[str, str]:  # noqa: C90
         case ValidationErrorKind.UniqueItems():
             return "duplicate", "Must not contain an item twice."
         case ValidationErrorKind.MinProperties():
-            return "too_few", f"Must have at least {_counted(kind.limit, 'member')}."
+            return "too_few", f"Must have at least {kind.limit} of: {', '.join(schema['properties'])}."
         case ValidationErrorKind.Format():
             return "format", f"Must be a {_FORMAT_NAMES.get(kind.format, kind.format)}."
     return "not_allowed", "Is not allowed here."
+
+
+def type_detail(schema: dict[str, Any]) -> str:
+    """Return what a value of another type must be, with the words or members it may have."""
+    if "enum" in schema:
+        name = f"one of: {', '.join(schema['enum'])}"
+    elif schema.get("properties"):
+        name = f"an object with: {', '.join(schema['properties'])}"
+    else:
+        name = _TYPE_NAMES[schema["type"]]
+    return f"Must be {name}{'; or null' if schema.get('nullable') else ''}."
 
 
 def first_item(violations: Iterable[Violation], name: str | None) -> int | None:

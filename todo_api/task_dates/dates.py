@@ -38,7 +38,9 @@ def violations(body: Mapping[str, Any]) -> list[Violation]:
 
 def unknown_zone(pointer: str, location: str = "body") -> Violation:
     """Return the violation of a name that is no zone's."""
-    return Violation(location, pointer, "unknown_time_zone", "Must be the IANA name of a time zone.")
+    return Violation(
+        location, pointer, "unknown_time_zone", "Must be the IANA name of a time zone, such as Europe/Berlin."
+    )
 
 
 def represented(parts: str | None) -> tuple[dict[str, str | None] | None, dict[str, str | None] | None]:

@@ -46,7 +46,7 @@ def violations(names: Iterable[str], pointer: str) -> list[Violation]:
             detail = f"Must have at most {MOST_CHARACTERS} characters, composed (NFC)."
             found.append(Violation("body", place, "too_long", detail))
         elif key in keys:
-            found.append(Violation("body", place, "duplicate", "Must be there once, in any case."))
+            found.append(Violation("body", place, "duplicate", "Is in the list already: case does not count."))
         keys.add(key)
     return found
 
