@@ -1,6 +1,9 @@
 """Podman, from Debian, in place of Docker: images and containers in a folder of the test's, and nothing from a registry."""
 
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.pages import ROOT
@@ -31,3 +34,18 @@ class Engine:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Return what a command in a container of the image says."""
         return self("run", "--rm", "--no-healthcheck", *CONFINED, *LIMITS, "--network=host", *arguments, check=False)
+
+    @contextmanager
+    def service(self, socket: Path) -> Iterator[Path]:
+        """Serve what Docker's own tools speak to, at that socket."""
+        process = subprocess.Popen(
+            [*self.command, "system", "service", "--time=0", f"unix://{socket}"], stderr=subprocess.DEVNULL
+        )
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not socket.exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.1)
+            yield socket
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
