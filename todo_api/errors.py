@@ -1,6 +1,6 @@
 """Errors of the domain. They know no HTTP; `http/problems.py` renders them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -240,6 +240,39 @@ class PreconditionFailed(TaskApiError):
         super().__init__(detail)
         self.current = current
         self.members = {"current": current}
+
+
+class Conflict(TaskApiError):
+    """A patch names members that somebody has changed since its base to something else.
+
+    Or members of a task cannot be what they were. `fields` are their pointers, `current` is the
+    task.
+    """
+
+    detail = "Somebody has changed the same since."
+
+    def __init__(self, current: Any, fields: Sequence[str], detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.members = {"fields": fields, "current": current}
+
+
+class ChangesConflict(TaskApiError):
+    """What a write changed has become something else since, or cannot be what it was.
+
+    `conflicts` names each task or project with the pointers of its members, at most a hundred.
+    """
+
+    detail = "What the write changed has become something else since. Send force to take back the rest."
+
+    def __init__(self, conflicts: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__()
+        self.members = {"conflicts": conflicts[:100]}
+
+
+class VersionNotKept(TaskApiError):
+    """A task cannot go back to a version: it has not had it yet, or the history is not kept."""
+
+    detail = "The history of the task since that version is not kept in full."
 
 
 class IdempotencyKeyReused(TaskApiError):

@@ -21,6 +21,7 @@ CREATE TABLE history (
     seq bigint NOT NULL,
     kind text NOT NULL,
     id uuid NOT NULL,
+    version_before bigint NOT NULL,
     action text NOT NULL,
     at timestamptz NOT NULL,
     actor text,
@@ -32,6 +33,7 @@ CREATE TABLE history (
 );
 COMMENT ON COLUMN history.seq IS 'the user''s seq at the change';
 COMMENT ON COLUMN history.actor IS 'kind and id of the credential; null: none, or not known';
+COMMENT ON COLUMN history.version_before IS 'the version that the object had before';
 COMMENT ON COLUMN history.changes IS 'by member: its values before and after';
 COMMENT ON COLUMN history.cut IS 'whether a value of changes is not whole';
 CREATE INDEX history_by_object ON history (user_id, id, seq);
@@ -132,12 +134,13 @@ BEGIN
         is_cut := {cut};
     END IF;
     IF NEW.version = OLD.version THEN
-        UPDATE history SET action = action_of(merged(changes, what)), at = NEW.updated_at,
+        UPDATE history SET action = CASE action WHEN 'restored' THEN action ELSE action_of(merged(changes, what)) END, at = NEW.updated_at,
             changes = merged(changes, what), cut = cut OR is_cut
         WHERE user_id = NEW.user_id AND seq = NEW.version AND kind = '{kind}' AND id = NEW.id;
     ELSE
-        INSERT INTO history (user_id, seq, kind, id, action, at, actor, actor_name, changes, cut) VALUES (
-            NEW.user_id, NEW.version, '{kind}', NEW.id, {DONE.format("done")}, NEW.updated_at, {WHO.format("NEW")}, what, is_cut);
+        INSERT INTO history (user_id, seq, kind, id, version_before, action, at, actor, actor_name, changes, cut) VALUES (
+            NEW.user_id, NEW.version, '{kind}', NEW.id, OLD.version, {DONE.format("done")}, NEW.updated_at,
+            {WHO.format("NEW")}, what, is_cut);
     END IF;
     RETURN NULL;
 END $$;
@@ -186,16 +189,18 @@ PROJECT = {
 ENDS = f"""
 CREATE FUNCTION note_end() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO history (user_id, seq, kind, id, action, at, actor, actor_name, changes)
-        SELECT gone.user_id, users.seq, TG_ARGV[0], gone.id, {DONE.format(GONE)}, clock_timestamp(), {WHO.format("gone")}, '{{}}'
+    INSERT INTO history (user_id, seq, kind, id, version_before, action, at, actor, actor_name, changes)
+        SELECT gone.user_id, users.seq, TG_ARGV[0], gone.id, gone.version, {DONE.format(GONE)}, clock_timestamp(),
+            {WHO.format("gone")}, '{{}}'
         FROM gone JOIN users ON users.id = gone.user_id
         ON CONFLICT (user_id, seq, kind, id) DO UPDATE SET action = excluded.action, at = excluded.at;
     RETURN NULL;
 END $$;
 CREATE FUNCTION note_return() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO history (user_id, seq, kind, id, action, at, actor, actor_name, changes) VALUES (
-        NEW.user_id, NEW.version, TG_ARGV[0], NEW.id, {DONE.format("'restored'")}, NEW.updated_at, {WHO.format("NEW")}, '{{}}')
+    INSERT INTO history (user_id, seq, kind, id, version_before, action, at, actor, actor_name, changes) VALUES (
+        NEW.user_id, NEW.version, TG_ARGV[0], NEW.id, NEW.version - 1, {DONE.format("'restored'")}, NEW.updated_at,
+        {WHO.format("NEW")}, '{{}}')
         ON CONFLICT (user_id, seq, kind, id) DO UPDATE SET action = excluded.action, at = excluded.at;
     RETURN NULL;
 END $$;

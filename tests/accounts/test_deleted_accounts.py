@@ -68,6 +68,7 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
         new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000)),
     )
     ids = {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"], "label": "soon gone"}
+    ids["seq"] = str(task["version"])
     made = Deleted(url, services, user_id, token, keys, ids)
     assert set(map(tuple, made.rows().values())) & {((0,),)} == set()
     for service in services:

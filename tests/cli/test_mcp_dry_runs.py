@@ -68,6 +68,8 @@ def test_tool_that_is_tried_tells_what_it_would_do_and_keeps_nothing(agent: Agen
         arguments = {"tasks": [{"id": task["id"], "change": {"title": "Other"}}]}
     if tool.endswith("_label"):
         arguments = arguments | {"label": "home"}
+    if tool == "undo":
+        arguments = {"seq": task["version"]}
     before = everything(agent)
     keyed = {"Idempotency-Key": KEY} if takes(agent, tool, "Idempotency-Key") else {}
     tried = agent.call(tool, **arguments, **keyed, dry_run=True)
@@ -86,8 +88,12 @@ def takes(agent: Agent, tool: str, argument: str) -> bool:
 
 
 def versions(reply: Any) -> list[int]:
-    """Return the versions of the tasks, or of the one thing, in a reply."""
-    return [each["version"] for each in reply.get("tasks", [reply])]
+    """Return the versions of the tasks, or of the one thing, in a reply: or the number of a write."""
+    return (
+        [reply["seq"]]
+        if "count" in reply and "seq" in reply
+        else [each["version"] for each in reply.get("tasks", [reply])]
+    )
 
 
 def everything(agent: Agent) -> list[Any]:

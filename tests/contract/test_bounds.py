@@ -50,7 +50,7 @@ class Bound(NamedTuple):
         path, body, headers = self.path, self.body, {}
         name = self.pointer.removeprefix("/")
         if self.location == "path":
-            path = path.replace(f"{{{name}}}", quote(value, safe=""))
+            path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
         elif self.location == "query":
             path += f"?{name}={quote(str(value), safe=',')}"
         elif self.location == "header":
@@ -62,7 +62,7 @@ class Bound(NamedTuple):
             body = {**body, outer: [thing] if index else thing}
         else:
             body = {**body, name: value} if name else value
-        path = path.format(user_id="me", task_id=THING, key_id=THING, project_id=THING, label=THING)
+        path = path.format(user_id="me", task_id=THING, key_id=THING, project_id=THING, label=THING, seq=90)
         return client.request(self.method, path, json_body=body, headers=headers)
 
     def value(self, number: int) -> Any:

@@ -54,6 +54,7 @@ class Owner(NamedTuple):
 def owner(ada: Client, direct: str, password_hash: str) -> Owner:
     ada.post("/api/v1/me/tasks", {"title": BEFORE})
     task = ada.post("/api/v1/me/tasks", {"title": "Mine", "labels": ["Mine"]}).json()
+    seq = ada.patch(f"/api/v1/me/tasks/{task['id']}", {"priority": "high"}).json()["version"]
     key = ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]}).json()
     ada.post("/api/v1/me/projects", {"name": "Before it, so that it can be moved"})
     project = ada.post("/api/v1/me/projects", {"name": "Mine"}).json()
@@ -63,6 +64,7 @@ def owner(ada: Client, direct: str, password_hash: str) -> Owner:
         f"INSERT INTO accounts (user_id, email, password_hash) VALUES {account} ON CONFLICT (user_id) DO NOTHING",
     )
     ids = {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"], "label": "mine"}
+    ids |= {"seq": str(seq), "version": str(task["version"])}
     return Owner(ada, task["user_id"], ids)
 
 

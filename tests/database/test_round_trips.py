@@ -153,6 +153,8 @@ REQUESTS: dict[str, tuple[Callable[[Client, str], int], int]] = {
 
 SEVERAL = {
     "moveTask": "the user's row is locked, then the task and its new neighbours are read, then it is written",
+    "revertTask": "the user's row is locked first, then the history is read, then members are put back",
+    "revertChange": "the same",
     "renameLabel": "the user's row is locked first, so that every task is looked at as it is",
     "removeLabel": "the same",
     "runBatch": "the user's row is locked first, then each operation runs its statements",

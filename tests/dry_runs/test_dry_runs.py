@@ -59,9 +59,12 @@ def owner(ada: Client) -> Owner:
     ada.post(f"{ME}/projects", {"name": "Before it"})
     project = ada.post(f"{ME}/projects", {"name": "Mine"}).json()["id"]
     ada.post(f"{ME}/tasks", {"title": "Before it", "project_id": project})
-    task = ada.post(f"{ME}/tasks", {"title": "Mine", "labels": ["Mine", "Other"], "project_id": project}).json()["id"]
+    made = ada.post(f"{ME}/tasks", {"title": "Mine", "labels": ["Mine", "Other"], "project_id": project}).json()
+    task = made["id"]
+    seq = ada.patch(f"{ME}/tasks/{task}", {"priority": "high"}).json()["version"]
     ada.post(f"{ME}/tasks", {"title": "Below it", "parent_id": task, "labels": ["mine"], "status": "completed"})
-    return Owner(ada, {**UNKNOWN, "task_id": task, "project_id": project, "label": "mine"})
+    numbers = {"version": str(made["version"]), "seq": str(seq)}
+    return Owner(ada, {**UNKNOWN, "task_id": task, "project_id": project, "label": "mine", **numbers})
 
 
 @pytest.fixture

@@ -7,7 +7,19 @@ import pytest
 from tests.mutants import packages as listing
 from tests.mutants.packages import ROOT, packages
 
-MUTATED = ("accounts", "api_keys", "auth", "database", "dry_runs", "idempotency", "provisioning", "tasks", "throttling")
+MUTATED = (
+    "accounts",
+    "api_keys",
+    "auth",
+    "database",
+    "dry_runs",
+    "idempotency",
+    "past",
+    "provisioning",
+    "tasks",
+    "throttling",
+    "undo",
+)
 ELSEWHERE = {"todo_api/provisioning/migrations.py"}
 """What only tests that take minutes run."""
 

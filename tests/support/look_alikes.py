@@ -46,7 +46,7 @@ _ELSEWHERE = {
 }
 """Values of columns that are unique among all users, for a copy."""
 
-_NUMBERS = ("version", "seq", "passwords")
+_NUMBERS = ("version", "version_before", "seq", "passwords")
 _SWAPPED = "CASE r.status WHEN 'pending' THEN 'in_progress' WHEN 'in_progress' THEN 'pending' ELSE r.status END"
 
 

@@ -11,7 +11,11 @@ from todo_api.contract import resolve
 METHODS = ("get", "put", "post", "patch", "delete")
 KEY_SCOPES = contract.load(contract.TASK_API)["components"]["schemas"]["KeyScope"]["enum"]
 UNKNOWN = dict.fromkeys(("task_id", "key_id", "project_id", "label"), "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e")
-"""Ids of what is in nobody's space, by the parameter that names it."""
+UNKNOWN["seq"] = "9007199254740991"
+"""Ids of what is in nobody's space, by the parameter that names it.
+
+`version` may stand beside them: one that the task had before its last change.
+"""
 
 
 class SecuredOperation(NamedTuple):
@@ -28,6 +32,8 @@ class SecuredOperation(NamedTuple):
         body = self.body
         if self.name == "changeEmail":
             body = body | {"email": f"{secrets.token_hex(6)}@example.com"}  # that of the example is one user's alone
+        if self.name == "revertTask" and "version" in ids:
+            body = {"version": int(ids["version"])}
         return client.request(self.method, path, json_body=body, **more)
 
 

@@ -27,6 +27,7 @@ WRITES: dict[str, Callable[[Client, str], Reply]] = {
     "completeTask": lambda user, task: user.patch(f"{task}/complete", {"completed": True}),
     "completeTask-toggle": lambda user, task: user.patch(f"{task}/complete"),
     "moveTask": lambda user, task: user.post(f"{task}/move", {"at": "last"}),
+    "revertTask": lambda user, task: user.post(f"{task}/revert", {"version": 1}),
     "deleteTask": lambda user, task: user.delete(task),
 }
 

@@ -93,6 +93,7 @@ def _create() -> Statement:
         "created_at": at,
         "updated_at": at,
         "version": owner.c.seq,
+        "first_version": owner.c.seq,
         "position": clock_key(at),
     }
     made = insert(tasks).from_select([*values], select(*values.values()).select_from(owner.join(new, true())))

@@ -63,6 +63,7 @@ history = Table(
     Column("seq", BigInteger, nullable=False, comment="the user's seq at the change"),
     Column("kind", Text, nullable=False),
     Column("id", Uuid, nullable=False),
+    Column("version_before", BigInteger, nullable=False, comment="the version that the object had before"),
     Column("action", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("actor", Text, comment="kind and id of the credential; null: none, or not known"),

@@ -90,6 +90,7 @@ def create(*, chosen: bool, by_key: bool) -> Statement:
         projects.c.created_at: owner.c.at,
         projects.c.updated_at: owner.c.at,
         projects.c.version: owner.c.seq,
+        projects.c.first_version: owner.c.seq,
     }
     free = [~guards.is_in_trash("project", PROJECT_ID)] if chosen else []
     made = (

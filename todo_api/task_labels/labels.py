@@ -22,7 +22,10 @@ class TaskLabels:
         """
         named = {"user_id": self._user_id, "task_id": task_id, "version": version}
         arrays = {"keys": [*labels], "names": [*labels.values()]}
-        if self._db.fetch_one(statements.write, named | arrays) is None:
-            return
-        if self._db.fetch_one(statements.are_too_many, named) is not None:
+        if self._db.fetch_one(statements.write, named | arrays) is not None:
+            self.check_number()
+
+    def check_number(self) -> None:
+        """Raise TooManyLabels if the user has more labels than allowed."""
+        if self._db.fetch_one(statements.are_too_many, {"user_id": self._user_id}) is not None:
             raise TooManyLabels

@@ -128,6 +128,10 @@ class TaskTree:
         ids = [node.id, *(each.id for each in self.below(node.id))]
         self._db.fetch_all(statements.remove(permanent=permanent), {"user_id": self._user_id, "ids": ids})
 
+    def remove_all(self, ids: Sequence[str]) -> None:
+        """Delete tasks that have nothing else below them, under one number."""
+        self._db.fetch_all(statements.remove(permanent=False), {"user_id": self._user_id, "ids": ids})
+
     def place(self, task: Node, branch: Branch, destination: Destination, clock: str) -> Place | None:
         """Return where the task is to be in a branch, None if it is there.
 

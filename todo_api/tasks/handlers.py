@@ -20,6 +20,7 @@ from todo_api.schemas import dump_json
 from todo_api.services import PRIVATE, address_of, caller, require_owner, services
 from todo_api.task_rows import Task
 from todo_api.task_tree import load_destination
+from todo_api.tasks.merging import merge
 from todo_api.tasks.schemas import (
     dump_task,
     load_task_filter,
@@ -105,11 +106,22 @@ def replace_task(
 
 @dry_runnable
 def update_task(
-    user_id: str, identity: Identity, task_id: str, body: dict[str, Any], if_match: str | None = None
+    user_id: str,
+    identity: Identity,
+    task_id: str,
+    body: dict[str, Any],
+    if_match: str | None = None,
+    base: int | None = None,
 ) -> Reply:
     """Return 200 with the task, after setting the members of the merge patch."""
     changes = load_task_patch(body)
-    task = _service(services().database, user_id, identity).change(task_id, changes, matched_versions(if_match))
+    service = _service(services().database, user_id, identity)
+    if base is None:
+        task = service.change(task_id, changes, matched_versions(if_match))
+    elif if_match is None:
+        task = merge(services().database, identity.subject, caller(identity), task_id, changes, base)
+    else:
+        raise ValidationFailed([Violation("query", "/base", "conflicting", "Send base or If-Match, not both.")])
     return dump_task(task), 200, _tagged(task)
 
 

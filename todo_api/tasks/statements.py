@@ -157,6 +157,7 @@ def _new_task(status: str, owner: CTE, more: Sequence[Column[Any]] = ()) -> dict
         tasks.c.created_at: owner.c.at,
         tasks.c.updated_at: owner.c.at,
         tasks.c.version: owner.c.seq,
+        tasks.c.first_version: owner.c.seq,
         tasks.c.position: clock_key(owner.c.at),
     }
 

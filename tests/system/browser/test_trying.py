@@ -24,6 +24,13 @@ def twice(
 
 
 OTHER = {"email": "bob@example.com", "password": PASSWORD}
+TOKEN = f"tdo_{'x' * 43}"
+RECOVERY = [
+    ("requestPasswordReset", 202, {"email": EMAIL}),
+    ("requestEmailVerification", 404, {"email": EMAIL}),
+    ("verifyEmail", 400, {"token": TOKEN}),
+    ("resetPassword", 400, {"token": TOKEN, "new_password": PASSWORD}),
+]
 BATCHES = [
     {"operations": [{"create_task": {"title": "Made in a batch"}}]},
     {"operations": [{"create_task": {"title": "Not made"}}, {"remove_label": {"label": "none"}}]},
@@ -43,10 +50,8 @@ def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: C
     refresh = {"refresh_token": tokens["refresh_token"]}
     (next_tokens, _) = run("refreshToken", (200, 401), refresh)
     run("signOut", (204, 204), {"refresh_token": next_tokens["refresh_token"]})
-    run("requestPasswordReset", (202, 202), {"email": EMAIL})
-    run("requestEmailVerification", (404, 404), {"email": EMAIL})
-    run("verifyEmail", (400, 400), {"token": f"tdo_{'x' * 43}"})
-    run("resetPassword", (400, 400), {"token": f"tdo_{'x' * 43}", "new_password": PASSWORD})
+    for operation, status, body in RECOVERY:
+        run(operation, (status, status), body)
     run("getAccount", (200, 200))
     run("updateAccount", (200, 200), {"name": "Ada"}, {"name": "Ada Lovelace"})
     run("changeEmail", (200, 200), *({"email": f"{uuid4().hex}@example.com", "password": PASSWORD} for _ in range(2)))
@@ -63,6 +68,8 @@ def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: C
     run("replaceTask", (200, 200), {"title": "Replaced"}, **ids)
     assert run("completeTask", (200, 200), {"completed": True}, **ids)[1]["completed"] is True
     run("moveTask", (200, 200), {"at": "first"}, **ids)
+    run("revertTask", (200, 409), {"version": task["version"] + 5}, {"version": 9007199254740991}, **ids)
+    run("revertChange", (409, 200), {}, {"force": True}, seq=str(other_task["version"] + 1))
     assert run("listLabels", (200, 200))[1]["items"] == [{"name": "home", "open_tasks": 0}]
     run("renameLabel", (200, 200), {"name": "Home"}, {"name": "home"}, label="home")
     run("removeLabel", (200, 404), label="home")

@@ -1,0 +1,202 @@
+"""A write taken back: what it changed is put back, what it created is trashed, under one number."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from todo_api.database import Statement, Transaction
+from todo_api.errors import ChangesConflict, NotFound, ValidationFailed
+from todo_api.guards import Caller
+from todo_api.past import Change, Past
+from todo_api.projects import ProjectService
+from todo_api.task_tree import TaskTree
+from todo_api.tasks import TaskService
+from todo_api.undo import statements
+from todo_api.undo.walking import BRANCH, Members, members_of, members_of_project, taken_back
+from todo_api.undo.writing import Back, Writing
+
+_TABLES = (("task", "tasks"), ("project", "projects"))
+
+Named = tuple[str, str]
+"""The kind of an object, and its id."""
+
+
+class Outcome(NamedTuple):
+    """The number of the reversion, or of the user's last write, and how many objects it changed."""
+
+    seq: int
+    objects: int
+
+
+class Reversion:
+    """A reversion of the write `seq`, in a transaction that has locked the user's row."""
+
+    def __init__(self, transaction: Transaction, user_id: str, caller: Caller, seq: int) -> None:
+        self._db = transaction.as_user(user_id, caller.actor)
+        self._user_id = user_id
+        self._seq = seq
+        self._tasks = TaskService(transaction, user_id, caller)
+        self._projects = ProjectService(transaction, user_id, caller)
+        self._clashes: dict[Named, set[str]] = {}
+
+    def run(self, last: int, zone: str, *, force: bool) -> Outcome:
+        """Take the write back, for a user in the zone whose last number is `last`.
+
+        Raise NotFound, ChangesConflict unless `force` is to take back the rest, TooManyLabels or
+        TooManySubtasks.
+        """
+        past = Past(self._db, self._user_id)
+        changes = past.of_write(self._seq)
+        ends = self._created() | {(each.kind, each.id) for each in changes if each.action == "restored"}
+        if not (changes or ends or self._run(statements.follows, seq=self._seq)):
+            raise NotFound("There is no such write in your space, or its history is not kept.")
+        self._look_for([each for each in changes if each.action != "restored"])
+        backs = self._task_backs([each for each in changes if each.kind == "task"], zone)
+        rows = self._project_rows([each for each in changes if each.kind == "project"])
+        ends = self._unchanged(ends, past)
+        ends = self._without_hanging(ends, {each.task.id: each for each in backs})
+        if self._clashes and not force:
+            raise ChangesConflict(self._conflicts())
+        if not (backs or rows or ends):
+            return Outcome(last, 0)
+        writing = Writing(self._db, self._user_id, zone)
+        number = writing.begin()
+        writing.projects(rows)
+        wrong = writing.tasks(backs)
+        if wrong:
+            raise ChangesConflict([_conflict(("task", id_), ["parent_id"]) for id_ in sorted(wrong)])
+        self._trash(ends)
+        ((count,),) = self._run(statements.count, seq=number)
+        return Outcome(number, int(count))
+
+    def _created(self) -> set[Named]:
+        return {
+            (kind, str(id_))
+            for kind, table in _TABLES
+            for (id_,) in self._run(statements.created[table], seq=self._seq)
+        }
+
+    def _look_for(self, changes: Sequence[Change]) -> None:
+        """Note what is deleted as clashes without members, unless the write had created it."""
+        lost = [each for each in changes if each.version_before < self._seq]
+        ids = [each.id for each in lost]
+        for kind, table in _TABLES:
+            there = {str(id_) for (id_,) in self._run(statements.present[table], ids=ids)} if ids else set()
+            for each in lost:
+                if each.kind == kind and each.id not in there:
+                    self._clashes[kind, each.id] = set()
+
+    def _task_backs(self, changes: Sequence[Change], zone: str) -> list[Back]:
+        """Return the tasks whose members are to be put back, without those that clash."""
+        there = self._tasks.several([each.id for each in changes])
+        backs = []
+        for change in changes:
+            task = there.get(change.id)
+            if task is not None:
+                back, clashes = taken_back(change, members_of(task))
+                self._clash(("task", task.id), clashes)
+                backs.append(Back(task, back))
+        missing = {name: self._missing(name, backs) for name in BRANCH}
+        return [each for each in (self._possible(back, missing, zone) for back in backs) if each.members]
+
+    def _missing(self, name: str, backs: Sequence[Back]) -> set[str]:
+        """Return which parents or projects of before are gone."""
+        wanted = {each.members[name] for each in backs if each.members.get(name) is not None}
+        if not wanted:
+            return set()
+        table = "projects" if name == "project_id" else "tasks"
+        return wanted - {str(id_) for (id_,) in self._run(statements.present[table], ids=[*wanted])}
+
+    def _possible(self, back: Back, missing: dict[str, set[str]], zone: str) -> Back:
+        """Return the members without those that cannot be what they were."""
+        members = back.members
+        lost = [name for name in BRANCH if members.get(name) in missing[name]]
+        if lost:
+            self._clash(("task", back.task.id), lost)
+            members = {name: value for name, value in members.items() if name not in (*BRANCH, "position")}
+        try:
+            Back(back.task, members).row(zone)
+        except ValidationFailed:
+            self._clash(("task", back.task.id), ["start"])
+            members = {name: value for name, value in members.items() if name != "start"}
+        return Back(back.task, members)
+
+    def _project_rows(self, changes: Sequence[Change]) -> list[Members]:
+        """Return the members of projects to set, without those that clash."""
+        there = self._projects.several([each.id for each in changes])
+        rows = []
+        for change in changes:
+            project = there.get(change.id)
+            if project is not None:
+                now = members_of_project(project)
+                back, clashes = taken_back(change, now)
+                self._clash(("project", project.id), clashes)
+                if back:
+                    rows.append({"id": project.id, **now, **back})
+        return rows
+
+    def _unchanged(self, ends: set[Named], past: Past) -> set[Named]:
+        """Return what nobody has changed since; the rest clashes."""
+        changed: dict[Named, set[str]] = {}
+        for change in past.of_objects([id_ for _, id_ in ends], self._seq):
+            changed.setdefault((change.kind, change.id), set()).update(change.members.keys() - {"position"})
+        for named in ends:
+            self._clash(named, changed.get(named, ()))
+        return {named for named in ends if not changed.get(named)}
+
+    def _without_hanging(self, ends: set[Named], backs: dict[str, Back]) -> set[Named]:
+        """Return what can be trashed without taking along anything that stays, which clashes."""
+        ids = {kind: [id_ for each, id_ in ends if each == kind] for kind in ("task", "project")}
+        rows = self._run(statements.hanging, ids=ids["task"], project_ids=ids["project"]) if ends else []
+        stands = {}
+        for id_, *branch in rows:
+            names = dict(zip(("parent_id", "project_id"), (each and str(each) for each in branch), strict=True))
+            stands[str(id_)] = names | (backs[str(id_)].members if str(id_) in backs else {})
+        for task in self._tasks.several(ids["task"]).values():
+            stands[task.id] = members_of(task)
+        staying = [id_ for id_ in stands if ("task", id_) not in ends]
+        for id_ in staying:
+            on = _hangs_on(stands[id_])
+            if on in ends:
+                self._clash(("task", id_), ["parent_id" if on[0] == "task" else "project_id"])
+        left = set(ends)
+        while staying:
+            kept = {_hangs_on(stands[id_]) for id_ in staying} & left
+            left -= kept
+            staying = [id_ for kind, id_ in kept if kind == "task"]
+        return left
+
+    def _trash(self, ends: set[Named]) -> None:
+        """Trash tasks, and projects with what is in them, all under the number taken."""
+        if ends:
+            self._run(statements.act(""))  # the history tells of what is trashed, not by what
+        found = self._tasks.several([id_ for kind, id_ in ends if kind == "task"])
+        tasks = [id_ for id_, each in found.items() if ("project", each.after_1_0.project_id) not in ends]
+        if tasks:
+            self._run(statements.give_back)
+            TaskTree(self._db, self._user_id).remove_all(tasks)
+        for kind, id_ in sorted(ends):
+            if kind == "project":
+                self._run(statements.give_back)
+                self._projects.delete(id_, None)
+
+    def _clash(self, named: Named, members: Iterable[str]) -> None:
+        found = {*members}
+        if found:
+            self._clashes.setdefault(named, set()).update(found)
+
+    def _conflicts(self) -> list[dict[str, Any]]:
+        return [_conflict(named, sorted(members)) for named, members in sorted(self._clashes.items())]
+
+    def _run(self, statement: Statement, **values: Any) -> list[Any]:
+        return self._db.fetch_all(statement, {"user_id": self._user_id, **values})
+
+
+def _conflict(named: Named, members: Sequence[str]) -> dict[str, Any]:
+    kind, id_ = named
+    return {"kind": kind, "id": id_, "fields": [f"/{name}" for name in members]}
+
+
+def _hangs_on(members: Members) -> Named:
+    """Return the parent of a task, or without one its project; that may be none."""
+    parent, project = members["parent_id"], members["project_id"]
+    return ("task", parent) if parent else ("project", project or "")
