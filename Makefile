@@ -55,7 +55,7 @@ contract-diff: $(TOOLS) $(NODE_TOOLS)  ## the contract against the last released
 clients: $(TOOLS) $(NODE_TOOLS)  ## three clients made from the contract, types checked, used against the service; needs Java as well
 	@.venv/bin/python -m tests.contract.clients.check
 
-respect: $(TOOLS) $(NODE_TOOLS)  ## a task's life (Arazzo) and recorded traffic against the running service, judged by Redocly
+respect: $(TOOLS) $(NODE_TOOLS)  ## a task's life and the feed (Arazzo) and recorded traffic against the running service, judged by Redocly
 	@.venv/bin/python -m tests.contract.tools.second_judge
 
 fuzz: $(TOOLS)  ## schemathesis at length, against a server of its own; ARGS='--max-examples 8 --seed 1' is what CI runs

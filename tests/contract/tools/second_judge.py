@@ -1,6 +1,6 @@
 """Redocly as a second judge of the running service, beside schemathesis and our own checks: `make respect`.
 
-First the life cycle of `docs/task-lifecycle.arazzo.yaml`. Then a run of schemathesis with valid requests alone, recorded as HAR and
+First the workflows of `docs/task-lifecycle.arazzo.yaml`. Then a run of schemathesis with valid requests alone, recorded as HAR and
 judged again by another code base. The record has tokens in it, so it is made in a temporary folder and goes with it.
 """
 
@@ -18,7 +18,7 @@ from todo_api import contract
 
 ROOT = Path(__file__).parents[3]
 REDOCLY = ROOT / "node_modules" / ".bin" / "redocly"
-LIFECYCLE = ROOT / "docs" / "task-lifecycle.arazzo.yaml"
+WORKFLOWS = ROOT / "docs" / "task-lifecycle.arazzo.yaml"
 ADA = {"email": "ada@example.com", "password": "correct horse battery staple"}
 LISTS = {
     parameter["name"]
@@ -46,10 +46,10 @@ def redocly(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
 
 
 def respect(service: Live) -> bool:
-    """Return whether every step of the life cycle succeeds as written."""
-    done = redocly("respect", LIFECYCLE, "--server", f"tasks={service.origin}/api/v1", "--input", json.dumps(ADA))
+    """Return whether every step of the workflows succeeds as written."""
+    done = redocly("respect", WORKFLOWS, "--server", f"tasks={service.origin}/api/v1", "--input", json.dumps(ADA))
     print(done.stdout)
-    steps = LIFECYCLE.read_text(encoding="utf-8").count("- stepId:")
+    steps = WORKFLOWS.read_text(encoding="utf-8").count("- stepId:")
     return done.returncode == 0 and f"Steps: {steps} passed, {steps} total" in done.stdout
 
 
