@@ -98,6 +98,10 @@ def _delete(it: Choice) -> Request:
     return "DELETE", f"{TASKS}/{it.task()}", None
 
 
+def _delete_for_good(it: Choice) -> Request:
+    return "DELETE", f"{TASKS}/{it.random.choice((it.task(), *IDS))}?permanent=true", None
+
+
 def _rename_label(it: Choice) -> Request:
     old, new = it.random.sample(NAMES, 2)
     return "PATCH", f"{LABELS}/{old}", {"name": new, "merge": True}
@@ -120,7 +124,7 @@ def _move_project(it: Choice) -> Request:
 
 
 def _delete_project(it: Choice) -> Request:
-    return "DELETE", f"{PROJECTS}/{it.project()}", None
+    return "DELETE", f"{PROJECTS}/{it.project()}{it.random.choice(('', '?permanent=true'))}", None
 
 
 def _batch_of_new(it: Choice) -> Request:
@@ -161,6 +165,7 @@ OPERATIONS: tuple[Callable[[Choice], Request], ...] = (
     _complete_subtree,
     _move,
     _delete,
+    _delete_for_good,
     _rename_label,
     _remove_label,
     _create_project,
