@@ -23,7 +23,8 @@ def test_list_changes_beside_writers_gives_each_reader_what_the_server_has(ada: 
     with followed(following):
         statuses = written([Writer(ask, seed - number) for number in range(WRITERS)], lambda count: count < WRITES)
     assert statuses >= {200, 201, 204}
-    assert statuses <= {200, 201, 204, 400, 404, 409}
+    # On a slow machine a write may wait for those before it longer than a statement may take.
+    assert statuses <= {200, 201, 204, 400, 404, 409, 503}
     expected = listed(ask)
     for reader in following:
         assert (reader.tasks, reader.projects) == expected

@@ -193,7 +193,8 @@ def verify(run: Run, stage: Stage, load: Load, of: str) -> None:
     done = sum(it.doubted_and_done for it in journals)
     run.report.figure(
         f"The journal of {of}",
-        f"{acknowledged} acknowledged writes, all there, none twice, versions only risen: {len(complaints) + len(twice)} complaints; "
+        f"{acknowledged} acknowledged writes, all there, none twice, versions only risen, and {len(journals)} copies by the feed equal: "
+        f"{len(complaints) + len(twice)} complaints; "
         f"{doubted} writes had no answer or 503, of which {done} were done and {doubted - done} were not",
         holds=not complaints and not twice and acknowledged > 0,
     )

@@ -8,12 +8,15 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from tests.system.faults.journal import Journal, State
 from tests.system.faults.wire import ClosedError, Connection, LateError, RefusedError, Reply
 from todo_api import contract
 
 TASKS = "/api/v1/me/tasks"
+BATCH = "/api/v1/me/batch"
+CHANGES = "/api/v1/me/changes"
 USERS = 16
 EVERY = 0.2
 """Seconds from one request of a user to the next: 80 requests a second in all."""
@@ -40,8 +43,18 @@ class Sent(NamedTuple):
     """Whether it asked for a task whose deletion had no answer: then 404 is as good an answer as 200."""
 
 
+class Creation(NamedTuple):
+    """A request that creates tasks, and is sent until it is answered if it has a key."""
+
+    operation: str
+    path: str
+    body: dict[str, Any]
+    titles: list[str]
+    key: dict[str, str]
+
+
 class User:
-    """One user, with a journal and a connection of its own."""
+    """One user, with a journal, a copy that follows the feed, and a connection of its own."""
 
     def __init__(self, journal: Journal, port: int, token: str, sent: list[Sent]) -> None:
         self.journal = journal
@@ -50,8 +63,10 @@ class User:
         self._sent = sent
         self._random = random.Random(journal.user)  # noqa: S311  # the same mix in each run, and no secret
         self._number = 0
-        self._again: tuple[str, dict[str, str]] | None = None
+        self._again: Creation | None = None
         self._pages = 0
+        self._copy: dict[str, Any] = {}
+        self._next = ""
 
     async def ask(
         self,
@@ -84,20 +99,24 @@ class User:
         return reply
 
     async def step(self) -> None:
-        """One request of the mix: 45 reads, 20 lists, 35 writes of a hundred."""
+        """One request of the mix: 37 reads, 8 pages of the feed, 20 lists, 35 writes of a hundred, 3 of them batches."""
         doubtful = self.journal.settled()
         free = self.journal.free()
         chance = self._random.random()
         if doubtful:
             await self._look(doubtful)
-        elif self._again or not free or (chance < 0.12 and len(free) < KEPT):
-            await self._create()
+        elif self._again:
+            await self._create(self._again)
+        elif not free or (chance < 0.12 and len(free) < KEPT):
+            await self._create(self._several() if chance < 0.03 else self._one())
         elif chance < 0.24:
             await (self._delete if len(free) >= KEPT else self._complete)(self._random.choice(free))
         elif chance < 0.35:
             await self._update(self._random.choice(free))
-        elif chance < 0.8:
+        elif chance < 0.72:
             await self._look(self._random.choice(free))
+        elif chance < 0.8:
+            await self._follow()
         else:
             await self._list()
 
@@ -121,28 +140,59 @@ class User:
             for task in json.loads(reply.body)["items"]:
                 self.journal.saw(task["id"], task)
 
-    async def _create(self) -> None:
-        title, more = self._again or (f"{self.journal.user}, made {self._number}", {})
-        if IDEMPOTENT and not more:
-            more = {"Idempotency-Key": f"key-{self.journal.user}-{self._number}"}
+    def _one(self) -> Creation:
+        """A task."""
+        title = f"{self.journal.user}, made {self._number}"
+        return Creation("createTask", TASKS, {"title": title}, [title], self._key())
+
+    def _several(self) -> Creation:
+        """A batch of tasks, the first of which is changed by it as well."""
+        titles = [f"{self.journal.user}, made {self._number} as {place}" for place in range(3)]
+        ids = [str(UUID(int=self._random.getrandbits(128), version=4)) for _ in titles]
+        created = [{"create_task": {"id": id_, "title": title}} for id_, title in zip(ids, titles, strict=True)]
+        titles[0] += ", changed"
+        operations = [*created, {"update_task": {"id": ids[0], "change": {"title": titles[0]}}}]
+        return Creation("runBatch", BATCH, {"operations": operations}, titles, self._key())
+
+    def _key(self) -> dict[str, str]:
+        return {"Idempotency-Key": f"key-{self.journal.user}-{self._number}"} if IDEMPOTENT else {}
+
+    async def _create(self, it: Creation) -> None:
         try:
-            reply = await self.ask("createTask", "POST", TASKS, {"title": title}, more)
+            reply = await self.ask(it.operation, "POST", it.path, it.body, it.key)
         except Unknown:
-            self._unsure_of_create(title, more)
+            self._unsure_of_create(it)
             raise
         self._again = None
         in_progress = reply.status == IN_PROGRESS and b"idempotency_in_progress" in reply.body
-        if reply.status == UNAVAILABLE or in_progress or not self._expect(reply, 201):
-            self._unsure_of_create(title, more)
-        else:
-            self.journal.wrote(json.loads(reply.body))
+        if reply.status == UNAVAILABLE or in_progress or not self._expect(reply, 201 if it.path == TASKS else 200):
+            self._unsure_of_create(it)
+            return
+        made = json.loads(reply.body)
+        tasks = [result["task"] for result in made["results"]] if it.path == BATCH else [made]
+        for task in {task["id"]: task for task in tasks}.values():
+            self.journal.wrote(task)
 
-    def _unsure_of_create(self, title: str, more: dict[str, str]) -> None:
+    def _unsure_of_create(self, it: Creation) -> None:
         """With a key the same request is sent until it is answered; it is to be done once."""
-        if more:
-            self._again = title, more
-        if title not in self.journal.doubtful_creates:
-            self.journal.unsure_of_create(title)
+        if it.key:
+            self._again = it
+        for title in it.titles:
+            if title not in self.journal.doubtful_creates:
+                self.journal.unsure_of_create(title)
+
+    async def _follow(self) -> bool:
+        """Take a page of the feed into the copy, and return whether there may be more."""
+        since = f"&since={self._next}" if self._next else ""
+        reply = await self.ask("listChanges", "GET", f"{CHANGES}?limit=20{since}")
+        if not self._expect(reply, 200):
+            return True
+        page = json.loads(reply.body)
+        self._copy |= {task["id"]: task for task in page["tasks"]}
+        for each in page["deleted"]:
+            self._copy.pop(each["id"], None)
+        self._next = page["next"]
+        return bool(page["more"])
 
     async def _write(
         self, task_id: str, wanted: State | None, ask: Callable[[], Awaitable[Reply]], status: int = 200
@@ -196,6 +246,10 @@ class User:
                 break
             query = f"?limit=100&cursor={page['next_cursor']}"
         self.journal.check(listed)
+        while await self._follow():
+            pass
+        if self._copy != {task["id"]: task for task in listed}:
+            self.journal.complain(f"the feed gave {len(self._copy)} tasks that are not the {len(listed)} of the lists")
 
     def close(self) -> None:
         """Ends the connection."""
