@@ -18,9 +18,13 @@ from tests.support.tasks import create, path
 from todo_api import changes
 from todo_api.changes import Waits
 from todo_api.changes import waits as waiting
-from todo_api.changes.service import ChangePage, ChangeService
+from todo_api.changes.handlers import _dumped
+from todo_api.changes.service import Change, ChangePage, ChangeService
+from todo_api.changes.tokens import NIL, Position
 from todo_api.database import Database
 from todo_api.guards import UNREGISTERED
+from todo_api.lists import MAX_PAGE
+from todo_api.schemas import dump_json
 
 NOBODY: Any = None
 """In the place of what is not asked."""
@@ -134,3 +138,12 @@ def test_purge_of_tombstones_lowers_no_horizon(url: str, database: Database) -> 
     )
     assert changes.purge(database) == 1
     assert rows(url, "SELECT horizon FROM users WHERE id = 'horizon'") == [(7,)]
+
+
+def test_list_changes_page_of_the_smallest_objects_has_room_for_what_stands_around_them() -> None:
+    """They fill the page to less than the length of one, and a token is longer than that."""
+    change = Change("task", Position(2**53 - 1, 3, NIL), None)
+    members, count = _dumped([change] * 40_000)
+    page = dump_json({"full": True} | members | {"next": "x" * 120, "more": True})
+    assert count < 40_000
+    assert len(page) <= MAX_PAGE

@@ -20,6 +20,7 @@ from tests.support.rows import rows
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.service import register
 from todo_api.config import Config
+from todo_api.database import connection
 from todo_api.database.connection import CONNECT_PAUSE
 from todo_api.database.database import Database
 from todo_api.database.failures import DatabaseTimeout
@@ -309,6 +310,18 @@ def test_watch_of_connections_is_told_of_each_that_is_given_back_whatever_became
             fail(error)
     assert told == [1, -1] * 4
     database.close()
+
+
+def test_attempts_to_connect_are_one_at_a_time_in_trouble_and_as_many_as_there_are_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_PAUSE", 0)
+    backoff = connection.ConnectBackoff()
+    backoff.failed()
+    with backoff.attempt(), pytest.raises(Unavailable), backoff.attempt():
+        pass
+    with backoff.attempt(), backoff.attempt():
+        pass
 
 
 def set_read_timeout(database: Any, seconds: float) -> None:

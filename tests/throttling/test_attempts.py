@@ -33,7 +33,9 @@ def key(free: int = 2, name: str = "account") -> CounterKey:
     return CounterKey(name, Backoff(free=free, longest=60))
 
 
-@pytest.mark.parametrize(("after", "waits"), [(ATTEMPT_TTL - 1, [0, 4]), (ATTEMPT_TTL, [0, 0, 1])])
+@pytest.mark.parametrize(
+    ("after", "waits"), [(ATTEMPT_TTL - 1, [0, 4]), (ATTEMPT_TTL, [0, 0, 1]), (ATTEMPT_TTL + 1, [0, 0, 1])]
+)
 def test_begin_after_a_day_without_an_attempt_begins_anew_and_not_before(
     clock: list[float], after: int, waits: list[int]
 ) -> None:
