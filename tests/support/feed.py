@@ -43,6 +43,10 @@ class Choice:
         """The id of a project, or one of none if there is none."""
         return self._of(PROJECTS)
 
+    def version(self) -> int:
+        """A number that the user may have given."""
+        return self.random.randint(1, 200)
+
     def text(self) -> str:
         """A text that is no other one."""
         return f"Text {self.random.random()}"
@@ -100,6 +104,14 @@ def _delete(it: Choice) -> Request:
 
 def _delete_for_good(it: Choice) -> Request:
     return "DELETE", f"{TASKS}/{it.random.choice((it.task(), *IDS))}?permanent=true", None
+
+
+def _revert_task(it: Choice) -> Request:
+    return "POST", f"{TASKS}/{it.task()}/revert", {"version": it.version()}
+
+
+def _revert_change(it: Choice) -> Request:
+    return "POST", f"{CHANGES}/{it.version()}/revert", {"force": it.random.random() < 0.5}
 
 
 def _rename_label(it: Choice) -> Request:
@@ -166,6 +178,9 @@ OPERATIONS: tuple[Callable[[Choice], Request], ...] = (
     _move,
     _delete,
     _delete_for_good,
+    _revert_task,
+    _revert_change,
+    _revert_change,
     _rename_label,
     _remove_label,
     _create_project,
