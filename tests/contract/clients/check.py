@@ -86,8 +86,10 @@ def python_client(documented: str) -> None:
         PATH=f"{tools}{os.pathsep}{os.environ['PATH']}",
     )
     (folder / "documented.py").write_text(documented, encoding="utf-8")
-    shutil.copy(HERE / "lifecycle.py", folder)
-    run(tools / "mypy", "--strict", "--cache-dir", "cache", "documented.py", "lifecycle.py", cwd=folder)
+    programs = ["lifecycle.py", "planning.py"]
+    for name in programs:
+        shutil.copy(HERE / name, folder)
+    run(tools / "mypy", "--strict", "--cache-dir", "cache", "documented.py", *programs, cwd=folder)
 
 
 def released_client() -> None:
@@ -153,6 +155,7 @@ def use(url: str) -> None:
         if titles(url) != ["Buy milk", *before]:
             sys.exit(f"The documented program for {name} created no task: {titles(url)}")
         run(*program, lifecycle, f"{url}/api/v1", cwd=BUILD / name)
+    run(BUILD / "venv-python" / "bin" / "python", "planning.py", f"{url}/api/v1", cwd=BUILD / "python")
     run(BUILD / "venv-python" / "bin" / "python", "kept.py", f"{url}/api/v1", *kept_members(), cwd=BUILD / "released")
 
 
@@ -188,7 +191,9 @@ def main() -> None:
         under_a_path(port, live.ready().port) as url,
     ):
         use(url)
-    print("openapi-python-client: types are strict, the documented program, keys with an end and a life of tasks ran.")
+    print(
+        "openapi-python-client: types are strict, the documented program, keys with an end, a life of tasks and a plan ran."
+    )
     print(
         "openapi-typescript, openapi-fetch: types are strict in TypeScript 5.9 and 7, the documented program, keys and a life of tasks ran."
     )

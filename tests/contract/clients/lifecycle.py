@@ -37,11 +37,11 @@ from task_api_client.types import UNSET, Unset
 EMAIL, PASSWORD = "lin@example.com", "correct horse battery staple"
 
 
-def sign_in(url: str) -> AuthenticatedClient:
+def sign_in(url: str, email: str = EMAIL) -> AuthenticatedClient:
     """Registers, and comes back with a token."""
-    account = register_account.sync(client=Client(url), body=Registration(EMAIL, PASSWORD, name="Lin"))
+    account = register_account.sync(client=Client(url), body=Registration(email, PASSWORD, name="Lin"))
     assert isinstance(account, Account), account
-    token = issue_token.sync(client=Client(url), body=Credentials(EMAIL, PASSWORD))
+    token = issue_token.sync(client=Client(url), body=Credentials(email, PASSWORD))
     assert isinstance(token, AccessToken), token
     api = AuthenticatedClient(url, token.access_token, raise_on_unexpected_status=True)
     assert get_account.sync("me", client=api) == account
