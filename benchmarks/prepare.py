@@ -36,7 +36,11 @@ FURTHER = ("litestar", *NODE)
 FASTIFY = HERE.parent / "build" / "bench-fastify"
 OLDEST_NODE = 20
 
-WALLED = "SELECT oid::regclass::text FROM pg_class WHERE relforcerowsecurity AND relname IN ('users', 'tasks', 'tombstones', 'history')"
+KEPT = ("history", "tombstones", "trash")
+"""Tables that grow with what is changed and deleted."""
+WALLED = f"""
+SELECT oid::regclass::text FROM pg_class WHERE relforcerowsecurity AND relname IN {("users", "tasks", *KEPT)}
+"""
 """Tables with row-level security: those of the service, and fewer in an earlier revision."""
 
 # Ids are UUIDs of version 7 made from the row's time, as the service makes them; times are a minute apart.
@@ -153,7 +157,7 @@ def tidy(url: str) -> None:
         execute(url, FORGET_MAKERS)
         if walled:
             execute(url, FORGET_MAKERS_COUNTS)
-        for table in walled & {"tombstones", "history"}:
+        for table in walled & {*KEPT}:
             execute(url, f"DELETE FROM {table}")
     execute(url, "VACUUM (ANALYZE) tasks")
     if walled:
