@@ -33,7 +33,8 @@ from todo_api.database import Database
 from todo_api.embedded import EmbeddedServer
 
 pytest_plugins = [
-    f"tests.support.{name}" for name in ("collector", "judging", "longest_first", "missing", "progress", "variants")
+    f"tests.support.{name}"
+    for name in ("collector", "judging", "longest_first", "missing", "progress", "reporting", "variants")
 ]
 
 
