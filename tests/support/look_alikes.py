@@ -84,6 +84,7 @@ class World:
         )
         self.tables: dict[str, list[str]] = dict(found)
         self.known: set[str] = set()
+        self._plain: dict[str, str] = {}
 
     def rows(self, statement: str) -> list[Any]:
         with closing(self._connection.cursor()) as cursor:
@@ -187,11 +188,15 @@ class World:
             token = _canonical(match[0])
             return token if token in self.known else "new"
 
-        return _TOKEN.sub(known, value if isinstance(value, str) else json.dumps(value, default=_text))
+        text = value if isinstance(value, str) else json.dumps(value, default=_text)
+        if text not in self._plain:  # most rows are there after each case
+            self._plain[text] = _TOKEN.sub(known, text)
+        return self._plain[text]
 
     def learn(self, text: str) -> None:
         """The times and ids in it are not new."""
         self.known |= {_canonical(token) for token in _TOKEN.findall(text)}
+        self._plain.clear()
 
     def outcome(self, replies: list[Reply], sent: list[Sent]) -> Outcome:
         told = [
