@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
 import psycopg2
@@ -65,15 +65,31 @@ VARIABLES = {
 }
 
 
-@pytest.fixture
-def empty(server: EmbeddedServer) -> Iterator[str]:
-    """The URL of an empty database, as a role of its own that owns it."""
+@contextmanager
+def _empty(server: EmbeddedServer) -> Iterator[str]:
     name = f"found_{secrets.token_hex(4)}"
     rows(server.url, f"CREATE ROLE {name} LOGIN CREATEROLE; GRANT task_api_user, task_api_login TO {name}")
     rows(server.url, f"CREATE DATABASE {name} OWNER {name}")
     yield make_url(database_url(server.url, name)).set(username=name).render_as_string(hide_password=False)
     rows(server.url, f"DROP DATABASE {name} WITH (FORCE)")
     rows(server.url, f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def empty(server: EmbeddedServer) -> Iterator[str]:
+    """The URL of an empty database, as a role of its own that owns it."""
+    with _empty(server) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=["Asia/Kathmandu", "America/Los_Angeles"])
+def abroad(server: EmbeddedServer, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """The URL of a migrated database that is not in UTC, and its time zone."""
+    with _empty(server) as url:
+        name, zone = make_url(url).database, request.param
+        rows(url, f"ALTER DATABASE {name} SET TimeZone = '{zone}'; ALTER ROLE {name} SET TimeZone = '{zone}'")
+        migrations.migrate(url)
+        yield url, zone
 
 
 def lives(client: Client, user_id: str = "ada") -> None:
@@ -93,27 +109,26 @@ def lives(client: Client, user_id: str = "ada") -> None:
 
 
 @pytest.mark.parametrize("whose", ["DATABASE", "ROLE"])
-@pytest.mark.parametrize("default", HARMFUL.values(), ids=HARMFUL)
-def test_service_with_a_harmful_default_migrates_and_works(
-    empty: str, new_client: Callable[[Config], Client], whose: str, default: str
+@pytest.mark.parametrize("left_out", ["no schema", "other schema"])
+def test_service_with_harmful_defaults_migrates_and_works(
+    empty: str, new_client: Callable[[Config], Client], whose: str, left_out: str
 ) -> None:
+    """All at once, but for one of the two search paths: one that is not overridden harms among the others as well."""
     name = make_url(empty).database
     rows(database_url(empty, name or ""), "CREATE SCHEMA other; CREATE TABLE other.tasks (user_id text, id uuid)")
-    rows(empty, f"ALTER {whose} {name} SET {default}")
+    for default in (HARMFUL[each] for each in HARMFUL if each != left_out):
+        rows(empty, f"ALTER {whose} {name} SET {default}")
     migrations.migrate(empty)
     lives(new_client(Config(database_url=empty, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000)))
 
 
 @pytest.mark.parametrize("kind", TOKEN_KINDS)
-@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/Los_Angeles"])
 def test_core_operations_in_a_database_not_in_utc_give_times_in_utc(
-    empty: str, new_client: Callable[[Config], Client], password_hash: str, zone: str, kind: str
+    abroad: tuple[str, str], new_client: Callable[[Config], Client], password_hash: str, kind: str
 ) -> None:
-    name = make_url(empty).database
-    rows(empty, f"ALTER DATABASE {name} SET TimeZone = '{zone}'; ALTER ROLE {name} SET TimeZone = '{zone}'")
-    migrations.migrate(empty)
-    client = new_client(Config(database_url=empty, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000))
-    user = client.signed_in(new_token(empty, own_issuer(), kind, password_hash))
+    url, zone = abroad
+    client = new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000))
+    user = client.signed_in(new_token(url, own_issuer(), kind, password_hash))
     began = datetime.now(UTC)
     made = user.post(TASKS, {"title": "one"})
     task = f"{TASKS}/{made.json()['id']}"
@@ -131,20 +146,16 @@ def test_core_operations_in_a_database_not_in_utc_give_times_in_utc(
         assert page["items"] == [done.json()]
         assert user.get(f"{TASKS}?limit=1&sort={sort}&cursor={page['next_cursor']}").json()["items"] == [other]
     assert user.delete(task, headers={"If-Match": done.headers["etag"]}).status == 204
-    with closing(psycopg2.connect(empty)) as connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW TimeZone")
         assert cursor.fetchone() == (zone,)
 
 
-@pytest.mark.parametrize(("variable", "value"), VARIABLES.items())
-def test_service_with_a_variable_of_libpq_migrates_and_works(
-    empty: str,
-    new_client: Callable[[Config], Client],
-    monkeypatch: pytest.MonkeyPatch,
-    variable: str,
-    value: str,
+def test_service_with_variables_of_libpq_migrates_and_works(
+    empty: str, new_client: Callable[[Config], Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(variable, value)
+    for variable, value in VARIABLES.items():
+        monkeypatch.setenv(variable, value)
     migrations.migrate(empty)
     lives(new_client(Config(database_url=empty, jwt_secret=SECRET, rate_limit="off", queue_limit=60_000)))
 
