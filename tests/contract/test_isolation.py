@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.client import Client
-from tests.support.credentials import token
+from tests.support.credentials import own_issuer, token
 from tests.support.rows import rows as every_row
 from tests.support.secured_operations import (
     KEY_SCOPES,
@@ -18,6 +18,7 @@ from tests.support.secured_operations import (
     new_key,
     operations_of,
 )
+from tests.support.token_kinds import new_token
 from todo_api import contract
 
 PUBLIC = {"registerAccount", "issueToken", "refreshToken", "signOut", "resetPassword", "verifyEmail"} | {
@@ -50,14 +51,13 @@ class Owner(NamedTuple):
     ids: dict[str, str]
 
 
-@pytest.fixture
-def owner(ada: Client, direct: str, password_hash: str) -> Owner:
-    ada.post("/api/v1/me/tasks", {"title": BEFORE})
-    task = ada.post("/api/v1/me/tasks", {"title": "Mine", "labels": ["Mine"]}).json()
-    seq = ada.patch(f"/api/v1/me/tasks/{task['id']}", {"priority": "high"}).json()["version"]
-    key = ada.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]}).json()
-    ada.post("/api/v1/me/projects", {"name": "Before it, so that it can be moved"})
-    project = ada.post("/api/v1/me/projects", {"name": "Mine"}).json()
+def new_owner(client: Client, direct: str, password_hash: str) -> Owner:
+    client.post("/api/v1/me/tasks", {"title": BEFORE})
+    task = client.post("/api/v1/me/tasks", {"title": "Mine", "labels": ["Mine"]}).json()
+    seq = client.patch(f"/api/v1/me/tasks/{task['id']}", {"priority": "high"}).json()["version"]
+    key = client.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]}).json()
+    client.post("/api/v1/me/projects", {"name": "Before it, so that it can be moved"})
+    project = client.post("/api/v1/me/projects", {"name": "Mine"}).json()
     account = (task["user_id"], f"{secrets.token_hex(6)}@example.com", password_hash)
     every_row(
         direct,
@@ -65,13 +65,25 @@ def owner(ada: Client, direct: str, password_hash: str) -> Owner:
     )
     ids = {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"], "label": "mine"}
     ids |= {"seq": str(seq), "version": str(task["version"])}
-    return Owner(ada, task["user_id"], ids)
+    return Owner(client, task["user_id"], ids)
 
 
 @pytest.fixture
-def rows(direct: str, owner: Owner) -> Callable[[], list[Any]]:
-    """Everything that the owner has in the database."""
-    return lambda: every_row(
+def owner(ada: Client, direct: str, password_hash: str) -> Owner:
+    return new_owner(ada, direct, password_hash)
+
+
+@pytest.fixture(scope="module")
+def unharmed(anonymous: Client, direct: str, kind: str, password_hash: str) -> Owner:
+    """The owner of the tests that change nothing: one for all of them."""
+    client = anonymous.signed_in(new_token(direct, own_issuer(), kind, password_hash))
+    return new_owner(client, direct, password_hash)
+
+
+@pytest.fixture
+def rows(direct: str) -> Callable[[Owner], list[Any]]:
+    """Everything that an owner has in the database."""
+    return lambda owner: every_row(
         direct,
         "SELECT u::text, (SELECT array_agg(t::text ORDER BY id) FROM tasks t WHERE user_id = u.id),"
         " (SELECT array_agg(p::text ORDER BY id) FROM projects p WHERE user_id = u.id),"
@@ -97,12 +109,12 @@ def test_every_secured_operation_is_in_a_users_space() -> None:
 
 @every_operation
 def test_every_operation_as_owner_succeeds(
-    operation: SecuredOperation, owner: Owner, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, owner: Owner, rows: Callable[[Owner], list[Any]]
 ) -> None:
     """And what the other tests compare shows each write."""
-    before = rows()
+    before = rows(owner)
     assert 200 <= operation.call(owner.client, "me", owner.ids).status < 300
-    assert (rows() != before) == (operation.method not in ("GET", "HEAD"))
+    assert (rows(owner) != before) == (operation.method not in ("GET", "HEAD"))
 
 
 @every_operation
@@ -112,14 +124,14 @@ def test_every_operation_as_owner_by_id_succeeds(operation: SecuredOperation, ow
 
 @every_operation
 def test_every_operation_without_token_is_unauthorized(
-    operation: SecuredOperation, owner: Owner, anonymous: Client, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, unharmed: Owner, anonymous: Client, rows: Callable[[Owner], list[Any]]
 ) -> None:
-    before = rows()
-    for user_id in ("me", owner.id):
-        reply = operation.call(anonymous, user_id, owner.ids)
+    before = rows(unharmed)
+    for user_id in ("me", unharmed.id):
+        reply = operation.call(anonymous, user_id, unharmed.ids)
         assert reply.status == 401
         assert reply.headers["www-authenticate"] == 'Bearer realm="task-api"'
-    assert rows() == before
+    assert rows(unharmed) == before
 
 
 @every_operation
@@ -135,57 +147,57 @@ def test_every_operation_without_token_is_unauthorized(
 )
 def test_every_operation_with_bad_token_is_unauthorized(
     operation: SecuredOperation,
-    owner: Owner,
+    unharmed: Owner,
     anonymous: Client,
     changes: dict[str, Any],
-    rows: Callable[[], list[Any]],
+    rows: Callable[[Owner], list[Any]],
 ) -> None:
-    before = rows()
-    reply = operation.call(anonymous.signed_in(token(owner.id, **changes)), "me", owner.ids)
+    before = rows(unharmed)
+    reply = operation.call(anonymous.signed_in(token(unharmed.id, **changes)), "me", unharmed.ids)
     assert reply.status == 401
     assert 'error="invalid_token"' in reply.headers["www-authenticate"]
-    assert rows() == before
+    assert rows(unharmed) == before
 
 
 @every_operation
 def test_every_operation_at_another_users_address_is_forbidden(
-    operation: SecuredOperation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, unharmed: Owner, bob: Client, rows: Callable[[Owner], list[Any]]
 ) -> None:
-    before = rows()
-    assert operation.call(bob, owner.id, owner.ids).status == 403
-    assert rows() == before
+    before = rows(unharmed)
+    assert operation.call(bob, unharmed.id, unharmed.ids).status == 403
+    assert rows(unharmed) == before
 
 
 @every_operation
 def test_every_operation_at_a_strangers_address_does_not_tell_whether_the_user_exists(
-    operation: SecuredOperation, owner: Owner, bob: Client
+    operation: SecuredOperation, unharmed: Owner, bob: Client
 ) -> None:
-    known = operation.call(bob, owner.id, owner.ids, headers=SAME_ID)
-    unknown = operation.call(bob, f"nobody-{secrets.token_hex(4)}", owner.ids, headers=SAME_ID)
+    known = operation.call(bob, unharmed.id, unharmed.ids, headers=SAME_ID)
+    unknown = operation.call(bob, f"nobody-{secrets.token_hex(4)}", unharmed.ids, headers=SAME_ID)
     assert (known.status, known.body) == (403, unknown.body)
     assert unknown.status == 403
 
 
 @every_operation_on_a_thing
 def test_every_operation_on_another_users_task_or_key_is_not_found(
-    operation: SecuredOperation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, unharmed: Owner, bob: Client, rows: Callable[[Owner], list[Any]]
 ) -> None:
-    before = rows()
-    theirs = operation.call(bob, "me", owner.ids, headers=SAME_ID)
+    before = rows(unharmed)
+    theirs = operation.call(bob, "me", unharmed.ids, headers=SAME_ID)
     unknown = operation.call(bob, "me", UNKNOWN, headers=SAME_ID)
     assert (theirs.status, theirs.body) == (404, unknown.body)
     assert unknown.status == 404
-    assert rows() == before
+    assert rows(unharmed) == before
 
 
 @every_operation_on_a_thing
 def test_every_operation_on_another_users_task_or_key_with_a_condition_is_not_found(
-    operation: SecuredOperation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, unharmed: Owner, bob: Client, rows: Callable[[Owner], list[Any]]
 ) -> None:
-    before = rows()
+    before = rows(unharmed)
     condition = {"If-None-Match" if operation.method in ("GET", "HEAD") else "If-Match": '"1"'}
-    assert operation.call(bob, "me", owner.ids, headers=condition).status == 404
-    assert rows() == before
+    assert operation.call(bob, "me", unharmed.ids, headers=condition).status == 404
+    assert rows(unharmed) == before
 
 
 FOR_KEYS = [operation for operation in SECURED if {*operation.scope.split()} <= {*KEY_SCOPES}]
@@ -199,42 +211,42 @@ def test_every_operation_with_a_key_of_its_scope_alone_succeeds(operation: Secur
 
 @every_operation
 def test_every_operation_with_a_key_of_all_scopes_but_one_it_needs_is_forbidden(
-    operation: SecuredOperation, owner: Owner, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, owner: Owner, rows: Callable[[Owner], list[Any]]
 ) -> None:
     challenge = f'Bearer realm="task-api", error="insufficient_scope", scope="{operation.scope}"'
     for missing in operation.scope.split():
         key = owner.client.signed_in(new_key(owner.client, [scope for scope in KEY_SCOPES if scope != missing]))
-        before = rows()
+        before = rows(owner)
         for user_id in ("me", owner.id, "somebody-else"):
             reply = operation.call(key, user_id, owner.ids)
             assert (reply.status, reply.headers["www-authenticate"]) == (403, challenge)
-        assert rows() == before
+        assert rows(owner) == before
 
 
 @every_operation
 def test_every_operation_with_a_revoked_key_is_unauthorized(
-    operation: SecuredOperation, owner: Owner, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, owner: Owner, rows: Callable[[Owner], list[Any]]
 ) -> None:
     key = owner.client.signed_in(new_key(owner.client, KEY_SCOPES))
     last = owner.client.get("/api/v1/me/keys").json()["items"][0]
     assert owner.client.delete(f"/api/v1/me/keys/{last['id']}").status == 204
-    before = rows()
+    before = rows(owner)
     reply = operation.call(key, "me", owner.ids)
     assert reply.status == 401
     assert 'error="invalid_token"' in reply.headers["www-authenticate"]
-    assert rows() == before
+    assert rows(owner) == before
 
 
 @pytest.mark.parametrize("operation", FOR_KEYS, ids=[operation.name for operation in FOR_KEYS])
 def test_every_operation_with_another_users_key_finds_nothing_of_the_owners(
-    operation: SecuredOperation, owner: Owner, bob: Client, rows: Callable[[], list[Any]]
+    operation: SecuredOperation, unharmed: Owner, bob: Client, rows: Callable[[Owner], list[Any]]
 ) -> None:
-    before = rows()
+    before = rows(unharmed)
     key = bob.signed_in(new_key(bob, KEY_SCOPES))
-    assert operation.call(key, owner.id, owner.ids).status == 403
+    assert operation.call(key, unharmed.id, unharmed.ids).status == 403
     if operation in ABOUT_A_THING:
-        assert operation.call(key, "me", owner.ids).status == 404
-    assert rows() == before
+        assert operation.call(key, "me", unharmed.ids).status == 404
+    assert rows(unharmed) == before
 
 
 def test_list_tasks_of_two_users_holds_each_ones_own(owner: Owner, bob: Client) -> None:
