@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from todo_api import contract
 from todo_api.config import Config
+from todo_api.contract.bundling import to_yaml
 
 SINCE = "2026-11-20T00:00:00Z"
 UNTIL = "2027-11-20T12:30:00Z"
@@ -28,7 +28,7 @@ def deprecate(
         document = contract.load(contract.TASK_API)
         document["paths"]["/{user_id}/tasks/{task_id}"]["get"] |= members
         changed = tmp_path / "task-api.yaml"
-        changed.write_text(yaml.safe_dump(document), encoding="utf-8")
+        changed.write_bytes(to_yaml(document))
         monkeypatch.setattr(contract, "TASK_API", changed)
         return new_client(Config(database_url=url, jwt_secret=SECRET)).signed_in(token("deprecator"))
 

@@ -2,12 +2,13 @@
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import psycopg2
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from tests.support.catalogue import schema
@@ -35,6 +36,15 @@ WATCHES = """
     CREATE EVENT TRIGGER watch_{name} ON ddl_command_start EXECUTE FUNCTION watch();
     CREATE TRIGGER watch_end AFTER INSERT OR UPDATE ON alembic_version FOR EACH ROW EXECUTE FUNCTION watch_end();
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scripts() -> Iterator[None]:
+    """Have Alembic read the migrations once, and not for each of some hundred steps."""
+    found = ScriptDirectory.from_config(migrations._alembic())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", lambda _: found)
+        yield
 
 
 @pytest.fixture
