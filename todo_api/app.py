@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 
-from todo_api import api_keys, changes, contract, services, trash
+from todo_api import api_keys, changes, contract, history, services, trash
 from todo_api.accounts import Account, Passwords, dump_account, one_time_tokens, recovery, sessions
 from todo_api.admission import AdmissionControl
 from todo_api.auth import ExternalTokenVerifier, TokenIssuer, TokenVerifier, VerifiedTokenCache, external_token_verifier
@@ -112,7 +112,7 @@ def create_app(
         if observers.log:
             observers.log.start_redacting()
         traces, issuer = observers.traces or nullcontext(), external or nullcontext()
-        async with throttling, traces, issuer, mailing, _upkeep(dependencies, database):
+        async with throttling, traces, issuer, mailing, _upkeep(dependencies, database, config):
             yield
         database.close()
 
@@ -177,18 +177,19 @@ def _key_lookups(database: Database, admission: AdmissionControl) -> TokenLookup
     return TokenLookup(api_keys.PREFIX, api_keys.digest, find, admission=admission, read_usage=database.spent)
 
 
-def _purge(dependencies: services.Services, database: Database) -> int:
+def _purge(dependencies: services.Services, database: Database, config: Config) -> int:
     """Delete some expired rows, and return their number."""
     of_trash = partial(trash.purge, days=dependencies.trash_days)
-    purges = (sessions.purge, one_time_tokens.purge, outbox.purge, changes.purge, of_trash)
+    of_history = partial(history.purge, days=config.history_days)
+    purges = (sessions.purge, one_time_tokens.purge, outbox.purge, changes.purge, of_trash, of_history)
     return dependencies.replies.purge() + sum(purge(database) for purge in purges)
 
 
 @asynccontextmanager
-async def _upkeep(dependencies: services.Services, database: Database) -> AsyncIterator[None]:
+async def _upkeep(dependencies: services.Services, database: Database, config: Config) -> AsyncIterator[None]:
     """Purge, compute instants anew after other zone data, and wake who waits, meanwhile."""
     step, failure = Recomputation(database).step, "no instants were computed anew"
-    purging = Purging(partial(_purge, dependencies, database))
+    purging = Purging(partial(_purge, dependencies, database, config))
     waking = Purging(dependencies.waits.look, changes.EVERY, failure="nobody who waits for a change was woken")
     async with purging, Purging(step, at_once=True, failure=failure), waking:
         yield

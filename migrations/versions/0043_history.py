@@ -28,6 +28,7 @@ CREATE TABLE history (
     actor_name text,
     changes jsonb NOT NULL,
     cut boolean NOT NULL DEFAULT false,
+    day date NOT NULL DEFAULT CURRENT_DATE,
     CONSTRAINT history_pkey PRIMARY KEY (user_id, seq, kind, id),
     CONSTRAINT history_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
 );
@@ -35,10 +36,11 @@ COMMENT ON COLUMN history.seq IS 'the user''s seq at the change';
 COMMENT ON COLUMN history.actor IS 'kind and id of the credential; null: none, or not known';
 COMMENT ON COLUMN history.version_before IS 'the version that the object had before';
 COMMENT ON COLUMN history.changes IS 'by member: its values before and after';
+COMMENT ON COLUMN history.day IS 'by which it is purged: an index of times would be taken for that of a user''s';
 COMMENT ON COLUMN history.cut IS 'whether a value of changes is not whole';
 CREATE INDEX history_by_object ON history (user_id, id, seq);
 CREATE INDEX history_by_time ON history (user_id, at, seq, kind, id);
-CREATE INDEX history_by_at ON history (at);
+CREATE INDEX history_by_day ON history (day);
 """
 
 WALLS = """
@@ -49,12 +51,12 @@ CREATE POLICY history_of_user ON history TO task_api_user
     USING (user_id = current_setting('app.user_id', true)) WITH CHECK (user_id = current_setting('app.user_id', true));
 """
 
-# The purge sees and deletes what has expired, and nothing else, whatever its statement asks for.
+# The purge sees and deletes what is older than so many days, and nothing else, whatever its statement asks for.
 PURGE = """
 CREATE POLICY history_seen_by_purge ON history FOR SELECT TO task_api_login
-    USING (current_setting('app.purge', true) = 'expired' AND at < now() - interval '1 day');
+    USING (day < CURRENT_DATE - nullif(current_setting('app.history_days', true), '')::integer);
 CREATE POLICY history_of_purge ON history FOR DELETE TO task_api_login
-    USING (current_setting('app.purge', true) = 'expired' AND at < now() - interval '1 day');
+    USING (day < CURRENT_DATE - nullif(current_setting('app.history_days', true), '')::integer);
 """
 
 VALUES = """

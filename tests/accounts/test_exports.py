@@ -69,7 +69,7 @@ DELETED = {"tombstones", "trash"}
 """Tables of what the user has deleted."""
 
 PAST = {"history"}
-"""Tables of what tasks and projects were."""
+"""Tables of what tasks and projects were, as `listHistory` tells it."""
 
 SECRETS = {"one_time_tokens"}
 """Tables of secrets alone, which last for an hour."""
@@ -132,6 +132,25 @@ def test_export_account_has_every_column_of_every_table_of_users(user: User, url
             assert {name: plain(({"user_id": user.id} | item)[name]) for name in kept} == {
                 name: plain(row[name]) for name in kept
             }
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 207])
+def test_export_account_has_the_whole_history(user: User, url: str, count: int) -> None:
+    """Entry by entry as it is listed, the oldest first, however many batches they take."""
+    user.client.post(TASKS, {"title": "x"})
+    rows(
+        url,
+        "INSERT INTO history (user_id, seq, version_before, kind, id, action, at, changes)"
+        f" SELECT '{user.id}', 2 + n / 3, 1, 'task', gen_random_uuid(), 'updated', now() + n / 3 * interval '1 second', '{{}}'"
+        f" FROM generate_series(1, {count}) n",
+    )
+    listed, cursor = [], ""
+    while cursor is not None:
+        page = user.client.get(f"/api/v1/me/history?limit=100{cursor and f'&cursor={cursor}'}").json()
+        listed += page["items"]
+        cursor = page["next_cursor"]
+    assert len(listed) == count
+    assert user.client.get(f"{ACCOUNT}/export").json()["history"] == listed[::-1]
 
 
 def test_export_account_has_no_secret(user: User, url: str) -> None:

@@ -63,6 +63,7 @@ BAD = {
     "WEB_CONCURRENCY": ["0", "1025", "two"],
     "THREADS": ["0", "257"],
     "JWT_LIFETIME": ["0", "86401", "1h"],
+    "HISTORY_DAYS": ["0", "3651", "1.5"],
     "TRASH_DAYS": ["-1", "366", "1.5"],
     "SESSION_LIFETIME": ["59", "31536001", "30d"],
     "LOG_LEVEL": ["loud", "TRACE"],

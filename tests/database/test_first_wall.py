@@ -26,8 +26,6 @@ from todo_api.accounts import (
     administration,
     administration_statements,
     one_time_tokens,
-    recovery_statements,
-    session_statements,
     sessions,
 )
 from todo_api.changes import statements as change_statements
@@ -371,7 +369,7 @@ def test_every_statement_of_the_service_was_sent_by_a_case(worlds: Worlds) -> No
     assert len(made) >= 6
     there |= dict(chain.from_iterable(map(shapes, made)))
     assert len(there) > 100
-    purges = [each.PURGE for each in (outbox, change_statements, session_statements, recovery_statements)]
+    purges = [module.PURGE for module in modules if hasattr(module, "PURGE")]
     of_many = [administration_statements.LIST, change_statements.waited_for]
     apart = [outbox.CLAIM, outbox.FINISH, *purges, kept.PURGES, *of_many]  # by other tests
     sent = {each.name for each in (*(one.statement for one in worlds.sent), *statements_of(apart))}

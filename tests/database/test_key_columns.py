@@ -17,7 +17,7 @@ EXCEPTIONS = {
     "outbox_by_next_attempt_at",
     "tombstones_by_deleted_at",
     "trash_by_trashed_at",
-    "history_by_at",
+    "history_by_day",
     # Not unique, and asked by the digest of a secret, before it is known whose.
     "api_keys_by_digest",
     "sessions_by_family",

@@ -16,6 +16,7 @@ from todo_api.changes import statements as change_statements
 from todo_api.database import purging
 from todo_api.database.database import Database
 from todo_api.embedded import EmbeddedServer
+from todo_api.history import statements as history_statements
 from todo_api.idempotency import statements as replies
 from todo_api.mail import outbox
 from todo_api.trash import statements as trash_statements
@@ -46,6 +47,10 @@ FILL = f"""
         SELECT 'user ' || i, 'task', gen_random_uuid(), j,
         now() - CASE WHEN i <= {EXPIRED} AND j = 1 THEN interval '91 days' ELSE j * interval '1 day' END
         FROM generate_series(1, {USERS}) i, generate_series(1, {EACH}) j;
+    INSERT INTO history (user_id, seq, version_before, kind, id, action, at, changes, day)
+        SELECT 'user ' || i, j, 1, 'task', gen_random_uuid(), 'updated', now(), '{{}}',
+        CURRENT_DATE - CASE WHEN i <= {EXPIRED} AND j = 1 THEN 31 ELSE j END
+        FROM generate_series(1, {USERS}) i, generate_series(1, {EACH}) j;
     INSERT INTO trash
         SELECT 'user ' || i, 'task', id, 'task', id, j, 'x',
         now() - CASE WHEN i <= {EXPIRED} AND j = 1 THEN interval '31 days' ELSE j * interval '1 day' END, '{{}}'
@@ -65,6 +70,7 @@ PURGES = {
     "anonymous_replies": (replies.PURGES[1], "anonymous_replies_by_created_at"),
     "tombstones": (change_statements.PURGE, "tombstones_by_deleted_at"),
     "trash": (trash_statements.PURGE, "trash_by_trashed_at"),
+    "history": (history_statements.PURGE, "history_by_day"),
 }
 
 DAYS = 30
@@ -100,7 +106,8 @@ def database(new_filled: Callable[[], str], request: pytest.FixtureRequest) -> I
 @on_loop
 def test_purge_reads_by_its_index_what_has_expired_and_no_more(database: Database, table: str) -> None:
     statement, index = PURGES[table]
-    purge = database.as_trash_purge(DAYS) if table == "trash" else database.as_purge()
+    purges = {"trash": database.as_trash_purge(DAYS), "history": database.as_history_purge(DAYS)}
+    purge = purges.get(table, database.as_purge())
     nodes = plan_of(purge, statement, days=DAYS)
     assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []
     reads = [node for node in nodes if "Index Name" in node]

@@ -139,17 +139,17 @@ SCOPES = {
             anonymous_replies="SELECT old, INSERT, DELETE old",
             outbox="SELECT old, INSERT, UPDATE, DELETE old",
             tombstones="SELECT old, DELETE old",
-            history="SELECT old, DELETE old",
             users="SELECT ada bob old, INSERT ada bob old, UPDATE ada bob old",
         ),
     ),
+    "purge of history": Scope(LOGIN_ROLE, "app.history_days", "90", login(history="SELECT old, DELETE old")),
     "purge of trash": Scope(LOGIN_ROLE, "app.trash_days", "30", login(trash="SELECT old, DELETE old")),
     "purge of all": Scope(LOGIN_ROLE, "app.purge", "all", login()),
     "login by the user": Scope(LOGIN_ROLE, "app.user_id", "ada", login()),
     "login not set": Scope(LOGIN_ROLE, "app.other", "ada", login()),
 } | {
     f"{name} empty": Scope(LOGIN_ROLE, name, "", login())
-    for name in ("app.purge", "app.trash_days", "app.operator", "app.sender", *OF_ADA)
+    for name in ("app.purge", "app.trash_days", "app.history_days", "app.operator", "app.sender", *OF_ADA)
 }
 
 MUST_NOT_READ = {
@@ -304,7 +304,7 @@ def database(url: str, anonymous: Client) -> Iterator[Database]:
         "history": 91,
     }
     for table, days in ages.items():
-        times = [name for name in database.tables[table] if name == "at" or name.endswith("_at")]
+        times = [name for name in database.tables[table] if name == "day" or name.endswith("_at")]
         older = ", ".join(f"{name} = {name} - interval '{days} days'" for name in times)
         database.rows(f"UPDATE {table} SET {older} WHERE {database.owner_name(table)} = 'old'")
     yield database

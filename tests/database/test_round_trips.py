@@ -138,6 +138,8 @@ REQUESTS: dict[str, tuple[Callable[[Client, str], int], int]] = {
     "listTasks-filters": (lambda ada, _: ada.get(f"{TASKS}?status=pending&q=count&sort=title").status, 200),
     "listLabels": (lambda ada, _: ada.get("/api/v1/me/labels").status, 200),
     "listChanges": (lambda ada, _: ada.get("/api/v1/me/changes").status, 200),
+    "listHistory": (lambda ada, _: ada.get("/api/v1/me/history").status, 200),
+    "listTaskHistory": (lambda ada, task: ada.get(f"{task}/history").status, 200),
     "createProject": (lambda ada, _: ada.post(PROJECTS, {"name": "x"}).status, 201),
     "listProjects": (lambda ada, _: ada.get(PROJECTS).status, 200),
     "createApiKey": (lambda ada, _: ada.post(KEYS, {"name": "x", "scopes": ["account"]}).status, 201),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from tests.support import history_cases
 from tests.support.client import Client
 from tests.support.look_alikes import Ask
 
@@ -13,7 +14,8 @@ IDS = ("01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c01", "01932c07-9f7a-7c1d-b6a1-5a2f0f5d
 
 
 def seed(user: Client) -> None:
-    """Give a user tombstones."""
+    """Give a user tombstones and history."""
+    history_cases.seed(user)
     for path, body in ((PROJECTS, {"name": "Gone"}), (TASKS, {"title": "Gone"})):
         for id_ in IDS:
             user.post(path, body | {"id": id_})
@@ -40,4 +42,4 @@ def changes(ask: Ask, mine: Any) -> None:
         ask(who, "GET", f"{CHANGES}?since={first}")
 
 
-CASES: dict[str, Callable[[Ask, Any], None]] = {case.__name__: case for case in (changes,)}
+CASES: dict[str, Callable[[Ask, Any], None]] = {case.__name__: case for case in (changes,)} | history_cases.CASES

@@ -11,6 +11,7 @@ from todo_api.accounts.sessions import SessionRecord
 from todo_api.api_keys import ApiKey, KeyService
 from todo_api.database import RoleSessions
 from todo_api.guards import Caller
+from todo_api.history import Entry, HistoryService
 from todo_api.projects import Project, ProjectService
 from todo_api.tasks import Task, TaskService
 
@@ -21,10 +22,7 @@ Item = TypeVar("Item", SessionRecord, Task)
 
 
 class Export(NamedTuple):
-    """Everything a user owns. `sessions` and `tasks` are read in batches while they are iterated.
-
-    `sessions` and `keys` are None for an API key, which may not see them.
-    """
+    """Everything a user owns, read in batches. `sessions` and `keys` are None for an API key."""
 
     exported_at: datetime
     account: Account
@@ -32,6 +30,7 @@ class Export(NamedTuple):
     keys: list[ApiKey] | None
     projects: list[Project]
     tasks: Iterator[Task]
+    history: Iterator[Entry]
 
 
 def export(database: RoleSessions, user_id: str, caller: Caller) -> Export:
@@ -42,11 +41,12 @@ def export(database: RoleSessions, user_id: str, caller: Caller) -> Export:
     account = AccountService(database, user_id, caller).get()
     projects = ProjectService(database, user_id, caller).list().projects
     tasks = _all(TaskService(database, user_id, caller).batch)
+    history = HistoryService(database, user_id, caller).all()
     if caller.key is not None:
-        return Export(datetime.now(UTC), account, None, None, projects, tasks)
+        return Export(datetime.now(UTC), account, None, None, projects, tasks, history)
     keys = KeyService(database, user_id, caller).list()
     records = _all(partial(sessions.batch, database, user_id))
-    return Export(datetime.now(UTC), account, records, keys, projects, tasks)
+    return Export(datetime.now(UTC), account, records, keys, projects, tasks, history)
 
 
 def _all(batch: Callable[[str], Sequence[Item]]) -> Iterator[Item]:

@@ -15,6 +15,7 @@ from todo_api.auth import Identity, TokenIssuer
 from todo_api.database import RoleSessions
 from todo_api.errors import MailDisabled, StaleToken, ValidationFailed, VerificationDisabled, Violation
 from todo_api.etags import is_known, matched_account
+from todo_api.history import dump_entry
 from todo_api.http import Reply
 from todo_api.idempotency import NotKept, idempotent, idempotent_while, session_is_there
 from todo_api.projects import dump_project
@@ -209,6 +210,7 @@ def _parts_of(found: Export) -> Iterator[bytes]:
         yield from _section(b"api_keys", map(dump_api_key, found.keys))
     yield from _section(b"projects", map(dump_project, found.projects))
     yield from _section(b"tasks", map(dump_task, found.tasks))
+    yield from _section(b"history", map(dump_entry, found.history))
     yield b"}"
 
 

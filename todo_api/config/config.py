@@ -38,6 +38,7 @@ class Config:
     database_role_prefix: str = ROLE_PREFIX
     data_dir: Path = Path("data")
     trash_days: int = 30
+    history_days: int = 90
     public_url: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
@@ -99,6 +100,7 @@ class Config:
         within("JWT_LIFETIME", self.jwt_lifetime, 1, 86400)
         within("SESSION_LIFETIME", self.session_lifetime, 60, 31536000)
         within("TRASH_DAYS", self.trash_days, 0, 365)
+        within("HISTORY_DAYS", self.history_days, 1, 3650)
         within("JWT_LEEWAY", self.jwt_leeway, 0, 300)
         if self.jwt_max_lifetime is not None:
             within("JWT_MAX_LIFETIME", self.jwt_max_lifetime, 1, 31536000)

@@ -23,6 +23,7 @@ class Roles(NamedTuple):
     - `app.key_digest`, `app.session`, `app.one_time_token`: the credential with this digest
     - `app.request`: the stored reply to this request
     - `app.purge` is `expired`: what the purge may delete
+    - `app.history_days`: history older than so many days
     - `app.operator` is `list`: the users
     - `app.waiting`: the numbers of the users with these ids
     - `app.sender` is `outbox`: the mails to send

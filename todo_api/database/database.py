@@ -99,6 +99,10 @@ class Database:
         """Return the session of the purge of the trash: it sees what is there for more `days`."""
         return RoleSession(self, self._prefixes.trash_days, str(days))
 
+    def as_history_purge(self, days: int) -> RoleSession:
+        """Return the session of the history's purge: it sees and deletes what is older."""
+        return RoleSession(self, self._prefixes.history_days, str(days))
+
     @contextmanager
     def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:
         """Run the statements of the block in one transaction. It rolls back if the block raises.

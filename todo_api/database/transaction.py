@@ -42,6 +42,7 @@ class Prefixes(NamedTuple):
     sender: str
     waiting: str
     trash_days: str
+    history_days: str
 
     @classmethod
     def of(cls, roles: Roles, of_users: str = "") -> "Prefixes":
@@ -57,6 +58,7 @@ class Prefixes(NamedTuple):
             "sender",
             "waiting",
             "trash_days",
+            "history_days",
         )
         return cls(
             _prefix(roles.user, "app.user_id") + of_users, *(_prefix(roles.login, f"app.{name}") for name in names)

@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Index,
@@ -72,10 +73,17 @@ history = Table(
     Column(
         "cut", Boolean, nullable=False, server_default=text("false"), comment="whether a value of changes is not whole"
     ),
+    Column(
+        "day",
+        Date,
+        nullable=False,
+        server_default=text("CURRENT_DATE"),
+        comment="by which it is purged: an index of times would be taken for that of a user's",
+    ),
     PrimaryKeyConstraint("user_id", "seq", "kind", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
     Index("history_by_object", "user_id", "id", "seq"),
     Index("history_by_time", "user_id", "at", "seq", "kind", "id"),
     # What is old is so over all users: the purge asks for no user's.
-    Index("history_by_at", "at"),
+    Index("history_by_day", "day"),
 )
