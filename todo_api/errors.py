@@ -188,6 +188,24 @@ class TooManySubtasks(TaskApiError):
     detail = "The parent has 200 subtasks, and cannot have more. Delete one first, or choose another parent."
 
 
+class ParentInTrash(TaskApiError):
+    """The parent of a task that is to come back is in the trash."""
+
+    detail = "The parent of the task is in the trash as well. Bring it back first."
+
+
+class ParentGone(TaskApiError):
+    """The parent of a task that is to come back is deleted for good."""
+
+    detail = "The parent of the task is deleted for good."
+
+
+class TooDeep(TaskApiError):
+    """A task that is to come back would be below too many others."""
+
+    detail = "The parent of the task has moved. Tasks can be at most 5 deep."
+
+
 class LabelExists(TaskApiError):
     """The user has the label that another is to be renamed to."""
 

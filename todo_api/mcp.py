@@ -26,7 +26,7 @@ from todo_api.contract import openapi31
 TIMEOUT = 45
 """Seconds for which a tool waits for the service. The service may wait 30 for a change."""
 
-NOT_FOR_TOOLS = ({"$ref": "#/components/parameters/UserId"}, {"$ref": "#/components/parameters/If-None-Match"})
+NOT_FOR_TOOLS = [{"$ref": f"#/components/parameters/{name}"} for name in ("UserId", "If-None-Match", "Permanent")]
 """Parameters that tools do not have: they use only `me`, and keep no copies to revalidate."""
 
 OWNER = "user_id"

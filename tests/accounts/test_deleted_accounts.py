@@ -56,7 +56,8 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
     task = user.post("/api/v1/me/tasks", body, headers={"Idempotency-Key": '"before-the-end"'}).json()
     key = user.post("/api/v1/me/keys", {"name": "Soon gone", "scopes": ["tasks:read"]}).json()
     project = user.post("/api/v1/me/projects", {"name": "Soon gone"}).json()
-    assert user.delete(user.post("/api/v1/me/tasks", {"title": "Gone"}).headers["location"]).status == 204
+    item = user.post("/api/v1/me/tasks", {"title": "Gone"})
+    assert user.delete(item.headers["location"]).status == 204
     keys = {scope: new_key(user, [scope]) for scope in KEY_SCOPES}
     rows(
         url,
@@ -69,6 +70,7 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
     )
     ids = {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"], "label": "soon gone"}
     ids["seq"] = str(task["version"])
+    ids["item_id"] = item.json()["id"]
     made = Deleted(url, services, user_id, token, keys, ids)
     assert set(map(tuple, made.rows().values())) & {((0,),)} == set()
     for service in services:

@@ -48,7 +48,7 @@ def documented() -> dict[str, str]:
 
 def test_tools_are_those_that_the_contract_names(agent: Agent) -> None:
     assert sorted(tool.name for tool in agent.tools()) == sorted(documented())
-    assert len(documented()) == 14
+    assert len(documented()) == 15
 
 
 def test_tools_and_instructions_are_short_and_speak_of_no_http(agent: Agent) -> None:

@@ -58,13 +58,15 @@ def new_owner(client: Client, direct: str, password_hash: str) -> Owner:
     key = client.post("/api/v1/me/keys", {"name": "Mine", "scopes": ["tasks:read"]}).json()
     client.post("/api/v1/me/projects", {"name": "Before it, so that it can be moved"})
     project = client.post("/api/v1/me/projects", {"name": "Mine"}).json()
+    item = client.post("/api/v1/me/tasks", {"title": "Deleted"}).json()
+    client.delete(f"/api/v1/me/tasks/{item['id']}")
     account = (task["user_id"], f"{secrets.token_hex(6)}@example.com", password_hash)
     every_row(
         direct,
         f"INSERT INTO accounts (user_id, email, password_hash) VALUES {account} ON CONFLICT (user_id) DO NOTHING",
     )
     ids = {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"], "label": "mine"}
-    ids |= {"seq": str(seq), "version": str(task["version"])}
+    ids |= {"item_id": item["id"], "seq": str(seq), "version": str(task["version"])}
     return Owner(client, task["user_id"], ids)
 
 
@@ -87,6 +89,7 @@ def rows(direct: str) -> Callable[[Owner], list[Any]]:
         direct,
         "SELECT u::text, (SELECT array_agg(t::text ORDER BY id) FROM tasks t WHERE user_id = u.id),"
         " (SELECT array_agg(p::text ORDER BY id) FROM projects p WHERE user_id = u.id),"
+        " (SELECT array_agg(i::text ORDER BY id) FROM trash i WHERE user_id = u.id),"
         " (SELECT array_agg(ROW(id, name, scopes, expires_at)::text ORDER BY id) FROM api_keys WHERE user_id = u.id),"
         f" (SELECT a::text FROM accounts a WHERE user_id = u.id) FROM users u WHERE id = '{owner.id}'",
     )

@@ -11,6 +11,9 @@ from tests.support.client import Client
 from tests.support.databases import execute
 from tests.support.on_loop import on_loop
 from tests.support.rows import rows
+from tests.support.tasks import path
+from tests.support.trash import restore
+from tests.support.trees import chain, wrong
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.tasks import list_statements
@@ -41,12 +44,14 @@ SPREAD = """
         REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION note_end('task');
     CREATE TRIGGER tasks_note AFTER UPDATE ON tasks FOR EACH ROW
         WHEN (OLD.version <> NEW.version OR OLD.updated_at <> NEW.updated_at) EXECUTE FUNCTION note_task();
+    CREATE TRIGGER tasks_trash AFTER DELETE ON tasks
+        REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION trash_tasks();
     ALTER TABLE tasks ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
     CREATE POLICY tasks_of_user ON tasks TO task_api_user
         USING (user_id = current_setting('app.user_id', true)) WITH CHECK (user_id = current_setting('app.user_id', true));
 """
 
-PAST = ("tombstones", "history")
+PAST = ("tombstones", "history", "trash")
 """Tables that triggers of tasks write."""
 
 SPREAD_PAST = """
@@ -54,7 +59,7 @@ SPREAD_PAST = """
     CREATE TABLE {table} (LIKE whole INCLUDING ALL, FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)
         PARTITION BY HASH (user_id);
     DROP TABLE whole;
-    GRANT SELECT, INSERT, UPDATE ON {table} TO task_api_user;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO task_api_user;
     ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
     CREATE POLICY {table}_of_user ON {table} TO task_api_user
         USING (user_id = current_setting('app.user_id', true)) WITH CHECK (user_id = current_setting('app.user_id', true));
@@ -79,6 +84,18 @@ def url(new_database: Callable[[], str]) -> str:
 def task(ada: Client) -> str:
     """The path of a task of Ada's."""
     return ada.post("/api/v1/me/tasks", {"title": "Spread"}).headers["location"]
+
+
+def test_restore_item_on_partitions_brings_a_tree_back(ada: Client, direct: str) -> None:
+    line = chain(ada, 3, labels=["home"], due={"date": "2026-11-20"})
+    before = [{**ada.get(path(task)).json(), "version": 0, "updated_at": ""} for task in line]
+    assert ada.delete(path(line[0])).status == 204
+    assert ada.get("/api/v1/me/trash").json()["items"][0]["others"] == 2
+    assert restore(ada, line[0]).status == 200
+    assert [{**ada.get(path(task)).json(), "version": 0, "updated_at": ""} for task in line] == before
+    assert wrong(direct, line[0]) == []
+    assert ada.delete(path(line[1])).status == 204
+    assert ada.delete("/api/v1/me/trash").status == 204
 
 
 def test_create_task_on_partitions_is_read_back(ada: Client) -> None:

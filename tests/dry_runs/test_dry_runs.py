@@ -63,8 +63,10 @@ def owner(ada: Client) -> Owner:
     task = made["id"]
     seq = ada.patch(f"{ME}/tasks/{task}", {"priority": "high"}).json()["version"]
     ada.post(f"{ME}/tasks", {"title": "Below it", "parent_id": task, "labels": ["mine"], "status": "completed"})
-    numbers = {"version": str(made["version"]), "seq": str(seq)}
-    return Owner(ada, {**UNKNOWN, "task_id": task, "project_id": project, "label": "mine", **numbers})
+    item = ada.post(f"{ME}/tasks", {"title": "Deleted"}).json()["id"]
+    ada.delete(f"{ME}/tasks/{item}")
+    ids = {"task_id": task, "project_id": project, "item_id": item, "label": "mine"}
+    return Owner(ada, {**UNKNOWN, **ids, "version": str(made["version"]), "seq": str(seq)})
 
 
 @pytest.fixture
@@ -103,6 +105,7 @@ def test_every_write_of_tasks_projects_and_labels_is_tried() -> None:
     assert {operation.name for operation in WRITES} >= {
         *("createTask", "replaceTask", "updateTask", "completeTask", "moveTask", "deleteTask"),
         *("createProject", "updateProject", "moveProject", "deleteProject", "renameLabel", "removeLabel"),
+        *("emptyTrash", "purgeItem", "restoreItem"),
     }
 
 
@@ -227,7 +230,7 @@ def test_dry_run_at_another_users_address_is_forbidden(
     user_id = owner.client.get(f"{ME}/tasks/{owner.ids['task_id']}").json()["user_id"]
     before = dump()
     assert stranger.call(bob, user_id, owner.ids).code == "forbidden"
-    new = {"createTask": 201, "createProject": 201, "runBatch": 200}
+    new = {"createTask": 201, "createProject": 201, "runBatch": 200, "emptyTrash": 204}
     assert stranger.call(bob, "me", owner.ids).status == new.get(operation.name, 404)  # what is another's
     assert dump() == before
 

@@ -19,7 +19,7 @@ def seed(user: Client) -> None:
     for path, body in ((PROJECTS, {"name": "Gone"}), (TASKS, {"title": "Gone"})):
         for id_ in IDS:
             user.post(path, body | {"id": id_})
-            user.delete(f"{path}/{id_}")
+            user.delete(f"{path}/{id_}?permanent=true")
 
 
 def changes(ask: Ask, mine: Any) -> None:
@@ -30,7 +30,7 @@ def changes(ask: Ask, mine: Any) -> None:
         for path, body in ((PROJECTS, {"name": "Back"}), (TASKS, {"title": "Back"})):
             ask(who, "POST", path, body | {"id": IDS[0]})
             ask(who, "GET", f"{CHANGES}?since={since}")
-            ask(who, "DELETE", f"{path}/{IDS[0]}")
+            ask(who, "DELETE", f"{path}/{IDS[0]}?permanent=true")
             ask(who, "GET", f"{CHANGES}?since={since}")
         # Others have tasks and projects of the same ids.
         for path in (PROJECTS, TASKS):

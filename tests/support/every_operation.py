@@ -10,9 +10,8 @@ from tests.support.client import Client, Reply
 from todo_api import contract
 from todo_api.contract import resolve
 
-IDS = dict.fromkeys(("task_id", "key_id", "project_id", "label"), "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e") | {
-    "seq": "90"
-}
+IDS = dict.fromkeys(("task_id", "key_id", "project_id", "item_id", "label"), "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e")
+IDS["seq"] = "90"
 
 
 class Operation(NamedTuple):

@@ -10,7 +10,7 @@ from todo_api.contract import resolve
 
 METHODS = ("get", "put", "post", "patch", "delete")
 KEY_SCOPES = contract.load(contract.TASK_API)["components"]["schemas"]["KeyScope"]["enum"]
-UNKNOWN = dict.fromkeys(("task_id", "key_id", "project_id", "label"), "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e")
+UNKNOWN = dict.fromkeys(("task_id", "key_id", "project_id", "item_id", "label"), "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e")
 UNKNOWN["seq"] = "9007199254740991"
 """Ids of what is in nobody's space, by the parameter that names it.
 

@@ -1,13 +1,12 @@
 """Cases of the tests of the first wall: what users do, by operation, with every form of a statement."""
 
 from collections.abc import Callable
-from importlib import import_module
 from itertools import chain, combinations
 from typing import Any
 
 import pytest
 
-from tests.support import change_cases, label_cases, list_cases, moving_cases, project_cases, subtask_cases
+from tests.support import cases_by_tag, project_cases, subtask_cases
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.look_alikes import THEIR_KEY, THEIR_TASK, Ask, World, tags
@@ -76,8 +75,9 @@ def create(ask: Ask, mine: Mine) -> None:
 def create_with_ids(ask: Ask, mine: Mine) -> None:
     for number, status in enumerate(STATUSES):
         for who in ("account", "operator", f"newcomer-{status}", "key"):
-            for id_ in (THEIR_TASK, mine.tasks[status][0], f"01932c07-9f7a-7c1d-b6a1-00000000010{number}"):
-                ask(who, "POST", TASKS, {"id": id_, "title": "Buy milk", "status": status, **LATER_FIELDS})
+            for id_ in (THEIR_TASK, mine.tasks[status][0], f"01932c07-9f7a-7c1d-b6a1-00000000010{number}", None):
+                fields = LATER_FIELDS if id_ is None else {"id": id_, **LATER_FIELDS}
+                ask(who, "POST", TASKS, {"title": "Buy milk", "status": status, **fields})
 
 
 @case
@@ -128,8 +128,7 @@ def patch_later_members(ask: Ask, mine: Mine) -> None:
 CASES |= {f"complete {body}": _writes("PATCH", "/complete", [body]) for body in (None, {"completed": True})}
 CASES["reopen"] = _writes("PATCH", "/complete", [{"completed": False}])
 CASES["replace"] = _writes("PUT", "", [FIELDS, {"title": "Buy oats", "status": "completed"}])
-for more in ("batch", "project", "change", "label", "moving", "list", "subtask", "undo"):
-    CASES |= import_module(f"tests.support.{more}_cases").CASES
+CASES |= cases_by_tag.CASES
 CASES["move"] = _writes(
     "POST", "/move", [{"at": "first"}, {"at": "last"}, {"before": THEIR_TASK}, {"after": THEIR_TASK}]
 )
@@ -339,10 +338,7 @@ def retries_of_many(ask: Ask, mine: Mine) -> None:
 
 
 PREPARED = {
-    **moving_cases.PREPARED,
-    **list_cases.PREPARED,
-    **label_cases.PREPARED,
-    **subtask_cases.PREPARED,
+    **cases_by_tag.PREPARED,
     "too_many_projects": f"UPDATE users SET projects = {MOST_PROJECTS}",
     "retries_of_many": "INSERT INTO idempotent_replies SELECT user_id, sha256(i::text::bytea), sha256(''), '',"
     f" now() - i * interval '1 second' FROM accounts, generate_series(1, {kept.MOST_REPLIES + 5}) i",
@@ -370,10 +366,7 @@ def seed(world: World, client: Client) -> Mine:
             id_ = user.post(TASKS, {"title": f"Buy milk {number}", "status": status}).json()["id"]
             mine.tasks.setdefault(status, []).append(id_)
         user.patch(ACCOUNT, {"name": "Ada"})
-        project_cases.seed(user, mine, who)
-        label_cases.seed(user)
-        change_cases.seed(user)
-        subtask_cases.seed(user, mine, who)
+        cases_by_tag.seed(user, mine, who)
         key = user.post(KEYS, {"name": "Mine", "scopes": list(KEY_SCOPES)}).json()
         if who == "account":
             mine.key, mine.tokens["key"] = key["id"], key["key"]

@@ -14,7 +14,7 @@ from todo_api.task_dates.dates import (
 )
 from todo_api.task_dates.filters import FILTERS, load_filter
 from todo_api.task_dates.local import LocalDates
-from todo_api.task_dates.recomputation import Recomputation
+from todo_api.task_dates.recomputation import Recomputation, correct
 from todo_api.task_dates.schemas import MomentPatchSchema, MomentSchema
 from todo_api.task_dates.statements import computed
 
@@ -28,6 +28,7 @@ __all__ = [
     "Recomputation",
     "columns_of",
     "computed",
+    "correct",
     "load_filter",
     "represented",
     "violations",

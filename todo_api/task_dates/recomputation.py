@@ -7,10 +7,10 @@ release with older data than the user's leaves them alone: the newest data are r
 
 import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from todo_api.database import Database, Row
+from todo_api.database import Database, RoleSession, Row
 from todo_api.local_time import DEFAULT_ZONE, VERSION, Moment, is_zone
 from todo_api.task_dates import statements
 from todo_api.task_dates.dates import INSTANTS
@@ -76,17 +76,29 @@ class Recomputation:
             if row is None or row[1] >= statements.CURRENT or (walk.mark and row[1] != walk.mark):
                 return 0
             dated = session.fetch_all(statements.dated, named | {"after": walk.after, "limit": BATCH})
-            changed = list(_changed(dated, row[0] or DEFAULT_ZONE))
-            if changed:
-                arrays = zip(("ids", "due_ats", "start_ats"), map(list, zip(*changed, strict=True)), strict=True)
-                session.fetch_all(statements.correct, named | dict(arrays))
+            changed = _correct(session, walk.user_id, dated, row[0] or DEFAULT_ZONE)
             mark = statements.CURRENT
             if len(dated) == BATCH:
                 mark = walk.mark or statements.CURRENT - 1 - secrets.randbelow(statements.STEP - 1)
-            session.execute_and_commit(statements.finish, named | {"zone_data": mark, "changed": bool(changed)})
+            session.execute_and_commit(statements.finish, named | {"zone_data": mark, "changed": changed})
         if mark < statements.CURRENT:
             self._walks.append(_Walk(walk.user_id, dated[-1][0], mark))
         return 1
+
+
+def correct(session: RoleSession, user_id: str, ids: Sequence[str], zone: str) -> None:
+    """Compute the instants of these tasks anew, for a user in the zone whose row is locked."""
+    dated = session.fetch_all(statements.dated_among, {"user_id": user_id, "ids": ids})
+    _correct(session, user_id, dated, zone)
+
+
+def _correct(session: RoleSession, user_id: str, dated: Iterable[Row], zone: str) -> bool:
+    """Write the instants that are others now, and return whether there are some."""
+    changed = list(_changed(dated, zone))
+    if changed:
+        arrays = zip(("ids", "due_ats", "start_ats"), map(list, zip(*changed, strict=True)), strict=True)
+        session.fetch_all(statements.correct, {"user_id": user_id, **dict(arrays)})
+    return bool(changed)
 
 
 def _changed(dated: Iterable[Row], zone: str) -> Iterable[tuple[object, ...]]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     Time,
     Uuid,
+    any_,
     case,
     column,
     func,
@@ -100,16 +101,15 @@ For a transaction that has claimed the work: if another one has, there is no row
 
 _AFTER, _LIMIT = param("after", Uuid), param("limit", Integer)
 
-dated = Statement(
-    select(
-        tasks.c.id, *(tasks.c[f"{name}_{part}"] for name in ("due", "start") for part in ("date", "time", "zone", "at"))
-    )
-    .where(tasks.c.user_id == USER_ID, tasks.c.id > _AFTER)
-    .where(or_(tasks.c.due_date.is_not(None), tasks.c.start_date.is_not(None)))
-    .order_by(tasks.c.id)
-    .limit(_LIMIT)
-)
+_DATED = select(
+    tasks.c.id, *(tasks.c[f"{name}_{part}"] for name in ("due", "start") for part in ("date", "time", "zone", "at"))
+).where(tasks.c.user_id == USER_ID, or_(tasks.c.due_date.is_not(None), tasks.c.start_date.is_not(None)))
+
+dated = Statement(_DATED.where(tasks.c.id > _AFTER).order_by(tasks.c.id).limit(_LIMIT))
 """Read the dates of the next tasks that have some, by id."""
+
+dated_among = Statement(_DATED.where(tasks.c.id == any_(param("ids", ARRAY(Uuid)))))
+"""Read the dates of those of the tasks `ids` that have some."""
 
 
 def _correct() -> Statement:

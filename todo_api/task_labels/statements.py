@@ -57,6 +57,18 @@ Return a row if one of them was no label of the user before.
 """
 
 
+def _restore() -> Statement:
+    arrays = (param("task_ids", ARRAY(Uuid)), _KEYS, param("names", ARRAY(Text)))
+    names = (column("task_id", Uuid), column("key", Text), column("name", Text))
+    new = func.unnest(*arrays).table_valued(*names, name="new").render_derived()
+    values = select(USER_ID, *new.c, param("version", BigInteger))
+    return Statement(insert(task_labels).from_select([each.name for each in task_labels.c], values))
+
+
+restore = _restore()
+"""Give the tasks `task_ids` the labels `keys`, spelled as `names`."""
+
+
 def label_keys(*conditions: ColumnElement[bool]) -> CTE:
     """Return the keys of the user's labels with their number: one look at the index for each.
 

@@ -7,6 +7,6 @@ one transaction (`docs/decisions/0009`). All writes of a user wait for that row.
 
 from todo_api.task_tree.schemas import load_destination
 from todo_api.task_tree.statements import counts_without
-from todo_api.task_tree.tree import DEEPEST, MOST_CHILDREN, Branch, Node, TaskTree
+from todo_api.task_tree.tree import DEEPEST, MOST_CHILDREN, Branch, Descendant, Node, TaskTree
 
-__all__ = ["DEEPEST", "MOST_CHILDREN", "Branch", "Node", "TaskTree", "counts_without", "load_destination"]
+__all__ = ["DEEPEST", "MOST_CHILDREN", "Branch", "Descendant", "Node", "TaskTree", "counts_without", "load_destination"]

@@ -1,9 +1,9 @@
-"""What was deleted, for as long as it can be brought back.
+"""What was deleted, for as long as it can be brought back. A tag of the contract.
 
-`service` has the rules; `statements` has the SQL. Triggers of the tables of tasks and projects put
-what is deleted into the trash.
+`handlers` has a function per operation; `service` has the rules, bound to a user; `statements` has
+the SQL. Triggers of the tables of tasks and projects put what is deleted into the trash.
 """
 
-from todo_api.trash.service import purge
+from todo_api.trash.service import TrashService, purge
 
-__all__ = ["purge"]
+__all__ = ["TrashService", "purge"]

@@ -1,6 +1,7 @@
 """Every operation by clicking, twice, on the page to try them, where each operation of the reference leads."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -35,6 +36,15 @@ BATCHES = [
     {"operations": [{"create_task": {"title": "Made in a batch"}}]},
     {"operations": [{"create_task": {"title": "Not made"}}, {"remove_label": {"label": "none"}}]},
 ]
+
+
+def delete_and_restore(run: Callable[..., Any], task_id: str) -> None:
+    """Click a task into the trash, and through that."""
+    run("deleteTask", (204, 404), task_id=task_id)
+    assert run("listTrash", (200, 200))[1]["items"][0]["id"] == task_id
+    run("restoreItem", (200, 404), item_id=task_id)
+    run("purgeItem", (404, 404), item_id=task_id)
+    run("emptyTrash", (204, 204))
 
 
 def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: Chrome, service: str) -> None:
@@ -75,7 +85,7 @@ def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: C
     run("removeLabel", (200, 404), label="home")
     run("runBatch", (200, 404), *BATCHES)
     shoot(browser, "ui-executed")
-    run("deleteTask", (204, 404), **ids)
+    delete_and_restore(run, task["id"])
     of_project = {"project_id": run("createProject", (201, 201), {"name": "Made by clicking"})[0]["id"]}
     assert len(run("listProjects", (200, 200))[1]["items"]) == 2
     run("getProject", (200, 200), **of_project)
