@@ -8,6 +8,7 @@ from tests.support.reversions import ME, PROJECTS, batch_of_a_hundred, conflicts
 from tests.support.rows import rows
 from tests.support.tasks import create, path
 from tests.support.trees import chain
+from todo_api.batch import service
 
 
 def test_revert_change_of_the_worked_example_names_the_task_and_takes_back_the_rest(ada: Client, direct: str) -> None:
@@ -307,7 +308,10 @@ def test_revert_change_tried_in_a_dry_run_keeps_nothing(ada: Client, direct: str
     assert reverted(ada, seq) == (seq + 1, 2)
 
 
-def test_revert_change_of_a_batch_of_a_hundred_gives_the_state_before_and_again_after(ada: Client, direct: str) -> None:
+def test_revert_change_of_a_batch_of_a_hundred_gives_the_state_before_and_again_after(
+    ada: Client, direct: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "SECONDS", 600)
     operations = batch_of_a_hundred(ada)
     assert len(operations) == 100
     before = state(ada, direct)

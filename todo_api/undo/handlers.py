@@ -8,7 +8,7 @@ from todo_api.dry_runs import dry_runnable
 from todo_api.etags import matched_versions
 from todo_api.http import Reply
 from todo_api.idempotency import idempotent
-from todo_api.services import PRIVATE, caller, require_owner
+from todo_api.services import PRIVATE, caller, require_owner, services
 from todo_api.tasks import dump_task
 from todo_api.undo.service import UndoService
 
@@ -36,7 +36,7 @@ def revert_change(
 ) -> Reply:
     """Return 200 with the number of the reversion, and how many objects it changed."""
     force = (body or {}).get("force", False)
-    outcome = _service(database, user_id, identity).revert_change(seq, force=force)
+    outcome = _service(database, user_id, identity).revert_change(seq, services().trash_days, force=force)
     return {"seq": outcome.seq, "count": outcome.objects}, 200, PRIVATE
 
 

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from todo_api.database import Statement, Transaction
-from todo_api.errors import ChangesConflict, NotFound, ValidationFailed
+from todo_api.errors import ChangesConflict, NotFound, ParentGone, ParentInTrash, TooDeep, ValidationFailed
 from todo_api.guards import Caller
 from todo_api.past import Change, Past
 from todo_api.projects import ProjectService
 from todo_api.task_tree import TaskTree
 from todo_api.tasks import TaskService
+from todo_api.trash import TrashService
 from todo_api.undo import statements
 from todo_api.undo.walking import BRANCH, Members, members_of, members_of_project, taken_back
 from todo_api.undo.writing import Back, Writing
@@ -30,16 +31,19 @@ class Outcome(NamedTuple):
 class Reversion:
     """A reversion of the write `seq`, in a transaction that has locked the user's row."""
 
-    def __init__(self, transaction: Transaction, user_id: str, caller: Caller, seq: int) -> None:
+    def __init__(self, transaction: Transaction, user_id: str, caller: Caller, seq: int, last: int, days: int) -> None:
+        """`last` is the user's last number, `days` how long something stays in the trash."""
         self._db = transaction.as_user(user_id, caller.actor)
         self._user_id = user_id
         self._seq = seq
+        self._last = last
         self._tasks = TaskService(transaction, user_id, caller)
         self._projects = ProjectService(transaction, user_id, caller)
+        self._trash = TrashService(transaction, user_id, caller, days)
         self._clashes: dict[Named, set[str]] = {}
 
-    def run(self, last: int, zone: str, *, force: bool) -> Outcome:
-        """Take the write back, for a user in the zone whose last number is `last`.
+    def run(self, zone: str, *, force: bool) -> Outcome:
+        """Take the write back, for a user in the zone.
 
         Raise NotFound, ChangesConflict unless `force` is to take back the rest, TooManyLabels or
         TooManySubtasks.
@@ -49,6 +53,7 @@ class Reversion:
         ends = self._created() | {(each.kind, each.id) for each in changes if each.action == "restored"}
         if not (changes or ends or self._run(statements.follows, seq=self._seq)):
             raise NotFound("There is no such write in your space, or its history is not kept.")
+        restored = self._restore([each for each in changes if each.action == "trashed"])
         self._look_for([each for each in changes if each.action != "restored"])
         backs = self._task_backs([each for each in changes if each.kind == "task"], zone)
         rows = self._project_rows([each for each in changes if each.kind == "project"])
@@ -56,15 +61,16 @@ class Reversion:
         ends = self._without_hanging(ends, {each.task.id: each for each in backs})
         if self._clashes and not force:
             raise ChangesConflict(self._conflicts())
-        if not (backs or rows or ends):
-            return Outcome(last, 0)
+        if not (restored or backs or rows or ends):
+            return Outcome(self._last, 0)
         writing = Writing(self._db, self._user_id, zone)
-        number = writing.begin()
+        number = self._last + 1
+        writing.begin(number)
         writing.projects(rows)
         wrong = writing.tasks(backs)
         if wrong:
             raise ChangesConflict([_conflict(("task", id_), ["parent_id"]) for id_ in sorted(wrong)])
-        self._trash(ends)
+        self._delete(ends)
         ((count,),) = self._run(statements.count, seq=number)
         return Outcome(number, int(count))
 
@@ -75,6 +81,31 @@ class Reversion:
             for (id_,) in self._run(statements.created[table], seq=self._seq)
         }
 
+    def _restore(self, deletions: Sequence[Change]) -> bool:
+        """Bring back what was deleted by itself, projects first. Return whether there was any.
+
+        What is below something else comes back once that is there. The rest clashes.
+        """
+        ids = [each.id for each in deletions if each.version_before < self._seq]
+        rows = self._run(statements.trashed, seq=self._seq, ids=ids) if ids else []
+        waiting = [(kind, str(id_)) for kind, id_ in rows]
+        while waiting:
+            left = [each for each in waiting if not self._is_restored(each)]
+            if len(left) == len(waiting):
+                break
+            waiting = left
+        for named in waiting:
+            self._clash(named, ["parent_id"])
+        return len(waiting) < len(rows)
+
+    def _is_restored(self, named: Named) -> bool:
+        self._before_number()
+        try:
+            self._trash.restore(named[1])
+        except (NotFound, ParentGone, ParentInTrash, TooDeep):
+            return False
+        return True
+
     def _look_for(self, changes: Sequence[Change]) -> None:
         """Note what is deleted as clashes without members, unless the write had created it."""
         lost = [each for each in changes if each.version_before < self._seq]
@@ -83,7 +114,7 @@ class Reversion:
             there = {str(id_) for (id_,) in self._run(statements.present[table], ids=ids)} if ids else set()
             for each in lost:
                 if each.kind == kind and each.id not in there:
-                    self._clashes[kind, each.id] = set()
+                    self._clashes.setdefault((kind, each.id), set())
 
     def _task_backs(self, changes: Sequence[Change], zone: str) -> list[Back]:
         """Return the tasks whose members are to be put back, without those that clash."""
@@ -156,7 +187,7 @@ class Reversion:
         staying = [id_ for id_ in stands if ("task", id_) not in ends]
         for id_ in staying:
             on = _hangs_on(stands[id_])
-            if on in ends:
+            if on in ends and ("task", id_) not in self._clashes:
                 self._clash(("task", id_), ["parent_id" if on[0] == "task" else "project_id"])
         left = set(ends)
         while staying:
@@ -165,19 +196,23 @@ class Reversion:
             staying = [id_ for kind, id_ in kept if kind == "task"]
         return left
 
-    def _trash(self, ends: set[Named]) -> None:
+    def _delete(self, ends: set[Named]) -> None:
         """Trash tasks, and projects with what is in them, all under the number taken."""
         if ends:
             self._run(statements.act(""))  # the history tells of what is trashed, not by what
         found = self._tasks.several([id_ for kind, id_ in ends if kind == "task"])
         tasks = [id_ for id_, each in found.items() if ("project", each.after_1_0.project_id) not in ends]
         if tasks:
-            self._run(statements.give_back)
+            self._before_number()
             TaskTree(self._db, self._user_id).remove_all(tasks)
         for kind, id_ in sorted(ends):
             if kind == "project":
-                self._run(statements.give_back)
+                self._before_number()
                 self._projects.delete(id_, None)
+
+    def _before_number(self) -> None:
+        """Have the next statement that takes the user's next number take that of the reversion."""
+        self._run(statements.set_number, seq=self._last)
 
     def _clash(self, named: Named, members: Iterable[str]) -> None:
         found = {*members}

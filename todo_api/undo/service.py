@@ -63,17 +63,20 @@ class UndoService:
                 return task
             self._check(back, locked)
             writing = Writing(locked.session, self._user_id, locked.zone)
-            writing.begin()
+            writing.begin(locked.seq + 1)
             if writing.tasks([back]):
                 raise Conflict(task, ["/parent_id"], _CANNOT_BE)
             return locked.tasks.get(task_id)
 
-    def revert_change(self, seq: int, *, force: bool) -> Outcome:
-        """Take back what the write of that number did. Raise what `Reversion.run` raises."""
+    def revert_change(self, seq: int, days: int, *, force: bool) -> Outcome:
+        """Take back what the write of that number did. Raise what `Reversion.run` raises.
+
+        `days` is how long something stays in the trash.
+        """
         with self._database.transaction() as transaction:
             locked = self._lock(transaction)
-            reversion = Reversion(transaction, self._user_id, self._caller, seq)
-            return reversion.run(locked.seq, locked.zone, force=force)
+            reversion = Reversion(transaction, self._user_id, self._caller, seq, locked.seq, days)
+            return reversion.run(locked.zone, force=force)
 
     def _lock(self, transaction: RoleSessions) -> _Locked:
         session = transaction.as_user(self._user_id, self._caller.actor)

@@ -36,12 +36,13 @@ from sqlalchemy.types import TypeEngine
 
 from todo_api import guards
 from todo_api.database import Statement, param
-from todo_api.models import STATUSES, history, projects, task_labels, tasks, users
+from todo_api.models import STATUSES, history, projects, task_labels, tasks, trash, users
 from todo_api.task_dates import NO_DATES, computed
 from todo_api.task_tree import DEEPEST, MOST_CHILDREN
 
 _USER_ID = param("user_id", Text)
 _IDS = param("ids", ARRAY(Uuid))
+_SEQ = param("seq", BigInteger)
 _NUMBER = select(users.c.seq).where(users.c.id == _USER_ID).scalar_subquery()
 _MINE = tasks.c.user_id == _USER_ID
 
@@ -59,8 +60,8 @@ def act(action: str) -> Statement:
     return Statement(select(func.set_config("app.action", literal_column(f"'{action}'"), literal_column("true"))))
 
 
-take = Statement(update(users).where(users.c.id == _USER_ID).values(seq=users.c.seq + 1).returning(users.c.seq))
-"""Take the user's next number."""
+set_number = Statement(update(users).where(users.c.id == _USER_ID).values(seq=_SEQ).returning(users.c.seq))
+"""Set the user's last number."""
 
 present = {
     table.name: Statement(select(table.c.id).where(table.c.user_id == _USER_ID, table.c.id == any_(_IDS)))
@@ -208,10 +209,18 @@ def _too_deep() -> Statement:
 too_deep = _too_deep()
 """Return those of the tasks `ids` with which one is too deep, or below itself."""
 
-_SEQ = param("seq", BigInteger)
-
-give_back = Statement(update(users).where(users.c.id == _USER_ID).values(seq=users.c.seq - 1).returning(users.c.seq))
-"""Give the user's last number back, before a statement that takes it again."""
+trashed = Statement(
+    select(trash.c.kind, trash.c.id)
+    .where(
+        trash.c.user_id == _USER_ID,
+        trash.c.version == _SEQ,
+        trash.c.id == any_(_IDS),
+        trash.c.root_id == trash.c.id,
+        trash.c.root_kind == trash.c.kind,
+    )
+    .order_by(trash.c.kind, trash.c.id)
+)
+"""Return which of the `ids` the write deleted by themselves: projects, then tasks."""
 
 created = {
     table.name: Statement(

@@ -55,10 +55,10 @@ class Writing:
         self._user_id = user_id
         self._zone = zone
 
-    def begin(self) -> int:
-        """Take the user's next number, under which everything is written. Return it."""
+    def begin(self, number: int) -> None:
+        """Begin to write, everything under one number."""
         self._run(statements.act("reverted"))
-        return int(self._run(statements.take)[0][0])
+        self._run(statements.set_number, seq=number)
 
     def tasks(self, backs: Sequence[Back]) -> list[str]:
         """Put members of tasks back. Return the tasks with which one is below itself or too deep.
