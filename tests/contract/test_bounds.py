@@ -62,7 +62,8 @@ class Bound(NamedTuple):
             body = {**body, outer: [thing] if index else thing}
         else:
             body = {**body, name: value} if name else value
-        path = path.format(user_id="me", task_id=THING, key_id=THING, project_id=THING, label=THING, seq=90)
+        things = dict.fromkeys(("task_id", "key_id", "project_id", "item_id", "label"), THING)
+        path = path.format(user_id="me", seq=90, **things)
         return client.request(self.method, path, json_body=body, headers=headers)
 
     def value(self, number: int) -> Any:

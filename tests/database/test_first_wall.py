@@ -340,6 +340,7 @@ def shapes(factory: Any) -> Iterator[tuple[str, Statement]]:
 
 
 VALUES: dict[str, list[Any]] = {
+    "action": ["reverted", ""],
     "status": [*STATUSES],
     "limit": [1, NEAR + 1],
     "of": ["parent", "project", "inbox"],

@@ -28,7 +28,7 @@ def revert_a_task(ask: Ask, mine: Any) -> None:
         task = ask(who, "POST", TASKS, {"title": "Buy milk", **members}).json()
         ask(who, "POST", TASKS, {"title": "Buy cream", "parent_id": task["id"]})
         address, version = f"{TASKS}/{task['id']}", task["version"]
-        ask(who, "PATCH", address, {"labels": ["Shop"], "due": None, "status": "completed", "title": "Buy rice"})
+        ask(who, "PATCH", address, {"labels": ["Shop"], "due": None, "status": "in_progress", "title": "Buy rice"})
         ask(who, "PATCH", address, {"parent_id": None, "project_id": None})
         for number in (version - 1, version, version + 9, version + 2, version):
             ask(who, "POST", f"{address}/revert", {"version": number})
@@ -42,10 +42,15 @@ def revert_a_write(ask: Ask, mine: Any) -> None:
         task = ask(who, "POST", TASKS, {"title": "Bake", "labels": ["shop"], "project_id": project["id"]}).json()
         below = ask(who, "POST", TASKS, {"title": "Buy cream", "parent_id": task["id"]}).json()
         address = f"{TASKS}/{task['id']}"
-        for body in ({"labels": ["home"], "status": "completed"}, {"project_id": None}, {"project_id": project["id"]}):
+        for body in (
+            {"labels": ["home"], "status": "in_progress"},
+            {"project_id": None},
+            {"project_id": project["id"]},
+        ):
             ask(who, "PATCH", address, body)
         ask(who, "PATCH", f"/api/v1/me/projects/{project['id']}", {"name": "Garden"})
-        last = below["version"] + 4
+        ask(who, "DELETE", f"{TASKS}/{below['id']}")
+        last = below["version"] + 5
         for number in (*range(last, project["version"] - 1, -1), last, last + 99, 1, 2):
             ask(who, "POST", f"/api/v1/me/changes/{number}/revert")
             ask(who, "POST", f"/api/v1/me/changes/{number}/revert", {"force": True})
