@@ -40,7 +40,8 @@ LEFT_OUT = {
     "accounts": {"password_hash", "passwords", "email_verified_at", "registered_again"},
     "api_keys": {"digest"},
     "sessions": {"family", "digest"},
-    "tasks": {"title_folded", "description_folded", "dates", "children"}
+    "projects": {"first_version"},
+    "tasks": {"title_folded", "description_folded", "dates", "children", "first_version"}
     | {f"{name}_{part}" for name in ("due", "start") for part in ("date", "time", "zone", "at")},
     "users": {
         "epoch",
@@ -56,7 +57,8 @@ LEFT_OUT = {
     },
 }
 """What the export does not have: what opens the account, how many passwords it has had, how its address was verified,
-what was purged, and what follows from the tasks: counts, texts without case, and the instants of dates.
+what was purged, by which write something was created, and what follows from the tasks: counts, texts without case,
+and the instants of dates.
 Dates are members of other names."""
 
 COPIES = {"idempotent_replies"}

@@ -41,7 +41,10 @@ REFUSED = {"unauthorized", "wrong_password", "invalid_credentials"}
 
 
 class World(NamedTuple):
-    """A user with two sessions, two keys, a task with a label and a project."""
+    """A user with two sessions, two keys, a task with a label and a project.
+
+    Their last write changed the title of the task and deleted another one.
+    """
 
     id: str
     email: str
@@ -51,6 +54,7 @@ class World(NamedTuple):
     key_ids: list[str]
     task: str
     project: str
+    deleted: str
 
     def bearer(self, who: str) -> str:
         """The token of a session, of a key, or one that an operator made."""
@@ -66,7 +70,7 @@ Act = Callable[[Client, World], Reply]
 
 
 def new_world(url: str) -> World:
-    ids = [str(uuid7()) for _ in range(7)]
+    ids = [str(uuid7()) for _ in range(8)]
     world = World(
         ids[0],
         f"{secrets.token_hex(6)}@example.com",
@@ -76,6 +80,7 @@ def new_world(url: str) -> World:
         ids[3:5],
         ids[5],
         ids[6],
+        ids[7],
     )
     digest = [[sha256(part.encode()).hexdigest() for part in (one[:-43], one)] for one in world.refresh]
     scopes = f"ARRAY[{', '.join(repr(scope) for scope in KEY_SCOPES)}]"
@@ -98,7 +103,12 @@ def new_world(url: str) -> World:
         f" VALUES ('{world.id}', '{world.project}', 'Mine', 'm0', now(), now(), 8);"
         " INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version, labels)"
         f""" VALUES ('{world.id}', '{world.task}', 'Mine', 'pending', now(), now(), 9, '["home"]');"""
-        f" INSERT INTO task_labels VALUES ('{world.id}', '{world.task}', 'home', 'home', 9)",
+        f" INSERT INTO task_labels VALUES ('{world.id}', '{world.task}', 'home', 'home', 9);"
+        " INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version)"
+        f" VALUES ('{world.id}', '{world.deleted}', 'Deleted', 'pending', now(), now(), 7);"
+        f" DELETE FROM tasks WHERE user_id = '{world.id}' AND id = '{world.deleted}';"
+        " INSERT INTO history (user_id, seq, version_before, kind, id, action, at, changes)"
+        f""" VALUES ('{world.id}', 9, 8, 'task', '{world.task}', 'updated', now(), '{{"title": ["Before", "Mine"]}}')""",
     )
     return world
 
@@ -211,6 +221,7 @@ def by(who: str, method: str, path: str, body: Any = None, keyed: bool = False) 
         bearer = None if who == "nobody" else world.bearer(who)
         headers = {"Idempotency-Key": f"keyofatest{secrets.token_hex(8)}"} if keyed else {}
         ids = {"task_id": world.task, "key_id": world.key_ids[1], "project_id": world.project}
+        ids |= {"item_id": world.deleted, "seq": "9"}
         address = API + path.format(user_id="me", label="home", **ids)
         return client.signed_in(bearer).request(method, address, json_body=sent if body else None, headers=headers)
 
@@ -257,6 +268,7 @@ def revoked(client: Client, world: World) -> Reply:
 
 WRITES = [operation for operation in SECURED if operation.method not in ("GET", "HEAD")]
 BODIES: dict[str, Any] = {"changeEmail": NEW_EMAIL, "changePassword": NEW_PASSWORD, "createApiKey": NEW_KEY}
+BODIES["revertTask"] = {"version": 8}
 IDENTITIES = ("session1", "key", "operator")
 ENDS: dict[str, Act] = {
     "deleteAccount": ACTS["deleteAccount"],

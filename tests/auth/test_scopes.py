@@ -72,11 +72,11 @@ def test_export_account_with_a_key_shows_neither_sessions_nor_keys(user: User, w
     user.client.post("/api/v1/me/projects", {"name": "Mine"})
     key = with_key("account", "tasks:read")
     told, whole = (client.get(f"{ACCOUNT}/export").json() for client in (key, user.client))
-    assert {*told} == {"exported_at", "account", "projects", "tasks"}
+    assert {*told} == {"exported_at", "account", "projects", "tasks", "history"}
     assert {*whole} - {*told} == {"sessions", "api_keys"}
     assert [len(whole[name]) for name in ("sessions", "api_keys", "projects", "tasks")] == [1] * 4
-    assert {name: told[name] for name in ("account", "projects", "tasks")} == {
-        name: whole[name] for name in ("account", "projects", "tasks")
+    assert {name: told[name] for name in ("account", "projects", "tasks", "history")} == {
+        name: whole[name] for name in ("account", "projects", "tasks", "history")
     }
 
 

@@ -60,7 +60,10 @@ def test_tool_that_is_tried_tells_what_it_would_do_and_keeps_nothing(agent: Agen
     arguments = contract.resolve(DOCUMENT, next(iter(media["examples"].values())))["value"]
     if tool == "move_task":
         arguments = {"at": "last"}
-    if tool.endswith("_task"):
+    if tool == "restore_task":
+        agent.call("delete_task", task_id=task["id"])
+        arguments = {"item_id": task["id"]}
+    elif tool.endswith("_task"):
         arguments = arguments | {"task_id": task["id"]}
     if tool == "add_tasks":
         arguments = {"tasks": [{"title": "New"}]}
@@ -89,11 +92,9 @@ def takes(agent: Agent, tool: str, argument: str) -> bool:
 
 def versions(reply: Any) -> list[int]:
     """Return the versions of the tasks, or of the one thing, in a reply: or the number of a write."""
-    return (
-        [reply["seq"]]
-        if "count" in reply and "seq" in reply
-        else [each["version"] for each in reply.get("tasks", [reply])]
-    )
+    if "count" in reply and "seq" in reply:
+        return [reply["seq"]]
+    return [each["version"] for each in reply.get("tasks", [reply.get("task", reply)])]
 
 
 def everything(agent: Agent) -> list[Any]:

@@ -225,6 +225,22 @@ def test_update_task_with_a_value_above_8_kib_notes_what_is_cut(ada: Client, dir
     assert (before or None, after) == (None, long[: 2048 if member == "description" else 2])
 
 
+@pytest.mark.parametrize("octets", [8192, 8193])
+def test_update_task_with_a_value_of_8_kib_notes_it_whole(ada: Client, direct: str, octets: int) -> None:
+    task = create(ada)
+    text = "é" * 4096 + "x" * (octets - 8192)
+    ada.patch(path(task), {"description": text})
+    ((cut, changes),) = rows(direct, f"SELECT cut, changes FROM history WHERE id = '{task['id']}'")
+    assert (cut, changes["description"][1] == text) == ((False, True) if octets == 8192 else (True, False))
+
+
+def test_run_batch_that_changes_a_task_twice_notes_that_the_first_value_is_cut(ada: Client, direct: str) -> None:
+    task = create(ada)
+    changes: list[dict[str, Any]] = [{"description": "é" * 4200}, {"title": "x"}]
+    batch(ada, *({"update_task": {"id": task["id"], "change": change}} for change in changes))
+    assert rows(direct, f"SELECT cut FROM history WHERE id = '{task['id']}'") == [(True,)]
+
+
 def test_delete_account_takes_its_history_along(ada: Client, direct: str) -> None:
     task = create(ada)
     ada.patch(path(task), {"title": "x"})

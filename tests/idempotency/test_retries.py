@@ -49,17 +49,25 @@ class Operation(NamedTuple):
     is_public: bool
 
     def call(self, client: Client, space: "Space", key: str) -> Reply:
-        path = "/api/v1" + self.template.format(user_id="me", task_id=space.task["id"], project_id=space.task["id"])
+        ids = {"task_id": space.task["id"], "project_id": space.task["id"], "item_id": space.deleted, "seq": space.seq}
         body = {**self.body, "refresh_token": space.refresh_token} if self.name in OF_SESSIONS else self.body
+        if self.name == "revertTask":
+            body = {"version": space.task["version"]}
+        path = "/api/v1" + self.template.format(user_id="me", **ids)
         return client.request(self.method, path, json_body=body, headers={"Idempotency-Key": key})
 
 
 class Space(NamedTuple):
-    """What a user has: an account, a session, a task, and a project of the same id."""
+    """What a user has: an account, a session, a task, and a project of the same id.
+
+    And what they have done: changed the task, by the write `seq`, and deleted another one.
+    """
 
     client: Client
     refresh_token: str
     task: dict[str, Any]
+    seq: int
+    deleted: str
 
 
 def _operations() -> Iterator[Operation]:
@@ -123,9 +131,11 @@ def space(anonymous: Client, url: str, operation: Operation, new_account: Callab
         f" encode(sha256('{ONE_TIME_TOKEN}'), 'hex'), email, passwords, now(), 'infinity'"
         f" FROM accounts, unnest(ARRAY['reset', 'verify']) purpose WHERE user_id = '{user.id}'",
     )
-    task = user.client.post(TASKS, {"title": "Once"}).json()
+    task, deleted = (user.client.post(TASKS, {"title": title}).json() for title in ("Once", "Deleted"))
     user.client.post("/api/v1/me/projects", {"id": task["id"], "name": "Of the same id"})
-    return Space(user.client, user.tokens["refresh_token"], task)
+    user.client.delete(f"{TASKS}/{deleted['id']}")
+    changed = user.client.patch(f"{TASKS}/{task['id']}", {"title": "Changed"}).json()
+    return Space(user.client, user.tokens["refresh_token"], task, changed["version"], deleted["id"])
 
 
 def state(url: str) -> list[Any]:
@@ -231,7 +241,8 @@ def test_every_replayable_operation_with_the_key_of_another_user_acts_by_itself(
 def test_every_replayable_operation_with_a_key_at_another_users_address_is_forbidden(
     bob: Client, task: dict[str, Any], operation: Operation
 ) -> None:
-    path = "/api/v1" + operation.template.format(user_id=task["user_id"], task_id=task["id"], project_id=task["id"])
+    ids = dict.fromkeys(("task_id", "project_id", "item_id"), task["id"])
+    path = "/api/v1" + operation.template.format(user_id=task["user_id"], seq=task["version"], **ids)
     for _ in range(2):
         assert bob.request(operation.method, path, json_body=operation.body, headers=keyed()).status == 403
 
