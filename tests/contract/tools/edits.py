@@ -46,9 +46,9 @@ def _with_member(document: Document) -> None:
 
 def _with_operation(document: Document) -> None:
     read = document["paths"][TASK]["get"]
-    document["paths"][f"{TASK}/history"] = {
+    document["paths"][f"{TASK}/comments"] = {
         "parameters": document["paths"][TASK]["parameters"],
-        "get": read | {"operationId": "getHistory", "parameters": []},
+        "get": read | {"operationId": "getComments", "parameters": []},
     }
 
 
