@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from tests.support.client import Client, Reply
 from tests.support.credentials import PASSWORD, SECRET, token
+from tests.support.replays import is_replay, keyed, new_key
 from tests.support.rows import rows, superuser_url
 from tests.support.users import User
 from todo_api import contract
@@ -91,18 +92,6 @@ secured = pytest.mark.parametrize(
     [operation for operation in REPLAYABLE if not operation.is_public],
     ids=[operation.name for operation in REPLAYABLE if not operation.is_public],
 )
-
-
-def new_key() -> str:
-    return f'"{secrets.token_hex(16)}"'
-
-
-def keyed(key: str | None = None, **more: str) -> dict[str, str]:
-    return {"Idempotency-Key": key or new_key(), **more}
-
-
-def is_replay(reply: Reply) -> bool:
-    return reply.headers.get("idempotency-replayed") == "true"
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
+import psycopg2
 from sqlalchemy import Connection, text
 
 from todo_api.database import SETTINGS, connect
@@ -57,6 +58,8 @@ def turn(url: str, progress: Callable[[str], None] = lambda _: None) -> Iterator
         else:
             raise Unavailable("Another process still migrates the database.")
         yield
+        with suppress(psycopg2.Error):  # a lost connection has given the turn back
+            connection.rollback()  # PostgreSQL ends a closed one later
 
 
 def limit(connection: Connection) -> None:
