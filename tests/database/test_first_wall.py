@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.database.test_plans_of_purges import PURGES
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
@@ -34,7 +35,6 @@ from todo_api.database.database import Database
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSession
 from todo_api.embedded import EmbeddedServer
-from todo_api.idempotency import statements as kept
 from todo_api.idempotency.store import IdempotencyStore
 from todo_api.lists import MAX_PAGE
 from todo_api.lists.conditions import CONDITIONS
@@ -370,9 +370,9 @@ def test_every_statement_of_the_service_was_sent_by_a_case(worlds: Worlds) -> No
     assert len(made) >= 6
     there |= dict(chain.from_iterable(map(shapes, made)))
     assert len(there) > 100
-    purges = [module.PURGE for module in modules if hasattr(module, "PURGE")]
+    purges = [statement for statement, _ in PURGES.values()]
     of_many = [administration_statements.LIST, change_statements.waited_for]
-    apart = [outbox.CLAIM, outbox.FINISH, *purges, kept.PURGES, *of_many]  # by other tests
+    apart = [outbox.CLAIM, outbox.FINISH, *purges, *of_many]  # by other tests
     sent = {each.name for each in (*(one.statement for one in worlds.sent), *statements_of(apart))}
     assert sorted(name for name, statement in there.items() if statement.name not in sent) == []
     more = {page(*chosen).name for chosen in product(("created_at", "due", "-due"), [None], MORE_ORDERS, (False, True))}
