@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from tests.database.test_plans_of_purges import PURGES
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
 from tests.support.list_cases import BY_DATES, DATED, shapes_by_dates
 from tests.support.look_alikes import FURTHER, LATER, NOBODYS, THEIR_TASK, TWIN, Outcome, Sent, World
 from tests.support.on_loop import on_loop
+from tests.support.purges import PURGES
 from tests.support.settings import with_mail
 from tests.support.wall_cases import CASES, EMAIL, FIELDS, PREPARED, SORTS, VERIFYING, Mine, powerset, seed
 from todo_api import contract

@@ -10,16 +10,13 @@ from sqlalchemy.engine import make_url
 from tests.support.databases import database_url, patient
 from tests.support.on_loop import on_loop
 from tests.support.plans import MODES, plan_of, planning
+from tests.support.purges import PURGES
 from tests.support.rows import rows
-from todo_api.accounts import recovery_statements, session_statements, sessions
-from todo_api.changes import statements as change_statements
+from todo_api.accounts import sessions
 from todo_api.database import purging
 from todo_api.database.database import Database
 from todo_api.embedded import EmbeddedServer
-from todo_api.history import statements as history_statements
 from todo_api.idempotency import statements as replies
-from todo_api.mail import outbox
-from todo_api.trash import statements as trash_statements
 
 USERS = 2000
 EACH = 20
@@ -61,17 +58,6 @@ FILL = f"""
         now() - CASE WHEN i <= {EXPIRED} THEN interval '25 hours' ELSE interval '1 hour' END
         FROM generate_series(1, {USERS * EACH}) i;
 """
-
-PURGES = {
-    "sessions": (session_statements.PURGE, "sessions_by_expires_at"),
-    "one_time_tokens": (recovery_statements.PURGE, "one_time_tokens_by_expires_at"),
-    "outbox": (outbox.PURGE, "outbox_by_next_attempt_at"),
-    "idempotent_replies": (replies.PURGES[0], "idempotent_replies_by_created_at"),
-    "anonymous_replies": (replies.PURGES[1], "anonymous_replies_by_created_at"),
-    "tombstones": (change_statements.PURGE, "tombstones_by_deleted_at"),
-    "trash": (trash_statements.PURGE, "trash_by_trashed_at"),
-    "history": (history_statements.PURGE, "history_by_day"),
-}
 
 DAYS = 30
 """How many days something stays in the trash."""

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -194,6 +195,12 @@ def test_packages_are_small_enough_to_know() -> None:
         if folder.is_dir()
     }
     assert {name: length for name, length in lengths.items() if length > LARGEST_PACKAGE} == {}
+
+
+def test_wheel_has_every_package() -> None:
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
+    assert {*built["packages"]} - {"todo_api.migrations.versions", *built["package-dir"]} == folders
 
 
 def test_functions_are_short_enough_to_read() -> None:
