@@ -275,7 +275,7 @@ class Conflict(TaskApiError):
 
 
 class ChangesConflict(TaskApiError):
-    """What a write changed has become something else since, or cannot be what it was.
+    """Members that a write changed have other values since, or their values of before are invalid.
 
     `conflicts` names each task or project with the pointers of its members, at most a hundred.
     """

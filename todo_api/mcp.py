@@ -53,7 +53,7 @@ BRIEF = ("id", "title", "status", "due", "priority", "labels", "project_id", "pa
 """Members of the tasks in a reply about several. `get_task` has the others."""
 
 BATCH_POINTER = re.compile(r"^/operations(/[0-9]+)?(/[a-z_]+)?")
-"""What a pointer into a batch begins with: the place of the operation, and its name."""
+"""Start of a JSON Pointer into a batch: index and name of the operation."""
 
 
 class CallersToken(httpx2.Auth):

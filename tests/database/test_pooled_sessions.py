@@ -21,7 +21,7 @@ from todo_api.config import Config
 from todo_api.database.database import Database
 from todo_api.database.statement import Statement, param
 from todo_api.embedded import EmbeddedServer
-from todo_api.provisioning import migrations
+from todo_api.provisioning import migrations, online
 
 TASKS = "/api/v1/me/tasks"
 USERS = [f"user-{number}" for number in range(8)]
@@ -184,3 +184,16 @@ def test_any_operation_pooler_killed_is_503_and_serves_again_after_its_return(
             own.stop()
             own.start()
             assert {reply.status for reply in threads.map(post, ["Again"] * 8)} == {201}
+
+
+def test_turn_leaves_nothing_on_the_sessions_of_a_pooler(new_database: Callable[[], str]) -> None:
+    """They serve other programs afterwards, which would have its lock and its limits."""
+    pooled = new_database()
+    with online.turn(pooled):
+        pass
+    with migrations.engine(pooled).connect() as connection:
+        online._limit_session(connection)
+        connection.commit()
+    for _ in range(8):  # each session of the pooler's, in turn
+        assert execute(pooled, "SELECT current_setting('lock_timeout')") == [("0",)]
+    assert execute(pooled, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]

@@ -7,7 +7,6 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.support import pooler
 from tests.support.databases import database_url, execute
 from tests.support.on_loop import on_loop
 from tests.support.rows import rows, superuser_url
@@ -16,7 +15,7 @@ from todo_api.database import Database
 from todo_api.embedded import EmbeddedServer
 from todo_api.errors import Unavailable
 from todo_api.models import LOGIN_ROLE
-from todo_api.provisioning import checks, epochs, migrations, online, readiness
+from todo_api.provisioning import checks, epochs, migrations, readiness
 
 HEAD = migrations.head()
 FAULTS = {
@@ -168,24 +167,3 @@ def test_new_epochs_that_fail_change_nothing(new_database: Callable[[], str]) ->
         epochs.renew(url)
     walled = "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'users'"
     assert (rows(url, "SELECT seq FROM users"), rows(url, walled)) == ([(7,)], [(True,)])
-
-
-def test_turn_leaves_nothing_on_the_sessions_of_a_pooler(pooler_url: str) -> None:
-    """They serve other programs afterwards, which would have its lock and its limits."""
-    with online.turn(pooler_url):
-        pass
-    with migrations.engine(pooler_url).connect() as connection:
-        online._limit_session(connection)
-        connection.commit()
-    for _ in range(8):  # each session of the pooler's, in turn
-        assert execute(pooler_url, "SELECT current_setting('lock_timeout')") == [("0",)]
-    assert execute(pooler_url, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
-
-
-@pytest.fixture
-def pooler_url(request: pytest.FixtureRequest, new_database: Callable[[], str], route: str) -> str:
-    """A database's URL through the pooler, whatever route the module has."""
-    if pooler.PROGRAM is None:
-        pytest.skip("pgbouncer is missing")
-    url = new_database()
-    return url if route != "direct" else str(request.getfixturevalue("pooler").url(url))

@@ -1,4 +1,4 @@
-"""What a task or project was: its history, read back from the present.
+"""Earlier values of tasks and projects, computed from their history.
 
 `changes` has the rows of history, read in a transaction that has locked the user's row, and what
 they say; `statements` has the SQL.

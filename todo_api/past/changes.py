@@ -11,7 +11,7 @@ from todo_api.past import statements
 from todo_api.task_rows import Task
 
 CUT = {"description": 2048, "links": 2}
-"""What a row has of a value that is too long for it: so many characters, or links."""
+"""Length to which a value above 8 KiB is cut: characters of a description, number of links."""
 
 
 class Change(NamedTuple):

@@ -24,11 +24,11 @@ _HIGHEST = ("n", "ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 
 NEAR = 500
-"""How many siblings on each side get new positions if there is no room between two."""
+"""Number of siblings on each side that get new positions if there is no room between two."""
 
 
 class Branch(NamedTuple):
-    """What a task hangs on. Siblings have the same parent, or without one the same project."""
+    """Project and parent of a task. Siblings share the parent, or the project if there is none."""
 
     project_id: str | None = None
     parent_id: str | None = None
