@@ -14,6 +14,7 @@ from tests.support.live import SLACK
 
 CHANGES = "/api/v1/me/changes"
 PROJECTS = "/api/v1/me/projects"
+TRASH = "/api/v1/me/trash"
 LABELS = "/api/v1/me/labels"
 TASKS = "/api/v1/me/tasks"
 BATCH = "/api/v1/me/batch"
@@ -43,9 +44,15 @@ class Choice:
         """The id of a project, or one of none if there is none."""
         return self._of(PROJECTS)
 
+    def trashed(self) -> str:
+        """The id of an item of the trash, or one of none if there is none."""
+        return self._of(TRASH)
+
     def version(self) -> int:
-        """A number that the user may have given."""
-        return self.random.randint(1, 200)
+        """One of the numbers that were given last."""
+        reply = self._ask("GET", f"{TASKS}?limit=1", None)
+        last = int(reply.headers["etag"].strip('"').split("-")[-1]) if reply and reply.status == 200 else 1
+        return max(1, last - self.random.randint(0, 100))
 
     def text(self) -> str:
         """A text that is no other one."""
@@ -104,6 +111,18 @@ def _delete(it: Choice) -> Request:
 
 def _delete_for_good(it: Choice) -> Request:
     return "DELETE", f"{TASKS}/{it.random.choice((it.task(), *IDS))}?permanent=true", None
+
+
+def _restore(it: Choice) -> Request:
+    return "POST", f"{TRASH}/{it.trashed()}/restore", None
+
+
+def _purge(it: Choice) -> Request:
+    return "DELETE", f"{TRASH}/{it.trashed()}", None
+
+
+def _empty_trash(_: Choice) -> Request:
+    return "DELETE", TRASH, None
 
 
 def _revert_task(it: Choice) -> Request:
@@ -177,7 +196,13 @@ OPERATIONS: tuple[Callable[[Choice], Request], ...] = (
     _complete_subtree,
     _move,
     _delete,
+    _delete,
     _delete_for_good,
+    _restore,
+    _restore,
+    _restore,
+    _purge,
+    _empty_trash,
     _revert_task,
     _revert_change,
     _revert_change,
@@ -197,12 +222,20 @@ class Writer:
     """Somebody who writes at random."""
 
     def __init__(self, ask: Ask, seed: int) -> None:
+        self.done: set[str] = set()
+        """Names of the operations that succeeded."""
         self._ask = ask
         self._choice = Choice(ask, seed)
+        self._coming: list[Callable[[Choice], Request]] = []
 
     def write(self) -> int:
         """Do something, and return the status of the reply, 0 if none came."""
-        reply = self._ask(*self._choice.random.choice(OPERATIONS)(self._choice))
+        if not self._coming:
+            self._coming = self._choice.random.sample(OPERATIONS, len(OPERATIONS))
+        operation = self._coming.pop()
+        reply = self._ask(*operation(self._choice))
+        if reply and reply.status < 300:
+            self.done.add(operation.__name__)
         return reply.status if reply else 0
 
 

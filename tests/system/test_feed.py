@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.client import Reply
 from tests.support.credentials import SECRET, token
-from tests.support.feed import CHANGES, TASKS, Reader, Writer, followed, listed, readers, written
+from tests.support.feed import CHANGES, OPERATIONS, TASKS, Reader, Writer, followed, listed, readers, written
 from tests.support.live import Live, run
 from tests.support.processes import kill_database, soon
 
@@ -93,6 +93,7 @@ def at_work(service: Service) -> Iterator[list[Reader]]:
         statuses = writing.result()
     assert statuses & {0, 503}  # an outage was noticed
     assert {200, 201, 204} < statuses <= {0, 200, 201, 204, 400, 404, 409, 503}
+    assert set().union(*(each.done for each in writers)) == {each.__name__ for each in OPERATIONS}
 
 
 def test_list_changes_beside_writers_while_the_database_is_killed_twice_gives_what_the_server_has(

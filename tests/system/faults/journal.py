@@ -46,7 +46,8 @@ class Journal:
     def __init__(self, user: str, file: TextIO) -> None:
         self.user = user
         self.tasks: dict[str, State] = {}
-        self.gone: set[str] = set()
+        self.gone: dict[str, State] = {}
+        """Tasks in the trash, as they were."""
         self.doubts: dict[str, Doubt] = {}
         self.doubtful_creates: dict[str, float] = {}
         self.acknowledged = 0
@@ -68,7 +69,7 @@ class Journal:
     def wrote(self, task: dict[str, Any]) -> None:
         """A write was acknowledged with the task as it is now."""
         task_id, state = task["id"], State.of(task)
-        before = self.tasks.get(task_id)
+        before = self.tasks.get(task_id) or self.gone.pop(task_id, None)
         if before and before != state and state.version <= before.version:
             self.complain(f"the version of {task_id} went from {before.version} to {state.version}")
         self.tasks[task_id] = state
@@ -77,10 +78,16 @@ class Journal:
         self.acknowledged += 1
         self._note("wrote", task_id, version=state.version, title=state.title, status=state.status)
 
+    def restored(self, task: dict[str, Any]) -> None:
+        """A restoration was acknowledged with the task as it is again."""
+        before, state = self.gone[task["id"]], State.of(task)
+        if (state.title, state.status) != (before.title, before.status) or state.version <= before.version:
+            self.complain(f"{task['id']} came back as {state}, and was {before}")
+        self.wrote(task)
+
     def ended(self, task_id: str) -> None:
         """A deletion was acknowledged."""
-        self.tasks.pop(task_id, None)
-        self.gone.add(task_id)
+        self.gone[task_id] = self.tasks.pop(task_id)
         self.acknowledged += 1
         self._note("deleted", task_id)
 
@@ -115,7 +122,7 @@ class Journal:
             self.complain(f"{task_id} is {state}, and was told to be {known}")
 
     def _settle(self, task_id: str, doubt: Doubt, state: State | None) -> None:
-        known = self.tasks.get(task_id)
+        known = self.tasks.get(task_id) or self.gone.get(task_id)
         done = (state is None) == (doubt.wanted is None)
         if done and state and doubt.wanted and known:
             done = (
@@ -127,10 +134,10 @@ class Journal:
             self.complain(f"{task_id} is {state}: neither {known} nor {doubt.wanted}")
         self.doubted_and_done += 1
         if state:
+            self.gone.pop(task_id, None)
             self.tasks[task_id] = state
         else:
-            self.tasks.pop(task_id, None)
-            self.gone.add(task_id)
+            self.gone[task_id] = self.tasks.pop(task_id)
 
     def _found(self, task_id: str, state: State) -> None:
         if self.doubtful_creates.pop(state.title, None) is None:
@@ -153,6 +160,10 @@ class Journal:
     def free(self) -> list[str]:
         """The tasks that nothing is unsure about."""
         return [task_id for task_id in self.tasks if task_id not in self.doubts]
+
+    def trashed(self) -> list[str]:
+        """The tasks that were deleted, and that nothing is unsure about."""
+        return [task_id for task_id in self.gone if task_id not in self.doubts]
 
     def settled(self) -> str | None:
         """A task whose doubt can be ended by a look."""

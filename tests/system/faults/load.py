@@ -16,6 +16,7 @@ from todo_api import contract
 
 TASKS = "/api/v1/me/tasks"
 BATCH = "/api/v1/me/batch"
+TRASH = "/api/v1/me/trash"
 CHANGES = "/api/v1/me/changes"
 USERS = 16
 EVERY = 0.2
@@ -40,7 +41,7 @@ class Sent(NamedTuple):
     request_id: str
     outcome: int | str
     looked_for: bool = False
-    """Whether it asked for a task whose deletion had no answer: then 404 is as good an answer as 200."""
+    """Whether it asked for a task whose deletion or restoration had no answer: then 404 is as good an answer as 200."""
 
 
 class Creation(NamedTuple):
@@ -99,9 +100,9 @@ class User:
         return reply
 
     async def step(self) -> None:
-        """One request of the mix: 37 reads, 8 pages of the feed, 20 lists, 35 writes of a hundred, 3 of them batches."""
+        """One request of the mix: 37 reads, 8 pages of the feed, 20 lists, 35 writes of a hundred, 3 of them batches and 3 restorations."""
         doubtful = self.journal.settled()
-        free = self.journal.free()
+        free, trashed = self.journal.free(), self.journal.trashed()
         chance = self._random.random()
         if doubtful:
             await self._look(doubtful)
@@ -109,6 +110,8 @@ class User:
             await self._create(self._again)
         elif not free or (chance < 0.12 and len(free) < KEPT):
             await self._create(self._several() if chance < 0.03 else self._one())
+        elif 0.12 <= chance < 0.15 and trashed:
+            await self._restore(self._random.choice(trashed))
         elif chance < 0.24:
             await (self._delete if len(free) >= KEPT else self._complete)(self._random.choice(free))
         elif chance < 0.35:
@@ -127,7 +130,7 @@ class User:
 
     async def _look(self, task_id: str) -> None:
         doubt = self.journal.doubts.get(task_id)
-        looked_for = doubt is not None and doubt.wanted is None
+        looked_for = doubt is not None and (doubt.wanted is None or task_id in self.journal.gone)
         reply = await self.ask("getTask", "GET", f"{TASKS}/{task_id}", looked_for=looked_for)
         if reply.status in (200, 404):
             self.journal.saw(task_id, json.loads(reply.body) if reply.status == 200 else None)
@@ -230,6 +233,18 @@ class User:
 
     async def _delete(self, task_id: str) -> None:
         await self._write(task_id, None, lambda: self.ask("deleteTask", "DELETE", f"{TASKS}/{task_id}"), 204)
+
+    async def _restore(self, task_id: str) -> None:
+        was = self.journal.gone[task_id]
+        try:
+            reply = await self.ask("restoreItem", "POST", f"{TRASH}/{task_id}/restore")
+        except Unknown:
+            self.journal.unsure(task_id, was)
+            raise
+        if self._expect(reply, 200):
+            self.journal.restored(json.loads(reply.body)["task"])
+        else:
+            self.journal.unsure(task_id, was)
 
     async def everything(self) -> None:
         """Walks all tasks and holds them against the journal. The service must be well."""

@@ -90,6 +90,40 @@ def test_journal_of_a_creation_without_an_answer_that_was_done_twice_complains(k
     assert any("is there twice" in told for told in kept.complaints)
 
 
+def test_journal_of_a_restoration_takes_the_task_as_it_was_and_no_other(kept: Journal) -> None:
+    assert kept.trashed() == ["task-3"]
+    kept.restored(task(3, 8))
+    kept.check([task(1), task(2), task(3, 8)])
+    assert (kept.complaints, kept.trashed(), kept.gone) == ([], [], {})
+    for version, title in ((9, "Another"), (9, "Another"), (10, "Another")):
+        kept.ended("task-3")
+        kept.restored(task(3, version, title))
+    assert len(kept.complaints) == 2
+    assert all("came back as" in told for told in kept.complaints)
+
+
+@pytest.mark.parametrize(
+    ("found", "well"),
+    [
+        (None, True),
+        (task(3, 9), True),
+        (task(3, 9, "Another"), False),
+        (task(3), False),
+    ],
+)
+def test_journal_of_a_restoration_without_an_answer_takes_either_outcome_and_no_other(
+    kept: Journal, monkeypatch: pytest.MonkeyPatch, found: dict[str, Any] | None, well: bool
+) -> None:
+    kept.unsure("task-3", kept.gone["task-3"])
+    assert kept.trashed() == []
+    kept.saw("task-3", task(3))
+    assert kept.complaints == []  # it may still be under way
+    monkeypatch.setattr(journal, "DOUBT_SECONDS", -1)
+    kept.saw("task-3", found)
+    assert (kept.complaints == []) is well, kept.complaints
+    assert kept.trashed() == ([] if found else ["task-3"])
+
+
 def test_reply_to_a_look_after_a_doubtful_deletion_may_be_not_found_and_no_other() -> None:
     looked = Sent(0.0, 0.1, "getTask", "ada-1", 404, looked_for=True)
     assert is_good(looked)
