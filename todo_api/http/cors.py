@@ -13,7 +13,7 @@ REQUEST_HEADERS = (
     *("traceparent", "tracestate"),  # W3C Trace Context: what OpenTelemetry sends from a browser
 )
 REPLY_HEADERS = (
-    *("Accept-Encoding", "Accept-Patch", "Allow", "Deprecation", "Dry-Run", "ETag", "Idempotency-Replayed"),
+    *("Accept", "Accept-Encoding", "Accept-Patch", "Allow", "Deprecation", "Dry-Run", "ETag", "Idempotency-Replayed"),
     *("Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Sunset", "WWW-Authenticate", "X-Request-ID"),
 )
 
