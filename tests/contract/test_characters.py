@@ -21,7 +21,9 @@ from todo_api.domains import BLANK, LINE_ENDS
 
 TASKS = "/api/v1/me/tasks"
 SCHEMAS = contract.load(contract.TASK_API)["components"]["schemas"]
-ONE_LINE = ("TaskTitle", "KeyName", "PersonName", "NewPersonName")
+ONE_LINE = {name for name, schema in SCHEMAS.items() if "It is one line" in schema.get("description", "")} - {
+    "LabelName"
+}
 """The schemas of texts of one line that clients send."""
 
 CHARACTERS = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
@@ -35,6 +37,7 @@ def patterns() -> set[str]:
 
 
 def test_contract_has_one_pattern_for_texts_of_one_line() -> None:
+    assert {"TaskTitle", "KeyName", "LinkTitle", "NewPersonName", "PersonName", "ProjectName"} == ONE_LINE
     assert len(patterns()) == 1
 
 
@@ -126,11 +129,13 @@ def test_text_of_one_line_without_a_visible_character_or_with_two_lines_is_refus
         ada.post(TASKS, {"title": text}),
         ada.put(path(task), {"title": text}),
         ada.patch(path(task), {"title": text}),
+        ada.post(TASKS, {"title": "a", "links": [{"url": "https://a.example", "title": text}]}),
+        ada.post("/api/v1/me/projects", {"name": text}),
         ada.patch("/api/v1/me/account", {"name": text}),
         ada.post("/api/v1/me/keys", {"name": text, "scopes": ["tasks:read"]}),
         ada.post("/api/v1/auth/register", {"email": "a@example.com", "password": PASSWORD, "name": text}),
     ]
-    assert [(reply.status, reply.json()["errors"][0]["code"]) for reply in refused] == [(400, "pattern")] * 6
+    assert [(reply.status, reply.json()["errors"][0]["code"]) for reply in refused] == [(400, "pattern")] * 8
 
 
 @pytest.mark.parametrize("text", VISIBLE.values(), ids=VISIBLE)

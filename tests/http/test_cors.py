@@ -28,7 +28,10 @@ def test_list_tasks_from_allowed_origin_shows_its_scripts_the_headers_of_the_con
     exposed = shared.get(TASKS, headers={"Origin": ORIGIN}).headers["access-control-expose-headers"]
     documented = {str(name) for _, name in ContractCheck().documented() if not isinstance(name, int)}
     assert {"Accept", "Dry-Run", "ETag"} <= documented
-    shown_to_any = {"Access-Control-Allow-Origin", "Cache-Control"}  # safelisted by Fetch, or none of a script's business
+    shown_to_any = {
+        "Access-Control-Allow-Origin",
+        "Cache-Control",
+    }  # safelisted by Fetch, or none of a script's business
     of_http = {"Allow", "Deprecation", "Sunset"}  # of replies that no operation lists, and of deprecated operations
     assert set(exposed.split(", ")) == documented - shown_to_any | of_http
 
