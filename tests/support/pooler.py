@@ -57,6 +57,12 @@ class Pooler:
         given = {"username": "todo", "password": "of the tests", "host": "127.0.0.1", "port": self.port, "query": {}}
         return patient(make_url(url).set(**given).render_as_string(hide_password=False))
 
+    @property
+    def pid(self) -> int:
+        """Its process, once it was started."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> "Pooler":
         """Itself, once it takes connections."""
         assert PROGRAM is not None

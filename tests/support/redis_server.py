@@ -23,6 +23,12 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def pid(self) -> int:
+        """Its process, once it was started."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> "RedisServer":
         """Itself, once it takes connections."""
         assert PROGRAM is not None
