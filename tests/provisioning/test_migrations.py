@@ -60,6 +60,12 @@ def empty(server: EmbeddedServer) -> str:
     return database_url(server.url, name)
 
 
+@pytest.fixture
+def migrated(new_database: Callable[[], str]) -> str:
+    """A migrated database's URL."""
+    return new_database()
+
+
 def as_superuser(url: str, statement: str) -> None:
     execute(superuser_url(url), statement)
 
@@ -85,20 +91,18 @@ def test_migrate_from_empty_reaches_the_head(empty: str) -> None:
     assert execute(empty, "SELECT version_num FROM alembic_version") == [(migrations.head(),)]
 
 
-def test_migrate_down_one_and_up_again_gives_the_same_schema(empty: str) -> None:
-    migrations.migrate(empty)
-    before = schema(empty)
-    downgrade(empty, "-1")
-    assert schema(empty) != before
-    migrations.migrate(empty)
-    assert schema(empty) == before
+def test_migrate_down_one_and_up_again_gives_the_same_schema(migrated: str) -> None:
+    before = schema(migrated)
+    downgrade(migrated, "-1")
+    assert schema(migrated) != before
+    migrations.migrate(migrated)
+    assert schema(migrated) == before
 
 
-def test_migrate_down_to_nothing_leaves_no_table(empty: str) -> None:
-    migrations.migrate(empty)
-    downgrade(empty, "base")
+def test_migrate_down_to_nothing_leaves_no_table(migrated: str) -> None:
+    downgrade(migrated, "base")
     left = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
-    assert execute(empty, left) == [("alembic_version",)]
+    assert execute(migrated, left) == [("alembic_version",)]
 
 
 def test_migrate_with_rows_there_rewrites_no_table_and_no_index(empty: str) -> None:
@@ -114,11 +118,10 @@ def test_migrate_with_rows_there_rewrites_no_table_and_no_index(empty: str) -> N
     assert {*before} <= {*execute(empty, files)}  # an index may come, with what is there in it
 
 
-def test_migrate_again_changes_nothing(empty: str) -> None:
-    migrations.migrate(empty)
-    before = execute(empty, SCHEMA)
-    migrations.migrate(empty)
-    assert execute(empty, SCHEMA) == before
+def test_migrate_again_changes_nothing(migrated: str) -> None:
+    before = execute(migrated, SCHEMA)
+    migrations.migrate(migrated)
+    assert execute(migrated, SCHEMA) == before
 
 
 def test_migrations_and_models_say_the_same(url: str) -> None:
@@ -202,13 +205,12 @@ def test_migrate_by_two_processes_at_once_does_it_once(empty: str) -> None:
     assert execute(empty, "SELECT version_num FROM alembic_version") == [(migrations.head(),)]
 
 
-def test_migrate_of_a_newer_schema_is_refused(empty: str) -> None:
-    migrations.migrate(empty)
-    before = execute(empty, SCHEMA)
-    execute(empty, "UPDATE alembic_version SET version_num = '9999'")
+def test_migrate_of_a_newer_schema_is_refused(migrated: str) -> None:
+    before = execute(migrated, SCHEMA)
+    execute(migrated, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(migrations.SchemaTooNewError, match="9999"):
-        migrations.migrate(empty)
-    assert execute(empty, SCHEMA) == before
+        migrations.migrate(migrated)
+    assert execute(migrated, SCHEMA) == before
 
 
 @pytest.fixture

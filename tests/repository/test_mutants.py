@@ -26,7 +26,6 @@ ELSEWHERE = {"todo_api/provisioning/migrations.py"}
 OF_NO_MODULE = {
     "tests/auth/test_scopes.py": "compares the contract with the documentation; authorization is in http",
     "tests/database/test_row_rules.py": "tests the constraints that migrations make",
-    "tests/provisioning/test_schema_steps.py": "tests the migrations one by one, for minutes",
 }
 """Tests that would notice a change of none of the modules."""
 

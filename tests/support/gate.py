@@ -30,13 +30,15 @@ class Gate:
         self._listener.listen()
         self._open: list[socket.socket] = []
         self._left = 0
+        self.queries = 0
+        """Number of queries since it was armed."""
         self._reached, self._passed = threading.Event(), threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def arm(self, number: int) -> None:
         """Holds up the query of that number from now on, the first being 1; with 0 none."""
         self._reached, self._passed = threading.Event(), threading.Event()
-        self._left = number
+        self._left, self.queries = number, 0
 
     def waits(self, until: Callable[[], bool]) -> bool:
         """Wait until the query is held, or `until` is true. Return whether it is held."""
@@ -83,6 +85,7 @@ class Gate:
             server.shutdown(socket.SHUT_RDWR)
 
     def _hold_up(self, *, is_query: bool) -> None:
+        self.queries += is_query
         if is_query and self._left:
             self._left -= 1
             if not self._left:

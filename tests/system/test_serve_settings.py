@@ -1,4 +1,4 @@
-"""`todo-api serve` from start to stop, with the embedded database and with one's own."""
+"""`todo-api serve`: where its settings come from, what it says, and how it ends."""
 
 import os
 import signal
