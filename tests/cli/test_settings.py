@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.credentials import SECRET
 from tests.support.live import refusal, run
-from todo_api.config import Config, ConfigurationError, load_config, unknown_settings
+from todo_api.config import Config, ConfigurationError, load_config, shown_settings, unknown_settings
 
 NO_FILE = Path("there-is-no-such-file")
 ISSUER = {"JWT_ISSUER": "https://auth.example.com", "JWT_AUDIENCE": "x"}
@@ -198,6 +198,28 @@ def test_load_config_of_file_with_byte_order_mark_reads_its_first_name(tmp_path:
     file = tmp_path / ".env"
     file.write_text("PORT=81\n", encoding="utf-8-sig")
     assert (load_config({}, file).port, unknown_settings(file)) == (81, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("PORT 81\n", 1),
+        ("# ours\n\nPORT: 81\n", 3),
+        ("PORT=81\nset HOST=::1\n", 2),
+        ('PORT=81\nJWT_SECRET="abc"def\n', 2),
+        ("=81", 1),
+    ],
+)
+def test_load_config_of_file_with_a_line_that_sets_nothing_is_refused_without_telling_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, line: int
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text(text, encoding="utf-8")
+    for read in (lambda: load_config({}, file), lambda: unknown_settings(file), lambda: shown_settings(file)):
+        with pytest.raises(ConfigurationError) as refusal:
+            read()
+        assert str(refusal.value) == f"{file}, line {line}, is no NAME=value: mend or remove it."
+    assert caplog.records == []
 
 
 def test_token_with_unknown_name_in_file_warns_and_works(tmp_path: Path) -> None:

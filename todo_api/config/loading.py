@@ -4,10 +4,12 @@ import itertools
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from todo_api.config import settings
 from todo_api.config.config import Config
@@ -96,9 +98,15 @@ def has_inherited_socket() -> bool:
 def _settings_of(dotenv: Path) -> Mapping[str, str | None]:
     try:
         # Windows writes a byte order mark.
-        return dotenv_values(dotenv, encoding="utf-8-sig") if dotenv.is_file() else {}
+        text = dotenv.read_text("utf-8-sig") if dotenv.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{dotenv} cannot be read as text in UTF-8: mend or remove it.") from error
+    for found in parse_stream(StringIO(text)):
+        if found.error:
+            blank = found.original.string.partition(found.original.string.strip())[0]
+            number = found.original.line + blank.count("\n")
+            raise ConfigurationError(f"{dotenv}, line {number}, is no NAME=value: mend or remove it.")
+    return dotenv_values(stream=StringIO(text))
 
 
 def _convert(name: str, text: str) -> Any:

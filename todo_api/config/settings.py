@@ -16,6 +16,9 @@ _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*/?")
 
 _CLOSE = 0.6
 
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+"""IPv4 as IPv6 (RFC 4291, section 2.5.5.2). Addresses are compared as IPv4, so none matches."""
+
 
 def text_flaw(text: str) -> str | None:
     """Return what is wrong with a setting's text, and the remedy.
@@ -73,10 +76,17 @@ def public_url_flaw(url: str) -> str | None:
 def networks_flaw(networks: Iterable[str]) -> str | None:
     """Return what is wrong with the networks of trusted proxies."""
     try:
-        everybody = any(ipaddress.ip_network(network).prefixlen == 0 for network in networks)
+        given = [ipaddress.ip_network(network) for network in networks]
     except ValueError:
         return "must be addresses or networks such as 10.0.0.0/8, comma-separated."
-    return "must not be everybody: any client could name any address as its own." if everybody else None
+    fours = [network for network in given if isinstance(network, ipaddress.IPv4Network)]
+    sixes = [network for network in given if isinstance(network, ipaddress.IPv6Network)]
+    if any(network.subnet_of(_MAPPED) for network in sixes):
+        return "must have addresses of IPv4 as such: 10.0.0.1, not ::ffff:10.0.0.1."
+    together = {*map(str, ipaddress.collapse_addresses(fours)), *map(str, ipaddress.collapse_addresses(sixes))}
+    if together & {"0.0.0.0/0", "::/0"}:
+        return "must not be everybody: any client could name any address as its own."
+    return None
 
 
 def unknown(names: Iterable[str], known: Iterable[str]) -> list[str]:
