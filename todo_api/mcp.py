@@ -145,7 +145,8 @@ class RepliesForTools(httpx2.AsyncHTTPTransport):
         if not content:
             return httpx2.Response(reply.status_code)
         value = orjson.loads(content)
-        for task in (*value.get("items", ()), *value.get("tasks", ()), value.get("current", value)):
+        alone = (value, value.get("current"), value.get("task"))
+        for task in (*value.get("items", ()), *value.get("tasks", ()), *filter(None, alone)):
             task.pop(OWNER, None)
         if "results" in value:
             value = {BATCH_ITEMS: [{name: each["task"][name] for name in BRIEF} for each in value["results"]]}

@@ -144,6 +144,10 @@ def test_tools_walk_a_task_through_its_life(agent: Agent) -> None:
     assert agent.call("get_task", **task) == completed
     assert agent.call("delete_task", **task) is None
     assert told(agent.refusal("get_task", **task)) == (404, "not_found")
+    back = agent.call("restore_task", item_id=created["id"])
+    again = {name: back["task"][name] for name in ("updated_at", "version")}
+    assert back == {"task": completed | again, "project": None}
+    assert agent.call("get_task", **task) == back["task"]
 
 
 def test_list_tasks_by_cursor_reads_on(agent: Agent) -> None:
