@@ -31,6 +31,7 @@ class Caller(NamedTuple):
     registered: bool = False
     key: str | None = None
     session: str | None = None
+    is_system: bool = False
 
     @property
     def by_key(self) -> bool:
@@ -43,8 +44,13 @@ class Caller(NamedTuple):
         return self.session is not None
 
     @property
-    def actor(self) -> str:
-        """Return kind and id of the credential, as the history tells them. Some have no id."""
+    def actor(self) -> str | None:
+        """Return kind and id of the credential, as the history tells them. Some have no id.
+
+        Return None for the service itself.
+        """
+        if self.is_system:
+            return None
         if self.key is not None:
             return f"api_key {self.key}"
         return f"token {self.session}" if self.session and _UUID.fullmatch(self.session) else "token"
@@ -74,20 +80,24 @@ class Caller(NamedTuple):
 UNREGISTERED = Caller()
 """A caller that needs no row: users of an external issuer, and of an operator's tokens."""
 
+SYSTEM = Caller(registered=True, is_system=True)
+"""The service itself, for a user with a row."""
+
 
 def locked(
     *conditions: ColumnElement[bool], key: bool = False, session: bool = False, columns: Sequence[Column[Any]] = ()
 ) -> CTE:
     """Return the locked user's row, if it meets the conditions and the credential exists.
 
-    It has the id, and `columns` as they are once the lock is held. The lock does not block
-    references to the row by other tables.
+    It has the id, and `columns` as they are once the lock is held, and with an API key its
+    `key_name`. The lock does not block references to the row by other tables.
     """
     me = select(users.c.id, *columns).where(users.c.id == _USER_ID, *conditions).with_for_update(key_share=True)
     if not key and not session:
         return me.cte("me")
     user, table = me.cte("user_row"), api_keys if key else sessions
-    held = select(*user.c).where(table.c.user_id == user.c.id, *_NAMED[table])
+    name = [api_keys.c.name.label("key_name")] if key else []
+    held = select(*user.c, *name).where(table.c.user_id == user.c.id, *_NAMED[table])
     return held.with_for_update(read=True, key_share=True, of=table).cte("me")
 
 
@@ -102,6 +112,18 @@ def is_in_trash(kind: str, id_: ColumnElement[Any]) -> ColumnElement[bool]:
     Once the user's row is locked it is true to the moment: a function looks for itself.
     """
     return func.trash_has(_USER_ID, literal_column(f"'{kind}'"), id_, type_=Boolean)
+
+
+def actor(key_name: ColumnElement[Any] | None = None) -> ColumnElement[str | None]:
+    """Return who writes, with the name of the API key: null for the service itself."""
+    kind_and_id: ColumnElement[str] = func.current_setting(literal_column("'app.actor'"), literal_column("true"))
+    whole = kind_and_id if key_name is None else func.concat_ws(literal_column("' '"), kind_and_id, key_name)
+    return func.nullif(whole, literal_column("''"), type_=Text)
+
+
+def key_name() -> ColumnElement[Any]:
+    """Return the name of the caller's API key, null without one."""
+    return select(api_keys.c.name).where(*_NAMED[api_keys]).scalar_subquery()
 
 
 def session_exists() -> ColumnElement[bool]:

@@ -85,6 +85,12 @@ _WITH_MICROSECONDS = len("2026-11-20 23:59:59.999999+00")
 _CLOCKS = (len("23:59:59"), len("23:59:59.999999"))
 
 
+def dump_actor(actor: str | None) -> dict[str, str | None]:
+    """Return the representation of who did something: kind, id and name of a credential."""
+    kind, id_, name, *_ = *(actor or "system").split(" ", 2), None, None
+    return {"kind": kind, "id": id_, "name": name}
+
+
 def dump_json(value: Any) -> bytes:
     """Return dumped values as JSON text (RFC 8259)."""
     return orjson.dumps(value, option=orjson.OPT_UTC_Z)

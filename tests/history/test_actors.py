@@ -44,6 +44,7 @@ def test_every_kind_of_write_notes_the_credential(
         ("POST", "/api/v1/me/batch", {"operations": [{"delete_task": {"id": task["id"]}}]}, 200),
         ("DELETE", f"/api/v1/me/projects/{project['id']}", None, 204),
         ("DELETE", path(parent), None, 204),
+        ("POST", f"/api/v1/me/trash/{parent['id']}/restore", None, 200),
     ):
         before = len(actors(direct, user))
         assert client.request(method, place, json_body=body).status == status

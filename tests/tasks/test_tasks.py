@@ -39,6 +39,7 @@ def test_create_task_with_title_gives_defaults(ada: Client) -> None:
         "parent_id": None,
         "created_at": task["created_at"],
         "updated_at": task["created_at"],
+        "created_by": task["created_by"],
         "version": 1,
     }
     assert reply.headers["etag"] == '"1"'

@@ -17,6 +17,7 @@ SERVER_SET = {
     "completed_at": None,
     "created_at": "2026-11-20T09:30:00Z",
     "updated_at": "2026-11-20T09:30:00Z",
+    "created_by": {"kind": "token", "id": None, "name": None},
     "version": 7,
 }
 KNOWN = contract.load(contract.TASK_API)["components"]["schemas"]["TaskInput"]["properties"]

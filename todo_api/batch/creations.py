@@ -10,6 +10,7 @@ from uuid_utils import uuid7
 from todo_api.batch import statements
 from todo_api.batch.operation import Operation
 from todo_api.database import RoleSession
+from todo_api.guards import Caller
 from todo_api.models import STATUSES
 from todo_api.tasks import Task, stored_members
 
@@ -23,7 +24,7 @@ def is_plain(operation: Operation) -> bool:
     return operation.kind == "create_task" and not any(members[name] for name in members.keys() - _PLAIN)
 
 
-def create(session: RoleSession, user_id: str, operations: Sequence[Operation]) -> list[Task] | None:
+def create(session: RoleSession, user_id: str, caller: Caller, operations: Sequence[Operation]) -> list[Task] | None:
     """Return the new tasks, written under one number. The transaction must have locked the user.
 
     Return None, and write nothing, if an id is taken or a project unknown: the first operation that
@@ -40,7 +41,12 @@ def create(session: RoleSession, user_id: str, operations: Sequence[Operation]) 
         return None
     new = [_row(number, each) for number, each in enumerate(operations)]
     counts = Counter(each.members["status"] for each in operations)
-    values = {"user_id": user_id, "new": orjson.dumps(new).decode(), **{name: counts[name] for name in STATUSES}}
+    values = {
+        "user_id": user_id,
+        "new": orjson.dumps(new).decode(),
+        **caller.values,
+        **{name: counts[name] for name in STATUSES},
+    }
     made = {str(row[0]): Task.of(row, user_id) for row in session.fetch_all(statements.create, values)}
     return [made[str(row["id"])] for row in new]
 

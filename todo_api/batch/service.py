@@ -109,7 +109,7 @@ class _Batch:
         if len(operations) == 1:
             return False
         self._take_number_back()
-        made = creations.create(self._db, self._user_id, operations)
+        made = creations.create(self._db, self._user_id, self._caller, operations)
         self._found += made or ()
         return made is not None
 

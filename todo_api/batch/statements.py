@@ -95,6 +95,7 @@ def _create() -> Statement:
         "version": owner.c.seq,
         "first_version": owner.c.seq,
         "position": clock_key(at),
+        "created_by": guards.actor(guards.key_name()),
     }
     made = insert(tasks).from_select([*values], select(*values.values()).select_from(owner.join(new, true())))
     return Statement(made.returning(*as_task(tasks)), times_as_text=True)

@@ -14,7 +14,7 @@ from todo_api.cli.commands import CommandError, load
 from todo_api.cli.database_commands import with_database
 from todo_api.database import Database
 from todo_api.errors import EmailTaken
-from todo_api.guards import UNREGISTERED, Caller
+from todo_api.guards import SYSTEM
 from todo_api.projects import ProjectService
 from todo_api.task_labels import by_key
 from todo_api.tasks import TaskService
@@ -131,7 +131,7 @@ def _fill(database: Database, email: str, password: str) -> str:
     """Make the account with its tasks, and return its API key."""
     user = register(database, Passwords(), email, password, "Demo").id
     Administration(database).verify_email(user, email.lower())
-    tasks, projects = TaskService(database, user), ProjectService(database, user, UNREGISTERED)
+    tasks, projects = TaskService(database, user, SYSTEM), ProjectService(database, user, SYSTEM)
     project_of: dict[str, str] = {}
     for (name, color), titles in PROJECTS.items():
         project = projects.create(None, name=name, description=None, color=color)
@@ -145,5 +145,5 @@ def _fill(database: Database, email: str, password: str) -> str:
             member, days, time, zone = WHEN[title]
             members[member] = {"date": str(today + timedelta(days)), "time": time, "time_zone": zone}
         ids[title] = tasks.create(members).id
-    _, key = KeyService(database, user, Caller(registered=True)).create("Demo", ["tasks:read", "tasks:write"], None)
+    _, key = KeyService(database, user, SYSTEM).create("Demo", ["tasks:read", "tasks:write"], None)
     return key

@@ -7,7 +7,7 @@ import orjson
 
 from todo_api.errors import InvalidCursor
 from todo_api.lists import CursorSigner
-from todo_api.schemas import utc
+from todo_api.schemas import dump_actor, utc
 
 _NIL = str(UUID(int=0))
 
@@ -50,14 +50,13 @@ class Entry(NamedTuple):
 
 def dump_entry(entry: Entry) -> dict[str, Any]:
     """Return the representation of an entry."""
-    kind, _, id_ = (entry.actor or "system").partition(" ")
     return {
         "seq": entry.seq,
         "kind": entry.kind,
         "id": entry.id,
         "action": entry.action,
         "at": utc(entry.at),
-        "actor": {"kind": kind, "id": id_ or None, "name": entry.actor_name},
+        "actor": dump_actor(entry.actor) | {"name": entry.actor_name},
         "changes": orjson.Fragment(entry.changes),
         "cut": entry.cut,
     }

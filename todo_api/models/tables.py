@@ -292,6 +292,7 @@ tasks = Table(
     Column("parent_id", Uuid, comment="null: none"),
     Column("children", SmallInteger, nullable=False, server_default=text("0"), comment="how many there are"),
     Column("first_version", BigInteger, comment="the user's seq at the creation; null: not known"),
+    Column("created_by", Text, comment="kind, id and name of the credential; null: none, or not known"),
     PrimaryKeyConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["user_id", "project_id"], ["projects.user_id", "projects.id"]),

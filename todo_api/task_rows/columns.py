@@ -20,6 +20,7 @@ _FIRST = (
     tasks.c.updated_at,
     tasks.c.version,
     tasks.c.position,
+    tasks.c.created_by,
 )
 
 MORE = (

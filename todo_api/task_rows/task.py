@@ -32,7 +32,8 @@ class Task(NamedTuple):
     """A task as it is stored. Its id is the text of a UUID.
 
     Times are the texts that PostgreSQL writes, in UTC. `todo_api.schemas.utc` makes them RFC 3339.
-    `more` is the JSON of More, None for a task that has nothing of it.
+    `created_by` has kind, id and name of the credential, None for the service itself or if it is
+    not known. `more` is the JSON of More, None for a task that has nothing of it.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Task(NamedTuple):
     updated_at: str
     version: int
     position: str
+    created_by: str | None
     more: str | None
     user_id: str
 

@@ -12,7 +12,7 @@ from todo_api.contract import parse_date_time
 from todo_api.errors import ValidationFailed, Violation
 from todo_api.lists import TaskFilter
 from todo_api.models import PRIORITIES
-from todo_api.schemas import load_of, utc
+from todo_api.schemas import dump_actor, load_of, utc
 from todo_api.task_dates import MomentPatchSchema, MomentSchema
 from todo_api.task_rows import Task
 
@@ -90,6 +90,7 @@ def dump_task(task: Task) -> dict[str, Any]:
         "parent_id": parent_id,
         "created_at": utc(task.created_at),
         "updated_at": utc(task.updated_at),
+        "created_by": dump_actor(task.created_by),
         "version": task.version,
     }
 

@@ -118,7 +118,7 @@ class TaskService:
         if row is None:
             self._check_caller()
             raise gone()
-        at, values["version"], values["position"] = row
+        at, values["version"], values["position"], values["created_by"] = row
         values |= {"id": made_id, "status": status, "created_at": at, "updated_at": at, "more": more_of(values)}
         values["completed_at"] = at if status == "completed" else None
         return Task._make(map(values.get, Task._fields))

@@ -91,18 +91,21 @@ def _in_zone() -> ColumnElement[bool]:
 
 @cache
 def create(status: str, *, whole: bool = False, registered: bool, by_key: bool = False) -> Statement:
-    """Insert a task; returns (created_at, version, position). `whole` has a priority and links.
+    """Insert a task; returns what `_OF_SERVER` names. `whole` has a priority and links.
 
     A `registered` user must have a row; another gets one with the first task. The status is part of
     the shape, since comparing it with each counted one would cost more than the rest of the count.
     """
-    here = [users.c.id == guards.locked(key=True).c.id] if by_key else []
-    counted = update(users).where(users.c.id == USER_ID, *here).values(**_one_more(status)).returning(users.c.seq)
+    counted = update(users).where(users.c.id == USER_ID).values(**_one_more(status)).returning(users.c.seq)
+    if by_key:
+        me = guards.locked(key=True)
+        counted = counted.where(users.c.id == me.c.id).returning(me.c.key_name)
     user = counted.cte("counted")
+    by = guards.actor(user.c.key_name if by_key else None).label("by")
     has_row = registered or by_key
     number = user.c.seq if has_row else func.coalesce(user.c.seq, func.first_number(USER_ID, literal(status, Text)))
     one = select(literal_column("1")).subquery("one")
-    found = select(number.label("seq"), func.clock_timestamp().label("at"))
+    found = select(number.label("seq"), func.clock_timestamp().label("at"), by)
     owner = found if has_row else found.select_from(one.outerjoin(user, true()))
     more = (tasks.c.priority, tasks.c.links) if whole else ()
     made = _made(_new_task(status, owner.cte("owner"), more)).returning(*_OF_SERVER)
@@ -118,7 +121,8 @@ def create_whole(status: str, *, chosen: bool = False, by_key: bool = False) -> 
     so the number is taken after that. The row was locked before, so it is still the next one.
     """
     me = guards.locked(_in_zone(), key=by_key, columns=[users.c.seq])
-    owner = select((me.c.seq + 1).label("seq"), func.clock_timestamp().label("at")).cte("owner")
+    by = guards.actor(me.c.key_name if by_key else None).label("by")
+    owner = select((me.c.seq + 1).label("seq"), func.clock_timestamp().label("at"), by).cte("owner")
     values = _new_task(status, owner, [tasks.c[name] for name in KEPT])
     inserted = _made(values, *([~guards.is_in_trash("task", TASK_ID)] if chosen else [])).on_conflict_do_nothing(
         index_elements=[tasks.c.user_id, tasks.c.id]
@@ -133,7 +137,7 @@ register = Statement(insert(users).values(id=USER_ID).on_conflict_do_nothing())
 """Give the user a row, unless they have one."""
 
 
-_OF_SERVER = (tasks.c.created_at, tasks.c.version, tasks.c.position)
+_OF_SERVER = (tasks.c.created_at, tasks.c.version, tasks.c.position, tasks.c.created_by)
 """Columns of a new task that the service does not know."""
 
 
@@ -145,8 +149,8 @@ def _one_more(status: str) -> dict[str, ColumnElement[int]]:
     return {"seq": users.c.seq + 1, status: users.c[status] + 1}
 
 
-def _new_task(status: str, owner: CTE, more: Sequence[Column[Any]] = ()) -> dict[Column[Any], ColumnElement[Any]]:
-    """Return the values of a new task. `owner` has its number and time."""
+def _new_task(status: str, owner: CTE, more: Sequence[Column[Any]]) -> dict[Column[Any], ColumnElement[Any]]:
+    """Return the values of a new task. `owner` has its number and time, and who creates it."""
     written = (tasks.c.title, tasks.c.description, *more)
     return {
         tasks.c.id: TASK_ID,
@@ -159,6 +163,7 @@ def _new_task(status: str, owner: CTE, more: Sequence[Column[Any]] = ()) -> dict
         tasks.c.version: owner.c.seq,
         tasks.c.first_version: owner.c.seq,
         tasks.c.position: clock_key(owner.c.at),
+        tasks.c.created_by: owner.c.by,
     }
 
 

@@ -100,14 +100,14 @@ class TrashService:
     def empty(self) -> None:
         """Delete everything in the trash for good."""
         with self._database.transaction() as transaction:
-            session = transaction.as_user(self._user_id)
+            session = transaction.as_user(self._user_id, self._caller.actor)
             if self._lock(session) is not None:
                 session.fetch_all(statements.empty, self._named())
 
     def remove(self, item_id: str) -> None:
         """Delete an item for good, with what went along. Raise NotFound."""
         with self._database.transaction() as transaction:
-            session = transaction.as_user(self._user_id)
+            session = transaction.as_user(self._user_id, self._caller.actor)
             _, (kind, *_) = self._find(session, item_id)
             session.fetch_all(statements.remove, self._named() | {"item_id": item_id, "kind": kind})
 
@@ -118,7 +118,7 @@ class TrashService:
         TooManyProjects.
         """
         with self._database.transaction() as transaction:
-            session = transaction.as_user(self._user_id)
+            session = transaction.as_user(self._user_id, self._caller.actor)
             (zone, count), (kind, parent_id, project_id) = self._find(session, item_id)
             if kind == "project":
                 if count >= MOST_PROJECTS:
