@@ -74,9 +74,12 @@ def using(database: RoleSessions) -> Iterator[None]:
 
 
 def client_watch() -> Callable[[], bool]:
-    """Return a function that returns whether the client of this request has disconnected."""
+    """Return a function that returns whether the client of this request may be gone.
+
+    It is, or it has closed its side, which looks the same until a reply is sent.
+    """
     record: RequestRecord = flask.g.record
-    return lambda: record.client_disconnected
+    return lambda: record.client_disconnected or record.input_ended
 
 
 def builtin_issuer() -> TokenIssuer:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -12,7 +13,7 @@ import pytest
 
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
-from tests.support.live import Live
+from tests.support.live import Live, Wire
 from tests.support.on_loop import on_loop
 from tests.support.processes import soon
 from tests.support.rows import rows
@@ -201,13 +202,19 @@ def test_service_forgets_who_has_left_and_answers_who_waits_when_it_stops(folder
         asked = (
             f"GET {CHANGES}?since={since}&wait=30 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {waits}\r\n\r\n".encode()
         )
-        for _ in range(waiting.MOST_OF_USER):
-            wire = service.wire()
-            wire.send(asked)
-            wire.reset()
         # Until the service has noticed it, the next one is refused. Their time is over after thirty seconds.
         one_more = f"{CHANGES}?since={since}&wait=1"
-        assert soon(lambda: service.request("GET", one_more, token=waits).status == 200, 25)
+        for leave in (Wire.reset, lambda gone: gone.socket.close()):
+            for _ in range(waiting.MOST_OF_USER):
+                wire = service.wire()
+                wire.send(asked)
+                leave(wire)
+            assert soon(lambda: service.request("GET", one_more, token=waits).status == 200, 20)
+        with service.wire() as wire:
+            wire.send(asked)
+            wire.socket.shutdown(socket.SHUT_WR)
+            wire.socket.settimeout(20)
+            assert wire.reply().json()["next"] == since
         wires = [open_wires.enter_context(service.wire()) for _ in range(3)]
         for wire in wires:
             wire.send(asked)

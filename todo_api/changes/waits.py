@@ -35,11 +35,11 @@ _READS = ("GET", "HEAD", "OPTIONS")
 class Waiter:
     """A request that may wait. `seq` is the user's number that it has read."""
 
-    def __init__(self, admission: AdmissionControl, user_id: str, is_gone: Callable[[], bool], ends: float) -> None:
+    def __init__(self, admission: AdmissionControl, user_id: str, may_be_gone: Callable[[], bool], ends: float) -> None:
         self.seq: int | None = None
         self._admission = admission
         self._ends = ends
-        self._is_gone = is_gone
+        self._may_be_gone = may_be_gone
         self._user_id = user_id
         self._woken = asyncio.Event()
 
@@ -52,7 +52,7 @@ class Waiter:
         seconds = self._ends - monotonic()
         if seconds > 0:
             wait(self._admission.pause(self._user_id, self._woken, seconds))
-        return self._woken.is_set() and not self._is_gone() and not self._admission.is_stopping
+        return self._woken.is_set() and not self._may_be_gone() and not self._admission.is_stopping
 
     def begin(self) -> None:
         """Note that the user's changes are read from now on."""
@@ -60,8 +60,8 @@ class Waiter:
         self._woken.clear()
 
     def look(self, seq: int | None) -> None:
-        """Wake the request if the number is another than it has read, or if its client is gone."""
-        if (self.seq is not None and self.seq != seq) or self._is_gone():
+        """Wake the request if the number is another than it has read, or its client may be gone."""
+        if (self.seq is not None and self.seq != seq) or self._may_be_gone():
             self._woken.set()
 
     def wake(self) -> None:
@@ -79,7 +79,7 @@ class Waits:
         self._waiters: dict[str, list[Waiter]] = {}
 
     @contextmanager
-    def waiter(self, user_id: str, seconds: float, is_gone: Callable[[], bool]) -> Iterator[Waiter]:
+    def waiter(self, user_id: str, seconds: float, may_be_gone: Callable[[], bool]) -> Iterator[Waiter]:
         """Yield what a request of the user can wait with, for at most these seconds.
 
         Raise TooManyWaits.
@@ -89,7 +89,7 @@ class Waits:
         mine = self._waiters.setdefault(user_id, [])
         if len(mine) >= MOST_OF_USER:
             raise TooManyWaits
-        waiter = Waiter(self._admission, user_id, is_gone, monotonic() + seconds)
+        waiter = Waiter(self._admission, user_id, may_be_gone, monotonic() + seconds)
         mine.append(waiter)
         self._count += 1
         try:
@@ -101,9 +101,9 @@ class Waits:
                 del self._waiters[user_id]
 
     def look(self) -> int:
-        """Wake the requests whose user has written elsewhere, or whose client is gone. Return 0.
+        """Wake the requests whose user has written elsewhere, or whose client may be gone.
 
-        Raise Unavailable.
+        Return 0. Raise Unavailable.
         """
         ids = iter([*self._waiters])
         while some := [*islice(ids, _USERS)]:

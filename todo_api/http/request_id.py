@@ -29,6 +29,7 @@ class RequestIdMiddleware:
         request_id, traceparent, has_token = read_headers(scope["headers"])
         state = scope.setdefault("state", {})
         record = RequestRecord(scope["method"], request_id, traceparent, self._watchers, state.get("read_at"))
+        record.input_ended = state.get("input_ended", False)
         headers = [(b"x-request-id", request_id.encode()), SAFE_TYPE, *([BY_TOKEN] if has_token else ())]
         state.update(request_id=request_id, headers=headers, record=record)
         is_head = scope["method"] == "HEAD"

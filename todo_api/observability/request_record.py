@@ -38,6 +38,7 @@ class RequestRecord:
         "dry_run",
         "ended_at",
         "error",
+        "input_ended",
         "method",
         "observers",
         "operation",
@@ -80,6 +81,8 @@ class RequestRecord:
         """Whether `start` was called: the operation runs or has run."""
         self.client_disconnected = False
         """Whether the client has closed the connection."""
+        self.input_ended = False
+        """Whether the client has closed its side of the connection: it reads on, or is gone."""
         self.status = ABANDONED
         self.seconds = 0.0
         self.ended_at = 0.0

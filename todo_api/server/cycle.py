@@ -88,6 +88,14 @@ class Cycle(RequestResponseCycle):
         elif self.queued:
             self.connection.gate.leave(self.queued)
 
+    def end_input(self) -> None:
+        """Note that the client sends nothing more. It may be gone as well."""
+        state = self.scope["state"]
+        if "record" in state:
+            state["record"].input_ended = True
+        else:
+            state["input_ended"] = True
+
     def start(self) -> None:
         """Start the application."""
         self.queued = None

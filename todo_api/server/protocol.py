@@ -105,9 +105,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own says bool or None
         """Return whether to keep the connection for the replies (RFC 9112, section 9.6)."""
-        self._at_end = bool(
-            self._between_requests and not self._ending and (self._is_answering or self.flow.write_paused)
-        )
+        has_replies = self._is_answering or self.flow.write_paused
+        self._at_end = bool(self._between_requests and not self._ending and has_replies)
+        if self.cycle is not None:
+            self.cycle.end_input()
         return self._at_end
 
     def _feed(self, data: bytes) -> None:
