@@ -28,10 +28,10 @@ dev: $(TOOLS)  ## the service, started anew within two seconds when todo_api/ or
 	@exec .venv/bin/todo-api serve --reload $(ARGS)
 
 test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' is handed on
-	@.venv/bin/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@echo "Left out: whole services that are killed, stopped and restored (make test-system), fuzz, mutants, browser, clients, deployment."
 
-test-system: $(TOOLS)  ## the tests that start services by the dozen, kill them, back up and build; a few minutes
+test-system: $(TOOLS)  ## the tests that start services by the dozen, kill them, back up and build; some minutes
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(BETTER_AUTH) || true; fi
 	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile tests/system $(ARGS)
 

@@ -23,21 +23,22 @@ class Deleted(NamedTuple):
     token: str
     keys: dict[str, str]
     ids: dict[str, str]
+    tables: list[tuple[str, str]]
+    """Each table that a user has rows in, with the column that says whose."""
 
-    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+    def rows(self) -> dict[str, int]:
         """Return the number of their rows in each table of the catalogue."""
-        return {
-            table: rows(self.url, f"SELECT count(*) FROM {table} WHERE {column} = '{self.id}'")
-            for table, columns in tables_of_users(self.url).items()
-            for column in [next(name for name in ("user_id", "id") if name in columns)]
-        }
+        counts = (
+            f"SELECT '{table}', count(*) FROM {table} WHERE {column} = '{self.id}'" for table, column in self.tables
+        )
+        return dict(rows(self.url, " UNION ALL ".join(counts)))
 
     def refused_by_all(self, operation: SecuredOperation, bearer: str, ids: dict[str, str], **more: Any) -> None:
         """Asserts that every service refuses the token, at either address, and that nothing comes of it."""
         for service in self.services:
             for user_id in ("me", self.id):
                 assert_invalid(operation.call(service.signed_in(bearer), user_id, ids, **more), operation.method)
-        assert set(map(tuple, self.rows().values())) == {((0,),)}
+        assert {*self.rows().values()} == {0}
 
 
 def assert_invalid(reply: Reply, method: str) -> None:
@@ -71,8 +72,9 @@ def deleted(url: str, anonymous: Client, new_client: Callable[[Config], Client])
     ids = {"task_id": task["id"], "key_id": key["id"], "project_id": project["id"], "label": "soon gone"}
     ids["seq"] = str(task["version"])
     ids["item_id"] = item.json()["id"]
-    made = Deleted(url, services, user_id, token, keys, ids)
-    assert set(map(tuple, made.rows().values())) & {((0,),)} == set()
+    tables = [(table, "user_id" if "user_id" in columns else "id") for table, columns in tables_of_users(url).items()]
+    made = Deleted(url, services, user_id, token, keys, ids, tables)
+    assert 0 not in made.rows().values()
     for service in services:
         assert service.signed_in(token).get(ACCOUNT).status == 200
         assert service.signed_in(keys["account"]).get(ACCOUNT).status == 200

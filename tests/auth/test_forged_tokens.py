@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.support.cases import case
 from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
 from tests.support.issuers import AUDIENCE, ISSUER, Signer, claims, encode, hmac_token, key_server, publish, serving
@@ -277,24 +278,28 @@ def assert_refused(reply: Reply, challenge: str = HOLDS_NOT) -> None:
     }
 
 
-@pytest.mark.parametrize("name", names(confused))
-def test_list_tasks_with_confused_algorithm_is_unauthorized(judged: dict[str, Reply], name: str) -> None:
-    assert_refused(judged[name])
+def test_list_tasks_with_confused_algorithm_is_unauthorized(judged: dict[str, Reply]) -> None:
+    for name in names(confused):
+        with case(name):
+            assert_refused(judged[name])
 
 
-@pytest.mark.parametrize("name", names(lambda: pointing("")))
-def test_list_tasks_with_key_of_the_senders_own_is_unauthorized(judged: dict[str, Reply], name: str) -> None:
-    assert_refused(judged[name])
+def test_list_tasks_with_key_of_the_senders_own_is_unauthorized(judged: dict[str, Reply]) -> None:
+    for name in names(lambda: pointing("")):
+        with case(name):
+            assert_refused(judged[name])
 
 
-@pytest.mark.parametrize("name", names(mistaken))
-def test_list_tasks_with_signed_nonsense_is_unauthorized(judged: dict[str, Reply], name: str) -> None:
-    assert_refused(judged[name])
+def test_list_tasks_with_signed_nonsense_is_unauthorized(judged: dict[str, Reply]) -> None:
+    for name in names(mistaken):
+        with case(name):
+            assert_refused(judged[name])
 
 
-@pytest.mark.parametrize("name", names(misshapen))
-def test_list_tasks_with_something_else_than_a_token_is_unauthorized(judged: dict[str, Reply], name: str) -> None:
-    assert_refused(judged[name])
+def test_list_tasks_with_something_else_than_a_token_is_unauthorized(judged: dict[str, Reply]) -> None:
+    for name in names(misshapen):
+        with case(name):
+            assert_refused(judged[name])
 
 
 def test_list_tasks_with_forgeries_are_several_hundred(judged: dict[str, Reply]) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.cases import case
 from tests.support.client import Client
 from tests.support.rows import counts
 from tests.support.tasks import create, path
@@ -115,9 +116,8 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
 @pytest.mark.parametrize("operation", ["create", "replace", "update", "complete"])
-def test_task_write_with_malformed_json_is_refused(ada: Client, url: str, operation: str, content: bytes) -> None:
+def test_task_write_with_malformed_json_is_refused(ada: Client, url: str, operation: str) -> None:
     task = create(ada)
     before = counts(url)
     method, below = {
@@ -127,20 +127,21 @@ def test_task_write_with_malformed_json_is_refused(ada: Client, url: str, operat
         "complete": ("PATCH", "/complete"),
     }[operation]
     target = TASKS if below is None else path(task) + below
-    reply = ada.request(method, target, content=content, headers=JSON)
-    assert (reply.status, reply.code) == (400, "malformed_json")
-    assert "milk" not in reply.json()["detail"]
+    for name, content in MALFORMED.items():
+        with case(name):
+            reply = ada.request(method, target, content=content, headers=JSON)
+            assert (reply.status, reply.code) == (400, "malformed_json")
+            assert "milk" not in reply.json()["detail"]
     assert counts(url) == before
     assert ada.get(path(task)).json() == task
 
 
 @pytest.mark.parametrize("address", AUTH)
-@pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
-def test_auth_operation_with_malformed_json_is_refused(
-    anonymous: Client, url: str, address: str, content: bytes
-) -> None:
+def test_auth_operation_with_malformed_json_is_refused(anonymous: Client, url: str, address: str) -> None:
     before = counts(url)
-    assert anonymous.post(address, content=content, headers=JSON).code == "malformed_json"
+    for name, content in MALFORMED.items():
+        with case(name):
+            assert anonymous.post(address, content=content, headers=JSON).code == "malformed_json"
     assert counts(url) == before
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.cases import case
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, own_issuer
 from tests.support.token_kinds import new_token
@@ -173,10 +174,6 @@ def open_client(url: str, new_client: Callable[[Config], Client], password_hash:
     return service.signed_in(new_token(url, own_issuer(), "account", password_hash))
 
 
-def name_of(bound: Bound) -> str:
-    return f"{bound.operation} {bound.location} {bound.pointer} {bound.keyword}"
-
-
 def violations(reply: Reply, bound: Bound) -> set[str]:
     """The codes of what is wrong at the bound's place."""
     if reply.status != 400 or reply.code != "validation_failed":
@@ -193,10 +190,17 @@ def never_reached(bound: Bound) -> bool:
     return (bound.operation, bound.pointer, bound.keyword) == ("createApiKey", "/scopes", "maxItems")
 
 
-@pytest.mark.parametrize("bound", BOUNDS, ids=name_of)
+@pytest.mark.parametrize("operation", sorted({bound.operation for bound in BOUNDS}))
 def test_every_bound_of_the_contract_at_it_is_taken_and_one_beyond_is_refused(
-    open_client: Client, bound: Bound
+    open_client: Client, operation: str
 ) -> None:
+    for bound in BOUNDS:
+        if bound.operation == operation:
+            with case(bound.location, bound.pointer, bound.keyword):
+                assert_holds(open_client, bound)
+
+
+def assert_holds(open_client: Client, bound: Bound) -> None:
     number = bound.schema[bound.keyword]
     step, code = BEYOND[bound.keyword]
     if not never_reached(bound):

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.cases import case
 from tests.support.client import Client
 from tests.support.rows import counts
 from tests.support.tasks import create, path
@@ -92,21 +93,22 @@ NOWHERE = [
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
-@pytest.mark.parametrize("odd", NOWHERE)
-def test_request_to_odd_path_is_not_found_and_writes_nothing(ada: Client, url: str, method: str, odd: str) -> None:
+def test_request_to_odd_path_is_not_found_and_writes_nothing(ada: Client, url: str, method: str) -> None:
     create(ada)
     before = counts(url)
     body = {"title": "x"} if method in ("POST", "PUT", "PATCH") else None
-    reply = ada.request(method, odd, json_body=body)
-    assert reply.status == 404
-    assert method == "HEAD" or reply.json() == {
-        "type": "/problems/not_found",
-        "title": "Not found",
-        "status": 404,
-        "detail": "There is nothing at this address.",
-        "code": "not_found",
-        "request_id": reply.headers["x-request-id"],
-    }
+    for odd in NOWHERE:
+        with case(odd):
+            reply = ada.request(method, odd, json_body=body)
+            assert reply.status == 404
+            assert method == "HEAD" or reply.json() == {
+                "type": "/problems/not_found",
+                "title": "Not found",
+                "status": 404,
+                "detail": "There is nothing at this address.",
+                "code": "not_found",
+                "request_id": reply.headers["x-request-id"],
+            }
     assert counts(url) == before
 
 
@@ -216,12 +218,13 @@ TYPES_TAKEN = [
 ]
 
 
-@pytest.mark.parametrize("content_type", [*TYPES_REFUSED, "application/merge-patch+json"])
 @pytest.mark.parametrize("address", [TASKS, *AUTH])
-def test_post_with_other_content_type_is_refused(ada: Client, url: str, address: str, content_type: str) -> None:
+def test_post_with_other_content_type_is_refused(ada: Client, url: str, address: str) -> None:
     before = counts(url)
-    reply = ada.post(address, {"title": "x"}, headers={"Content-Type": content_type})
-    assert (reply.status, reply.code) == (415, "unsupported_media_type")
+    for content_type in (*TYPES_REFUSED, "application/merge-patch+json"):
+        with case(content_type):
+            reply = ada.post(address, {"title": "x"}, headers={"Content-Type": content_type})
+            assert (reply.status, reply.code) == (415, "unsupported_media_type")
     assert counts(url) == before
 
 
@@ -233,14 +236,13 @@ def test_create_task_with_content_type_of_json_is_made(ada: Client, content_type
 WRITES = [("PUT", "", {"title": "y"}), ("PATCH", "", {"title": "y"}), ("PATCH", "/complete", {"completed": True})]
 
 
-@pytest.mark.parametrize("content_type", TYPES_REFUSED)
 @pytest.mark.parametrize(("method", "below", "body"), WRITES)
-def test_task_write_with_other_content_type_is_refused(
-    ada: Client, method: str, below: str, body: Any, content_type: str
-) -> None:
+def test_task_write_with_other_content_type_is_refused(ada: Client, method: str, below: str, body: Any) -> None:
     task = create(ada)
-    reply = ada.request(method, path(task) + below, json_body=body, headers={"Content-Type": content_type})
-    assert (reply.status, reply.code) == (415, "unsupported_media_type")
+    for content_type in TYPES_REFUSED:
+        with case(content_type):
+            reply = ada.request(method, path(task) + below, json_body=body, headers={"Content-Type": content_type})
+            assert (reply.status, reply.code) == (415, "unsupported_media_type")
     assert ada.get(path(task)).json() == task
 
 
@@ -328,14 +330,15 @@ def test_options_of_each_path_names_its_methods(anonymous: Client, address: str,
     assert reply.headers.get("accept-patch") == patch
 
 
-@pytest.mark.parametrize(
-    ("method", "address"),
-    [(method, address) for address, allow in ALLOW.items() for method in METHODS if method not in allow.split(", ")],
-)
-def test_request_with_method_that_is_not_there_tells_all_that_are(ada: Client, method: str, address: str) -> None:
-    reply = ada.request(method, address)
-    assert (reply.status, reply.headers["allow"]) == (405, ALLOW[address])
-    assert method == "HEAD" or reply.code == "method_not_allowed"
+@pytest.mark.parametrize(("address", "allow"), ALLOW.items())
+def test_request_with_method_that_is_not_there_tells_all_that_are(ada: Client, address: str, allow: str) -> None:
+    others = [method for method in METHODS if method not in allow.split(", ")]
+    assert others
+    for method in others:
+        with case(method):
+            reply = ada.request(method, address)
+            assert (reply.status, reply.headers["allow"]) == (405, allow)
+            assert method == "HEAD" or reply.code == "method_not_allowed"
 
 
 @pytest.mark.parametrize("address", [address for address, allow in ALLOW.items() if "HEAD" in allow])

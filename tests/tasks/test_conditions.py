@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.cases import case
 from tests.support.client import Client, Reply
 from tests.support.tasks import create, path
 
@@ -38,26 +39,27 @@ def test_task_write_with_matching_tag_in_second_header_line_is_made(ada: Client,
     assert write_to(ada, write, task, '"7"', '"1"').status == (204 if write == "delete" else 200)
 
 
+OTHERS = ['"1"', 'W/"2"', '"1", "3"', '"02"', '""', '"abc"', f'"{"9" * 30}"', '"-2"', '"2.0"', '"+2"']
+
+
 @writes
-@pytest.mark.parametrize(
-    "if_match",
-    ['"1"', 'W/"2"', '"1", "3"', '"02"', '""', '"abc"', '"999999999999999999999999999999"', '"-2"', '"2.0"', '"+2"'],
-)
-def test_task_write_with_other_tag_is_refused_with_current_task(ada: Client, write: str, if_match: str) -> None:
+def test_task_write_with_other_tag_is_refused_with_current_task(ada: Client, write: str) -> None:
     create(ada)
     task = create(ada)
-    reply = write_to(ada, write, task, if_match)
-    assert reply.status == 412
-    assert reply.json() == {
-        "type": "/problems/precondition_failed",
-        "title": "Precondition failed",
-        "status": 412,
-        "detail": "The task has changed since you read it.",
-        "code": "precondition_failed",
-        "request_id": reply.headers["x-request-id"],
-        "current": task,
-    }
-    assert reply.headers["etag"] == '"2"'
+    for if_match in OTHERS:
+        with case(if_match):
+            reply = write_to(ada, write, task, if_match)
+            assert reply.status == 412
+            assert reply.json() == {
+                "type": "/problems/precondition_failed",
+                "title": "Precondition failed",
+                "status": 412,
+                "detail": "The task has changed since you read it.",
+                "code": "precondition_failed",
+                "request_id": reply.headers["x-request-id"],
+                "current": task,
+            }
+            assert reply.headers["etag"] == '"2"'
     assert ada.get(path(task)).json() == task
 
 
@@ -68,12 +70,13 @@ def test_task_write_with_other_tags_in_two_header_lines_is_refused(ada: Client, 
 
 
 @writes
-@pytest.mark.parametrize("if_match", ["1", "", '"1', '"1" "2"', "*, *", '"1", *', 'w/"1"', '"\x81"'])
-def test_task_write_with_malformed_tag_is_refused(ada: Client, write: str, if_match: str) -> None:
+def test_task_write_with_malformed_tag_is_refused(ada: Client, write: str) -> None:
     task = create(ada)
-    reply = write_to(ada, write, task, if_match)
-    assert (reply.status, reply.code) == (400, "validation_failed")
-    assert {(e["location"], e["pointer"]) for e in reply.json()["errors"]} == {("header", "/If-Match")}
+    for if_match in ("1", "", '"1', '"1" "2"', "*, *", '"1", *', 'w/"1"', '"\x81"'):
+        with case(if_match):
+            reply = write_to(ada, write, task, if_match)
+            assert (reply.status, reply.code) == (400, "validation_failed")
+            assert {(e["location"], e["pointer"]) for e in reply.json()["errors"]} == {("header", "/If-Match")}
     assert ada.get(path(task)).json() == task
 
 
