@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
@@ -63,11 +64,13 @@ async def main(url: str) -> None:
     await started.wait()
     for _ in range(60):
         made = await _ask(app, "POST", HOME, NEW)
-    place = f"{HOME}/{made['id']}"
+    place, number = f"{HOME}/{made['id']}", count()
     seen = {
         "get": await _counted(lambda: _ask(app, "GET", place)),
         "list of 50": await _counted(lambda: _ask(app, "GET", HOME, query=b"limit=50")),
         "create": await _counted(lambda: _ask(app, "POST", HOME, NEW)),
+        "update": await _counted(lambda: _ask(app, "PATCH", place, {"title": f"Title {next(number)}"})),
+        "complete": await _counted(lambda: _ask(app, "PATCH", f"{place}/complete")),
     }
     await events.put({"type": "lifespan.shutdown"})
     await running
@@ -106,11 +109,11 @@ async def _counted(ask: Ask) -> Counts:
         await ask()
     counts: Counts = Counter()
 
-    def count(frame: FrameType, event: str, _: Any) -> None:
+    def note(frame: FrameType, event: str, _: Any) -> None:
         if event in ("call", "c_call"):
             counts[event, frame.f_code.co_filename] += 1
 
-    sys.setprofile(count)
+    sys.setprofile(note)
     for _ in range(COUNTED):
         await ask()
     sys.setprofile(None)

@@ -307,6 +307,26 @@ def test_migrate_with_texts_there_folds_them_in_batches(empty: str) -> None:
     assert execute(superuser, "SELECT count(*) FROM tasks WHERE title_folded IS NULL") == [(600,)]
 
 
+def test_migrate_with_texts_left_unfolded_folds_them(empty: str) -> None:
+    """Somebody else had them locked; what is ASCII alone, or folded already, stays as it was."""
+    migrations.migrate(empty, revision="0045")
+    task = "INSERT INTO tasks (user_id, id, title, description, status, created_at, updated_at, version)"
+    values = "'ada', gen_random_uuid(), '{}', '{}', 'pending', now(), now(), 1"
+    texts = [("ÖL", "Milk"), ("Milk", "ÄPFEL"), ("Milk", "Tea")]
+    as_superuser(empty, "INSERT INTO users (id) VALUES ('ada'); ALTER TABLE tasks DISABLE TRIGGER tasks_fold")
+    for title, description in texts:
+        as_superuser(empty, f"{task} VALUES ({values.format(title, description)})")
+    as_superuser(empty, f"{task[:-1]}, title_folded) VALUES ({values.format('ÜBER', 'Tea')}, 'as it was')")
+    as_superuser(empty, "ALTER TABLE tasks ENABLE TRIGGER tasks_fold")
+    migrations.migrate(empty)
+    found = execute(superuser_url(empty), "SELECT title, description, title_folded, description_folded FROM tasks")
+    folded = [("öl", None), (None, "äpfel"), (None, None)]
+    expected = [(*text, *fold) for text, fold in zip(texts, folded, strict=True)]
+    assert sorted(found, key=repr) == sorted([*expected, ("ÜBER", "Tea", "as it was", None)], key=repr)
+    policies = "SELECT count(*) FROM pg_policies WHERE policyname = 'tasks_to_fold'"
+    assert execute(superuser_url(empty), policies) == [(0,)]
+
+
 def test_migrate_with_tasks_there_places_them_by_creation_in_batches(empty: str) -> None:
     migrations.migrate(empty, revision="0021")
     as_superuser(empty, "INSERT INTO users (id) VALUES ('ada'), ('bob')")

@@ -262,8 +262,12 @@ tasks = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("version", BigInteger, nullable=False, comment="the user's seq at the last write"),
     # Kept by a trigger.
-    Column("title_folded", Text(collation="C"), comment="the title without case, where it is not ASCII"),
-    Column("description_folded", Text(collation="C"), comment="the description without case, where it is not ASCII"),
+    Column("title_folded", Text(collation="C"), comment="the title without case; null: it is ASCII"),
+    Column(
+        "description_folded",
+        Text(collation="C"),
+        comment="the description without case; null: it is ASCII, or there is none",
+    ),
     Column("priority", TASK_PRIORITY, nullable=False, server_default=text("0"), comment="from 0, none, to 4, urgent"),
     Column("links", TASK_LINKS, comment="JSON; null without links"),
     # Written with the columns that follow, and read in their place: one text is read faster.
