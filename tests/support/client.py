@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import uvloop
+
 from tests.support.contract_check import ContractCheck
 from tests.support.discretion import RUN
 
@@ -126,7 +128,7 @@ class Client:
 @contextmanager
 def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
     """An event loop in a thread of its own."""
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()  # that of the service
     thread = threading.Thread(target=loop.run_forever, name="asgi")
     thread.start()
     try:

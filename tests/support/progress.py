@@ -15,8 +15,10 @@ class Progress:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
 
-    def pytest_runtest_logfinish(self) -> None:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write a line if this test completes a step."""
+        if report.when == "teardown" or (report.when == "setup" and report.passed):
+            return
         self._done += 1
         total = max(self._session.testscollected, 1)
         percent = 100 * self._done // total

@@ -1,6 +1,6 @@
 """A plugin of pytest that reports of a test what says something, where several processes share the tests.
 
-That it was set up and torn down says nothing, and to hand a report to the main process takes longer than many a test.
+That it begins, is set up and torn down, and ends says nothing, and to hand it to the main process takes longer than many a test.
 """
 
 import pytest
@@ -12,10 +12,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     is_shared = hasattr(item.config, "workerinput")
     if not is_shared or item.config.getoption("durations") is not None:
         return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in runtestprotocol(item, log=False, nextitem=nextitem):
         if report.when == "call" or not report.passed:
             report.keywords = {}
             item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
