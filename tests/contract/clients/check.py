@@ -121,7 +121,7 @@ def typescript_client(documented: str) -> None:
     (folder / "package.json").write_text('{"type": "module"}\n', encoding="utf-8")
     run(NODE / "openapi-typescript", CONTRACT, "-o", folder / "task-api.d.ts", "--redocly", folder / "redocly.yaml")
     (folder / "documented.ts").write_text(documented, encoding="utf-8")
-    for name in ("lifecycle.ts", "tsconfig.json"):
+    for name in ("lifecycle.ts", "planning.ts", "signing.ts", "tsconfig.json"):
         shutil.copy(HERE / name, folder)
     for name in COMPILERS:
         run("node", ROOT / "node_modules" / name / "bin" / "tsc", "--project", folder)
@@ -137,15 +137,16 @@ def generator_client(documented: str) -> None:
     )
     (folder / "documented.py").write_text(documented, encoding="utf-8")
     shutil.copy(HERE / "keys.py", folder)
+    shutil.copy(HERE / "planning_by_generator.py", folder / "planning.py")
 
 
 def use(url: str) -> None:
     """Runs every program against the service; each ends with status 0 only where all it expected came true."""
     requests.post(f"{url}/api/v1/auth/register", json=ADA, timeout=20).raise_for_status()
-    for name, program, lifecycle in (
-        ("python", [BUILD / "venv-python" / "bin" / "python"], "lifecycle.py"),
-        ("typescript", ["node"], "out/lifecycle.js"),
-        ("generator", [BUILD / "venv-generator" / "bin" / "python"], "keys.py"),
+    for name, program, used in (
+        ("python", [BUILD / "venv-python" / "bin" / "python"], ("lifecycle.py", "planning.py")),
+        ("typescript", ["node"], ("out/lifecycle.js", "out/planning.js")),
+        ("generator", [BUILD / "venv-generator" / "bin" / "python"], ("keys.py", "planning.py")),
     ):
         documented = BUILD / name / ("out/documented.js" if name == "typescript" else "documented.py")
         here = documented.with_stem("here")
@@ -154,8 +155,8 @@ def use(url: str) -> None:
         run(*program, here, cwd=BUILD / name)
         if titles(url) != ["Buy milk", *before]:
             sys.exit(f"The documented program for {name} created no task: {titles(url)}")
-        run(*program, lifecycle, f"{url}/api/v1", cwd=BUILD / name)
-    run(BUILD / "venv-python" / "bin" / "python", "planning.py", f"{url}/api/v1", cwd=BUILD / "python")
+        for each in used:
+            run(*program, each, f"{url}/api/v1", cwd=BUILD / name)
     run(BUILD / "venv-python" / "bin" / "python", "kept.py", f"{url}/api/v1", *kept_members(), cwd=BUILD / "released")
 
 
@@ -195,10 +196,11 @@ def main() -> None:
         "openapi-python-client: types are strict, the documented program, keys with an end, a life of tasks and a plan ran."
     )
     print(
-        "openapi-typescript, openapi-fetch: types are strict in TypeScript 5.9 and 7, the documented program, keys and a life of tasks ran."
+        "openapi-typescript, openapi-fetch: types are strict in TypeScript 5.9 and 7, "
+        "the documented program, keys, a life of tasks and a plan ran."
     )
     print(f"openapi-python-client of the contract of 1.0.0: it keeps {', '.join(kept_members())}.")
-    print("openapi-generator: the documented program and keys with an end ran.")
+    print("openapi-generator: the documented program, keys with an end and a plan ran.")
     print("Each of them also ran against the service under a path.")
     print(f"Three clients in {time.monotonic() - began:.0f} s.")
 

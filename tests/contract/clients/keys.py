@@ -5,21 +5,21 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import task_api
 
-EMAIL, PASSWORD = "hedy@example.com", "correct horse battery staple"
+PASSWORD = "correct horse battery staple"
 
 
-def sign_in(url: str) -> task_api.ApiClient:
+def sign_in(url: str, email: str) -> task_api.ApiClient:
     """Registers, and comes back with a token."""
     with task_api.ApiClient(task_api.Configuration(host=url)) as stranger:
         accounts = task_api.AccountsApi(stranger)
-        accounts.register_account(task_api.Registration(email=EMAIL, password=PASSWORD))
-        token = accounts.issue_token(task_api.Credentials(email=EMAIL, password=PASSWORD))
+        accounts.register_account(task_api.Registration(email=email, password=PASSWORD))
+        token = accounts.issue_token(task_api.Credentials(email=email, password=PASSWORD))
     return task_api.ApiClient(task_api.Configuration(host=url, access_token=token.access_token))
 
 
 def main(url: str) -> None:
     """Makes keys; the end of each is the same instant in the reply."""
-    with sign_in(url) as client:
+    with sign_in(url, "hedy@example.com") as client:
         for end in (
             datetime(2997, 11, 20, tzinfo=UTC),
             datetime(2997, 11, 20, 1, 2, 3, 456789, tzinfo=timezone(timedelta(hours=14))),

@@ -3,29 +3,14 @@
 
 import assert from "node:assert/strict";
 import process from "node:process";
-import createClient, { type Client } from "openapi-fetch";
+import type { Client } from "openapi-fetch";
+import { signIn, wanted } from "./signing.js";
 import type { components, paths } from "./task-api.js";
 
 type Task = components["schemas"]["Task"];
 type Api = Client<paths>;
 
-const account = { email: "grace@example.com", password: "correct horse battery staple" };
 const me = { user_id: "me" };
-
-/** What was asked for; fails with the problem that came instead. */
-function wanted<T>(reply: { data?: T; error?: unknown }): T {
-  assert.ok(reply.data !== undefined, JSON.stringify(reply.error));
-  return reply.data;
-}
-
-async function signIn(url: string): Promise<Api> {
-  const api = createClient<paths>({ baseUrl: url });
-  wanted(await api.POST("/auth/register", { body: { ...account, name: "Grace" } }));
-  const token = wanted(await api.POST("/auth/token", { body: account }));
-  assert.equal(token.token_type, "Bearer");
-  const headers = { Authorization: `Bearer ${token.access_token}` };
-  return createClient<paths>({ baseUrl: url, headers });
-}
 
 async function create(api: Api, title: string): Promise<Task> {
   return wanted(await api.POST("/{user_id}/tasks", { params: { path: me }, body: { title } }));
@@ -55,7 +40,7 @@ async function createKey(api: Api, end: string): Promise<void> {
 }
 
 async function main(url: string): Promise<void> {
-  const api = await signIn(url);
+  const api = await signIn(url, "grace@example.com");
   await createKey(api, new Date(Date.UTC(2997, 10, 20)).toISOString());
   await createKey(api, "2997-11-20T00:00:00+14:00");
   const names = ["Answer mail", "Buy milk", "Call Ada", "Dust", "Eat"];
