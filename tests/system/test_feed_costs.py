@@ -7,7 +7,9 @@ import json
 import selectors
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from random import random
 from statistics import median, quantiles
@@ -61,7 +63,7 @@ WRITES = 20
 PER_SECOND = 3000
 """Tasks that a second of processor time creates at least."""
 
-ROUNDS = 5
+ROUNDS = 3
 TOGETHER = 1000
 SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'task-api' AND datname = current_database()"
 SESSION = Statement(select(func.pg_backend_pid().cast(Integer)))
@@ -113,14 +115,15 @@ class Idle:
     SECONDS = 25
 
     def __init__(self, service: Live, stack: ExitStack) -> None:
+        """Send the first requests, whose waits end one after another, as those of clients who came at different times."""
         self.replies = 0
         self._selector = stack.enter_context(selectors.DefaultSelector())
         for number in range(MOST // MOST_OF_USER):
-            asked = asking(service, f"idle-{number}", self.SECONDS)
-            for _ in range(MOST_OF_USER):
+            asked = asking(service, f"idle-{number}")
+            for place in range(MOST_OF_USER):
                 wire = stack.enter_context(service.wire(f"127.0.0.{2 + number % 8}"))
-                wire.send(asked)
-                self._selector.register(wire.socket, selectors.EVENT_READ, (wire, asked))
+                wire.send(asked(1 + (number + place) % self.SECONDS))
+                self._selector.register(wire.socket, selectors.EVENT_READ, (wire, asked(self.SECONDS)))
 
     def run(self, seconds: float) -> None:
         """Go on for so long."""
@@ -133,13 +136,13 @@ class Idle:
                 wire.send(asked)
 
 
-def asking(service: Live, user: str, seconds: int) -> bytes:
-    """Create a task of the user, and return a request that waits for the next change."""
+def asking(service: Live, user: str) -> Callable[[int], bytes]:
+    """Create a task of the user; return what makes a request that waits for the next change so many seconds."""
     bearer = token(user)
     service.request("POST", TASKS, TASK, token=bearer)
     since = service.request("GET", CHANGES, token=bearer).json()["next"]
-    head = f"GET {CHANGES}?since={since}&wait={seconds} HTTP/1.1\r\nHost: localhost\r\n"
-    return f"{head}Authorization: Bearer {bearer}\r\n\r\n".encode()
+    head = f"GET {CHANGES}?since={since}&wait=%d HTTP/1.1\r\nHost: localhost\r\n"
+    return lambda seconds: f"{head % seconds}Authorization: Bearer {bearer}\r\n\r\n".encode()
 
 
 def test_thousand_who_wait_idly_cost_little_and_hold_no_connection(tmp_path: Path, url: str) -> None:
@@ -153,14 +156,14 @@ def test_thousand_who_wait_idly_cost_little_and_hold_no_connection(tmp_path: Pat
     ):
         (worker,) = service.ready().workers()
         idle = Idle(service, stack)
-        idle.run(Idle.SECONDS)  # the first ones came together
+        idle.run(5)
         idle.replies = 0
         before, began = spent(worker), time.monotonic()
-        idle.run(2 * Idle.SECONDS)
+        idle.run(Idle.SECONDS)
         cost, seconds = spent(worker) - before, time.monotonic() - began
         assert service.request("GET", TASKS, token=token("idle-0")).status == 200
         with service.wire() as wire:
-            asked = asking(service, "at once", 0)
+            asked = asking(service, "at once")(0)
             before = spent(worker)
             for _ in range(idle.replies):
                 wire.send(asked)
@@ -170,7 +173,7 @@ def test_thousand_who_wait_idly_cost_little_and_hold_no_connection(tmp_path: Pat
         f"{MOST} who wait {Idle.SECONDS} s: {cost / seconds / 10:.1f} % of a core, {idle.replies} replies in {seconds:.0f} s"
     )
     told(f"the same replies at once: {at_once / seconds / 10:.1f} % of a core")
-    assert idle.replies >= MOST
+    assert idle.replies >= MOST / 2
     assert cost < 2 * at_once
 
 
@@ -183,7 +186,9 @@ def test_who_waits_learns_of_a_write_soon(tmp_path: Path, server: EmbeddedServer
         for way, address in ways.items():
             services = [stack.enter_context(Live(tmp_path, DATABASE_URL=address, **SETTINGS)).ready() for _ in range(2)]
             for place, writing in zip(("the same process", "another process"), services, strict=True):
-                seconds = [noticed(services[0], writing, f"waits-{len(place)}-{len(way)}-{n}") for n in range(WRITES)]
+                users = [f"waits-{len(place)}-{len(way)}-{n}" for n in range(WRITES)]
+                with ThreadPoolExecutor(4) as pool:
+                    seconds = [*pool.map(partial(noticed, services[0], writing), users)]
                 *_, most = quantiles(seconds, n=20)
                 told(f"a write in {place}{way}: seen after {1000 * median(seconds):.0f} ms, p95 {1000 * most:.0f} ms")
                 assert median(seconds) < WAIT / 3  # it has not come at the end of the wait
@@ -191,7 +196,7 @@ def test_who_waits_learns_of_a_write_soon(tmp_path: Path, server: EmbeddedServer
 
 def noticed(waiting: Live, writing: Live, user: str) -> float:
     """Return the seconds from the reply to a write to that of who waits for it."""
-    asked = asking(waiting, user, WAIT)
+    asked = asking(waiting, user)(WAIT)
     with waiting.wire() as wire:
         wire.send(asked)
         time.sleep(0.3 + random() * EVERY)  # noqa: S311  # it waits then, and this is any moment between two looks
