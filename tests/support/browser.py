@@ -1,6 +1,7 @@
 """Debian's Chromium, driven by selenium: started once for many tests, and as new for each of them."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,6 +163,20 @@ def requested(browser: Chrome) -> list[str]:
     """The URLs that pages have asked for since the last look."""
     events = [json.loads(entry["message"])["message"] for entry in _entries(browser, "performance")]
     return [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
+
+
+def quiet(browser: Chrome) -> None:
+    """Assert that pages have asked for something, and nothing of another host, and that the console has no error."""
+    assert errors(browser) == []
+    asked = requested(browser)
+    assert asked
+    assert foreign(asked) == []
+
+
+def is_dark(browser: Chrome) -> bool:
+    """Return whether the ground of the page is near black."""
+    colour = script(browser, "return getComputedStyle(document.body).backgroundColor")
+    return max(int(part) for part in re.findall(r"\d+", colour)[:3]) < 64
 
 
 def foreign(urls: list[str]) -> list[str]:

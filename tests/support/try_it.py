@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
 
 from tests.support.browser import click, script, shoot, soon, text, wait
 from todo_api import contract
@@ -15,6 +16,7 @@ OPERATIONS = {
     for method, operation in item.items()
     if method != "parameters"
 }
+OPEN = ".opblock-tag[data-is-open=true]"
 SHOWN = """
 const shown = css => [...document.querySelectorAll(`${arguments[0]} ${css}`)].map(each => each.innerText).join("");
 const parts = {headers: ".headerline", status: "tbody .response-col_status", body: ".highlight-code code"};
@@ -32,6 +34,15 @@ def sign_in(browser: Chrome, service: str, button: str) -> None:
     wait(browser).until(lambda _: text(browser, ".sign-in [role=status]") == "You are signed in.")
     shoot(browser, "signed-in")
     click(browser, ".modal-ux .btn-done")
+
+
+def unfold(browser: Chrome, tag: str) -> None:
+    """Leave this tag open and no other. The page draws everything that is open anew with each step."""
+    for other in script(browser, "return [...document.querySelectorAll(arguments[0])].map(e => e.dataset.tag)", OPEN):
+        if other != tag:
+            click(browser, f'.opblock-tag[data-tag="{other}"] .expand-operation')
+    if not browser.find_elements(By.CSS_SELECTOR, f'{OPEN}[data-tag="{tag}"]'):
+        click(browser, f'.opblock-tag[data-tag="{tag}"] .expand-operation')
 
 
 class Block:

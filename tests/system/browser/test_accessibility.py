@@ -1,11 +1,14 @@
-"""What axe-core finds on every page, wide and narrow, light and dark. It comes from node_modules, not from a network."""
+"""Every page, wide and narrow, light and dark: what axe-core finds on it, and whether it fits, has the colours and is quiet.
+
+axe-core comes from node_modules, not from a network.
+"""
 
 from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome
 
-from tests.support.browser import COLOURS, SIZES, click, drawn, script, shoot, show, soon
+from tests.support.browser import COLOURS, SIZES, click, drawn, is_dark, quiet, script, shoot, show, soon
 from tests.support.pages import ROOT
 from todo_api import contract
 from todo_api.site import guide
@@ -76,14 +79,21 @@ def serious(browser: Chrome) -> dict[str, list[str]]:
     }
 
 
+def fits(browser: Chrome, colours: str) -> bool:
+    """Return whether the page is no wider than the screen, and has the colours of the machine."""
+    wider = script(browser, "return document.documentElement.scrollWidth - innerWidth")
+    return wider <= 0 and is_dark(browser) == (colours == "dark")
+
+
 def test_pages_of_ours_have_no_finding_at_all(page: Chrome, service: str, width: str, colours: str) -> None:
     found = {}
     for path in PAGES if (width, colours) == ("phone", "dark") else SHOWN:
         page.get(service + path)
         if path in SHOWN:
             shoot(page, path.strip("/").replace("/", "-") or "front", width, colours)
-        wider = script(page, "return document.documentElement.scrollWidth - innerWidth")
-        assert wider <= 0, path
+        assert fits(page, colours), path
+        if path != "/nowhere":  # for which the console has an error
+            quiet(page)
         examined = examine(page)
         undecided = [each for each in examined["incomplete"] if each["id"] == "color-contrast"]
         found[path] = [
@@ -97,12 +107,19 @@ def test_reference_has_only_findings_of_its_makers(page: Chrome, service: str, w
     soon(page, "#reference h1")
     drawn(page)
     shoot(page, "reference", width, colours)
+    assert fits(page, colours)
+    quiet(page)
     found = serious(page)
     assert {rule: nodes for rule, nodes in found.items() if rule not in THEIRS["reference"]} == {}
 
 
 def test_try_it_page_has_only_findings_of_its_makers(page: Chrome, service: str, width: str, colours: str) -> None:
     page.get(f"{service}/api/v1/ui/")
+    soon(page, "#swagger-ui .opblock")
+    drawn(page)
+    shoot(page, "try-it", width, colours)
+    assert fits(page, colours)
+    quiet(page)
     click(page, "#operations-tasks-createTask .opblock-summary-control")
     click(page, "#operations-tasks-createTask .btn.execute")
     soon(page, "#operations-tasks-createTask .live-responses-table")

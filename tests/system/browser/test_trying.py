@@ -9,7 +9,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 from tests.support.browser import drawn, script, shoot, soon
-from tests.support.try_it import EMAIL, OPERATIONS, PASSWORD, Block, sign_in
+from tests.support.try_it import EMAIL, OPERATIONS, PASSWORD, Block, sign_in, unfold
 
 
 def twice(
@@ -47,11 +47,19 @@ def delete_and_restore(run: Callable[..., Any], task_id: str) -> None:
     run("emptyTrash", (204, 204))
 
 
+def rename_and_remove_label(run: Callable[..., Any]) -> None:
+    """Click the one label into another spelling, and away."""
+    assert run("listLabels", (200, 200))[1]["items"] == [{"name": "home", "open_tasks": 0}]
+    run("renameLabel", (200, 200), {"name": "Home"}, {"name": "home"}, label="home")
+    run("removeLabel", (200, 404), label="home")
+
+
 def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: Chrome, service: str) -> None:
     done: list[str] = []
 
     def run(operation: str, statuses: tuple[int, int], *bodies: Any, **parameters: str) -> tuple[Any, Any]:
         done.append(operation)
+        unfold(browser, OPERATIONS[operation][0])
         return twice(browser, operation, statuses, *bodies, **parameters)
 
     sign_in(browser, service, "button[name=register]")
@@ -80,9 +88,7 @@ def test_every_operation_executed_twice_by_clicking_does_what_it_says(browser: C
     assert run("listTaskHistory", (200, 200), **ids)[1]["items"] == run("listHistory", (200, 200))[1]["items"]
     run("revertTask", (200, 409), {"version": task["version"] + 5}, {"version": 9007199254740991}, **ids)
     run("revertChange", (409, 200), {}, {"force": True}, seq=str(other_task["version"] + 1))
-    assert run("listLabels", (200, 200))[1]["items"] == [{"name": "home", "open_tasks": 0}]
-    run("renameLabel", (200, 200), {"name": "Home"}, {"name": "home"}, label="home")
-    run("removeLabel", (200, 404), label="home")
+    rename_and_remove_label(run)
     run("runBatch", (200, 404), *BATCHES)
     shoot(browser, "ui-executed")
     delete_and_restore(run, task["id"])
