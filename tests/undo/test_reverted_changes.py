@@ -9,6 +9,7 @@ from tests.support.rows import rows
 from tests.support.tasks import create, path
 from tests.support.trees import chain
 from todo_api.batch import service
+from todo_api.undo import reversion
 
 
 def test_revert_change_of_the_worked_example_names_the_task_and_takes_back_the_rest(ada: Client, direct: str) -> None:
@@ -312,6 +313,7 @@ def test_revert_change_of_a_batch_of_a_hundred_gives_the_state_before_and_again_
     ada: Client, direct: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "SECONDS", 600)
+    monkeypatch.setattr(reversion, "SECONDS", 600)
     operations = batch_of_a_hundred(ada)
     assert len(operations) == 100
     before = state(ada, direct)

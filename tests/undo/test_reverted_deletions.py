@@ -11,6 +11,7 @@ from tests.support.rows import rows
 from tests.support.tasks import create, path
 from tests.support.trees import chain
 from todo_api.batch import service
+from todo_api.undo import reversion
 
 FULL: dict[str, Any] = {
     "description": "All of it.",
@@ -162,6 +163,7 @@ def test_revert_change_of_a_batch_of_a_hundred_with_deletions_and_of_that(
     ada: Client, direct: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "SECONDS", 600)
+    monkeypatch.setattr(reversion, "SECONDS", 600)
     operations = batch_of_a_hundred(ada)
     tasks = [each["id"] for each in ada.get(f"{ME}/tasks?sort=created_at&limit=100").json()["items"]]
     project = ada.get(PROJECTS).json()["items"][1]["id"]

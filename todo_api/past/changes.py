@@ -1,6 +1,6 @@
 """Rows of history, and what they say of the past."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -12,6 +12,8 @@ from todo_api.task_rows import Task
 
 CUT = {"description": 2048, "links": 2}
 """Length to which a value above 8 KiB is cut: characters of a description, number of links."""
+
+_NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
 class Change(NamedTuple):
@@ -73,11 +75,15 @@ class Past:
         if fields:
             raise Conflict(task, fields)
 
-    def of_write(self, seq: int) -> list[Change]:
-        """Return the changes of the write that has this number."""
-        return [
-            Change.of(row) for row in self._db.fetch_all(statements.of_write, {"user_id": self._user_id, "seq": seq})
-        ]
+    def of_write(self, seq: int) -> Iterator[list[Change]]:
+        """Yield what the write of this number changed in pages: first projects, then tasks.
+
+        What it only deleted, or brought back as it was, is left out.
+        """
+        values = {"user_id": self._user_id, "seq": seq, "kind": "", "object_id": _NO_ID}
+        while page := [Change.of(row) for row in self._db.fetch_all(statements.of_write, values)]:
+            yield page
+            values |= {"kind": page[-1].kind, "object_id": page[-1].id}
 
 
 def is_kept(version: int, changes: Sequence[Change], present: int) -> bool:

@@ -1,6 +1,6 @@
 """SQL of what rows of history say of the past."""
 
-from sqlalchemy import BigInteger, ColumnElement, Text, Uuid, any_, cast, select
+from sqlalchemy import BigInteger, ColumnElement, Text, Uuid, any_, cast, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo_api.database import Statement, param
@@ -18,9 +18,10 @@ _COLUMNS = (
 _SEQ = param("seq", BigInteger)
 
 
-def _rows(*conditions: ColumnElement[bool]) -> Statement:
+def _rows(*conditions: ColumnElement[bool], most: int | None = None) -> Statement:
     mine = history.c.user_id == param("user_id", Text)
-    return Statement(select(*_COLUMNS).where(mine, *conditions).order_by(history.c.seq, history.c.kind, history.c.id))
+    rows = select(*_COLUMNS).where(mine, *conditions).order_by(history.c.seq, history.c.kind, history.c.id)
+    return Statement(rows if most is None else rows.limit(literal_column(str(most))))
 
 
 since = _rows(history.c.id == param("object_id", Uuid), history.c.kind == param("kind", Text), history.c.seq > _SEQ)
@@ -29,5 +30,13 @@ since = _rows(history.c.id == param("object_id", Uuid), history.c.kind == param(
 of_objects = _rows(history.c.id == any_(param("ids", ARRAY(Uuid))), history.c.seq > _SEQ)
 """Return what changed several objects after a number."""
 
-of_write = _rows(history.c.seq == _SEQ)
-"""Return what the write of a number changed."""
+PAGE = 1000
+"""Number of changes that are read at once."""
+
+of_write = _rows(
+    history.c.seq == _SEQ,
+    history.c.changes != literal_column("'{}'"),
+    tuple_(history.c.kind, history.c.id) > tuple_(param("kind", Text), param("object_id", Uuid)),
+    most=PAGE,
+)
+"""Return a page of the members that the write of a number changed, after an object."""

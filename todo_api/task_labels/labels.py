@@ -26,13 +26,15 @@ class TaskLabels:
             self.check_number()
 
     def restore(self, version: int, labels: Mapping[str, Mapping[str, str]]) -> None:
-        """Write the labels of tasks that have none, names by keys by task. Raise TooManyLabels."""
+        """Write the labels of tasks that have none, names by keys by task.
+
+        `check_number` is to follow, once for all tasks.
+        """
         rows = [(task_id, *label) for task_id, found in labels.items() for label in found.items()]
         if rows:
             task_ids, keys, names = map(list, zip(*rows, strict=True))
             values = {"task_ids": task_ids, "keys": keys, "names": names, "version": version}
             self._db.fetch_all(statements.restore, {"user_id": self._user_id, **values})
-            self.check_number()
 
     def check_number(self) -> None:
         """Raise TooManyLabels if the user has more labels than allowed."""

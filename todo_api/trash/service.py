@@ -1,6 +1,7 @@
 """The trash of a user: list it, bring something back, and delete it for good."""
 
 import struct
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from todo_api.errors import (
     ParentInTrash,
     TooDeep,
     TooManyProjects,
+    Unavailable,
     ValidationFailed,
 )
 from todo_api.guards import Caller, gone
@@ -28,6 +30,12 @@ from todo_api.task_labels import TaskLabels, by_key
 from todo_api.task_tree import Descendant, TaskTree
 from todo_api.tasks import Task, TaskService
 from todo_api.trash import statements
+
+AT_ONCE = 1000
+"""Number of tasks that one statement brings back."""
+
+SECONDS = 20
+"""Maximum seconds until the last of them begins. All other writes of the user wait meanwhile."""
 
 _MISSING = "There is nothing of this id in your trash. What was deleted with something else comes back with that."
 _PLACE = struct.Struct(">qq16s")
@@ -115,7 +123,7 @@ class TrashService:
         """Return an item, brought back under one number with what went along.
 
         Raise NotFound, ParentInTrash, ParentGone, TooDeep, TooManySubtasks, TooManyLabels or
-        TooManyProjects.
+        TooManyProjects, or Unavailable after so many seconds.
         """
         with self._database.transaction() as transaction:
             session = transaction.as_user(self._user_id, self._caller.actor)
@@ -125,7 +133,7 @@ class TrashService:
                     raise TooManyProjects
                 parent_id, project_id = None, item_id
             named = self._named() | {"item_id": item_id, "kind": kind}
-            contents = session.fetch_all(statements.contents, named)
+            contents = _parents_first(session.fetch_all(statements.contents, named))
             tree = TaskTree(session, self._user_id)
             if parent_id is not None:
                 project_id = self._project_below(session, tree, parent_id, _below(item_id, contents))
@@ -137,11 +145,21 @@ class TrashService:
             return self._found(transaction, kind, item_id)
 
     def _restore(self, session: RoleSession, contents: Sequence[Row], values: Mapping[str, object]) -> None:
-        row = session.fetch_one(statements.restore, values)
-        assert row is not None  # noqa: S101  # the user's row is locked
-        labels = {str(id_): by_key(orjson.loads(labels)) for id_, _, _, labels in contents if labels is not None}
-        TaskLabels(session, self._user_id).restore(int(row[0]), labels)
-        correct(session, self._user_id, [str(each[0]) for each in contents], str(values["zone"]))
+        """Bring a root back, so many tasks at a time. Raise TooManyLabels or Unavailable."""
+        ends = time.monotonic() + SECONDS
+        labels = TaskLabels(session, self._user_id)
+        for start in range(0, max(1, len(contents)), AT_ONCE):
+            if time.monotonic() > ends:
+                raise Unavailable(f"The restoration took more than {SECONDS} seconds; nothing was changed.")
+            these = contents[start : start + AT_ONCE]
+            ids = [str(id_) for id_, *_ in these]
+            row = session.fetch_one(statements.restore(first=start == 0), {**values, "ids": ids})
+            assert row is not None  # noqa: S101  # the user's row is locked
+            named = {str(id_): by_key(orjson.loads(names)) for id_, _, _, names in these if names is not None}
+            labels.restore(int(row[0]), named)
+            correct(session, self._user_id, ids, str(values["zone"]))
+        if any(names is not None for *_, names in contents):
+            labels.check_number()
 
     def _project_below(
         self, session: RoleSession, tree: TaskTree, parent_id: str, below: Sequence[Descendant]
@@ -203,6 +221,20 @@ def _read(content: bytes) -> tuple[int, int, str]:
     except struct.error as error:  # another release wrote it
         raise InvalidCursor from error
     return epoch, version, str(UUID(bytes=id_))
+
+
+def _parents_first(contents: Sequence[Row]) -> Sequence[Row]:
+    """Return tasks of the trash, each after its parent."""
+    if len(contents) <= AT_ONCE:
+        return contents  # one statement brings them back, in any order
+    there = {row[0] for row in contents}
+    children: dict[str, list[Row]] = {}
+    for row in contents:
+        children.setdefault(row[1] if row[1] in there else "", []).append(row)
+    found = list(children.get("", ()))
+    for above in found:
+        found += children.get(above[0], ())
+    return found
 
 
 def _below(root_id: str, contents: Iterable[Row]) -> list[Descendant]:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
+    any_,
     cast,
     column,
     delete,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo_api import guards
 from todo_api.database import Statement, delete_expired, param
@@ -33,6 +35,7 @@ from todo_api.task_dates import computed
 
 USER_ID = param("user_id", Text)
 ITEM_ID = param("item_id", Uuid)
+_IDS = param("ids", ARRAY(Uuid))
 _KIND = param("kind", Text)
 _PROJECT_ID = param("project_id", Uuid)
 _NONE: ColumnElement[int] = literal_column("0")
@@ -109,7 +112,8 @@ contents = Statement(
 project = Statement(select(projects.c.id).where(projects.c.user_id == USER_ID, projects.c.id == _PROJECT_ID))
 is_in_trash = Statement(select(literal_column("1")).where(guards.is_in_trash("task", param("task_id", Uuid))))
 
-_NUMBERED = update(users).where(users.c.id == USER_ID).values(seq=users.c.seq + 1).returning(users.c.seq)
+_LAST = update(users).where(users.c.id == USER_ID).returning(users.c.seq)
+_NUMBERED = _LAST.values(seq=users.c.seq + 1)
 
 
 def _gone(*conditions: ColumnElement[bool]) -> Statement:
@@ -137,8 +141,17 @@ def _as_it_was(row: FromClause, each: Column[Any]) -> ColumnElement[Any]:
     return row.c[each.name] if default is None else func.coalesce(row.c[each.name], default.arg)  # type: ignore[attr-defined]  # a default of the server's has it
 
 
-def _restore() -> Statement:
-    gone = delete(trash).where(_OF_ITEM).returning(trash.c.kind, trash.c.content).cte("gone")
+@cache
+def restore(*, first: bool) -> Statement:
+    """Bring the tasks `ids` of a root back, under the user's next number, which is returned.
+
+    What is `first` takes that number, and brings back the project if that is the root. The tasks
+    get `project_id`. `zone` is not null if some of them have dates.
+    """
+    these = and_(trash.c.user_id == USER_ID, trash.c.kind == literal_column("'task'"), trash.c.id == any_(_IDS))
+    if first:
+        these = or_(these, and_(_OF_ITEM, trash.c.kind == literal_column("'project'")))
+    gone = delete(trash).where(these).returning(trash.c.kind, trash.c.content).cte("gone")
     status = gone.c.content["status"].astext
     counts = {
         each: users.c[each] + select(func.count()).where(status == literal_column(f"'{each}'")).scalar_subquery()
@@ -147,7 +160,8 @@ def _restore() -> Statement:
     are_projects = gone.c.kind == literal_column("'project'")
     counts["projects"] = users.c.projects + select(func.count()).where(are_projects).scalar_subquery()
     owner = (
-        _NUMBERED.values(**counts, **computed(param("zone", Text)))
+        (_NUMBERED if first else _LAST)
+        .values(**counts, **computed(param("zone", Text)))
         .returning(func.clock_timestamp().label("at"))
         .cte("owner")
     )
@@ -162,10 +176,3 @@ def _restore() -> Statement:
         rows = select(*values.values()).select_from(gone.join(owner, true()).join(row, true())).where(wanted)
         made.append(insert(table).from_select([*values], rows).cte(f"made_{table.name}"))
     return Statement(select(owner.c.seq).add_cte(*made))
-
-
-restore = _restore()
-"""Bring a root back with what went along, under the user's next number, which is returned.
-
-The tasks get `project_id`. `zone` is not null if some of them have dates.
-"""

@@ -1,10 +1,11 @@
 """A write taken back: what it changed is put back, what it created is trashed, under one number."""
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from todo_api.database import Statement, Transaction
-from todo_api.errors import ChangesConflict, NotFound, ParentGone, ParentInTrash, TooDeep, ValidationFailed
+from todo_api.errors import ChangesConflict, NotFound, ParentGone, ParentInTrash, TooDeep, Unavailable, ValidationFailed
 from todo_api.guards import Caller
 from todo_api.past import Change, Past
 from todo_api.projects import ProjectService
@@ -14,6 +15,9 @@ from todo_api.trash import TrashService
 from todo_api.undo import statements
 from todo_api.undo.walking import BRANCH, Members, members_of, members_of_project, taken_back
 from todo_api.undo.writing import Back, Writing
+
+SECONDS = 20
+"""Maximum seconds until the last step begins. All other writes of the user wait meanwhile."""
 
 _TABLES = (("task", "tasks"), ("project", "projects"))
 
@@ -40,39 +44,44 @@ class Reversion:
         self._tasks = TaskService(transaction, user_id, caller)
         self._projects = ProjectService(transaction, user_id, caller)
         self._trash = TrashService(transaction, user_id, caller, days)
+        self._ends = time.monotonic() + SECONDS
         self._clashes: dict[Named, set[str]] = {}
 
     def run(self, zone: str, *, force: bool) -> Outcome:
         """Take the write back, for a user in the zone.
 
-        Raise NotFound, ChangesConflict unless `force` is to take back the rest, TooManyLabels or
-        TooManySubtasks.
+        Raise NotFound, ChangesConflict unless `force` is to take back the rest, TooManyLabels,
+        TooManySubtasks, or Unavailable after so many seconds. What was written is rolled back.
         """
         past = Past(self._db, self._user_id)
-        changes = past.of_write(self._seq)
-        ends = self._created() | {(each.kind, each.id) for each in changes if each.action == "restored"}
-        if not (changes or ends or self._run(statements.follows, seq=self._seq)):
+        ends = self._created() | self._named(statements.restored)
+        if not (ends or self._run(statements.is_told, seq=self._seq) or self._run(statements.follows, seq=self._seq)):
             raise NotFound("There is no such write in your space, or its history is not kept.")
-        restored = self._restore([each for each in changes if each.action == "trashed"])
-        self._look_for([each for each in changes if each.action != "restored"])
-        backs = self._task_backs([each for each in changes if each.kind == "task"], zone)
-        rows = self._project_rows([each for each in changes if each.kind == "project"])
+        restored = self._restore()
+        self._look_for_lost()
         ends = self._unchanged(ends, past)
-        ends = self._without_hanging(ends, {each.task.id: each for each in backs})
-        if self._clashes and not force:
+        writing = Writing(self._db, self._user_id, zone, self._last + 1)
+        for changes in past.of_write(self._seq):
+            self._check_time()
+            writing.projects(self._project_rows([each for each in changes if each.kind == "project"]))
+            writing.tasks(self._task_backs([each for each in changes if each.kind == "task"], zone))
+        wrong = writing.place()
+        for id_ in wrong:
+            self._clash(("task", id_), ["parent_id"])
+        ends = set() if wrong else self._without_hanging(ends)
+        if wrong or (self._clashes and not force):
             raise ChangesConflict(self._conflicts())
-        if not (restored or backs or rows or ends):
+        if not (restored or writing.begun or ends):
             return Outcome(self._last, 0)
-        writing = Writing(self._db, self._user_id, zone)
-        number = self._last + 1
-        writing.begin(number)
-        writing.projects(rows)
-        wrong = writing.tasks(backs)
-        if wrong:
-            raise ChangesConflict([_conflict(("task", id_), ["parent_id"]) for id_ in sorted(wrong)])
+        writing.begin()
         self._delete(ends)
-        ((count,),) = self._run(statements.count, seq=number)
-        return Outcome(number, int(count))
+        writing.check()
+        ((count,),) = self._run(statements.count, seq=self._last + 1)
+        return Outcome(self._last + 1, int(count))
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._ends:
+            raise Unavailable(f"The reversion took more than {SECONDS} seconds; nothing was changed.")
 
     def _created(self) -> set[Named]:
         return {
@@ -81,14 +90,15 @@ class Reversion:
             for (id_,) in self._run(statements.created[table], seq=self._seq)
         }
 
-    def _restore(self, deletions: Sequence[Change]) -> bool:
+    def _named(self, statement: Statement) -> set[Named]:
+        return {(kind, str(id_)) for kind, id_ in self._run(statement, seq=self._seq)}
+
+    def _restore(self) -> bool:
         """Bring back what was deleted by itself, projects first. Return whether there was any.
 
         What is below something else comes back once that is there. The rest clashes.
         """
-        ids = [each.id for each in deletions if each.version_before < self._seq]
-        rows = self._run(statements.trashed, seq=self._seq, ids=ids) if ids else []
-        waiting = [(kind, str(id_)) for kind, id_ in rows]
+        found = waiting = sorted(self._named(statements.trashed))
         while waiting:
             left = [each for each in waiting if not self._is_restored(each)]
             if len(left) == len(waiting):
@@ -96,9 +106,10 @@ class Reversion:
             waiting = left
         for named in waiting:
             self._clash(named, ["parent_id"])
-        return len(waiting) < len(rows)
+        return len(waiting) < len(found)
 
     def _is_restored(self, named: Named) -> bool:
+        self._check_time()
         self._before_number()
         try:
             self._trash.restore(named[1])
@@ -106,15 +117,11 @@ class Reversion:
             return False
         return True
 
-    def _look_for(self, changes: Sequence[Change]) -> None:
+    def _look_for_lost(self) -> None:
         """Note what is deleted as clashes without members, unless the write had created it."""
-        lost = [each for each in changes if each.version_before < self._seq]
-        ids = [each.id for each in lost]
         for kind, table in _TABLES:
-            there = {str(id_) for (id_,) in self._run(statements.present[table], ids=ids)} if ids else set()
-            for each in lost:
-                if each.kind == kind and each.id not in there:
-                    self._clashes.setdefault((kind, each.id), set())
+            for (id_,) in self._run(statements.lost[table], seq=self._seq):
+                self._clashes.setdefault((kind, str(id_)), set())
 
     def _task_backs(self, changes: Sequence[Change], zone: str) -> list[Back]:
         """Return the tasks whose members are to be put back, without those that clash."""
@@ -174,39 +181,33 @@ class Reversion:
             self._clash(named, changed.get(named, ()))
         return {named for named in ends if not changed.get(named)}
 
-    def _without_hanging(self, ends: set[Named], backs: dict[str, Back]) -> set[Named]:
+    def _without_hanging(self, ends: set[Named]) -> set[Named]:
         """Return what can be trashed without taking along anything that stays, which clashes."""
-        ids = {kind: [id_ for each, id_ in ends if each == kind] for kind in ("task", "project")}
-        rows = self._run(statements.hanging, ids=ids["task"], project_ids=ids["project"]) if ends else []
-        stands = {}
-        for id_, *branch in rows:
-            names = dict(zip(("parent_id", "project_id"), (each and str(each) for each in branch), strict=True))
-            stands[str(id_)] = names | (backs[str(id_)].members if str(id_) in backs else {})
-        for task in self._tasks.several(ids["task"]).values():
-            stands[task.id] = members_of(task)
-        staying = [id_ for id_ in stands if ("task", id_) not in ends]
-        for id_ in staying:
-            on = _hangs_on(stands[id_])
-            if on in ends and ("task", id_) not in self._clashes:
-                self._clash(("task", id_), ["parent_id" if on[0] == "task" else "project_id"])
+        ids, project_ids = _ids(ends, "task"), _ids(ends, "project")
+        rows = self._run(statements.hanging, ids=ids, project_ids=project_ids) if ends else []
+        for id_, parent, _ in rows:
+            named = ("task", str(id_))
+            if named not in self._clashes:
+                self._clash(named, ["parent_id" if parent else "project_id"])
         left = set(ends)
-        while staying:
-            kept = {_hangs_on(stands[id_]) for id_ in staying} & left
+        while rows:
+            kept = {_hangs_on(parent, project) for _, parent, project in rows} & left
             left -= kept
-            staying = [id_ for kind, id_ in kept if kind == "task"]
+            rows = self._run(statements.places, ids=_ids(kept, "task")) if kept else []
         return left
 
     def _delete(self, ends: set[Named]) -> None:
         """Trash tasks, and projects with what is in them, all under the number taken."""
-        if ends:
-            self._run(statements.act(""))  # the history tells of what is trashed, not by what
-        found = self._tasks.several([id_ for kind, id_ in ends if kind == "task"])
-        tasks = [id_ for id_, each in found.items() if ("project", each.after_1_0.project_id) not in ends]
-        if tasks:
+        if not ends:
+            return
+        self._run(statements.act(""))  # the history tells of what is trashed, not by what
+        found = self._run(statements.outside, ids=_ids(ends, "task"), project_ids=_ids(ends, "project"))
+        if found:
             self._before_number()
-            TaskTree(self._db, self._user_id).remove_all(tasks)
+            TaskTree(self._db, self._user_id).remove_all([str(id_) for (id_,) in found])
         for kind, id_ in sorted(ends):
             if kind == "project":
+                self._check_time()
                 self._before_number()
                 self._projects.delete(id_, None)
 
@@ -231,7 +232,10 @@ def _conflict(named: Named, members: Sequence[str]) -> dict[str, Any]:
     return {"kind": kind, "id": id_, "fields": [f"/{name}" for name in members]}
 
 
-def _hangs_on(members: Members) -> Named:
+def _hangs_on(parent: object, project: object) -> Named:
     """Return the parent of a task, or without one its project; that may be none."""
-    parent, project = members["parent_id"], members["project_id"]
-    return ("task", parent) if parent else ("project", project or "")
+    return ("task", str(parent)) if parent else ("project", str(project))
+
+
+def _ids(named: Iterable[Named], wanted: str) -> list[str]:
+    return [id_ for kind, id_ in named if kind == wanted]

@@ -62,10 +62,11 @@ class UndoService:
             if not back.members:
                 return task
             self._check(back, locked)
-            writing = Writing(locked.session, self._user_id, locked.zone)
-            writing.begin(locked.seq + 1)
-            if writing.tasks([back]):
+            writing = Writing(locked.session, self._user_id, locked.zone, locked.seq + 1)
+            writing.tasks([back])
+            if writing.place():
                 raise Conflict(task, ["/parent_id"], _CANNOT_BE)
+            writing.check()
             return locked.tasks.get(task_id)
 
     def revert_change(self, seq: int, days: int, *, force: bool) -> Outcome:

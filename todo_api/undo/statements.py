@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     Time,
     Uuid,
+    all_,
     and_,
     any_,
     case,
@@ -209,18 +210,44 @@ def _too_deep() -> Statement:
 too_deep = _too_deep()
 """Return those of the tasks `ids` with which one is too deep, or below itself."""
 
+_TOLD = and_(history.c.user_id == _USER_ID, history.c.seq == _SEQ)
+_WAS_THERE = and_(_TOLD, history.c.version_before < _SEQ)
+"""The condition for what the write of a number changed and had not created itself."""
+
 trashed = Statement(
     select(trash.c.kind, trash.c.id)
+    .join(history, and_(_WAS_THERE, history.c.kind == trash.c.kind, history.c.id == trash.c.id))
     .where(
         trash.c.user_id == _USER_ID,
         trash.c.version == _SEQ,
-        trash.c.id == any_(_IDS),
         trash.c.root_id == trash.c.id,
         trash.c.root_kind == trash.c.kind,
+        history.c.action == literal_column("'trashed'"),
     )
     .order_by(trash.c.kind, trash.c.id)
 )
-"""Return which of the `ids` the write deleted by themselves: projects, then tasks."""
+"""Return (kind, id) of what the write deleted by itself: projects, then tasks."""
+
+lost = {
+    table.name: Statement(
+        select(history.c.id).where(
+            _WAS_THERE,
+            history.c.kind == literal_column(f"'{table.name[:-1]}'"),
+            history.c.action != literal_column("'restored'"),
+            ~exists().where(table.c.user_id == _USER_ID, table.c.id == history.c.id),
+        )
+    )
+    for table in (tasks, projects)
+}
+"""Return what the write changed or deleted, and is not there now."""
+
+restored = Statement(
+    select(history.c.kind, history.c.id).where(_TOLD, history.c.action == literal_column("'restored'"))
+)
+"""Return (kind, id) of what the write brought back from the trash."""
+
+is_told = Statement(select(literal_column("1")).where(_TOLD).limit(literal_column("1")))
+"""Return a row if the history tells of the write."""
 
 created = {
     table.name: Statement(
@@ -230,12 +257,31 @@ created = {
 }
 """Return what the write of that number created, as far as it is there."""
 
-hanging = Statement(
-    select(tasks.c.id, tasks.c.parent_id, tasks.c.project_id).where(
-        _MINE, or_(tasks.c.parent_id == any_(_IDS), tasks.c.project_id == any_(param("project_ids", ARRAY(Uuid))))
+_PLACE = (tasks.c.id, tasks.c.parent_id, tasks.c.project_id)
+_PROJECT_IDS = param("project_ids", ARRAY(Uuid))
+
+
+def _hanging() -> Statement:
+    these = func.unnest(_IDS).column_valued("these")
+    below = and_(tasks.c.parent_id.is_(None), tasks.c.project_id == any_(_PROJECT_IDS))
+    stays = ~exists().where(these == tasks.c.id)
+    return Statement(select(*_PLACE).where(_MINE, or_(tasks.c.parent_id == any_(_IDS), below), stays))
+
+
+hanging = _hanging()
+"""Return (id, parent, project) of others that are below the tasks `ids`, or in `project_ids`."""
+
+places = Statement(select(*_PLACE).where(_MINE, tasks.c.id == any_(_IDS)))
+"""Return (id, parent, project) of the tasks `ids`."""
+
+outside = Statement(
+    select(tasks.c.id).where(
+        _MINE,
+        tasks.c.id == any_(_IDS),
+        or_(tasks.c.project_id.is_(None), tasks.c.project_id != all_(_PROJECT_IDS)),
     )
 )
-"""Return (id, parent, project) of what is below the tasks `ids`, or in the `project_ids`."""
+"""Return which of the tasks `ids` are in none of `project_ids`."""
 
 count = Statement(select(func.count()).where(history.c.user_id == _USER_ID, history.c.seq == _SEQ))
 """Return how many tasks and projects the write of that number changed."""
