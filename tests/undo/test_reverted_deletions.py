@@ -181,3 +181,45 @@ def test_revert_change_of_a_batch_of_a_hundred_with_deletions_and_of_that(
     reverted(ada, again)
     assert state(ada, direct) == before
     assert rows(direct, "SELECT count(*) FROM tasks WHERE version > first_version") != [(0,)]
+
+
+def test_revert_change_of_a_deletion_brings_back_the_kind_that_it_deleted(ada: Client) -> None:
+    """A task and a project may have one id."""
+    id_ = new_id()
+    ada.post(PROJECTS, {"name": "Project", "id": id_})
+    create(ada, "Task", id=id_)
+    ada.delete(f"{PROJECTS}/{id_}")
+    seq = last(ada)
+    ada.delete(f"{ME}/tasks/{id_}")
+    assert reverted(ada, seq)[1] == 1
+    assert [ada.get(f"{address}/{id_}").status for address in (PROJECTS, f"{ME}/tasks")] == [200, 404]
+    assert reverted(ada, seq + 1)[1] == 1
+    assert ada.get(f"{ME}/tasks/{id_}").json()["title"] == "Task"
+
+
+def test_revert_change_spares_what_has_the_id_of_something_deleted_for_good(ada: Client, direct: str) -> None:
+    id_ = new_id()
+    old = create(ada, "Old", id=id_)
+    changed = ada.patch(path(old), {"title": "New", "labels": ["old"]}).json()["version"]
+    ada.delete(path(old))
+    restored = ada.post(f"{ME}/trash/{id_}/restore").json()["task"]["version"]
+    ada.delete(f"{path(old)}?permanent=true")
+    new = create(ada, "New", id=id_, labels=["old"])
+    now = stored(direct, new["user_id"])
+    for seq, expected in ((changed, [(id_, [])]), (restored - 1, [(id_, [])])):
+        assert conflicts(revert(ada, seq)) == expected
+        assert reverted(ada, seq, {"force": True})[1] == 0
+    for seq in (old["version"], restored):
+        assert (reply := revert(ada, seq)).status == 404 or reply.json()["count"] == 0
+    assert stored(direct, new["user_id"]) == now
+    assert reverted(ada, new["version"])[1] == 1
+
+
+def test_revert_change_of_a_creation_whose_changes_are_not_kept_is_a_conflict(ada: Client, direct: str) -> None:
+    task, other = create(ada), create(ada)
+    ada.patch(path(task), {"title": "Mine"})
+    rows(direct, f"DELETE FROM history WHERE user_id = '{task['user_id']}'")
+    assert conflicts(revert(ada, task["version"])) == [(task["id"], [])]
+    assert reverted(ada, task["version"], {"force": True})[1] == 0
+    assert ada.get(path(task)).json()["title"] == "Mine"
+    assert reverted(ada, other["version"])[1] == 1

@@ -256,6 +256,19 @@ def test_revert_task_to_a_version_that_is_not_kept_fails(ada: Client, direct: st
     assert reverted(ada, task, task["version"] + 1)["title"] == "a"
 
 
+def test_revert_task_to_a_version_of_another_that_had_its_id_fails(ada: Client) -> None:
+    old = create(ada, "Old")
+    changed(ada, old, {"title": "Changed"})
+    ada.delete(f"{path(old)}?permanent=true")
+    new = create(ada, "New", id=old["id"])
+    now = changed(ada, new, {"description": "Changed."})
+    for version in (old["version"], old["version"] + 1):
+        assert revert(ada, new, version).json()["code"] == "version_not_kept"
+        assert ada.patch(f"{path(new)}?base={version}", {"title": "Mine"}).status == 412
+    assert ada.get(path(new)).json() == now
+    assert content(reverted(ada, new, new["version"])) == content(new)
+
+
 @pytest.mark.parametrize(
     ("member", "long", "short"),
     [

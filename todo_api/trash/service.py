@@ -119,15 +119,17 @@ class TrashService:
             _, (kind, *_) = self._find(session, item_id)
             session.fetch_all(statements.remove, self._named() | {"item_id": item_id, "kind": kind})
 
-    def restore(self, item_id: str) -> Task | Project:
+    def restore(self, item_id: str, kind: str | None = None) -> Task | Project:
         """Return an item, brought back under one number with what went along.
+
+        `kind` is `task` or `project`; without it the later of both.
 
         Raise NotFound, ParentInTrash, ParentGone, TooDeep, TooManySubtasks, TooManyLabels or
         TooManyProjects, or Unavailable after so many seconds.
         """
         with self._database.transaction() as transaction:
             session = transaction.as_user(self._user_id, self._caller.actor)
-            (zone, count), (kind, parent_id, project_id) = self._find(session, item_id)
+            (zone, count), (kind, parent_id, project_id) = self._find(session, item_id, kind)
             if kind == "project":
                 if count >= MOST_PROJECTS:
                     raise TooManyProjects
@@ -182,10 +184,11 @@ class TrashService:
             return ProjectService(transaction, self._user_id, self._caller).get(item_id)
         return TaskService(transaction, self._user_id, self._caller).get(item_id)
 
-    def _find(self, session: RoleSession, item_id: str) -> tuple[Row, Row]:
+    def _find(self, session: RoleSession, item_id: str, kind: str | None = None) -> tuple[Row, Row]:
         """Lock the user's row; return what `lock` and `root` return. Raise NotFound."""
         me = self._lock(session)
-        found = None if me is None else session.fetch_one(statements.root, self._named() | {"item_id": item_id})
+        named = self._named() | {"item_id": item_id, "kind": kind}
+        found = None if me is None else session.fetch_one(statements.root, named)
         if me is None or found is None:
             raise NotFound(_MISSING)
         return me, found

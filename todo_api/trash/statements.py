@@ -96,11 +96,14 @@ def _member(name: str) -> ColumnElement[str]:
 
 root = Statement(
     select(trash.c.kind, cast(_member("parent_id"), Uuid), cast(_member("project_id"), Uuid))
-    .where(_KEPT_ROOTS, trash.c.id == ITEM_ID)
+    .where(_KEPT_ROOTS, trash.c.id == ITEM_ID, trash.c.kind == func.coalesce(_KIND, trash.c.kind))
     .order_by(trash.c.version.desc())
     .limit(literal_column("1"))
 )
-"""Find a root; return (kind, parent, project). Of a task and a project with one id, the later."""
+"""Find a root; return (kind, parent, project). Of a task and a project with one id, the later.
+
+With a `kind` only one of that.
+"""
 
 contents = Statement(
     select(trash.c.id, cast(_member("parent_id"), Uuid), _member("status"), _member("labels")).where(

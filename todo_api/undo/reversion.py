@@ -1,13 +1,13 @@
 """A write taken back: what it changed is put back, what it created is trashed, under one number."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from todo_api.database import Statement, Transaction
 from todo_api.errors import ChangesConflict, NotFound, ParentGone, ParentInTrash, TooDeep, Unavailable, ValidationFailed
 from todo_api.guards import Caller
-from todo_api.past import Change, Past
+from todo_api.past import Change, Past, is_kept
 from todo_api.projects import ProjectService
 from todo_api.task_tree import TaskTree
 from todo_api.tasks import TaskService
@@ -54,12 +54,12 @@ class Reversion:
         TooManySubtasks, or Unavailable after so many seconds. What was written is rolled back.
         """
         past = Past(self._db, self._user_id)
-        ends = self._created() | self._named(statements.restored)
-        if not (ends or self._run(statements.is_told, seq=self._seq) or self._run(statements.follows, seq=self._seq)):
+        made = self._made()
+        if not (made or self._run(statements.is_told, seq=self._seq) or self._run(statements.follows, seq=self._seq)):
             raise NotFound("There is no such write in your space, or its history is not kept.")
         restored = self._restore()
         self._look_for_lost()
-        ends = self._unchanged(ends, past)
+        ends = self._unchanged(made, past)
         writing = Writing(self._db, self._user_id, zone, self._last + 1)
         for changes in past.of_write(self._seq):
             self._check_time()
@@ -83,22 +83,21 @@ class Reversion:
         if time.monotonic() > self._ends:
             raise Unavailable(f"The reversion took more than {SECONDS} seconds; nothing was changed.")
 
-    def _created(self) -> set[Named]:
+    def _made(self) -> dict[Named, int]:
+        """Return the versions of what the write created or brought back, as far as it is there."""
         return {
-            (kind, str(id_))
+            (kind, str(id_)): version
             for kind, table in _TABLES
-            for (id_,) in self._run(statements.created[table], seq=self._seq)
+            for id_, version in self._run(statements.made[table], seq=self._seq)
         }
-
-    def _named(self, statement: Statement) -> set[Named]:
-        return {(kind, str(id_)) for kind, id_ in self._run(statement, seq=self._seq)}
 
     def _restore(self) -> bool:
         """Bring back what was deleted by itself, projects first. Return whether there was any.
 
         What is below something else comes back once that is there. The rest clashes.
         """
-        found = waiting = sorted(self._named(statements.trashed))
+        found = [(kind, str(id_)) for kind, id_ in self._run(statements.trashed, seq=self._seq)]
+        waiting = found
         while waiting:
             left = [each for each in waiting if not self._is_restored(each)]
             if len(left) == len(waiting):
@@ -112,7 +111,7 @@ class Reversion:
         self._check_time()
         self._before_number()
         try:
-            self._trash.restore(named[1])
+            self._trash.restore(named[1], named[0])
         except (NotFound, ParentGone, ParentInTrash, TooDeep):
             return False
         return True
@@ -172,14 +171,20 @@ class Reversion:
                     rows.append({"id": project.id, **now, **back})
         return rows
 
-    def _unchanged(self, ends: set[Named], past: Past) -> set[Named]:
+    def _unchanged(self, made: Mapping[Named, int], past: Past) -> set[Named]:
         """Return what nobody has changed since; the rest clashes."""
-        changed: dict[Named, set[str]] = {}
-        for change in past.of_objects([id_ for _, id_ in ends], self._seq):
-            changed.setdefault((change.kind, change.id), set()).update(change.members.keys() - {"position"})
-        for named in ends:
-            self._clash(named, changed.get(named, ()))
-        return {named for named in ends if not changed.get(named)}
+        changes: dict[Named, list[Change]] = {named: [] for named in made}
+        for change in past.of_objects([id_ for _, id_ in made], self._seq):
+            if (change.kind, change.id) in made:
+                changes[change.kind, change.id].append(change)
+        left = set()
+        for named, since in changes.items():
+            members = {name for each in since for name in each.members if name != "position"}
+            if members or not is_kept(self._seq, since, made[named]):
+                self._clashes.setdefault(named, set()).update(members)
+            else:
+                left.add(named)
+        return left
 
     def _without_hanging(self, ends: set[Named]) -> set[Named]:
         """Return what can be trashed without taking along anything that stays, which clashes."""

@@ -12,9 +12,11 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnClause,
+    ColumnElement,
     Date,
     DateTime,
     SmallInteger,
+    Table,
     Text,
     Time,
     Uuid,
@@ -228,34 +230,44 @@ trashed = Statement(
 )
 """Return (kind, id) of what the write deleted by itself: projects, then tasks."""
 
+
+def _is_same(table: Table) -> ColumnElement[bool]:
+    """Return the condition that a row is the object that the history tells of.
+
+    An id can be taken again once what had it is deleted for good. What is older than the numbers of
+    creations has none.
+    """
+    is_old = func.coalesce(table.c.first_version, literal_column("0")) <= history.c.seq
+    is_kind = history.c.kind == literal_column(f"'{table.name[:-1]}'")
+    return and_(is_kind, table.c.user_id == _USER_ID, table.c.id == history.c.id, is_old)
+
+
 lost = {
     table.name: Statement(
         select(history.c.id).where(
             _WAS_THERE,
             history.c.kind == literal_column(f"'{table.name[:-1]}'"),
             history.c.action != literal_column("'restored'"),
-            ~exists().where(table.c.user_id == _USER_ID, table.c.id == history.c.id),
+            ~exists().where(_is_same(table)),
         )
     )
     for table in (tasks, projects)
 }
 """Return what the write changed or deleted, and is not there now."""
 
-restored = Statement(
-    select(history.c.kind, history.c.id).where(_TOLD, history.c.action == literal_column("'restored'"))
-)
-"""Return (kind, id) of what the write brought back from the trash."""
-
 is_told = Statement(select(literal_column("1")).where(_TOLD).limit(literal_column("1")))
 """Return a row if the history tells of the write."""
 
-created = {
-    table.name: Statement(
-        select(table.c.id).where(table.c.user_id == _USER_ID, table.c.version >= _SEQ, table.c.first_version == _SEQ)
-    )
-    for table in (tasks, projects)
-}
-"""Return what the write of that number created, as far as it is there."""
+
+def _made(table: Table) -> Statement:
+    created = and_(table.c.user_id == _USER_ID, table.c.version >= _SEQ, table.c.first_version == _SEQ)
+    restored = and_(_TOLD, history.c.action == literal_column("'restored'"))
+    back = select(table.c.id, table.c.version).select_from(history.join(table, _is_same(table))).where(restored)
+    return Statement(select(table.c.id, table.c.version).where(created).union(back))
+
+
+made = {table.name: _made(table) for table in (tasks, projects)}
+"""Return (id, version) of what the write created or brought back, as far as it is there."""
 
 _PLACE = (tasks.c.id, tasks.c.parent_id, tasks.c.project_id)
 _PROJECT_IDS = param("project_ids", ARRAY(Uuid))
