@@ -24,6 +24,8 @@ from todo_api.provisioning import checks, epochs, migrations, online
 from todo_api.server import limits, worker
 from todo_api.tasks import handlers, list_statements
 from todo_api.throttling import attempts, counters, login_throttle, rate_limit, redis
+from todo_api.trash import service as trash_service
+from todo_api.undo import reversion
 
 DEFAULTS = Config()
 WORDS = {1: "one", 2: "two", 5: "five", 8: "eight", 10: "ten", 1000: "thousand"}
@@ -51,6 +53,8 @@ FACTS = {
         f"a lock in the database | {connection.LOCK_TIMEOUT} s",
         f"a statement | {connection.STATEMENT_TIMEOUT} s",
         f"a batch | its last operation begins within {batch_service.SECONDS} s",
+        f"the reversion of a write | its last step begins within {reversion.SECONDS} s",
+        f"a restoration from the trash | its last step begins within {trash_service.SECONDS} s",
         f"a search (`q`) | {list_statements.SEARCH_SECONDS} s",
         f"a database that is silent, because it or its machine is frozen | {database.READ_TIMEOUT} s",
         f"the checks of readiness | {readiness.DEADLINE:.0f} s",

@@ -1,0 +1,253 @@
+"""Undo beside another write of the same user: each as one of the two orders has it, wherever the first stands.
+
+The first is held up before one of its statements, each in turn. What both reply and every row of the user's must be what one of the two
+orders gives: members, numbers, trash, tombstones and history.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import pytest
+from sqlalchemy.engine import make_url
+from uuid_utils import uuid7
+
+from tests.support.client import Client, Reply
+from tests.support.credentials import SECRET, token
+from tests.support.gate import SLACK, Gate
+from tests.support.reversions import ME
+from tests.support.rows import rows
+from tests.support.trees import wrong
+from todo_api.config import Config
+
+NAMES = ("parent", "task", "child", "trashed", "below", "project", "gone", "inside", "new")
+"""What is there: a parent with a task and its child, in a project. In the trash: a child of the task with one below, and a project."""
+
+COLUMNS = "user_id, id, title, status, created_at, updated_at, first_version, version, position, parent_id, project_id, children, labels"
+OTHERS = ("position", "completed_at")
+"""Members that depend on the clock."""
+
+
+class World(NamedTuple):
+    """A user, and ids by names."""
+
+    user: str
+    ids: dict[str, str]
+
+    def told(self, text: str) -> str:
+        """Return the text with names in place of ids."""
+        for name, id_ in (*self.ids.items(), ("user", self.user)):
+            text = text.replace(id_, name)
+        return text
+
+
+class Act(NamedTuple):
+    """A request. Names of things stand for their ids in braces."""
+
+    method: str
+    path: str
+    body: Any = None
+
+    def send(self, client: Client, world: World) -> Reply:
+        text = json.dumps(self.body)
+        for name, id_ in world.ids.items():
+            text = text.replace(f"<{name}>", id_)
+        path = self.path.format(**world.ids)
+        body = None if self.body is None else json.loads(text)
+        return client.signed_in(token(world.user)).request(self.method, f"{ME}{path}", json_body=body)
+
+
+def new_world(url: str) -> World:
+    """Return a user whose writes 7 to 10 deleted a task, a project, changed a task and renamed its label."""
+    world = World(f"world-{uuid7()}", {name: str(uuid7()) for name in NAMES})
+    of = {name: f"'{id_}'" for name, id_ in world.ids.items()} | {"": "NULL"}
+
+    def task(name: str, version: int, parent: str, project: str, children: int, labels: str = "NULL") -> str:
+        return (
+            f"('{world.user}', {of[name]}, '{name}', 'pending', now(), now(), {version}, {version}, 'm{version:014x}',"
+            f" {of[parent]}, {of[project]}, {children}, {labels})"
+        )
+
+    tasks = (
+        task("parent", 2, "", "project", 1),
+        task("task", 3, "parent", "project", 2, """'["home"]'"""),
+        task("child", 4, "task", "project", 0),
+        task("trashed", 5, "task", "project", 1, """'["home"]'"""),
+        task("below", 5, "trashed", "project", 0),
+        task("inside", 6, "", "gone", 0),
+    )
+    mine = f"user_id = '{world.user}'"
+    project = (
+        "INSERT INTO projects (user_id, id, name, position, created_at, updated_at, version, first_version) VALUES"
+    )
+    rows(
+        url,
+        f"INSERT INTO users (id, seq, pending, projects) VALUES ('{world.user}', 7, 6, 2);"
+        f" {project} ('{world.user}', {of['project']}, 'project', 'm00000000000001', now(), now(), 1, 1),"
+        f" ('{world.user}', {of['gone']}, 'gone', 'm00000000000002', now(), now(), 1, 1);"
+        f" INSERT INTO tasks ({COLUMNS}) VALUES {', '.join(tasks)};"
+        f" INSERT INTO task_labels SELECT user_id, id, 'home', 'home', version FROM tasks WHERE {mine} AND labels IS NOT NULL;"
+        f" DELETE FROM tasks WHERE {mine} AND id IN ({of['trashed']}, {of['below']});"
+        f" UPDATE users SET seq = 8, pending = 3, projects = 1 WHERE id = '{world.user}';"
+        f" WITH lost AS (DELETE FROM tasks WHERE {mine} AND id = {of['inside']})"
+        f" DELETE FROM projects WHERE {mine} AND id = {of['gone']};"
+        f" UPDATE users SET seq = 9 WHERE id = '{world.user}';"
+        f" UPDATE tasks SET title = 'changed', version = 9, updated_at = clock_timestamp() WHERE {mine} AND id = {of['task']};"
+        f" UPDATE users SET seq = 10 WHERE id = '{world.user}';"
+        f" UPDATE tasks SET priority = 2, version = 10, updated_at = clock_timestamp() WHERE {mine} AND id = {of['child']}",
+    )
+    return world
+
+
+TABLES = {
+    "users": "seq, pending, in_progress, completed, cancelled, projects",
+    "tasks": "id, title, status, priority, labels, parent_id, project_id, version, first_version, children",
+    "projects": "id, name, version",
+    "task_labels": "task_id, label_key, name, version",
+    "trash": "kind, id, root_kind, root_id, version, title",
+    "tombstones": "kind, id, version",
+    "history": f"seq, kind, id, action, version_before, changes - '{{{','.join(OTHERS)}}}'::text[]",
+}
+
+
+def left(url: str, world: World) -> dict[str, Any]:
+    """Return the user's rows, without what depends on the clock. Numbers of tasks and children are right."""
+    assert wrong(url, {"user_id": world.user}) == []
+    found = {}
+    for table, columns in TABLES.items():
+        key = "id" if table == "users" else "user_id"
+        lines = rows(url, f"SELECT ROW({columns})::text FROM {table} WHERE {key} = '{world.user}'")
+        found[table] = sorted(world.told(line) for (line,) in lines)
+    return found
+
+
+def told(reply: Reply) -> str:
+    """Return what is compared of a reply: its status and code."""
+    return str(reply.status) if reply.status < 400 else f"{reply.status} {reply.code}"
+
+
+class Outcome(NamedTuple):
+    """Both replies, and what is left."""
+
+    replies: tuple[str, str]
+    left: dict[str, Any]
+
+
+class Stage(NamedTuple):
+    """A service behind a gate, one beside it, and the database of both."""
+
+    gate: Gate
+    gated: Client
+    direct: Client
+    url: str
+    pool: ThreadPoolExecutor
+
+    def in_turn(self, first: Act, second: Act) -> Outcome:
+        """Return what comes of one after the other."""
+        world = new_world(self.url)
+        replies = (told(first.send(self.direct, world)), told(second.send(self.direct, world)))
+        return Outcome(replies, left(self.url, world))
+
+    def interleaved(self, first: Act, second: Act, number: int) -> Outcome | None:
+        """Return what comes of it where the second begins before that statement of the first. None: it has fewer."""
+        world = new_world(self.url)
+        self.gate.arm(number)
+        one = self.pool.submit(first.send, self.gated, world)
+        if not self.gate.waits(one.done):
+            self.gate.let_through()
+            one.result()
+            return None
+        other = self.pool.submit(second.send, self.direct, world)
+        name, deadline = make_url(self.url).database, time.monotonic() + SLACK
+        waiting = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event_type = 'Lock'"
+        while not wait([other], timeout=0.005).done and rows(self.url, waiting) == [(0,)]:
+            assert time.monotonic() < deadline
+        self.gate.let_through()
+        replies = (told(one.result(SLACK)), told(other.result(SLACK)))
+        return Outcome(replies, left(self.url, world))
+
+    def check(self, first: Act, second: Act, number: int) -> None:
+        """Assert that the interleaving before that statement, or the last before, is as one of the two orders."""
+        reverse = self.in_turn(second, first)
+        legal = [self.in_turn(first, second), Outcome(reverse.replies[::-1], reverse.left)]
+        found = None
+        while found is None:
+            found = self.interleaved(first, second, number)
+            number -= 1
+        assert found in legal, f"before statement {number + 1}:\n{found}\nis neither of\n{legal}"
+        assert not any(reply.startswith("5") for reply in found.replies)
+
+
+@pytest.fixture(scope="module")
+def stage(url: str, new_client: Callable[[Config], Client]) -> Iterator[Stage]:
+    def client(url: str) -> Client:
+        return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", threads=1, queue_limit=60_000))
+
+    with TemporaryDirectory() as folder, Gate(Path(folder), url) as gate, ThreadPoolExecutor(2) as pool:
+        gated = client(gate.url)
+        assert gated.signed_in(token("warm")).get(f"{ME}/tasks").status == 200  # the connection is there
+        yield Stage(gate, gated, client(url), url, pool)
+
+
+UNDO = {
+    "revertTask": Act("POST", "/tasks/{task}/revert", {"version": 3}),
+    "revertChange": Act("POST", "/changes/9/revert"),
+    "revertChange-force": Act("POST", "/changes/9/revert", {"force": True}),
+    "revertChange-creation": Act("POST", "/changes/3/revert", {"force": True}),
+    "revertChange-deletion": Act("POST", "/changes/7/revert"),
+    "revertChange-project": Act("POST", "/changes/8/revert"),
+    "restoreItem": Act("POST", "/trash/{trashed}/restore"),
+    "restoreItem-project": Act("POST", "/trash/{gone}/restore"),
+    "purgeItem": Act("DELETE", "/trash/{trashed}"),
+    "emptyTrash": Act("DELETE", "/trash"),
+    "updateTask-base": Act("PATCH", "/tasks/{task}?base=9", {"title": "based"}),
+}
+BESIDE = UNDO | {
+    "updateTask": Act("PATCH", "/tasks/{task}", {"title": "mine", "labels": ["work"]}),
+    "updateTask-project": Act("PATCH", "/tasks/{parent}", {"project_id": None}),
+    "replaceTask": Act("PUT", "/tasks/{task}", {"title": "replaced"}),
+    "completeTask": Act("PATCH", "/tasks/{task}/complete", {"completed": True, "subtasks": "complete"}),
+    "moveTask": Act("POST", "/tasks/{task}/move", {"parent_id": None}),
+    "deleteTask": Act("DELETE", "/tasks/{task}"),
+    "deleteTask-permanent": Act("DELETE", "/tasks/{task}?permanent=true"),
+    "createTask-below": Act("POST", "/tasks", {"title": "new", "id": "<new>", "parent_id": "<task>"}),
+    "createTask-again": Act("POST", "/tasks", {"title": "new", "id": "<trashed>"}),
+    "renameLabel": Act("PATCH", "/labels/home", {"name": "shop"}),
+    "removeLabel": Act("DELETE", "/labels/home"),
+    "createProject-again": Act("POST", "/projects", {"name": "new", "id": "<gone>"}),
+    "updateProject": Act("PATCH", "/projects/{project}", {"name": "mine"}),
+    "deleteProject": Act("DELETE", "/projects/{project}"),
+    "runBatch": Act(
+        "POST",
+        "/batch",
+        {
+            "operations": [
+                {"update_task": {"id": "<task>", "change": {"title": "batch"}}},
+                {"create_task": {"id": "<new>", "title": "new", "parent_id": "<task>"}},
+                {"delete_task": {"id": "<child>"}},
+            ]
+        },
+    ),
+}
+
+
+MOST = 9
+"""Statements of an act before which a second one begins, from the second on. Before the first nothing is begun."""
+
+
+@pytest.mark.parametrize("first", UNDO)
+def test_undo_beside_every_other_write_is_as_one_after_the_other(stage: Stage, first: str) -> None:
+    for place, second in enumerate(BESIDE):
+        print(first, second)  # it stands below the test if it fails
+        stage.check(UNDO[first], BESIDE[second], 2 + place % MOST)
+
+
+@pytest.mark.parametrize("first", [name for name in BESIDE if name not in UNDO])
+def test_every_other_write_beside_undo_is_as_one_after_the_other(stage: Stage, first: str) -> None:
+    for place, second in enumerate(("revertTask", "revertChange-force", "restoreItem", "emptyTrash")):
+        print(first, second)
+        stage.check(BESIDE[first], UNDO[second], 2 + place)
