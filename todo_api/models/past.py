@@ -47,6 +47,11 @@ trash = Table(
     Column("title", Text(collation="C"), nullable=False),
     Column("trashed_at", DateTime(timezone=True), nullable=False),
     Column("content", JSONB, nullable=False, comment="the row as it was, without nulls"),
+    Column(
+        "actor",
+        Text,
+        comment="of what was deleted by itself: kind, id and name of the credential; null: none, or not known",
+    ),
     PrimaryKeyConstraint("user_id", "kind", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
     CheckConstraint("kind IN ('project', 'task') AND root_kind IN ('project', 'task')", "kind_known"),

@@ -9,6 +9,7 @@ from todo_api.etags import is_known, space_tag
 from todo_api.http import Reply
 from todo_api.idempotency import idempotent
 from todo_api.projects import Project, dump_project
+from todo_api.schemas import dump_actor
 from todo_api.services import PRIVATE, caller, require_owner, services
 from todo_api.tasks import Task, dump_task
 from todo_api.trash.service import TrashedItem, TrashService
@@ -53,7 +54,7 @@ def purge_item(user_id: str, identity: Identity, item_id: str) -> Reply:
 
 
 def _dumped(trash: TrashService, item: TrashedItem) -> dict[str, Any]:
-    return {**item._asdict(), "purge_at": trash.purge_at(item)}
+    return {**item._asdict(), "actor": dump_actor(item.actor), "purge_at": trash.purge_at(item)}
 
 
 def _service(database: RoleSessions, user_id: str, identity: Identity) -> TrashService:

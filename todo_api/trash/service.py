@@ -42,13 +42,17 @@ _PLACE = struct.Struct(">qq16s")
 
 
 class TrashedItem(NamedTuple):
-    """What was deleted by itself. `others` is how many tasks went along with it."""
+    """What was deleted by itself. `others` is how many tasks went along with it.
+
+    `actor` has kind, id and name of the credential that deleted it, None if it is not known.
+    """
 
     kind: str
     id: str
     title: str
     version: int
     trashed_at: datetime
+    actor: str | None
     others: int
 
 

@@ -60,7 +60,7 @@ def lock(*, by_key: bool) -> Statement:
 
 @cache
 def page(*, continued: bool) -> Statement:
-    """Return (epoch, seq, oldest, kind, id, title, version, trashed_at, others) per root.
+    """Return (epoch, seq, oldest, kind, id, title, version, trashed_at, actor, others) per root.
 
     The newest are first; `oldest` is the version of the oldest. An empty page is one row of nulls
     with it, an unknown user has no row.
@@ -75,7 +75,7 @@ def page(*, continued: bool) -> Statement:
     )
     place = tuple_(trash.c.version, trash.c.id)
     before = [place < tuple_(param("version", BigInteger), param("id", Uuid))] if continued else []
-    columns = (trash.c.kind, trash.c.id, trash.c.title, trash.c.version, trash.c.trashed_at)
+    columns = (trash.c.kind, trash.c.id, trash.c.title, trash.c.version, trash.c.trashed_at, trash.c.actor)
     item = (
         select(*columns, others.label("others"))
         .where(_KEPT_ROOTS, *before)
