@@ -185,7 +185,7 @@ class Stage(NamedTuple):
 
     def _until_done_or_waiting(self, other: "Future[Reply]") -> None:
         deadline = time.monotonic() + SLACK
-        waiting = "SELECT FROM pg_locks WHERE NOT granted LIMIT 1"
+        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted LIMIT 1"
         while not wait([other], timeout=0.005).done and not rows(self.url, waiting):
             assert time.monotonic() < deadline
 
