@@ -139,6 +139,18 @@ def test_update_task_with_base_of_before_the_task_fails(ada: Client) -> None:
     assert reply.headers["etag"] == f'"{task["version"]}"'
 
 
+@pytest.mark.parametrize("deletions", [["tasks/{}?permanent=true"], ["tasks/{}", "trash/{}"]])
+def test_update_task_with_base_of_another_task_that_had_its_id_fails(ada: Client, deletions: list[str]) -> None:
+    former = create(ada, "Former")
+    changed = ada.patch(path(former), {"title": "Changed"}).json()
+    for each in deletions:
+        assert ada.delete(f"/api/v1/me/{each.format(former['id'])}").status == 204
+    task = create(ada, "Present", id=former["id"])
+    for base in (former["version"], changed["version"], changed["version"] + 1):
+        assert patch(ada, task, base, {"priority": "high"}).status == 412
+    assert patch(ada, task, task["version"], {"priority": "high"}).status == 200
+
+
 def test_update_task_with_base_older_than_its_history_fails(ada: Client, direct: str) -> None:
     task = create(ada)
     first = ada.patch(path(task), {"title": "first"}).json()

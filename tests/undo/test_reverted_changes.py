@@ -291,6 +291,22 @@ def test_revert_change_whose_history_is_gone_is_not_found(ada: Client, direct: s
     assert stored(direct, task["user_id"]) == now
 
 
+def test_revert_change_of_another_task_that_had_its_id_leaves_the_present_one(ada: Client) -> None:
+    former = create(ada, "Former")
+    first = former["version"]
+    ada.patch(path(former), {"title": "Changed"})
+    ada.delete(path(former))
+    assert ada.post(f"{ME}/trash/{former['id']}/restore").status == 200
+    ada.delete(f"{path(former)}?permanent=true")
+    task = create(ada, "Changed", id=former["id"])
+    for seq in (first + 1, first + 4):  # the change, and the deletion for good
+        assert conflicts(revert(ada, seq)) == [(task["id"], [])]
+        assert revert(ada, seq, {"force": True}).json()["count"] == 0
+    for seq in (first, first + 3):  # the creation, and the restore: undone already
+        assert revert(ada, seq).json()["count"] == 0
+    assert ada.get(path(task)).json() == task
+
+
 def test_revert_change_twice_with_one_key_takes_effect_once(ada: Client) -> None:
     task = create(ada)
     seq = ada.patch(path(task), {"title": "Changed"}).json()["version"]
