@@ -1,6 +1,7 @@
 """Statements that are prepared once on each connection: how they are planned, and when one of them fails."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 import psycopg2.errors
 import pytest
@@ -28,6 +29,24 @@ def test_statement_that_was_refused_is_prepared_again_when_it_is_allowed(new_dat
     assert [
         tasks.create({"title": "Buy milk", "description": None, "status": "pending"}).version for _ in range(3)
     ] == [1, 2, 3]
+    assert database._pool.prepares
+    database.close()
+
+
+END_OTHERS = (
+    "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+@on_loop
+def test_statement_is_prepared_anew_in_the_session_that_follows_a_lost_one(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    database = Database(url, pool_size=1)
+    for _ in range(2):
+        assert TaskService(database, "ada").batch(str(UUID(int=0))) == []
+        execute(url, END_OTHERS)
+    assert TaskService(database, "ada").batch(str(UUID(int=0))) == []
     assert database._pool.prepares
     database.close()
 

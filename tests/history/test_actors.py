@@ -49,6 +49,10 @@ def test_every_kind_of_write_notes_the_credential(
         before = len(actors(direct, user))
         assert client.request(method, place, json_body=body).status == status
         assert actors(direct, user)[before:] == [expected], place
+    found = client.get("/api/v1/me/history").json()["items"]
+    id_ = found[0]["actor"]["id"]
+    if id_ is not None:  # an operator's token has none
+        assert client.get(f"/api/v1/me/history?actor_id={id_}").json()["items"] == found
 
 
 def test_name_of_an_api_key_is_that_of_the_time(anonymous: Client, direct: str, password_hash: str) -> None:

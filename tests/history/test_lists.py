@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client
+from tests.support.credentials import SECRET
 from tests.support.rows import rows
 from tests.support.tasks import create, path
+from todo_api.history.service import HistoryFilter
+from todo_api.lists import CursorSigner
 
 HISTORY = "/api/v1/me/history"
 PROJECTS = "/api/v1/me/projects"
@@ -171,6 +174,15 @@ def test_cursor_of_another_list_is_refused(ada: Client, bob: Client) -> None:
     ):
         reply = client.get(f"{place}&cursor={sent}")
         assert (reply.status, reply.code) == (400, "invalid_cursor"), place
+
+
+def test_cursor_of_another_form_is_refused(ada: Client) -> None:
+    scope = f"history of {change(ada, 2)['user_id']!r}: {HistoryFilter()!r}"
+    signer = CursorSigner(SECRET.encode())
+    assert signer.open(read(ada, limit=1)["next_cursor"], scope)
+    for content in (b"of another release", b"[1, 2]"):
+        reply = ada.get(f"{HISTORY}?cursor={signer.seal(content, scope)}")
+        assert (reply.status, reply.code) == (400, "invalid_cursor")
 
 
 @pytest.mark.parametrize("of_task", [False, True])

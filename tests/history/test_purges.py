@@ -30,7 +30,7 @@ def test_purge_deletes_what_is_older_than_the_days(ada: Client, url: str, databa
     task = create(ada)
     for title in ("x", "y", "z"):
         ada.patch(path(task), {"title": title})
-    for seq, days in ((2, 91), (3, 89)):
+    for seq, days in ((2, 91), (3, 90)):
         rows(url, f"UPDATE history SET day = CURRENT_DATE - {days} WHERE id = '{task['id']}' AND seq = {seq}")
     assert purge(database) == 1
     assert rows(url, f"SELECT seq FROM history WHERE id = '{task['id']}' ORDER BY 1") == [(3,), (4,)]

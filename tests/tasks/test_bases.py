@@ -218,3 +218,12 @@ def test_update_task_twice_with_one_base_at_once_is_as_one_after_the_other(
             else:
                 assert [reply.status for reply in replies] == [200, 200]
                 assert (now["title"], now["description"]) == ("of 0", "of 1")
+
+
+def test_update_task_with_base_does_not_clash_with_the_project_of_its_id(ada: Client) -> None:
+    """Ids are unique among tasks, and among projects."""
+    project = ada.post("/api/v1/me/projects", {"name": "Garden"}).json()
+    task = create(ada, id=project["id"])
+    assert ada.patch(f"/api/v1/me/projects/{project['id']}", {"description": "Of the project."}).status == 200
+    assert ada.patch(path(task), {"title": "Dig"}).status == 200
+    assert patch(ada, task, task["version"], {"description": "Of the task."}).status == 200

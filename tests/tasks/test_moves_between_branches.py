@@ -142,10 +142,12 @@ def test_move_task_deeper_than_five_counts_what_is_below_it(ada: Client) -> None
 
 def test_move_task_below_one_with_two_hundred_is_refused(ada: Client, direct: str) -> None:
     full, task = create(ada, "full"), create(ada, "x")
+    first, second = (create(ada, title, parent_id=full["id"]) for title in ("first", "second"))
     rows(direct, f"UPDATE tasks SET children = 200 WHERE user_id = '{full['user_id']}' AND id = '{full['id']}'")
     reply = move(ada, task, {"parent_id": full["id"]})
     assert (reply.status, reply.code) == (409, "too_many_subtasks")
     assert read(ada, task) == task
+    assert move(ada, second, {"parent_id": full["id"], "before": first["id"]}).status == 200  # it is there already
 
 
 def test_move_task_below_another_users_is_unknown(ada: Client, bob: Client) -> None:

@@ -14,6 +14,7 @@ from tests.support.tasks import create, path
 from tests.support.trash import PROJECTS, TRASH, project, restore, trashed
 from tests.support.trees import chain
 from todo_api.config import Config
+from todo_api.lists import CursorSigner
 
 TASKS = "/api/v1/me/tasks"
 
@@ -50,11 +51,23 @@ def test_list_trash_has_what_was_deleted_by_itself_the_latest_first(ada: Client,
     assert trashed_at == at
 
 
-def test_list_trash_pages_have_each_item_once(ada: Client, bob: Client) -> None:
+def test_list_trash_of_a_task_and_a_project_of_one_id_counts_what_went_along_with_each(ada: Client) -> None:
+    garden = project(ada)
+    task = create(ada, id=garden["id"])
+    create(ada, parent_id=task["id"])
+    for _ in range(2):
+        create(ada, project_id=garden["id"])
+    for address in (f"{PROJECTS}/{garden['id']}", path(task)):
+        assert ada.delete(address).status == 204
+    items = ada.get(TRASH).json()["items"]
+    assert [(item["kind"], item["others"]) for item in items] == [("task", 1), ("project", 2)]
+
+
+def test_list_trash_pages_have_each_item_once(ada: Client, bob: Client, direct: str) -> None:
+    """No cursor is another user's, also where both have the same epoch, which is left to chance."""
     names = [str(number) for number in range(5)]
-    for name in names:
-        deleted(ada, name)
-    deleted(bob, "of Bob")
+    ids = [deleted(ada, name)["user_id"] for name in names]
+    theirs = deleted(bob, "of Bob")["user_id"]
     found, cursor = [], ""
     while True:
         page = ada.get(f"{TRASH}?limit=2{cursor}").json()
@@ -64,6 +77,7 @@ def test_list_trash_pages_have_each_item_once(ada: Client, bob: Client) -> None:
         cursor = f"&cursor={page['next_cursor']}"
         deleted(ada, "later")
     assert found == [["4", "3"], ["2", "1"], ["0"]]
+    rows(direct, f"UPDATE users SET epoch = (SELECT epoch FROM users WHERE id = '{ids[0]}') WHERE id = '{theirs}'")
     assert bob.get(f"{TRASH}?limit=2{cursor}").code == "invalid_cursor"
     assert ada.get(f"{TRASH}?cursor=AAAA").code == "invalid_cursor"
 
@@ -75,6 +89,14 @@ def test_list_trash_with_a_cursor_of_another_epoch_is_400(ada: Client, direct: s
     assert ada.get(f"{TRASH}?limit=1&cursor={cursor}").status == 200
     rows(direct, f"UPDATE users SET epoch = epoch + 1 WHERE id = '{user_id}'")
     assert ada.get(f"{TRASH}?limit=1&cursor={cursor}").code == "invalid_cursor"
+
+
+def test_list_trash_with_a_cursor_of_another_form_is_400(ada: Client) -> None:
+    deleted(ada)
+    scope = f"trash of {deleted(ada)['user_id']!r}"
+    signer = CursorSigner(SECRET.encode())
+    assert signer.open(ada.get(f"{TRASH}?limit=1").json()["next_cursor"], scope)
+    assert ada.get(f"{TRASH}?cursor={signer.seal(b'of another release', scope)}").code == "invalid_cursor"
 
 
 def test_list_trash_with_the_known_tag_is_304_until_a_write(ada: Client, direct: str) -> None:

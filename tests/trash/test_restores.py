@@ -167,7 +167,7 @@ def test_restore_item_below_a_parent_that_is_gone_is_409(ada: Client) -> None:
 
 
 def test_restore_item_that_were_too_deep_is_409(ada: Client, direct: str) -> None:
-    line, above = chain(ada, 3), chain(ada, DEEPEST - 3)
+    line, above = chain(ada, 4), chain(ada, DEEPEST - 4)
     assert ada.delete(path(line[1])).status == 204
     assert ada.patch(path(line[0]), {"parent_id": above[-1]["id"]}).status == 200
     assert restore(ada, line[1]).status == 200

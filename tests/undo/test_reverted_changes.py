@@ -263,6 +263,15 @@ def test_revert_change_of_what_history_has_in_part_is_a_conflict(ada: Client) ->
     assert (now["title"], now["description"]) == (task["title"], None)
 
 
+def test_revert_change_to_what_history_has_in_part_is_a_conflict_also_if_that_part_is_all_there_is_now(
+    ada: Client,
+) -> None:
+    task = create(ada)
+    seq = ada.patch(path(task), {"description": "\N{LEDGER}" * 3000}).json()["version"]
+    assert ada.patch(path(task), {"description": "\N{LEDGER}" * 2048}).status == 200
+    assert conflicts(revert(ada, seq)) == [(task["id"], ["/description"])]
+
+
 def test_revert_change_with_a_start_after_its_due_now_is_a_conflict(ada: Client) -> None:
     task = create(ada, start={"date": "2026-11-20"})
     seq = ada.patch(path(task), {"start": {"date": "2026-11-10"}}).json()["version"]

@@ -131,6 +131,25 @@ def test_revert_change_of_a_deletion_whose_way_back_is_gone_is_a_conflict(ada: C
     assert reverted(ada, seq)[1] == 1
 
 
+def test_revert_change_of_a_deletion_of_what_came_back_and_was_deleted_since_is_a_conflict(ada: Client) -> None:
+    task = create(ada)
+    ada.delete(path(task))
+    seq = last(ada)
+    assert ada.post(f"{ME}/trash/{task['id']}/restore").status == 200
+    ada.delete(path(task))
+    assert conflicts(revert(ada, seq)) == [(task["id"], [])]
+    assert reverted(ada, seq + 2)[1] == 1
+
+
+def test_revert_change_of_a_deleted_project_with_a_task_of_its_id_brings_both_back(ada: Client, direct: str) -> None:
+    project = ada.post(PROJECTS, {"name": "Mine"}).json()
+    create(ada, id=project["id"], project_id=project["id"])
+    before = state(ada, direct)
+    ada.delete(f"{PROJECTS}/{project['id']}")
+    assert reverted(ada, last(ada))[1] == 2
+    assert state(ada, direct) == before
+
+
 @pytest.mark.parametrize("way", ["purged", "permanent"])
 def test_revert_change_of_a_deletion_for_good_is_a_conflict(ada: Client, way: str) -> None:
     task = create(ada)

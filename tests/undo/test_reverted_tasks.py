@@ -211,13 +211,18 @@ def test_revert_task_keeps_the_rules_of_subtasks_and_labels(ada: Client, direct:
     assert (problem["status"], problem["code"], problem["open"]) == (409, "open_subtasks", 1)
     user = parent["user_id"]
     move(ada, child, parent_id=None)
-    rows(
-        direct,
-        "INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version, parent_id)"
-        f" SELECT '{user}', gen_random_uuid(), 'one of 200', 'pending', now(), now(), 1, '{parent['id']}' FROM generate_series(1, 200)",
-    )
-    rows(direct, f"UPDATE tasks SET children = 200 WHERE id = '{parent['id']}'")
-    assert revert(ada, child, child["version"]).json()["code"] == "too_many_subtasks"
+    for number in (199, 1):
+        rows(
+            direct,
+            "INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version, parent_id) SELECT"
+            f" '{user}', gen_random_uuid(), 'x', 'pending', now(), now(), 1, '{parent['id']}' FROM generate_series(1, {number});"
+            f"UPDATE tasks SET children = children + {number} WHERE id = '{parent['id']}'",
+        )
+        reply = revert(ada, child, child["version"])
+        if number == 199:
+            assert (reply.status, reply.json()["parent_id"]) == (200, parent["id"])
+            move(ada, child, parent_id=None)
+    assert reply.json()["code"] == "too_many_subtasks"
     labelled = create(ada, labels=["mine"])
     changed(ada, labelled, {"labels": []})
     rows(
@@ -283,6 +288,31 @@ def test_revert_task_to_what_history_has_in_part_fails(ada: Client, member: str,
     again = changed(ada, task, {member: long})
     assert reverted(ada, task, now["version"])[member] == short
     assert revert(ada, task, again["version"]).json()["code"] == "version_not_kept"
+
+
+def test_revert_task_to_none_is_possible_whatever_history_has_of_what_came_after(ada: Client) -> None:
+    task = create(ada)
+    changed(ada, task, {"description": "\N{LEDGER}" * 3000})
+    assert reverted(ada, task, task["version"])["description"] is None
+
+
+def test_revert_task_with_dates_notes_with_which_zone_data_its_instants_were_computed(ada: Client, direct: str) -> None:
+    """A release with newer data, beside this one, then finds and corrects them."""
+    task = create(ada, due={"date": "2026-12-01", "time": "09:00"})
+    changed(ada, task, {"due": None})
+    user = f"WHERE id = '{task['user_id']}'"
+    ((of_this_release,),) = rows(direct, f"SELECT zone_data FROM users {user}")
+    rows(direct, f"UPDATE users SET zone_data = zone_data + 1000 {user}")
+    assert reverted(ada, task, task["version"])["due"] == task["due"]
+    assert rows(direct, f"SELECT zone_data FROM users {user}") == [(of_this_release,)]
+
+
+def test_revert_task_leaves_the_labels_alone_that_it_has_now_as_then(ada: Client) -> None:
+    """So the spelling used first stays that of the list."""
+    first, _ = create(ada, labels=["Herbs"]), create(ada, labels=["herbs"])
+    changed(ada, first, {"labels": ["Herbs", "garden"]})
+    reverted(ada, first, first["version"])
+    assert ada.get("/api/v1/me/labels").json()["items"] == [{"name": "Herbs", "open_tasks": 2}]
 
 
 def test_revert_task_with_another_tag_fails(ada: Client) -> None:
