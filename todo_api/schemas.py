@@ -5,7 +5,7 @@ function made from them at the start, since marshmallow's own dump costs more th
 orjson writes times. Bodies are loaded field by field, so `required` and `allow_none` apply.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -94,3 +94,13 @@ def dump_actor(actor: str | None) -> dict[str, str | None]:
 def dump_json(value: Any) -> bytes:
     """Return dumped values as JSON text (RFC 8259)."""
     return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+
+
+def section(name: bytes, values: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """Yield a further member of a JSON object, an array of dumped values, in parts."""
+    yield b',"%b":[' % name
+    separator = b""
+    for value in values:
+        yield separator + dump_json(value)
+        separator = b","
+    yield b"]"

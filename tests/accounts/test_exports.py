@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import closing
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import psutil
@@ -68,8 +69,11 @@ COPIES = {"idempotent_replies"}
 DERIVED = {"task_labels"}
 """Tables of what tasks have as well."""
 
-DELETED = {"tombstones", "trash"}
-"""Tables of what the user has deleted."""
+DELETED = {"tombstones"}
+"""Tables of what the user has deleted for good."""
+
+TRASHED = {"trash"}
+"""Tables of what the user has deleted, as it was."""
 
 PAST = {"history"}
 """Tables of what tasks and projects were, as `listHistory` tells it."""
@@ -115,7 +119,7 @@ def test_export_account_has_every_column_of_every_table_of_users(user: User, url
     assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
     document = reply.json()
     tables = tables_of_users(url)
-    assert {*tables} == {*SECTIONS} | COPIES | DELETED | DERIVED | PAST | SECRETS
+    assert {*tables} == {*SECTIONS} | COPIES | DELETED | DERIVED | PAST | SECRETS | TRASHED
     for table in SECTIONS:
         columns = tables[table]
         owner = "id" if table == "users" else "user_id"
@@ -196,11 +200,15 @@ def test_export_account_reads_no_task_before_it_is_asked_for(user: User, databas
     """So that the memory it takes does not grow with the tasks."""
     for number in range(3):
         user.client.post(TASKS, {"title": f"Task {number}"})
-    found = exports.export(database, user.id, Caller(registered=True))
+        user.client.delete(f"{TASKS}/{user.client.post(TASKS, {'title': 'Gone'}).json()['id']}")
+    found = exports.export(database, user.id, Caller(registered=True), 30)
     database.spent()
     assert database.spent()[0] == 0
     assert next(found.tasks).title == "Task 0"
     assert database.spent()[0] == 1
+    gone = islice(found.trash, 3)
+    assert [each.task.title for each in gone if each.task] == ["Gone"] * 3
+    assert database.spent()[0] == 2  # none of projects, three of tasks
 
 
 def test_head_of_export_has_no_body(user: User) -> None:

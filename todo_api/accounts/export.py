@@ -14,6 +14,7 @@ from todo_api.guards import Caller
 from todo_api.history import Entry, HistoryService
 from todo_api.projects import Project, ProjectService
 from todo_api.tasks import Task, TaskService
+from todo_api.trash import TrashedObject, TrashService
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
 """The id before all others."""
@@ -30,10 +31,11 @@ class Export(NamedTuple):
     keys: list[ApiKey] | None
     projects: list[Project]
     tasks: Iterator[Task]
+    trash: Iterator[TrashedObject]
     history: Iterator[Entry]
 
 
-def export(database: RoleSessions, user_id: str, caller: Caller) -> Export:
+def export(database: RoleSessions, user_id: str, caller: Caller, trash_days: int) -> Export:
     """Return what the user owns.
 
     Raise Unauthorized if the account or the caller's session is gone.
@@ -41,12 +43,13 @@ def export(database: RoleSessions, user_id: str, caller: Caller) -> Export:
     account = AccountService(database, user_id, caller).get()
     projects = ProjectService(database, user_id, caller).list().projects
     tasks = _all(TaskService(database, user_id, caller).batch)
+    trash = TrashService(database, user_id, caller, trash_days).all()
     history = HistoryService(database, user_id, caller).all()
     if caller.key is not None:
-        return Export(datetime.now(UTC), account, None, None, projects, tasks, history)
+        return Export(datetime.now(UTC), account, None, None, projects, tasks, trash, history)
     keys = KeyService(database, user_id, caller).list()
     records = _all(partial(sessions.batch, database, user_id))
-    return Export(datetime.now(UTC), account, records, keys, projects, tasks, history)
+    return Export(datetime.now(UTC), account, records, keys, projects, tasks, trash, history)
 
 
 def _all(batch: Callable[[str], Sequence[Item]]) -> Iterator[Item]:

@@ -19,10 +19,11 @@ from todo_api.history import dump_entry
 from todo_api.http import Reply
 from todo_api.idempotency import NotKept, idempotent, idempotent_while, session_is_there
 from todo_api.projects import dump_project
-from todo_api.schemas import dump_json
+from todo_api.schemas import dump_json, section
 from todo_api.services import PRIVATE, SECRET, address, builtin_issuer, caller, require_owner, services
 from todo_api.task_dates import LocalDates
 from todo_api.tasks import dump_task
+from todo_api.trash import dump_trashed
 
 FRESH = 300
 """Maximum age in seconds of a token that confirms an irreversible operation without a password."""
@@ -171,7 +172,8 @@ def change_password(user_id: str, identity: Identity, body: dict[str, Any], *, d
 
 def export_account(user_id: str, identity: Identity) -> Reply:
     """Return 200 with everything, sent while it is read."""
-    found = export(services().database, require_owner(user_id, identity.subject), caller(identity))
+    owner = require_owner(user_id, identity.subject)
+    found = export(services().database, owner, caller(identity), services().trash_days)
     return _document(found), 200, SECRET | {"Content-Type": "application/json"}
 
 
@@ -206,21 +208,13 @@ def _parts_of(found: Export) -> Iterator[bytes]:
     head = {"exported_at": found.exported_at, "account": dump_account(found.account)}
     yield dump_json(head)[:-1]
     if found.sessions is not None and found.keys is not None:
-        yield from _section(b"sessions", map(dump_session, found.sessions))
-        yield from _section(b"api_keys", map(dump_api_key, found.keys))
-    yield from _section(b"projects", map(dump_project, found.projects))
-    yield from _section(b"tasks", map(dump_task, found.tasks))
-    yield from _section(b"history", map(dump_entry, found.history))
+        yield from section(b"sessions", map(dump_session, found.sessions))
+        yield from section(b"api_keys", map(dump_api_key, found.keys))
+    yield from section(b"projects", map(dump_project, found.projects))
+    yield from section(b"tasks", map(dump_task, found.tasks))
+    yield from section(b"trash", map(dump_trashed, found.trash))
+    yield from section(b"history", map(dump_entry, found.history))
     yield b"}"
-
-
-def _section(name: bytes, values: Iterator[dict[str, Any]]) -> Iterator[bytes]:
-    yield b',"%b":[' % name
-    separator = b""
-    for value in values:
-        yield separator + dump_json(value)
-        separator = b","
-    yield b"]"
 
 
 def _service(database: RoleSessions, user_id: str, identity: Identity) -> AccountService:

@@ -54,7 +54,7 @@ def purge_item(user_id: str, identity: Identity, item_id: str) -> Reply:
 
 
 def _dumped(trash: TrashService, item: TrashedItem) -> dict[str, Any]:
-    return {**item._asdict(), "actor": dump_actor(item.actor), "purge_at": trash.purge_at(item)}
+    return {**item._asdict(), "actor": dump_actor(item.actor), "purge_at": trash.purge_at(item.trashed_at)}
 
 
 def _service(database: RoleSessions, user_id: str, identity: Identity) -> TrashService:

@@ -2,9 +2,9 @@
 
 import struct
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -30,6 +30,7 @@ from todo_api.task_labels import TaskLabels, by_key
 from todo_api.task_tree import Descendant, TaskTree
 from todo_api.tasks import Task, TaskService
 from todo_api.trash import statements
+from todo_api.trash.exported import TrashedObject
 
 AT_ONCE = 1000
 """Number of tasks that one statement brings back."""
@@ -39,6 +40,8 @@ SECONDS = 20
 
 _MISSING = "There is nothing of this id in your trash. What was deleted with something else comes back with that."
 _PLACE = struct.Struct(">qq16s")
+_OF_TRASH = 4
+"""Number of columns before the row in what `statements.batches` return."""
 
 
 class TrashedItem(NamedTuple):
@@ -105,9 +108,28 @@ class TrashService:
             next_cursor = signer.seal(_PLACE.pack(epoch, last.version, UUID(last.id).bytes), self._scope)
         return TrashPage(epoch, seq, oldest, items[:limit], next_cursor)
 
-    def purge_at(self, item: TrashedItem) -> datetime:
-        """Return when the item is deleted for good."""
-        return item.trashed_at + timedelta(days=self._days)
+    def all(self) -> Iterator[TrashedObject]:
+        """Yield everything, projects before tasks. It is read in batches."""
+        for kind, statement in statements.batches.items():
+            after = str(UUID(int=0))
+            while rows := self._db.fetch_all(statement, self._named() | {"after": after}):
+                for row in rows:
+                    yield self._trashed(kind, *row)
+                after = row[_OF_TRASH]
+
+    def _trashed(self, kind: str, root_id: str, version: int, at: str, actor: str | None, *row: Any) -> TrashedObject:
+        task = Task.of(row, self._user_id) if kind == "task" else None
+        project = None
+        if kind == "project":
+            *members, created_at, updated_at, last = row
+            times = (datetime.fromisoformat(created_at), datetime.fromisoformat(updated_at))
+            project = Project._make((*members, *times, last))
+        trashed_at = datetime.fromisoformat(at)
+        return TrashedObject(task, project, root_id, version, trashed_at, self.purge_at(trashed_at), actor)
+
+    def purge_at(self, trashed_at: datetime) -> datetime:
+        """Return when something is deleted for good."""
+        return trashed_at + timedelta(days=self._days)
 
     def empty(self) -> None:
         """Delete everything in the trash for good."""
