@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from tests.support.client import Client
 from tests.support.look_alikes import THEIR_TASK, Ask
+from todo_api.trash import service
 
 PROJECTS = "/api/v1/me/projects"
 TASKS = "/api/v1/me/tasks"
@@ -78,4 +80,15 @@ def delete_for_good(ask: Ask, mine: Any) -> None:
         ask(who, "GET", TRASH)
 
 
-CASES: dict[str, Callable[[Ask, Any], None]] = {case.__name__: case for case in (trash, delete_for_good)}
+def restore_one_task_at_a_time(ask: Ask, mine: Any) -> None:
+    for who in ("account", "key", "operator"):
+        above = ask(who, "POST", TASKS, {"title": "Above", "labels": ["gone"]}).json()["id"]
+        ask(who, "POST", TASKS, {"title": "Below", "parent_id": above, "due": {"date": "2026-11-20"}})
+        ask(who, "DELETE", f"{TASKS}/{above}")
+        with patch.object(service, "AT_ONCE", 1):
+            ask(who, "POST", f"{TRASH}/{above}/restore")
+
+
+CASES: dict[str, Callable[[Ask, Any], None]] = {
+    case.__name__: case for case in (trash, delete_for_good, restore_one_task_at_a_time)
+}

@@ -54,6 +54,9 @@ def revert_a_write(ask: Ask, mine: Any) -> None:
         for number in (*range(last, project["version"] - 1, -1), last, last + 99, 1, 2):
             ask(who, "POST", f"/api/v1/me/changes/{number}/revert")
             ask(who, "POST", f"/api/v1/me/changes/{number}/revert", {"force": True})
+        new = ask(who, "POST", TASKS, {"title": "Mistake"}).json()
+        ask(who, "POST", TASKS, {"title": "Below", "parent_id": new["id"]})
+        ask(who, "POST", f"/api/v1/me/changes/{new['version']}/revert", {"force": True})
 
 
 CASES: dict[str, Callable[[Ask, Any], None]] = {
