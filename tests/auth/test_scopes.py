@@ -70,14 +70,14 @@ def test_export_account_with_a_key_that_lacks_a_scope_is_forbidden(
 def test_export_account_with_a_key_shows_neither_sessions_nor_keys(user: User, with_key: Callable[..., Client]) -> None:
     user.client.post("/api/v1/me/tasks", {"title": "Mine"})
     user.client.post("/api/v1/me/projects", {"name": "Mine"})
+    user.client.delete(user.client.post("/api/v1/me/tasks", {"title": "Gone"}).headers["location"])
     key = with_key("account", "tasks:read")
     told, whole = (client.get(f"{ACCOUNT}/export").json() for client in (key, user.client))
-    assert {*told} == {"exported_at", "account", "projects", "tasks", "history"}
+    parts = ("account", "projects", "tasks", "history", "trash")
+    assert {*told} == {"exported_at", *parts}
     assert {*whole} - {*told} == {"sessions", "api_keys"}
-    assert [len(whole[name]) for name in ("sessions", "api_keys", "projects", "tasks")] == [1] * 4
-    assert {name: told[name] for name in ("account", "projects", "tasks", "history")} == {
-        name: whole[name] for name in ("account", "projects", "tasks", "history")
-    }
+    assert [len(whole[name]) for name in ("sessions", "api_keys", "projects", "tasks", "trash")] == [1] * 5
+    assert {name: told[name] for name in parts} == {name: whole[name] for name in parts}
 
 
 def test_update_account_with_a_key_that_reads_alone_is_forbidden_and_with_one_that_writes_is_done(
