@@ -5,8 +5,9 @@ function made from them at the start, since marshmallow's own dump costs more th
 orjson writes times. Bodies are loaded field by field, so `required` and `allow_none` apply.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -85,8 +86,12 @@ _WITH_MICROSECONDS = len("2026-11-20 23:59:59.999999+00")
 _CLOCKS = (len("23:59:59"), len("23:59:59.999999"))
 
 
-def dump_actor(actor: str | None) -> dict[str, str | None]:
-    """Return the representation of who did something: kind, id and name of a credential."""
+@lru_cache(maxsize=1024)
+def dump_actor(actor: str | None) -> Mapping[str, str | None]:
+    """Return the representation of who did something: kind, id and name of a credential.
+
+    It is kept, since the tasks of a page were mostly created by one.
+    """
     kind, id_, name, *_ = *(actor or "system").split(" ", 2), None, None
     return {"kind": kind, "id": id_, "name": name}
 

@@ -56,7 +56,7 @@ def dump_entry(entry: Entry) -> dict[str, Any]:
         "id": entry.id,
         "action": entry.action,
         "at": utc(entry.at),
-        "actor": dump_actor(entry.actor) | {"name": entry.actor_name},
+        "actor": {**dump_actor(entry.actor), "name": entry.actor_name},
         "changes": orjson.Fragment(entry.changes),
         "cut": entry.cut,
     }
