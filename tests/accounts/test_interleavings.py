@@ -5,12 +5,9 @@ What both reply and what is left must be what one of the two orders gives that h
 """
 
 import secrets
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -19,9 +16,9 @@ from uuid_utils import uuid7
 
 from tests.support.client import Client, Reply
 from tests.support.credentials import PASSWORD, SECRET, token
-from tests.support.gate import SLACK, Gate
 from tests.support.rows import rows
 from tests.support.secured_operations import KEY_SCOPES, SECURED
+from tests.support.stage import Stage, staged
 from todo_api.api_keys import secret as api_keys
 from todo_api.auth.tokens import TokenIssuer
 from todo_api.config import Config
@@ -149,14 +146,8 @@ class Outcome(NamedTuple):
     left: list[Any]
 
 
-class Stage(NamedTuple):
-    """A service behind a gate, one beside it, and the database of both."""
-
-    gate: Gate
-    gated: Client
-    direct: Client
-    url: str
-    pool: ThreadPoolExecutor
+class Pairs(Stage):
+    """Two requests about one account."""
 
     def in_turn(self, first: Act, second: Act) -> Outcome:
         world = new_world(self.url)
@@ -169,25 +160,10 @@ class Stage(NamedTuple):
         And whether the second was done before the first went on: it waited for no lock of the first's.
         """
         world = new_world(self.url)
-        self.gate.arm(number)
-        one = self.pool.submit(first, self.gated, world)
-        held = self.gate.waits(one.done)
-        if not held:
-            self.gate.let_through()
-            one.result()
+        pair = self.pair(partial(first, self.gated, world), partial(second, self.direct, world), number)
+        if pair is None:
             return None
-        other = self.pool.submit(second, self.direct, world)
-        self._until_done_or_waiting(other)
-        was_done = other.done()
-        self.gate.let_through()
-        replies = (told(one.result(SLACK)), told(other.result(SLACK)))
-        return Outcome(replies, left(self.url, world)), was_done
-
-    def _until_done_or_waiting(self, other: "Future[Reply]") -> None:
-        deadline = time.monotonic() + SLACK
-        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted LIMIT 1"
-        while not wait([other], timeout=0.005).done and not rows(self.url, waiting):
-            assert time.monotonic() < deadline
+        return Outcome((told(pair.first), told(pair.second)), left(self.url, world)), pair.was_done
 
     def check(self, first: Act, second: Act, names: str) -> list[tuple[Outcome, bool]]:
         """Asserts that each interleaving is as one of the two orders. Gives them all."""
@@ -204,14 +180,9 @@ class Stage(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def stage(url: str, new_client: Callable[[Config], Client]) -> Iterator[Stage]:
-    def client(url: str) -> Client:
-        return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", threads=1, queue_limit=60_000))
-
-    with tempfile.TemporaryDirectory() as folder, Gate(Path(folder), url) as gate, ThreadPoolExecutor(2) as pool:
-        gated = client(gate.url)
-        assert gated.signed_in(token("warm")).get(f"{API}/me/tasks").status == 200  # the connection is there
-        yield Stage(gate, gated, client(url), url, pool)
+def stage(url: str, new_client: Callable[[Config], Client]) -> Iterator[Pairs]:
+    with staged(Pairs, url, new_client) as stage:
+        yield stage
 
 
 def by(who: str, method: str, path: str, body: Any = None, keyed: bool = False) -> Act:
@@ -257,7 +228,7 @@ ACTS: dict[str, Act] = {
 
 
 @pytest.mark.parametrize("first", ACTS)
-def test_every_pair_of_operations_on_an_account_interleaved_is_as_one_after_the_other(stage: Stage, first: str) -> None:
+def test_every_pair_of_operations_on_an_account_interleaved_is_as_one_after_the_other(stage: Pairs, first: str) -> None:
     for second, act in ACTS.items():
         stage.check(ACTS[first], act, f"{first}, {second}")
 
@@ -289,7 +260,7 @@ STANDS_ON: dict[str, Callable[[str, str], bool]] = {
 
 @pytest.mark.parametrize("operation", WRITES, ids=[operation.name for operation in WRITES])
 def test_every_write_whose_account_key_or_session_ends_after_authentication_is_as_one_after_the_other(
-    stage: Stage, operation: Any
+    stage: Pairs, operation: Any
 ) -> None:
     body = BODIES.get(operation.name, operation.body)
     for who in IDENTITIES:

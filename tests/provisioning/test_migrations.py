@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 from tests.support.catalogue import schema
 from tests.support.client import Client
 from tests.support.credentials import SECRET, token
-from tests.support.databases import database_url, execute
+from tests.support.databases import empty_database, execute
 from tests.support.rows import superuser_url
 from todo_api.config import Config
 from todo_api.database.connection import engine_url
@@ -55,9 +55,7 @@ SCHEMA = """
 @pytest.fixture
 def empty(server: EmbeddedServer) -> str:
     """An empty database's URL."""
-    name = f"empty_{secrets.token_hex(4)}"
-    execute(server.url, f"CREATE DATABASE {name}")
-    return database_url(server.url, name)
+    return empty_database(server)
 
 
 @pytest.fixture

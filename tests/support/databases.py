@@ -35,6 +35,13 @@ def new_databases(server: EmbeddedServer) -> Callable[[], str]:
     return make
 
 
+def empty_database(server: EmbeddedServer) -> str:
+    """Make a database without anything in it. Return its URL."""
+    name = f"empty_{secrets.token_hex(4)}"
+    execute(server.url, f"CREATE DATABASE {name}")
+    return database_url(server.url, name)
+
+
 def execute(url: str, statement: str) -> list[tuple[Any, ...]]:
     """Runs a statement as the owner of the database."""
     with closing(psycopg2.connect(engine_url(url).set(drivername="postgresql").render_as_string(False))) as connection:

@@ -3,32 +3,17 @@
 import gzip
 import stat
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.backups import backed_up, migrated_server
+from tests.support.backups import backed_up
 from tests.support.credentials import SECRET
 from tests.support.databases import execute
 from tests.support.live import refusal
 from todo_api.embedded import EmbeddedServer
 from todo_api.embedded import backup as backups
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[EmbeddedServer]:
-    """A server with a migrated database, in which each test leaves something."""
-    with migrated_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def whole(source: EmbeddedServer) -> Iterator[bytes]:
-    """What a backup has in it."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield backed_up(source, Path(folder) / "whole").read_bytes()
 
 
 def test_backup_is_a_file_for_its_owner_alone_and_leaves_nothing_else(source: EmbeddedServer, folder: Path) -> None:

@@ -4,14 +4,12 @@ import gzip
 import os
 import re
 import subprocess
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.backups import as_postgres, backed_up, insert, migrated_server, restored, served, users
+from tests.support.backups import as_postgres, backed_up, insert, restored, served, users
 from tests.support.credentials import PASSWORD, token
 from tests.support.databases import database_url, execute
 from tests.support.live import COMMAND, Live, refusal, run
@@ -23,20 +21,6 @@ from todo_api.provisioning import epochs, migrations
 BACKUPS = Path(__file__).parents[2] / "docs" / "backups.md"
 TASKS = "/api/v1/me/tasks"
 ACCOUNT = f'{{"email": "ada@example.com", "password": "{PASSWORD}"}}'.encode()
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[EmbeddedServer]:
-    """A server with a migrated database, in which each test leaves something."""
-    with migrated_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def whole(source: EmbeddedServer) -> Iterator[bytes]:
-    """What a backup has in it."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield backed_up(source, Path(folder) / "whole").read_bytes()
 
 
 def test_backup_while_the_service_writes_restores_one_moment_elsewhere(folder: Path) -> None:

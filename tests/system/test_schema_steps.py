@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from tests.support.catalogue import schema
-from tests.support.databases import database_url, execute
+from tests.support.databases import empty_database
 from tests.support.rows import rows
 from todo_api.database.connection import engine_url
 from todo_api.embedded import EmbeddedServer
@@ -50,9 +50,7 @@ def scripts() -> Iterator[None]:
 @pytest.fixture
 def empty(server: EmbeddedServer) -> str:
     """An empty database's URL."""
-    name = f"steps_{secrets.token_hex(4)}"
-    execute(server.url, f"CREATE DATABASE {name}")
-    return database_url(server.url, name)
+    return empty_database(server)
 
 
 @pytest.fixture

@@ -1,26 +1,22 @@
-"""Undo beside another write of the same user: each as one of the two orders has it, wherever the first stands.
+"""Undo beside another write of the same user: each as one of the two orders has it.
 
-The first is held up before one of its statements, each in turn. What both reply and every row of the user's must be what one of the two
-orders gives: members, numbers, trash, tombstones and history.
+The first is held up before one of its statements, another one for each pair. What both reply and every row of the user's must be what
+one of the two orders gives: members, numbers, trash, tombstones and history.
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy.engine import make_url
 from uuid_utils import uuid7
 
 from tests.support.client import Client, Reply
-from tests.support.credentials import SECRET, token
-from tests.support.gate import SLACK, Gate
+from tests.support.credentials import token
 from tests.support.reversions import ME
 from tests.support.rows import rows
+from tests.support.stage import Stage, staged
 from tests.support.trees import wrong
 from todo_api.config import Config
 
@@ -137,14 +133,8 @@ class Outcome(NamedTuple):
     left: dict[str, Any]
 
 
-class Stage(NamedTuple):
-    """A service behind a gate, one beside it, and the database of both."""
-
-    gate: Gate
-    gated: Client
-    direct: Client
-    url: str
-    pool: ThreadPoolExecutor
+class Pairs(Stage):
+    """Two requests of one user."""
 
     def in_turn(self, first: Act, second: Act) -> Outcome:
         """Return what comes of one after the other."""
@@ -155,20 +145,10 @@ class Stage(NamedTuple):
     def interleaved(self, first: Act, second: Act, number: int) -> Outcome | None:
         """Return what comes of it where the second begins before that statement of the first. None: it has fewer."""
         world = new_world(self.url)
-        self.gate.arm(number)
-        one = self.pool.submit(first.send, self.gated, world)
-        if not self.gate.waits(one.done):
-            self.gate.let_through()
-            one.result()
+        pair = self.pair(partial(first.send, self.gated, world), partial(second.send, self.direct, world), number)
+        if pair is None:
             return None
-        other = self.pool.submit(second.send, self.direct, world)
-        name, deadline = make_url(self.url).database, time.monotonic() + SLACK
-        waiting = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event_type = 'Lock'"
-        while not wait([other], timeout=0.005).done and rows(self.url, waiting) == [(0,)]:
-            assert time.monotonic() < deadline
-        self.gate.let_through()
-        replies = (told(one.result(SLACK)), told(other.result(SLACK)))
-        return Outcome(replies, left(self.url, world))
+        return Outcome((told(pair.first), told(pair.second)), left(self.url, world))
 
     def check(self, first: Act, second: Act, number: int) -> None:
         """Assert that the interleaving before that statement, or the last before, is as one of the two orders."""
@@ -183,14 +163,9 @@ class Stage(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def stage(url: str, new_client: Callable[[Config], Client]) -> Iterator[Stage]:
-    def client(url: str) -> Client:
-        return new_client(Config(database_url=url, jwt_secret=SECRET, rate_limit="off", threads=1, queue_limit=60_000))
-
-    with TemporaryDirectory() as folder, Gate(Path(folder), url) as gate, ThreadPoolExecutor(2) as pool:
-        gated = client(gate.url)
-        assert gated.signed_in(token("warm")).get(f"{ME}/tasks").status == 200  # the connection is there
-        yield Stage(gate, gated, client(url), url, pool)
+def stage(url: str, new_client: Callable[[Config], Client]) -> Iterator[Pairs]:
+    with staged(Pairs, url, new_client) as stage:
+        yield stage
 
 
 UNDO = {
@@ -240,14 +215,14 @@ MOST = 9
 
 
 @pytest.mark.parametrize("first", UNDO)
-def test_undo_beside_every_other_write_is_as_one_after_the_other(stage: Stage, first: str) -> None:
+def test_undo_beside_every_other_write_is_as_one_after_the_other(stage: Pairs, first: str) -> None:
     for place, second in enumerate(BESIDE):
         print(first, second)  # it stands below the test if it fails
         stage.check(UNDO[first], BESIDE[second], 2 + place % MOST)
 
 
 @pytest.mark.parametrize("first", [name for name in BESIDE if name not in UNDO])
-def test_every_other_write_beside_undo_is_as_one_after_the_other(stage: Stage, first: str) -> None:
+def test_every_other_write_beside_undo_is_as_one_after_the_other(stage: Pairs, first: str) -> None:
     for place, second in enumerate(("revertTask", "revertChange-force", "restoreItem", "emptyTrash")):
         print(first, second)
         stage.check(BESIDE[first], UNDO[second], 2 + place)

@@ -36,7 +36,7 @@ class Change(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """What a write sees once it has locked the user's row. `clock` is that moment's key."""
+    """State read under the lock of the user's row. `clock` is the position key of that moment."""
 
     session: RoleSession
     tree: TaskTree

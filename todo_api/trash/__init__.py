@@ -1,4 +1,4 @@
-"""What was deleted, for as long as it can be brought back. A tag of the contract.
+"""Deleted tasks and projects, kept to be restored. A tag of the contract.
 
 `handlers` has a function per operation; `service` has the rules, bound to a user; `statements` has
 the SQL, `exported` what an export has. Triggers of the tables of tasks and projects put what is

@@ -45,7 +45,7 @@ _OF_TRASH = 4
 
 
 class TrashedItem(NamedTuple):
-    """What was deleted by itself. `others` is how many tasks went along with it.
+    """A deleted task or project. `others` is the number of tasks deleted along with it.
 
     `actor` has kind, id and name of the credential that deleted it, None if it is not known.
     """

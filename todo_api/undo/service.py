@@ -27,7 +27,7 @@ _CANNOT_BE = "What these members were cannot be: what they name is gone, or othe
 
 
 class _Locked(NamedTuple):
-    """What a write sees once it has locked the user's row: their last number and their zone."""
+    """State read under the lock of the user's row: the last number and the zone of the user."""
 
     session: RoleSession
     tasks: TaskService
