@@ -372,6 +372,13 @@ def test_read_set_with_unusable_key_takes_the_others(entry: Any) -> None:
     assert list(keys) == [("new", "EdDSA")]
 
 
+def test_read_set_takes_an_exponent_of_eight_characters_and_none_of_ten() -> None:
+    long, too_long = (issuers.encode(b"\1" * octets) for octets in (6, 7))
+    assert (len(long), len(too_long)) == (8, 10)
+    keys = [RSA.jwk(kid="long", e=long), RSA.jwk(kid="too long", e=too_long)]
+    assert list(parse_jwks({"keys": keys}, DEFAULT_PUBLIC_ALGORITHMS, {})) == [("long", "RS256")]
+
+
 @pytest.mark.parametrize("document", [None, [], "keys", {}, {"keys": {}}, {"keys": [{}] * 51}], ids=str)
 def test_read_set_of_something_else_is_refused(document: Any) -> None:
     with pytest.raises(ValueError, match=r"no JWK set|more than 50 keys"):

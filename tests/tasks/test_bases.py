@@ -227,3 +227,10 @@ def test_update_task_with_base_does_not_clash_with_the_project_of_its_id(ada: Cl
     assert ada.patch(f"/api/v1/me/projects/{project['id']}", {"description": "Of the project."}).status == 200
     assert ada.patch(path(task), {"title": "Dig"}).status == 200
     assert patch(ada, task, task["version"], {"description": "Of the task."}).status == 200
+
+
+def test_update_task_with_base_clashes_also_where_a_later_project_has_its_id(ada: Client) -> None:
+    task = create(ada)
+    assert ada.patch(path(task), {"title": "Dig"}).status == 200
+    assert ada.post("/api/v1/me/projects", {"id": task["id"], "name": "Garden"}).status == 201
+    assert patch(ada, task, task["version"], {"title": "Plant"}).code == "conflict"
