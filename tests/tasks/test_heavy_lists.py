@@ -13,6 +13,8 @@ from tests.support.on_loop import on_loop
 from tests.support.rows import rows
 from todo_api.database.database import Database
 from todo_api.lists import MAX_PAGE, CursorSigner, Place, TaskFilter
+from todo_api.schemas import dump_json
+from todo_api.tasks.handlers import _dumped as cut
 from todo_api.tasks.service import MAX_TASK, TaskService
 
 TASKS = "/api/v1/me/tasks"
@@ -138,3 +140,12 @@ def test_list_tasks_of_many_octets_reads_little_more_than_a_page(
 
 def _octets(task: Any) -> int:
     return len(task.title.encode()) + len((task.description or "").encode())
+
+
+def test_page_has_as_many_items_as_its_octets_hold() -> None:
+    items = [{"title": "x" * size} for size in (1, 7, 2, 5)]
+    sizes = [len(dump_json(items[:count])) for count in range(1, 5)]
+    for octets in range(sizes[0], sizes[-1] + 2):
+        fitting = sum(size <= octets for size in sizes)
+        assert cut(items, octets) == (dump_json(items[:fitting]), fitting), octets
+    assert cut(items, sizes[0] - 1) == (dump_json(items[:1]), 1)

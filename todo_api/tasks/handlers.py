@@ -183,8 +183,10 @@ def _dumped(items: list[dict[str, Any]], octets: int) -> tuple[bytes, int]:
     whole = dump_json(items)
     if len(whole) <= octets:
         return whole, len(items)
-    sizes = accumulate(len(dump_json(item)) + 1 for item in items)
-    count = max(bisect_right([*sizes], octets), 1)
+    ends = accumulate(
+        (len(dump_json(item)) + 1 for item in items), initial=1
+    )  # a bracket, then each with what follows it
+    count = max(bisect_right([*ends], octets) - 1, 1)
     return dump_json(items[:count]), count
 
 
