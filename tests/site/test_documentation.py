@@ -138,6 +138,21 @@ def test_problem_pages_show_the_contracts_own_examples(anonymous: Client) -> Non
         assert problem["detail"] in anonymous.get(problem["type"]).body.decode().replace("&#39;", "'")
 
 
+OF_ALL = {"type", "title", "status", "detail", "code", "request_id"}
+OF_BATCH = {"operation"}
+"""The member that every problem of a batch has besides: `runBatch` tells of it."""
+
+
+def test_problem_page_tells_of_every_member_that_an_example_of_it_has(anonymous: Client) -> None:
+    examples: list[Any] = [resolve(DOCUMENT, part)["value"] for part in DOCUMENT["components"]["examples"].values()]
+    problems = [value for value in examples if isinstance(value, dict) and value.get("code") in CODES]
+    assert {"errors", "current", "conflicts"} <= {name for problem in problems for name in problem}
+    for problem in problems:
+        text = anonymous.get(f"/problems/{problem['code']}").body.decode()
+        silent = {name for name in problem.keys() - OF_ALL - OF_BATCH if f"<code>{name}</code>" not in text}
+        assert not silent, problem["code"]
+
+
 PUBLISHED = [*PAGES, "/api/v1/openapi.json", "/api/v1/openapi.yaml", "/api/v1/openapi-3.1.json"]
 
 
