@@ -351,8 +351,8 @@ def test_pause_releases_the_slot_and_takes_one_again_after_the_event_or_the_time
         assert all(task.done() for task in tasks)
 
 
-@pytest.mark.parametrize("again", [False, True], ids=["while it pauses", "while it waits for a slot again"])
-def test_pause_cancelled_leaves_as_many_slots_as_there_were(again: bool) -> None:
+@pytest.mark.parametrize("when", ["while it pauses", "as it is woken", "while it waits for a slot again"])
+def test_pause_cancelled_leaves_as_many_slots_as_there_were(when: str) -> None:
     with requests(1) as sent:
         woken = asyncio.Event()
 
@@ -366,8 +366,9 @@ def test_pause_cancelled_leaves_as_many_slots_as_there_were(again: bool) -> None
         task = sent.loop.create_task(pausing())
         sent.go_on()
         sent.send("bob 1")
-        if again:
+        if when != "while it pauses":
             woken.set()
+        if when == "while it waits for a slot again":
             sent.go_on()
         task.cancel()
         sent.go_on()

@@ -159,7 +159,8 @@ def test_renew_while_another_waits_for_the_cooldown_returns_at_once(server: KeyS
             assert await outcome(keys, "old") == "found"
             waiting = asyncio.create_task(outcome(keys, "new"))
             await asyncio.sleep(0)
-            await asyncio.wait_for(keys.refresh(), issuers.SLACK)
+            async with asyncio.timeout(issuers.SLACK):
+                await keys.refresh()
             assert not waiting.done()
             waiting.cancel()
 

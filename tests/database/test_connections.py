@@ -225,7 +225,8 @@ def test_cancelled_wait_for_a_connection_takes_none(url: str) -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
         connections.give_back(held)
-        rows = await asyncio.wait_for(spawn(ask, connections, "SELECT 3"), SLACK)
+        async with asyncio.timeout(SLACK):
+            rows = await spawn(ask, connections, "SELECT 3")
         connections.close()
         return rows
 
@@ -264,7 +265,8 @@ def test_wait_cancelled_as_it_is_given_the_place_of_one_gives_it_to_the_next(url
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        rows = await asyncio.wait_for(next_one, SLACK)
+        async with asyncio.timeout(SLACK):
+            rows = await next_one
         connections.close()
         return rows
 
@@ -282,7 +284,8 @@ def test_opening_that_is_cancelled_leaves_its_place_to_who_waits(url: str) -> No
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
-        rows = await asyncio.wait_for(waiting, SLACK)
+        async with asyncio.timeout(SLACK):
+            rows = await waiting
         connections.close()
         return rows
 

@@ -122,11 +122,11 @@ def test_purge_again_and_again_deletes_and_ends_when_it_is_told_to(url: str, rep
     age(url, 25)
 
     async def purge() -> None:
-        async with Purging(replies.purge, every=0.05):
+        async with asyncio.timeout(20), Purging(replies.purge, every=0.05):
             while await asyncio.to_thread(count, url):  # the database tells of no change
                 await asyncio.sleep(0.02)
 
-    run_until_complete(asyncio.wait_for(purge(), 20))
+    run_until_complete(purge())
     assert count(url) == 0
 
 
@@ -138,14 +138,14 @@ def test_purge_that_fails_is_a_line_of_the_log_and_is_tried_again(
     rows(url, "REVOKE DELETE ON idempotent_replies FROM task_api_login")
 
     async def purge() -> None:
-        async with Purging(replies.purge, every=0.05):
+        async with asyncio.timeout(20), Purging(replies.purge, every=0.05):
             while "nothing was purged" not in caplog.text:
                 await asyncio.sleep(0.02)
             rows(url, "GRANT DELETE ON idempotent_replies TO task_api_login")
             while await asyncio.to_thread(count, url):
                 await asyncio.sleep(0.02)
 
-    run_until_complete(asyncio.wait_for(purge(), 20))
+    run_until_complete(purge())
 
 
 def test_purge_without_its_database_says_where_and_why_in_one_line_and_is_tried_again(
@@ -159,12 +159,12 @@ def test_purge_without_its_database_says_where_and_why_in_one_line_and_is_tried_
         return IdempotencyStore(away, SECRET.encode()).purge() if len(calls) == 1 else 0
 
     async def run() -> None:
-        async with Purging(purge, every=0.05):
+        async with asyncio.timeout(20), Purging(purge, every=0.05):
             while len(calls) < 2:
                 await asyncio.sleep(0.02)
         away.close()
 
-    run_until_complete(asyncio.wait_for(run(), 20))
+    run_until_complete(run())
     (line,) = [record for record in caplog.records if record.name == "todo_api.database.purging"]
     (error,) = line.args or ()
     assert isinstance(error, BaseException)

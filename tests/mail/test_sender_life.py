@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+import aiosmtplib
 import pytest
 
 from tests.support.mails import LINKS, Send, request, waiting
@@ -122,6 +123,21 @@ def slow_server(pause: float) -> Iterator[int]:
         finally:
             ended.set()
             thread.join()
+
+
+def test_send_ends_at_the_deadline_though_the_library_loses_a_cancellation(
+    user: User, url: str, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object, **__: object) -> None:
+        with suppress(asyncio.CancelledError):  # as if an answer had come at this moment
+            await asyncio.sleep(60)
+        await asyncio.sleep(1)
+
+    request(user.client, user.email)
+    monkeypatch.setattr(aiosmtplib, "send", hang)
+    monkeypatch.setattr(smtp.send, "__defaults__", (0.1,))
+    send(0)
+    assert waiting(url) == [(user.email, "reset", 1)]
 
 
 def test_send_to_a_server_that_answers_each_step_in_time_ends_at_the_deadline_of_all(

@@ -296,10 +296,12 @@ def test_wait_for_a_turn_ends_after_two_seconds_and_leaves_the_turns_as_they_wer
 
         holding = [asyncio.create_task(work()) for _ in range(MAX_CONCURRENT)]
         await asyncio.sleep(0)
-        said += await asyncio.wait_for(asyncio.gather(*(work() for _ in range(MAX_WAITING))), 5)
+        async with asyncio.timeout(5):
+            said += await asyncio.gather(*(work() for _ in range(MAX_WAITING)))
         hold.set()
         said += await asyncio.gather(*holding)
-        said += await asyncio.wait_for(asyncio.gather(*(work() for _ in range(MAX_WAITING))), 5)
+        async with asyncio.timeout(5):
+            said += await asyncio.gather(*(work() for _ in range(MAX_WAITING)))
         return said
 
     assert asyncio.run(run()) == ["sent away"] * MAX_WAITING + ["served"] * (MAX_CONCURRENT + MAX_WAITING)

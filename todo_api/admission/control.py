@@ -148,7 +148,8 @@ class AdmissionControl:
         try:
             if not self.is_stopping:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), seconds)
+                    async with asyncio.timeout(seconds):
+                        await woken.wait()
             await self.acquire(user, inf)  # what has begun is completed
         except BaseException:
             self._take(user)  # the caller releases it at once

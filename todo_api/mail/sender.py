@@ -57,8 +57,10 @@ class Sender:
                 _log.warning("no mail was sent: %s", error.__cause__ or error)
             except Exception:  # a fault of ours: log its trace, and try again in the next round
                 _log.exception("no mail was sent")
+            pause = EVERY * random.uniform(0.5, 1.5)  # noqa: S311  # no secret
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), EVERY * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
+                async with asyncio.timeout(pause):
+                    await self._ending.wait()
 
     async def send_due(self) -> None:
         """Send every mail that is due. Stop at the first one that has to be tried again."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
+from collections.abc import Coroutine
 from email.message import EmailMessage
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DEADLINE = 30
 """Seconds that an attempt may take, however slowly the server answers."""
@@ -36,22 +37,22 @@ async def send(server: SmtpServer, message: EmailMessage, deadline: float = DEAD
     import aiosmtplib  # noqa: PLC0415  # a service that sends no mail starts without it
 
     sender, recipient = (message[name].addresses[0] for name in ("From", "To"))
+    attempt = aiosmtplib.send(
+        message,
+        sender=sender.addr_spec,
+        recipients=[recipient.addr_spec],
+        hostname=server.host,
+        port=server.port,
+        username=server.username,
+        password=server.password,
+        local_hostname=sender.domain,  # the default would wait for the name service
+        timeout=deadline,
+        use_tls=server.tls == "implicit",
+        start_tls=server.tls == "starttls",
+        tls_context=None if server.tls == "off" else ssl.create_default_context(cafile=server.ca_file),
+    )
     try:
-        async with asyncio.timeout(deadline):
-            await aiosmtplib.send(
-                message,
-                sender=sender.addr_spec,
-                recipients=[recipient.addr_spec],
-                hostname=server.host,
-                port=server.port,
-                username=server.username,
-                password=server.password,
-                local_hostname=sender.domain,  # the default would wait for the name service
-                timeout=deadline,
-                use_tls=server.tls == "implicit",
-                start_tls=server.tls == "starttls",
-                tls_context=None if server.tls == "off" else ssl.create_default_context(cafile=server.ca_file),
-            )
+        await _within(deadline, attempt)
     except aiosmtplib.SMTPRecipientsRefused as error:
         codes = [refused.code for refused in error.recipients]
         if min(codes) >= _PERMANENT:
@@ -67,3 +68,21 @@ async def send(server: SmtpServer, message: EmailMessage, deadline: float = DEAD
         raise MailNotSent(f"no answer within {deadline} seconds") from error
     except (aiosmtplib.SMTPException, OSError) as error:
         raise MailNotSent(f"{type(error).__name__}: {error}") from error
+
+
+async def _within(seconds: float, attempt: Coroutine[Any, Any, object]) -> None:
+    """Make an attempt. Raise TimeoutError if it has to be ended.
+
+    One cancellation may not end it: aiosmtplib uses `asyncio.wait_for`, which on Python 3.11
+    loses a cancellation that comes together with an answer.
+    """
+    task = asyncio.ensure_future(attempt)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
+    if task.cancelled():
+        raise TimeoutError
+    task.result()
