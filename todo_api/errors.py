@@ -212,10 +212,6 @@ class LabelExists(TaskApiError):
     detail = "You have a label of this name. Send merge to make one of both."
 
 
-LIMITS = (TooManyKeys, TooManyLabels, TooManyProjects, TooManySubtasks)
-"""Errors of a user who has the maximum number of something. Their names are those of the codes."""
-
-
 class IdTaken(TaskApiError):
     """A task or project of the user has the id that a new one asks for: `current`.
 

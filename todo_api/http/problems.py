@@ -1,7 +1,7 @@
-"""Problem documents (RFC 9457): the one table of errors, and the one place that renders them."""
+"""Problem documents (RFC 9457): which error is which problem, and the one place that renders it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -36,55 +36,26 @@ def _problem_type(code: str) -> ProblemType:
     return ProblemType(text.status, code, text.title)
 
 
+_CODES: dict[type[errors.TaskApiError], str] = {
+    errors.ChangesConflict: "conflict",
+    errors.NotReady: "unavailable",
+    errors.StaleToken: "fresh_token_required",
+    errors.TooManyWaits: "rate_limited",
+    http_errors.NotImplementedByServer: "not_implemented",
+    http_errors.RouteNotFound: "not_found",
+    http_errors.UnsupportedContentCoding: "unsupported_media_type",
+}
+"""Codes of the errors whose code is not their name: `NotFound` is `not_found`."""
+
+
+def _error_classes() -> Iterator[type[errors.TaskApiError]]:
+    for each in (*vars(errors).values(), *vars(http_errors).values()):
+        if isinstance(each, type) and issubclass(each, errors.TaskApiError) and each is not errors.TaskApiError:
+            yield each
+
+
 PROBLEM_TYPES: dict[type[Exception], ProblemType] = {
-    errors.ValidationFailed: _problem_type("validation_failed"),
-    http_errors.MalformedJson: _problem_type("malformed_json"),
-    http_errors.BadRequest: _problem_type("bad_request"),
-    errors.InvalidCursor: _problem_type("invalid_cursor"),
-    errors.InvalidOneTimeToken: _problem_type("invalid_one_time_token"),
-    errors.Unauthorized: _problem_type("unauthorized"),
-    errors.InvalidCredentials: _problem_type("invalid_credentials"),
-    errors.InvalidRefreshToken: _problem_type("invalid_refresh_token"),
-    errors.StaleToken: _problem_type("fresh_token_required"),
-    errors.WrongPassword: _problem_type("wrong_password"),
-    errors.Forbidden: _problem_type("forbidden"),
-    errors.InsufficientScope: _problem_type("insufficient_scope"),
-    errors.NotFound: _problem_type("not_found"),
-    http_errors.RouteNotFound: _problem_type("not_found"),
-    errors.AccountsDisabled: _problem_type("accounts_disabled"),
-    errors.MailDisabled: _problem_type("mail_disabled"),
-    errors.VerificationDisabled: _problem_type("verification_disabled"),
-    errors.EmailUnverified: _problem_type("email_unverified"),
-    http_errors.MethodNotAllowed: _problem_type("method_not_allowed"),
-    http_errors.RequestTimeout: _problem_type("request_timeout"),
-    errors.InvalidTransition: _problem_type("invalid_transition"),
-    errors.OpenSubtasks: _problem_type("open_subtasks"),
-    errors.Conflict: _problem_type("conflict"),
-    errors.ChangesConflict: _problem_type("conflict"),
-    errors.VersionNotKept: _problem_type("version_not_kept"),
-    errors.IdTaken: _problem_type("id_taken"),
-    errors.LabelExists: _problem_type("label_exists"),
-    errors.ParentInTrash: _problem_type("parent_in_trash"),
-    errors.ParentGone: _problem_type("parent_gone"),
-    errors.TooDeep: _problem_type("too_deep"),
-    errors.EmailTaken: _problem_type("email_taken"),
-    errors.IdempotencyInProgress: _problem_type("idempotency_in_progress"),
-    **{each: _problem_type(snake_case(each.__name__)) for each in errors.LIMITS},
-    errors.ResyncRequired: _problem_type("resync_required"),
-    errors.PreconditionFailed: _problem_type("precondition_failed"),
-    http_errors.PayloadTooLarge: _problem_type("payload_too_large"),
-    http_errors.UriTooLong: _problem_type("uri_too_long"),
-    http_errors.UnsupportedMediaType: _problem_type("unsupported_media_type"),
-    http_errors.UnsupportedContentCoding: _problem_type("unsupported_media_type"),
-    http_errors.ExpectationFailed: _problem_type("expectation_failed"),
-    errors.IdempotencyKeyReused: _problem_type("idempotency_key_reused"),
-    http_errors.RateLimited: _problem_type("rate_limited"),
-    errors.TooManyWaits: _problem_type("rate_limited"),
-    http_errors.HeaderFieldsTooLarge: _problem_type("header_fields_too_large"),
-    http_errors.NotImplementedByServer: _problem_type("not_implemented"),
-    errors.Overloaded: _problem_type("overloaded"),
-    errors.Unavailable: _problem_type("unavailable"),
-    errors.NotReady: _problem_type("unavailable"),
+    each: _problem_type(_CODES.get(each) or snake_case(each.__name__)) for each in _error_classes()
 }
 INTERNAL_ERROR = _problem_type("internal_error")
 
