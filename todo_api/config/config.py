@@ -2,12 +2,13 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from todo_api.config import mail, origins, settings
-from todo_api.config.errors import ConfigurationError, refuse, within
+from todo_api.config.errors import ConfigurationError, refuse
 from todo_api.config.issuer import (
     DEFAULT_PUBLIC_ALGORITHMS,
     DEFAULT_SECRET_ALGORITHMS,
@@ -30,6 +31,11 @@ UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 """Units of time for rates, in seconds."""
 
 
+def bounded(default: float | None, lowest: int, highest: int) -> Any:
+    """Return the field of a number within the bounds."""
+    return field(default=default, metadata={"bounds": (lowest, highest)})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings. A field's environment variable is its name in capitals."""
@@ -37,18 +43,18 @@ class Config:
     database_url: str | None = None
     database_role_prefix: str = ROLE_PREFIX
     data_dir: Path = Path("data")
-    trash_days: int = 30
-    history_days: int = 90
+    trash_days: int = bounded(30, 0, 365)
+    history_days: int = bounded(90, 1, 3650)
     public_url: str | None = None
     host: str = "127.0.0.1"
-    port: int = 8000
-    web_concurrency: int | None = None
-    threads: int | None = None
-    queue_limit: int = 150
-    client_connections: int = 2048
-    head_timeout: int = 10
-    body_timeout: int = 30
-    idle_timeout: int = 75
+    port: int = bounded(8000, 0, 65535)
+    web_concurrency: int | None = bounded(None, 1, 1024)
+    threads: int | None = bounded(None, 1, 256)
+    queue_limit: int = bounded(150, 1, 60000)
+    client_connections: int = bounded(2048, 1, 65536)
+    head_timeout: int = bounded(10, 1, 300)
+    body_timeout: int = bounded(30, 1, 300)
+    idle_timeout: int = bounded(75, 1, 3600)
     jwt_secret: str = ""
     jwt_issuer: str | None = None
     jwt_jwks_url: str | None = None
@@ -58,15 +64,15 @@ class Config:
     jwt_authorized_parties: tuple[str, ...] = ()
     jwt_algorithms: tuple[str, ...] = ()
     jwt_required_claims: tuple[str, ...] = ()
-    jwt_leeway: int = 60
-    jwt_max_lifetime: int | None = None
-    jwt_keys_ttl: float = 300
-    jwt_keys_max_stale: float = 86400
-    jwt_keys_cooldown: float = 5
-    jwt_keys_timeout: float = 3
+    jwt_leeway: int = bounded(60, 0, 300)
+    jwt_max_lifetime: int | None = bounded(None, 1, 31536000)
+    jwt_keys_ttl: float = bounded(300, 1, 86400)
+    jwt_keys_max_stale: float = bounded(86400, 0, 604800)
+    jwt_keys_cooldown: float = bounded(5, 1, 300)
+    jwt_keys_timeout: float = bounded(3, 1, 30)
     jwt_ca_file: Path | None = None
-    jwt_lifetime: int = 900
-    session_lifetime: int = 2592000
+    jwt_lifetime: int = bounded(900, 1, 86400)
+    session_lifetime: int = bounded(2592000, 60, 31536000)
     smtp_url: str | None = None
     smtp_ca_file: Path | None = None
     mail_from: str | None = None
@@ -89,21 +95,6 @@ class Config:
     mcp_token: str = ""
 
     def __post_init__(self) -> None:
-        within("PORT", self.port, 0, 65535)
-        within("WEB_CONCURRENCY", self.workers, 1, 1024)
-        within("THREADS", self.max_concurrency, 1, 256)
-        within("QUEUE_LIMIT", self.queue_limit, 1, 60000)
-        within("CLIENT_CONNECTIONS", self.client_connections, 1, 65536)
-        within("HEAD_TIMEOUT", self.head_timeout, 1, 300)
-        within("BODY_TIMEOUT", self.body_timeout, 1, 300)
-        within("IDLE_TIMEOUT", self.idle_timeout, 1, 3600)
-        within("JWT_LIFETIME", self.jwt_lifetime, 1, 86400)
-        within("SESSION_LIFETIME", self.session_lifetime, 60, 31536000)
-        within("TRASH_DAYS", self.trash_days, 0, 365)
-        within("HISTORY_DAYS", self.history_days, 1, 3650)
-        within("JWT_LEEWAY", self.jwt_leeway, 0, 300)
-        if self.jwt_max_lifetime is not None:
-            within("JWT_MAX_LIFETIME", self.jwt_max_lifetime, 1, 31536000)
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ConfigurationError("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
         if self.log_format not in ("json", "text"):
@@ -127,6 +118,8 @@ class Config:
             check_own_issuer(self)
         else:
             check_external_issuer(self)
+        for each in fields(self):
+            _check_bounds(each, getattr(self, each.name))
 
     @property
     def public_path(self) -> str:
@@ -179,6 +172,13 @@ class Config:
         default = DEFAULT_SECRET_ALGORITHMS if self.jwt_secret else DEFAULT_PUBLIC_ALGORITHMS
         named = ("EdDSA" if name == "Ed25519" else name for name in self.jwt_algorithms)
         return tuple(dict.fromkeys(named)) or default
+
+
+def _check_bounds(setting: "Field[Any]", value: Any) -> None:
+    if value is not None and "bounds" in setting.metadata:
+        lowest, highest = setting.metadata["bounds"]
+        if not lowest <= value <= highest:
+            raise ConfigurationError(f"{setting.name.upper()} must be a whole number from {lowest} to {highest}.")
 
 
 def _check_servers(config: Config) -> None:

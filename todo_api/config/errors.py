@@ -9,9 +9,3 @@ def refuse(name: str, flaw: str | None) -> None:
     """Raise ConfigurationError if the setting has a flaw."""
     if flaw is not None:
         raise ConfigurationError(f"{name} {flaw}")
-
-
-def within(name: str, value: float, lowest: int, highest: int) -> None:
-    """Raise ConfigurationError unless the number is within the bounds."""
-    if not lowest <= value <= highest:
-        raise ConfigurationError(f"{name} must be a whole number from {lowest} to {highest}.")

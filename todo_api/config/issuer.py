@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from todo_api.config.errors import ConfigurationError, within
+from todo_api.config.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from todo_api.config.config import Config
@@ -79,10 +79,6 @@ def check_external_issuer(config: "Config") -> None:
 
 
 def _check_fetched_keys(config: "Config") -> None:
-    within("JWT_KEYS_TTL", config.jwt_keys_ttl, 1, 86400)
-    within("JWT_KEYS_MAX_STALE", config.jwt_keys_max_stale, 0, 604800)
-    within("JWT_KEYS_COOLDOWN", config.jwt_keys_cooldown, 1, 300)
-    within("JWT_KEYS_TIMEOUT", config.jwt_keys_timeout, 1, 30)
     if config.jwt_jwks_url is not None:
         check_url("JWT_JWKS_URL", config.jwt_jwks_url)
     if config.jwt_discovery:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
@@ -17,24 +17,16 @@ from todo_api.config.errors import ConfigurationError, refuse
 
 ENV_FILE = Path(".env")
 
-NUMBERS = (
-    {"PORT", "WEB_CONCURRENCY", "THREADS", "CLIENT_CONNECTIONS", "HEAD_TIMEOUT", "BODY_TIMEOUT", "IDLE_TIMEOUT"}
-    | {
-        "QUEUE_LIMIT",
-        "JWT_LIFETIME",
-        "SESSION_LIFETIME",
-        "JWT_LEEWAY",
-        "JWT_MAX_LIFETIME",
-        "TRASH_DAYS",
-        "HISTORY_DAYS",
-    }
-    | {f"JWT_KEYS_{name}" for name in ("TTL", "MAX_STALE", "COOLDOWN", "TIMEOUT")}
-)
-_LISTS = {"CORS_ORIGINS", "TRUSTED_PROXIES"} | {
-    f"JWT_{name}" for name in ("AUDIENCE", "AUTHORIZED_PARTIES", "ALGORITHMS", "REQUIRED_CLAIMS")
-}
-PATHS = {"DATA_DIR", "JWT_KEY_FILE", "JWT_CA_FILE", "SMTP_CA_FILE", "MAIL_TEMPLATES"}
-SWITCHES = {"JWT_DISCOVERY"}
+
+def _settings_of(*kinds: Any) -> set[str]:
+    """Return the settings whose values are of one of these types."""
+    return {each.name.upper() for each in fields(Config) if {each.type, *get_args(each.type)} & {*kinds}}
+
+
+NUMBERS = _settings_of(int, float)
+PATHS = _settings_of(Path)
+SWITCHES = _settings_of(bool)
+_LISTS = _settings_of(tuple[str, ...])
 
 
 class GivenSetting(NamedTuple):
@@ -70,7 +62,7 @@ def given(
     sources: dict[str, Mapping[str, str | None]] = {
         "flag": {name.upper(): value for name, value in flags.items()},
         "environment": os.environ if environment is None else environment,
-        str(dotenv): _settings_of(dotenv),
+        str(dotenv): _read(dotenv),
     }
     for field in fields(Config):
         name = field.name.upper()
@@ -82,7 +74,7 @@ def given(
 def unknown_settings(dotenv: Path = ENV_FILE) -> list[str]:
     """Return a line for each unknown name in `.env`. Others share the environment."""
     known = [field.name.upper() for field in fields(Config)]
-    return [f"{dotenv}: {line}" for line in settings.unknown(_settings_of(dotenv), known)]
+    return [f"{dotenv}: {line}" for line in settings.unknown(_read(dotenv), known)]
 
 
 def wants_color() -> bool:
@@ -95,7 +87,7 @@ def has_inherited_socket() -> bool:
     return os.environ.get("LISTEN_PID") == str(os.getpid()) or "GUNICORN_FD" in os.environ
 
 
-def _settings_of(dotenv: Path) -> Mapping[str, str | None]:
+def _read(dotenv: Path) -> Mapping[str, str | None]:
     try:
         # Windows writes a byte order mark.
         text = dotenv.read_text("utf-8-sig") if dotenv.is_file() else ""
