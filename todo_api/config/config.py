@@ -184,9 +184,9 @@ def _check_bounds(setting: "Field[Any]", value: Any) -> None:
 def _check_servers(config: Config) -> None:
     """Check the URLs of servers. Plain http is allowed for a local collector."""
     endpoint = config.otel_exporter_otlp_endpoint
-    if endpoint is not None and not settings.is_server(endpoint, ("http", "https")):
+    if endpoint is not None and not settings.server_url(endpoint, ("http", "https")):
         raise ConfigurationError("OTEL_EXPORTER_OTLP_ENDPOINT must be a URL, such as http://localhost:4318")
-    if not settings.is_server(config.mcp_url, ("http", "https")):
+    if not settings.server_url(config.mcp_url, ("http", "https")):
         raise ConfigurationError("MCP_URL must be a URL, such as http://localhost:8000")
 
 
@@ -194,7 +194,7 @@ def _check_limits(config: Config) -> None:
     if config.rate_limit != "off" and not re.fullmatch(rf"[1-9][0-9]{{0,6}}/({'|'.join(UNITS)})", config.rate_limit):
         raise ConfigurationError(f"RATE_LIMIT must be off, or such as 600/minute; units are {', '.join(UNITS)}.")
     url = config.rate_limit_storage_url
-    if url is not None and not settings.is_server(url, ("redis", "rediss"), with_user=True):
+    if url is not None and not settings.server_url(url, ("redis", "rediss"), with_user=True):
         raise ConfigurationError("RATE_LIMIT_STORAGE_URL must be a URL: redis://host:port/0 or rediss://host:port/0")
     refuse("TRUSTED_PROXIES", settings.networks_flaw(config.trusted_proxies))
 

@@ -1,12 +1,12 @@
 """The settings of the issuer of tokens: the service's own, or an external one."""
 
-import ipaddress
 import re
 from dataclasses import fields
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from todo_api.config.errors import ConfigurationError
+from todo_api.config.settings import is_loopback
 
 if TYPE_CHECKING:
     from todo_api.config.config import Config
@@ -121,15 +121,8 @@ def check_url(name: str, url: str) -> None:
         or not re.fullmatch("[!-~]+", url)
     ):
         raise ConfigurationError(f"{name} must be a URL: https://host/path")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(f"{name} must be https. Plain http is only for addresses of this machine.")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check_secret(secret: str, name: str = "JWT_SECRET") -> None:

@@ -1,10 +1,11 @@
 """The settings of mail: its server, its sender, and the page that takes its token."""
 
-import ipaddress
 import re
 from email.policy import SMTP
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
+
+from todo_api.config.settings import is_loopback, server_url
 
 if TYPE_CHECKING:
     from todo_api.config.config import Config
@@ -24,19 +25,14 @@ class SmtpUrl(NamedTuple):
 
 def smtp_url(text: str) -> SmtpUrl | None:
     """Return what the URL of a mail server says, None for what is no such URL."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return None
-    known = parts.scheme in _PORTS and parts.hostname and port != 0 and parts.path in ("", "/") and not parts.fragment
-    if not known or not re.fullmatch("[!-~]+", text) or (parts.username is None) != (parts.password is None):
+    parts = server_url(text, _PORTS, with_user=True)
+    if parts is None or parts.path not in ("", "/") or (parts.username is None) != (parts.password is None):
         return None
     if parts.query not in (("", "tls=off") if parts.scheme == "smtp" else ("",)):
         return None
     tls = "implicit" if parts.scheme == "smtps" else "off" if parts.query else "starttls"
     username, password = (None if part is None else unquote(part) for part in (parts.username, parts.password))
-    return SmtpUrl(str(parts.hostname), port or _PORTS[parts.scheme], tls, username, password)
+    return SmtpUrl(str(parts.hostname), parts.port or _PORTS[parts.scheme], tls, username, password)
 
 
 def flaw(config: "Config") -> tuple[str, str | None]:
@@ -46,9 +42,7 @@ def flaw(config: "Config") -> tuple[str, str | None]:
     server = None if url is None else smtp_url(url)
     external = "is for the service's own accounts, and JWT_ISSUER is set: unset it."
     idle = "is for mail, and SMTP_URL is not set: set it, or unset this."
-    secret = (
-        server is not None and server.tls == "off" and server.username is not None and not _is_loopback(server.host)
-    )
+    secret = server is not None and server.tls == "off" and server.username is not None and not is_loopback(server.host)
     page = "must be a URL with {token} in it, such as https://app.example.com/reset#{token}"
     unasked = "is for EMAIL_VERIFICATION=required: set that, or unset this."
     rules = (
@@ -93,10 +87,3 @@ def _takes_token(url: str) -> bool:
         return False
     whole = re.fullmatch("[!-~]+", url) is not None and url.count("{token}") == 1
     return whole and bool(parts.hostname) and "{token}" not in parts.netloc and parts.scheme in ("http", "https")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -4,7 +4,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
@@ -56,19 +56,21 @@ def role_prefix_flaw(prefix: str) -> str | None:
     return "must have 1 to 50 of a-z, 0-9 and _, and begin with a letter or _, but not with pg_."
 
 
-def is_server(url: str, schemes: tuple[str, ...], *, with_user: bool = False) -> bool:
-    """Return whether the text is the URL of a server."""
+def server_url(text: str, schemes: Iterable[str], *, with_user: bool = False) -> SplitResult | None:
+    """Return the parts of a server's URL, None if the text is no such URL."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(text)
         good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not parts.fragment
     except ValueError:
-        return False
-    return good and (with_user or parts.username is None) and re.fullmatch("[!-~]+", url) is not None
+        return None
+    good = good and (with_user or parts.username is None) and re.fullmatch("[!-~]+", text) is not None
+    return parts if good else None
 
 
 def public_url_flaw(url: str) -> str | None:
     """Return what is wrong with the URL under which clients see the service."""
-    if is_server(url, ("http", "https")) and "?" not in url and _PATH.fullmatch(urlsplit(url).path):
+    parts = server_url(url, ("http", "https"))
+    if parts and "?" not in url and _PATH.fullmatch(parts.path):
         return None
     return "must be a URL without a query: https://example.com, or https://example.com/tasks behind a proxy."
 
@@ -106,3 +108,8 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by its name or address."""
+    return ipaddress.ip_address(host).is_loopback if _is_address(host) else host == "localhost"
