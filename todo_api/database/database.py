@@ -22,7 +22,7 @@ from todo_api.database.failures import AWAY, LATE, LOST, SILENT, ConnectionLost,
 from todo_api.database.pool import Connection, Pool
 from todo_api.database.spending import spending, spent
 from todo_api.database.statement import Row, Statement
-from todo_api.database.transaction import Prefixes, RoleSession, Transaction
+from todo_api.database.transaction import RoleSession, RoleSessions, Transaction, prefixes_of
 from todo_api.errors import Unavailable
 
 READ_TIMEOUT = STATEMENT_TIMEOUT + 1
@@ -34,7 +34,7 @@ BETWEEN_USERS = "\x1f"
 _log = logging.getLogger(__name__)
 
 
-class Database:
+class Database(RoleSessions):
     """Pool of connections to PostgreSQL 15 or newer. Do not share it across a fork."""
 
     def __init__(
@@ -53,55 +53,36 @@ class Database:
         """
         self._watch = watch
         self.roles = Roles.named(role_prefix)
-        self._prefixes = Prefixes.of(self.roles, "" if has_trash else "SET LOCAL app.permanent = on;\n")
+        self._prefixes = prefixes_of(self.roles, "" if has_trash else "SET LOCAL app.permanent = on;\n")
         self._pool = Pool(url, size=pool_size, read_timeout=READ_TIMEOUT)
-
-    def as_user(self, user_id: str, actor: str | None = None) -> RoleSession:
-        """Return the session of a user: row-level security shows only their rows.
-
-        With `actor`, its writes are told as theirs in the history.
-        """
-        return RoleSession(self, self._prefixes.user, user_id, actor)
-
-    def as_login(self, email: str) -> RoleSession:
-        """Return the session of a sign-in or registration, which sees this address's account."""
-        return RoleSession(self, self._prefixes.login, email)
 
     def as_purge(self) -> RoleSession:
         """Return the session of the purge: it sees and deletes only expired rows."""
-        return RoleSession(self, self._prefixes.purge, "expired")
+        return RoleSession(self, self._prefixes["purge"], "expired")
 
     def as_key(self, digest: str) -> RoleSession:
         """Return the session of a look-up: it sees the API key with this digest."""
-        return RoleSession(self, self._prefixes.key, digest)
-
-    def as_session(self, family: str) -> RoleSession:
-        """Return the session of a refresh or sign-out: it sees this family of refresh tokens."""
-        return RoleSession(self, self._prefixes.session, family)
-
-    def as_one_time_token(self, digest: str) -> RoleSession:
-        """Return the session of a look-up: it sees the one-time token with this digest."""
-        return RoleSession(self, self._prefixes.one_time_token, digest)
+        return RoleSession(self, self._prefixes["key_digest"], digest)
 
     def as_operator(self) -> RoleSession:
         """Return the session of an operator's list: it sees the users, and nothing of theirs."""
-        return RoleSession(self, self._prefixes.operator, "list")
+        return RoleSession(self, self._prefixes["operator"], "list")
 
     def as_sender(self) -> RoleSession:
         """Return the session of the sender of mail: it sees the outbox of all users."""
-        return RoleSession(self, self._prefixes.sender, "outbox")
+        return RoleSession(self, self._prefixes["sender"], "outbox")
 
     def as_waiting(self, user_ids: Sequence[str]) -> RoleSession:
         """Return the session of requests that wait: it sees the numbers of these users."""
-        return RoleSession(self, self._prefixes.waiting, BETWEEN_USERS.join(user_ids))
+        return RoleSession(self, self._prefixes["waiting"], BETWEEN_USERS.join(user_ids))
 
     def as_trash_purge(self, days: int) -> RoleSession:
         """Return the session of the purge of the trash: it sees what is there for more `days`."""
-        return RoleSession(self, self._prefixes.trash_days, str(days))
+        return RoleSession(self, self._prefixes["trash_days"], str(days))
 
     def as_history_purge(self, days: int) -> RoleSession:
         """Return the session of the history's purge: it sees and deletes what is older."""
-        return RoleSession(self, self._prefixes.history_days, str(days))
+        return RoleSession(self, self._prefixes["history_days"], str(days))
 
     @contextmanager
     def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:

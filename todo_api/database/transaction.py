@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import psycopg2
 
@@ -28,54 +28,23 @@ _ACTOR = "SET LOCAL app.actor = %(actor)s;\n"
 """Precedes a write for a caller: who does it, for the history."""
 
 
-class Prefixes(NamedTuple):
-    """Settings that precede the statements of each kind of session."""
+_OF_LOGIN = (
+    *("email", "request", "purge", "key_digest", "session", "one_time_token", "operator", "sender", "waiting"),
+    *("trash_days", "history_days"),
+)
+"""Settings that open something to the login role: `todo_api.config.Roles` says what."""
 
-    user: str
-    login: str
-    request: str
-    purge: str
-    key: str
-    session: str
-    one_time_token: str
-    operator: str
-    sender: str
-    waiting: str
-    trash_days: str
-    history_days: str
 
-    @classmethod
-    def of(cls, roles: Roles, of_users: str = "") -> "Prefixes":
-        """Return the prefixes of a deployment. Those of users have some settings more."""
-        names = (
-            "email",
-            "request",
-            "purge",
-            "key_digest",
-            "session",
-            "one_time_token",
-            "operator",
-            "sender",
-            "waiting",
-            "trash_days",
-            "history_days",
-        )
-        return cls(
-            _prefix(roles.user, "app.user_id") + of_users, *(_prefix(roles.login, f"app.{name}") for name in names)
-        )
+def prefixes_of(roles: Roles, of_users: str = "") -> dict[str, str]:
+    """Return what precedes a session's statements, by its setting. A user's has `of_users` too."""
+    prefixes = {name: _prefix(roles.login, f"app.{name}") for name in _OF_LOGIN}
+    return prefixes | {"user_id": _prefix(roles.user, "app.user_id") + of_users}
 
 
 _BEGIN = (
     f"BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT}s';\n"
 )
 _CLAIM = "SELECT set_config('app.claimed', pg_try_advisory_xact_lock({})::text, true);\n"
-
-
-class Executor(Protocol):
-    """Executes the statements of a session: a database or a transaction."""
-
-    def execute(self, prefix: str, statement: Statement, values: Values) -> list[Row]:
-        """Return the rows of a statement."""
 
 
 class RoleSession:
@@ -87,7 +56,7 @@ class RoleSession:
 
     __slots__ = ("_executor", "_prefix", "_values", "_writing")
 
-    def __init__(self, executor: Executor, prefix: str, value: str, actor: str | None = None) -> None:
+    def __init__(self, executor: "RoleSessions", prefix: str, value: str, actor: str | None = None) -> None:
         self._executor = executor
         self._prefix = prefix
         self._writing = prefix if actor is None else prefix + _ACTOR
@@ -121,59 +90,59 @@ class RoleSession:
             raise ConstraintViolated(error.diag.constraint_name) from error
 
 
-class RoleSessions(Protocol):
-    """Makes sessions: a database, each statement in its own transaction, or a transaction."""
+class RoleSessions:
+    """Makes sessions: a database, each statement in its own transaction, or a transaction.
+
+    Services accept either.
+    """
+
+    _prefixes: Mapping[str, str]
 
     def as_user(self, user_id: str, actor: str | None = None) -> RoleSession:
-        """Return the session of a user, with `actor` for writes of their tasks and projects."""
+        """Return the session of a user: row-level security shows only their rows.
+
+        With `actor`, its writes are told as theirs in the history.
+        """
+        return RoleSession(self, self._prefixes["user_id"], user_id, actor)
 
     def as_login(self, email: str) -> RoleSession:
-        """Return the session of a sign-in or registration."""
+        """Return the session of a sign-in or registration, which sees this address's account."""
+        return RoleSession(self, self._prefixes["email"], email)
 
     def as_session(self, family: str) -> RoleSession:
-        """Return the session of a refresh or sign-out."""
+        """Return the session of a refresh or sign-out: it sees this family of refresh tokens."""
+        return RoleSession(self, self._prefixes["session"], family)
 
     def as_one_time_token(self, digest: str) -> RoleSession:
-        """Return the session of a look-up of a one-time token."""
+        """Return the session of a look-up: it sees the one-time token with this digest."""
+        return RoleSession(self, self._prefixes["one_time_token"], digest)
+
+    def execute(self, prefix: str, statement: Statement, values: Values) -> list[Row]:
+        """Return the rows of a statement. For `RoleSession`."""
+        raise NotImplementedError
 
     def transaction(self) -> "AbstractContextManager[Transaction]":
         """Run the statements of the block in one transaction."""
+        raise NotImplementedError
 
 
-class Transaction:
+class Transaction(RoleSessions):
     """Statements on one connection, of which all or none take effect.
 
-    It makes sessions as a database does, so services accept either. After a failed statement
-    nothing takes effect. Statements are sent whole, since a failed PREPARE would end the
-    transaction.
+    After a failed statement nothing takes effect. Statements are sent whole, since a failed PREPARE
+    would end the transaction.
     """
 
-    def __init__(self, connection: Connection, prefixes: Prefixes, claim: int | None) -> None:
+    def __init__(self, connection: Connection, prefixes: Mapping[str, str], claim: int | None) -> None:
         self._connection = connection
         self._prefixes = prefixes
         self._begin = _BEGIN + ("" if claim is None else _CLAIM.format(claim))
         self._begun = self._failed = self._ended = False
         self._depth = 0
 
-    def as_user(self, user_id: str, actor: str | None = None) -> RoleSession:
-        """Return the session of a user in the transaction, with `actor` for writes."""
-        return RoleSession(self, self._prefixes.user, user_id, actor)
-
-    def as_login(self, email: str) -> RoleSession:
-        """Return the session of a sign-in or registration in the transaction."""
-        return RoleSession(self, self._prefixes.login, email)
-
     def as_request(self, digest: str) -> RoleSession:
         """Return the session of a request without a user: it sees the reply stored for it."""
-        return RoleSession(self, self._prefixes.request, digest)
-
-    def as_session(self, family: str) -> RoleSession:
-        """Return the session of a refresh or sign-out in the transaction."""
-        return RoleSession(self, self._prefixes.session, family)
-
-    def as_one_time_token(self, digest: str) -> RoleSession:
-        """As `Database.as_one_time_token`, within the transaction."""
-        return RoleSession(self, self._prefixes.one_time_token, digest)
+        return RoleSession(self, self._prefixes["request"], digest)
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
