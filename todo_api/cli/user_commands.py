@@ -6,6 +6,7 @@ Their statements run as the service's two roles, under row-level security.
 import argparse
 from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,98 +17,84 @@ from todo_api.cli.database_commands import with_database
 
 LIST_LINE = "{:36}  {:30}  {:20}  {:20}  {}"
 
+Command = Callable[[argparse.Namespace], None]
 
-def list_users(options: argparse.Namespace) -> None:
+
+def administers(command: Callable[[argparse.Namespace, Administration], None]) -> Command:
+    """Return the command with the users of the configured database."""
+
+    @wraps(command)
+    def run(options: argparse.Namespace) -> None:
+        with_database(lambda database: command(options, Administration(database)))
+
+    return run
+
+
+@administers
+def list_users(options: argparse.Namespace, administration: Administration) -> None:
     """Print every user, by id."""
-
-    def act(administration: Administration) -> None:
-        for number, user in enumerate(administration.list()):
-            if options.json:
-                print(_json(user))
-            else:
-                if number == 0:
-                    print(LIST_LINE.format("ID", "E-MAIL", "VERIFIED", "CREATED", "NAME"))
-                told = (user.id, user.email, user.email_verified_at, user.created_at, user.name)
-                print(LIST_LINE.format(*map(_text, told)).rstrip())
-
-    _administer(act)
-
-
-def show_user(options: argparse.Namespace) -> None:
-    """Print what there is of a user."""
-
-    def act(administration: Administration) -> None:
-        user = _found(administration, options.user)
-        print(_json(user) if options.json else _shown(user))
-
-    _administer(act)
-
-
-def reset_password(options: argparse.Namespace) -> None:
-    """Print a token for `resetPassword`. The password and the sessions stay until it is used."""
-
-    def act(administration: Administration) -> None:
-        user = _found(administration, options.user)
-        if user.email is None:
-            raise CommandError(f"{_text(user.id)} has no password here: there is no account with an e-mail address.")
-        token = administration.issue_reset_token(user)
-        if token is None:
-            raise CommandError("the account has just changed. Run the command once more.")
-        link = link_of(token)
-        print(orjson.dumps({"token": token, "link": link}).decode() if options.json else link or token)
-
-    page = load().password_reset_url
-
-    def link_of(token: str) -> str | None:
-        return None if page is None else page.replace("{token}", token)
-
-    _administer(act)
-
-
-def verify_email(options: argparse.Namespace) -> None:
-    """Note that a user's e-mail address is verified, by the operator's word."""
-
-    def act(administration: Administration) -> None:
-        user = _found(administration, options.user)
-        if user.email is None:
-            raise CommandError(f"{_text(user.id)} has no address here: there is no account with an e-mail address.")
-        if not administration.verify_email(user.id, user.email):
-            raise CommandError("the account has just changed. Run the command once more.")
-        print(orjson.dumps({"verified": user.email}).decode() if options.json else f"Verified {_text(user.email)}.")
-
-    _administer(act)
-
-
-def sign_out(options: argparse.Namespace) -> None:
-    """End a user's sessions. Access tokens last until they expire."""
-
-    def act(administration: Administration) -> None:
-        ended = administration.sign_out(_found(administration, options.user), revoke_keys=options.revoke_keys)
+    for number, user in enumerate(administration.list()):
         if options.json:
-            print(_json(ended))
+            print(_json(user))
         else:
-            sessions, keys = _counted(ended.sessions, "session"), _counted(ended.api_keys, "API key")
-            print(f"Ended {sessions}, and revoked {keys}.")
+            if number == 0:
+                print(LIST_LINE.format("ID", "E-MAIL", "VERIFIED", "CREATED", "NAME"))
+            told = (user.id, user.email, user.email_verified_at, user.created_at, user.name)
+            print(LIST_LINE.format(*map(_text, told)).rstrip())
 
-    _administer(act)
+
+@administers
+def show_user(options: argparse.Namespace, administration: Administration) -> None:
+    """Print what there is of a user."""
+    user = _found(administration, options.user)
+    print(_json(user) if options.json else _shown(user))
 
 
-def delete_user(options: argparse.Namespace) -> None:
+@administers
+def reset_password(options: argparse.Namespace, administration: Administration) -> None:
+    """Print a token for `resetPassword`. The password and the sessions stay until it is used."""
+    user = _found(administration, options.user)
+    if user.email is None:
+        raise CommandError(f"{_text(user.id)} has no password here: there is no account with an e-mail address.")
+    token = administration.issue_reset_token(user)
+    if token is None:
+        raise CommandError("the account has just changed. Run the command once more.")
+    page = load().password_reset_url
+    link = None if page is None else page.replace("{token}", token)
+    print(orjson.dumps({"token": token, "link": link}).decode() if options.json else link or token)
+
+
+@administers
+def verify_email(options: argparse.Namespace, administration: Administration) -> None:
+    """Note that a user's e-mail address is verified, by the operator's word."""
+    user = _found(administration, options.user)
+    if user.email is None:
+        raise CommandError(f"{_text(user.id)} has no address here: there is no account with an e-mail address.")
+    if not administration.verify_email(user.id, user.email):
+        raise CommandError("the account has just changed. Run the command once more.")
+    print(orjson.dumps({"verified": user.email}).decode() if options.json else f"Verified {_text(user.email)}.")
+
+
+@administers
+def sign_out(options: argparse.Namespace, administration: Administration) -> None:
+    """End a user's sessions. Access tokens last until they expire."""
+    ended = administration.sign_out(_found(administration, options.user), revoke_keys=options.revoke_keys)
+    if options.json:
+        print(_json(ended))
+    else:
+        sessions, keys = _counted(ended.sessions, "session"), _counted(ended.api_keys, "API key")
+        print(f"Ended {sessions}, and revoked {keys}.")
+
+
+@administers
+def delete_user(options: argparse.Namespace, administration: Administration) -> None:
     """Delete a user, if `--yes` says so."""
-
-    def act(administration: Administration) -> None:
-        user = _found(administration, options.user)
-        who = f"{_text(user.id)}, with {_counted(user.tasks, 'task')} and {_counted(user.api_keys, 'API key')}"
-        if not options.yes:
-            raise CommandError(f"this deletes {who}, for good: add --yes.")
-        administration.delete(user)
-        print(orjson.dumps({"deleted": user.id}).decode() if options.json else f"Deleted {who}.")
-
-    _administer(act)
-
-
-def _administer(act: Callable[[Administration], None]) -> None:
-    with_database(lambda database: act(Administration(database)))
+    user = _found(administration, options.user)
+    who = f"{_text(user.id)}, with {_counted(user.tasks, 'task')} and {_counted(user.api_keys, 'API key')}"
+    if not options.yes:
+        raise CommandError(f"this deletes {who}, for good: add --yes.")
+    administration.delete(user)
+    print(orjson.dumps({"deleted": user.id}).decode() if options.json else f"Deleted {who}.")
 
 
 def _found(administration: Administration, name: str) -> ShownUser:
