@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from todo_api.auth.jwks_cache import JwksCache, RefreshPolicy, StaticKeys
+from todo_api.auth.jwks_cache import IssuerKeys, JwksCache, RefreshPolicy
 from todo_api.auth.jwks_client import JwksClient
 from todo_api.auth.public_keys import Key, Keys, parse_key_file
 from todo_api.auth.tokens import (
@@ -35,7 +35,7 @@ class UnverifiedSignature(Exception):
 class ExternalTokenVerifier:
     """Verifies the tokens of an external issuer. For one event loop."""
 
-    def __init__(self, policy: TokenPolicy, algorithms: tuple[str, ...], keys: JwksCache | StaticKeys) -> None:
+    def __init__(self, policy: TokenPolicy, algorithms: tuple[str, ...], keys: IssuerKeys) -> None:
         self._policy = policy
         self._algorithms = algorithms
         self._keys = keys
@@ -133,12 +133,12 @@ def describe_issuer(config: Config) -> str:
     return f"Accepting tokens of {config.issuer}, keys from {source}; {requirements}"
 
 
-def _keys(config: Config) -> JwksCache | StaticKeys:
+def _keys(config: Config) -> IssuerKeys:
     if config.jwt_secret:
         secret = Key("", config.jwt_secret.encode())
-        return StaticKeys({(None, algorithm): secret for algorithm in config.algorithms})
+        return IssuerKeys({(None, algorithm): secret for algorithm in config.algorithms})
     if config.jwt_key_file is not None:
-        return StaticKeys(_keys_of_file(config.jwt_key_file, config.algorithms))
+        return IssuerKeys(_keys_of_file(config.jwt_key_file, config.algorithms))
     client = JwksClient(config.issuer, config.jwt_jwks_url, config.jwt_ca_file, config.jwt_keys_timeout)
     policy = RefreshPolicy(config.jwt_keys_ttl, config.jwt_keys_max_stale, config.jwt_keys_cooldown)
     return JwksCache(client, config.algorithms, policy)

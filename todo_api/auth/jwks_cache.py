@@ -34,12 +34,13 @@ class RefreshPolicy(NamedTuple):
     """Between background fetches while they fail."""
 
 
-class StaticKeys:
-    """Keys that do not change while the process runs."""
+class IssuerKeys:
+    """Keys of an issuer: from a file or a secret, so they do not change while the process runs."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
         self.generation = 0
+        """Changes whenever a key is withdrawn."""
 
     @property
     def known(self) -> bool:
@@ -47,7 +48,7 @@ class StaticKeys:
         return bool(self._keys)
 
     def get(self, key_id: str | None, algorithm: str) -> Key | None:
-        """Return the key, None if it is unknown."""
+        """Return the key, None if it is unknown. Never wait."""
         return find_key(self._keys, key_id, algorithm)
 
     async def fetch_for(self, key_id: str | None, algorithm: str) -> None:
@@ -64,14 +65,14 @@ class StaticKeys:
         """Do nothing."""
 
 
-class JwksCache:
+class JwksCache(IssuerKeys):
     """Keys that an issuer publishes. For one event loop."""
 
     def __init__(self, client: JwksClient, algorithms: tuple[str, ...], policy: RefreshPolicy) -> None:
+        super().__init__({})
         self._client = client
         self._algorithms = algorithms
         self._policy = policy
-        self._keys: Keys = {}
         self._fetched = self._fetch_started = -math.inf
         """When the last successful fetch started, and when the last fetch of all did."""
 
@@ -81,17 +82,6 @@ class JwksCache:
         self._fetch: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = 0
-        self.generation = 0
-        """Changes whenever a key is withdrawn."""
-
-    @property
-    def known(self) -> bool:
-        """Return whether any key is known."""
-        return bool(self._keys)
-
-    def get(self, key_id: str | None, algorithm: str) -> Key | None:
-        """Return the key, None if it is unknown. Never wait."""
-        return find_key(self._keys, key_id, algorithm)
 
     async def fetch_for(self, key_id: str | None, algorithm: str) -> None:
         """Wait until the key is known.
