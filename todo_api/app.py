@@ -198,7 +198,7 @@ async def _upkeep(dependencies: services.Services, database: Database, config: C
 def _pages(config: Config) -> PageFactories:
     path = config.public_path
     origin = [config.public_url.rstrip("/")] if config.public_url else []
-    made = published(contract.TASK_API, path) | reading.pages(contract.TASK_API, *origin) | discovery.pages(config)
+    made = published(path) | reading.pages(*origin) | discovery.pages(config)
     return public.under(path, made)
 
 
@@ -230,7 +230,7 @@ def _middlewares(
         partial(
             Problems,
             serialize=_serialize_current,
-            to_html=partial(reading.error_page, contract.TASK_API, config.public_path),
+            to_html=partial(reading.error_page, config.public_path),
         ),
         partial(Pages, pages=_pages(config), count=throttling.count_page),
         *throttling.address_middlewares,

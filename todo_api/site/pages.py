@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from pathlib import Path
 from typing import NamedTuple
 
 import orjson
@@ -67,8 +66,9 @@ def html(body: bytes, policy: str) -> Page:
     )
 
 
-def published(path: Path, public_path: str = "") -> PageFactories:
-    """Return the page factories of the contract in the file, with where the public finds it."""
+def published(public_path: str = "") -> PageFactories:
+    """Return the page factories of the contract, with where the public finds it."""
+    path = contract.TASK_API
     contract.as_json(path)  # read as it is enforced from now on, whatever is installed later
     return {
         "/api/v1/openapi.yaml": lambda: page(contract.as_yaml(path, public_path), "application/yaml"),

@@ -1,14 +1,14 @@
 """Pages for people: front page, guide, reference, try-it page, and a page per problem."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from todo_api.contract import load, problem_text, problem_texts, resolve
+from todo_api.contract import TASK_API, load, problem_text, problem_texts, resolve
 from todo_api.http import INTERNAL_ERROR, METHODS, PROBLEM_TYPES, ProblemType
 from todo_api.site import assets, guide, public
 from todo_api.site.pages import LOCAL, Page, PageFactories, html, redirect
@@ -37,24 +37,24 @@ _EXPECTED = {
 """Addresses where people look for a page, and where it is."""
 
 
-def pages(path: Path, origin: str = LOCAL) -> PageFactories:
-    """Return the page factories of the contract in the file, served at the origin."""
+def pages(origin: str = LOCAL) -> PageFactories:
+    """Return the page factories of the service at the origin."""
     found: PageFactories = {
-        "/": lambda: _render(path, "front.html", _CLOSED, origin=origin),
-        REFERENCE: lambda: _render(path, "reference.html", _STYLED),
-        TRY_IT: lambda: _render(path, "ui.html", _SCRIPTED),
-        PROBLEMS: lambda: _render(path, "problems.html", _CLOSED, kinds=_kinds(), advice=problem_texts()),
+        "/": lambda: _render("front.html", _CLOSED, origin=origin),
+        REFERENCE: lambda: _render("reference.html", _STYLED),
+        TRY_IT: lambda: _render("ui.html", _SCRIPTED),
+        PROBLEMS: lambda: _render("problems.html", _CLOSED, kinds=_kinds(), advice=problem_texts()),
     }
-    found |= {chapter.address: partial(_guide, path, chapter) for chapter in guide.chapters()}
+    found |= {chapter.address: partial(_guide, chapter) for chapter in guide.chapters()}
     found |= {address: partial(redirect, target) for address, target in _EXPECTED.items()}
-    return found | {PROBLEMS + kind.code: partial(_problem, path, kind) for kind in _kinds()} | assets.pages()
+    return found | {PROBLEMS + kind.code: partial(_problem, kind) for kind in _kinds()} | assets.pages()
 
 
-def error_page(path: Path, public_path: str, problem: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+def error_page(public_path: str, problem: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Return headers and body of a page that shows a problem document."""
     document = json.loads(problem)
     document["type"] = document["type"].removeprefix(public_path)
-    text = _html(path, "error.html", problem=document)
+    text = _html("error.html", problem=document)
     made = html(public.linked(public_path, "text/html", text), _CLOSED)
     return [header for header in made.headers if header[0] not in {b"etag", b"cache-control"}], made.body
 
@@ -66,7 +66,7 @@ def _kinds() -> list[ProblemType]:
     )
 
 
-def _guide(path: Path, chapter: guide.Chapter) -> Page:
+def _guide(chapter: guide.Chapter) -> Page:
     chapters = guide.chapters()
     place = chapters.index(chapter)
     text, headings = guide.render(chapter)
@@ -78,32 +78,32 @@ def _guide(path: Path, chapter: guide.Chapter) -> Page:
         "previous": chapters[place - 1] if place else None,
         "following": chapters[place + 1] if place + 1 < len(chapters) else None,
     }
-    return _render(path, "guide.html", _CLOSED, **values)
+    return _render("guide.html", _CLOSED, **values)
 
 
-def _problem(path: Path, kind: ProblemType) -> Page:
-    document = load(path)
+def _problem(kind: ProblemType) -> Page:
+    document = load(TASK_API)
     values: dict[str, Any] = {
         "kind": kind,
         "advice": problem_text(kind.code),
         "examples": _examples(document, kind),
         "operations": [*_operations_with(document, kind.code)],
     }
-    return _render(path, "problem.html", _CLOSED, **values)
+    return _render("problem.html", _CLOSED, **values)
 
 
-def _render(path: Path, template: str, policy: str, **values: Any) -> Page:
-    return html(_html(path, template, **values), policy)
+def _render(template: str, policy: str, **values: Any) -> Page:
+    return html(_html(template, **values), policy)
 
 
-def _html(path: Path, template: str, **values: Any) -> bytes:
-    text: str = _templates(path)(template).render(**values)
+def _html(template: str, **values: Any) -> bytes:
+    text: str = _templates().get_template(template).render(**values)
     return text.encode()
 
 
 @cache
-def _templates(path: Path) -> Callable[[str], Any]:
-    """Return a function that finds a template for the contract in the file."""
+def _templates() -> Any:
+    """Return the environment of the templates, with what all of them show."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # only to make a page
     from markdown_it import MarkdownIt  # noqa: PLC0415  # only to make a page
 
@@ -119,9 +119,9 @@ def _templates(path: Path) -> Callable[[str], Any]:
     environment.filters["inline"] = lambda text: Markup(markdown.renderInline(text or ""))  # noqa: S704  # html is off
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     environment.globals.update(
-        document=load(path), guide=guide.GUIDE, reference=REFERENCE, try_it=TRY_IT, asset=assets.addresses()
+        document=load(TASK_API), guide=guide.GUIDE, reference=REFERENCE, try_it=TRY_IT, asset=assets.addresses()
     )
-    return environment.get_template
+    return environment
 
 
 def _operations_with(document: dict[str, Any], code: str) -> Iterator[dict[str, str]]:
