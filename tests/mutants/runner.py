@@ -22,7 +22,7 @@ LIBRARIES = (
         "jinja2",
     ),
     *("jsonschema_rs", "jwt", "markdown_it", "marshmallow", "orjson", "prometheus_client", "psycopg2.extras"),
-    *("sqlalchemy.dialects.postgresql", "structlog", "yaml"),
+    *("sqlalchemy.dialects.postgresql", "yaml"),
 )
 
 

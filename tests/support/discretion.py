@@ -164,22 +164,17 @@ class Listener(logging.Handler):
 
     def __init__(self, discretion: Discretion) -> None:
         super().__init__()
-        self._handler = logs.StructlogHandler(_Lines(discretion))  # type: ignore[arg-type]  # all that it uses
+        self._discretion = discretion
+        self._handler = logs.LogHandler(self._note)
         self._handler.redact = True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Takes note of a record, and leaves it as it is."""
         self._handler.emit(copy.copy(record))
 
-
-class _Lines:
-    """Stands in for the stream of the log, and notes what is written."""
-
-    def __init__(self, discretion: Discretion) -> None:
-        self._discretion = discretion
-
-    def log(self, _: int, event: str, **fields: Any) -> None:
-        self._discretion.text("log", " ".join([event, *(f"{name}={value}" for name, value in fields.items())]))
+    def _note(self, line: dict[str, Any]) -> None:
+        told = {name: value for name, value in line.items() if name not in ("event", "level", "time")}
+        self._discretion.text("log", " ".join([line["event"], *(f"{name}={value}" for name, value in told.items())]))
 
 
 def _plain(text: str) -> str:

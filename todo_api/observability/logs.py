@@ -1,8 +1,8 @@
 """Logs: one line per event on stderr, as JSON or text, written by a thread, without personal data.
 
-structlog makes the lines, also those of the standard library and gunicorn. A line never contains
-what a client sent: paths are the contract's templates, users are digests, and an exception is
-reported by its type and place, since its message may quote a value.
+`LogHandler` makes the lines of the standard library's logging, `RequestLog` those of requests. A
+line never contains what a client sent: paths are the contract's templates, users are digests, and
+an exception is reported by its type and place, since its message may quote a value.
 """
 
 import atexit
@@ -17,11 +17,9 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from todo_api.errors import Unauthorized
 from todo_api.observability.exceptions import chain, describe
@@ -43,6 +41,9 @@ SHUTDOWN_TIMEOUT = 2
 _log = logging.getLogger(__name__)
 
 Line = bytes | Callable[[], bytes]
+
+Fields = dict[str, Any]
+"""The fields of a line by name, among them its `time`, `level` and `event`."""
 
 
 class LogWriter:
@@ -74,8 +75,6 @@ class LogWriter:
             self._wake.set()
             if self._thread is None:
                 self._start()
-
-    debug = info = warning = error = critical = write  # structlog calls the method of the level
 
     def dropped(self) -> int:
         """Return the number of lines dropped so far."""
@@ -133,12 +132,12 @@ class LogWriter:
                 return
 
 
-class StructlogHandler(logging.Handler):
-    """Passes records of the standard library's logging to structlog."""
+class LogHandler(logging.Handler):
+    """Makes the fields of a line from each record of the standard library's logging."""
 
-    def __init__(self, logger: FilteringBoundLogger) -> None:
+    def __init__(self, write: Callable[[Fields], None]) -> None:
         super().__init__()
-        self._logger = logger
+        self._write = write
         self.redact = False
         """Whether to leave out messages of exceptions. True once requests are served."""
 
@@ -148,10 +147,12 @@ class StructlogHandler(logging.Handler):
             record.args = tuple(
                 describe(each, redact=self.redact) if isinstance(each, BaseException) else each for each in record.args
             )
-        fields = {name: value for name, value in record.__dict__.items() if name not in _STANDARD_FIELDS}
+        line: Fields = {"logger": record.name, "process": record.process}
+        line |= {name: value for name, value in record.__dict__.items() if name not in _STANDARD_FIELDS}
         if record.exc_info and record.exc_info[1]:
-            fields["exception"] = chain(record.exc_info[1], redact=self.redact)
-        self._logger.log(record.levelno, record.getMessage(), logger=record.name, process=record.process, **fields)
+            line["exception"] = chain(record.exc_info[1], redact=self.redact)
+        line |= {"event": record.getMessage(), "level": record.levelname.lower(), "time": datetime.now(UTC)}
+        self._write(line)
 
 
 _STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -160,8 +161,7 @@ _STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "
 class RequestLog:
     """Observer that logs one line per request.
 
-    The log thread makes the line: structlog took 30 to 50 microseconds of a request, this takes a
-    few.
+    The log thread makes the line, so that the request does not wait for it.
     """
 
     def __init__(self, log: "LogConfig", key: bytes) -> None:
@@ -185,7 +185,7 @@ class RequestLog:
     def _line(self, record: RequestRecord, cause: str | None) -> bytes:
         if self._log.render is _text:  # it shows little, and what it does not show takes most of the time
             return _text_of_request(record, cause)
-        line: EventDict = {
+        line: Fields = {
             "time": datetime.fromtimestamp(record.ended_at, UTC),
             "level": _LEVELS[_level(record.status)],
             "event": "request",
@@ -220,8 +220,8 @@ class LogConfig(NamedTuple):
     """How this process logs. `render` makes a line of its fields; `level` is the lowest written."""
 
     writer: LogWriter
-    handler: StructlogHandler
-    render: Callable[[EventDict], bytes]
+    handler: LogHandler
+    render: Callable[[Fields], bytes]
     level: int
 
 
@@ -242,10 +242,8 @@ def _level(status: int) -> int:
 def configure(level: str, output: str) -> LogConfig:
     """Send all logs of this process to stderr, as `json` or `text`."""
     writer, render, lowest = LogWriter(), RENDERERS[output], logging.getLevelNamesMapping()[level]
-    processors: list[Processor] = [structlog.processors.add_log_level, _now, lambda _, __, line: render(line)]
-    wrapper = structlog.make_filtering_bound_logger(lowest)
-    logger: FilteringBoundLogger = structlog.wrap_logger(writer, processors=processors, wrapper_class=wrapper).bind()
-    handler = StructlogHandler(logger)
+    handler = LogHandler(lambda line: writer.write(render(line)))
+    handler.setLevel(lowest)
     logging.captureWarnings(True)
     # Debug lines of libraries quote what clients sent: gunicorn's have the path.
     logging.basicConfig(level=max(lowest, logging.INFO), handlers=[handler], force=True)
@@ -256,12 +254,7 @@ def configure(level: str, output: str) -> LogConfig:
     return LogConfig(writer, handler, render, lowest)
 
 
-def _now(_: object, __: str, line: EventDict) -> EventDict:
-    line["time"] = datetime.now(UTC)
-    return line
-
-
-def _json(line: EventDict) -> bytes:
+def _json(line: Fields) -> bytes:
     try:
         return orjson.dumps(line, default=_type_name, option=orjson.OPT_UTC_Z)
     except TypeError:  # a lone surrogate
@@ -275,7 +268,7 @@ def _type_name(value: object) -> str:
 _COMMON_FIELDS = frozenset({"time", "level", "event", "process", "logger"})
 
 
-def _text(line: EventDict) -> bytes:
+def _text(line: Fields) -> bytes:
     """Return time, level, event and its fields. Only JSON has the process and the logger."""
     names = line.keys() - _COMMON_FIELDS
     text = f"{line['event']} {_members({name: value for name, value in line.items() if name in names})}"
@@ -297,7 +290,7 @@ def _text_of_request(record: RequestRecord, cause: str | None) -> bytes:
     return _text_line(datetime.fromtimestamp(record.ended_at, UTC), _LEVELS[_level(record.status)], text)
 
 
-def _members(members: EventDict) -> str:
+def _members(members: Fields) -> str:
     return " ".join([f"{name}={value}" for name, value in members.items()])
 
 
@@ -309,5 +302,5 @@ def _text_line(time: datetime, level: str, text: str) -> bytes:
     return line.encode(errors="backslashreplace")
 
 
-RENDERERS: dict[str, Callable[[EventDict], bytes]] = {"json": _json, "text": _text}
+RENDERERS: dict[str, Callable[[Fields], bytes]] = {"json": _json, "text": _text}
 """Functions that make a line of its fields, by the setting's value."""
