@@ -120,7 +120,7 @@ def create_app(
     app = ContractApp(
         __name__,
         lifespan=lifespan,
-        middlewares=_middlewares(config, database, (*observers.active, dependencies.waits), throttling, admission),
+        middlewares=_middlewares(config, (*observers.active, dependencies.waits), throttling, admission),
         resolver=TagResolver(),
         security_map={"bearer": lambda: bearer},
     )
@@ -174,7 +174,7 @@ def _checks(database: Database, external: ExternalTokenVerifier | None) -> dict[
 def _key_lookups(database: Database, admission: AdmissionControl) -> TokenLookup:
     """Return the look-up of API keys. Nothing is cached, so every worker refuses a revoked key."""
     find = partial(api_keys.find, database.as_key)
-    return TokenLookup(api_keys.PREFIX, api_keys.digest, find, admission=admission, read_usage=database.spent)
+    return TokenLookup(api_keys.PREFIX, api_keys.digest, find, admission=admission)
 
 
 def _purge(dependencies: services.Services, database: Database, config: Config) -> int:
@@ -213,11 +213,7 @@ def _serialize_current(current: Task | Account | Project) -> dict[str, Any]:
 
 
 def _middlewares(
-    config: Config,
-    database: Database,
-    observers: tuple[Observer, ...],
-    throttling: Throttling,
-    admission: AdmissionControl,
+    config: Config, observers: tuple[Observer, ...], throttling: Throttling, admission: AdmissionControl
 ) -> list[Any]:
     """Return the middlewares, outermost first."""
     cors = partial(Cors, origins=config.cors_origins)
@@ -240,5 +236,5 @@ def _middlewares(
         Validation,
         *throttling.operation_middlewares,
         *throttling.login_middlewares,
-        partial(HandlerDispatch, admission=admission, read_usage=database.spent),
+        partial(HandlerDispatch, admission=admission),
     ]

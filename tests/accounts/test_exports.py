@@ -23,6 +23,7 @@ from todo_api.accounts import export as exports
 from todo_api.app import create_app
 from todo_api.config import Config
 from todo_api.database.database import Database
+from todo_api.database.spending import spent
 from todo_api.guards import Caller
 from todo_api.models import MOST_PROJECTS, PRIORITIES
 from todo_api.schemas import dump_actor
@@ -202,13 +203,13 @@ def test_export_account_reads_no_task_before_it_is_asked_for(user: User, databas
         user.client.post(TASKS, {"title": f"Task {number}"})
         user.client.delete(f"{TASKS}/{user.client.post(TASKS, {'title': 'Gone'}).json()['id']}")
     found = exports.export(database, user.id, Caller(registered=True), 30)
-    database.spent()
-    assert database.spent()[0] == 0
+    spent()
+    assert spent()[0] == 0
     assert next(found.tasks).title == "Task 0"
-    assert database.spent()[0] == 1
+    assert spent()[0] == 1
     gone = islice(found.trash, 3)
     assert [each.task.title for each in gone if each.task] == ["Gone"] * 3
-    assert database.spent()[0] == 2  # none of projects, three of tasks
+    assert spent()[0] == 2  # none of projects, three of tasks
 
 
 def test_head_of_export_has_no_body(user: User) -> None:

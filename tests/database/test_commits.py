@@ -15,6 +15,7 @@ from tests.support.rows import rows
 from todo_api.database import pool
 from todo_api.database.database import Database
 from todo_api.database.greenlets import wait
+from todo_api.database.spending import spent
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import Transaction
 from todo_api.errors import Unavailable
@@ -111,10 +112,10 @@ def test_commit_on_a_connection_that_has_ended_before_is_not_sent_and_is_unavail
             end(transaction)
 
     database = Database(url, pool_size=1)
-    database.spent()
+    spent()
     with pytest.raises(Unavailable, match="cannot be reached"):
         lose()
-    assert database.spent()[0] == 2
+    assert spent()[0] == 2
     assert titles(url, "ended") == []
     write(database, "ended", "by-itself", "Two")
     assert titles(url, "ended") == ["Two"]
@@ -157,9 +158,9 @@ def test_wait_for_a_connection_that_is_in_vain_is_counted(url: str, monkeypatch:
     monkeypatch.setattr(pool, "POOL_TIMEOUT", 0.05)
     database = Database(url, pool_size=1)
     with database.connection():
-        database.spent()
+        spent()
         with pytest.raises(Unavailable, match="in use"):
             database.as_user("waits").fetch_all(COUNT, {})
-        statements, _, waited = database.spent()
+        statements, _, waited = spent()
     assert (statements, waited >= 0.05) == (0, True)
     database.close()

@@ -13,6 +13,7 @@ from tests.support.rows import rows
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.service import register
 from todo_api.database.database import Database
+from todo_api.database.spending import spent
 from todo_api.database.statement import Statement
 from todo_api.errors import EmailTaken, PreconditionFailed, Unavailable
 from todo_api.tasks.service import TaskService
@@ -103,26 +104,26 @@ def test_transaction_with_last_statement_ends_with_it(url: str, database: Databa
 
 @on_loop
 def test_transaction_without_a_statement_asks_nothing(database: Database) -> None:
-    database.spent()
+    spent()
     with database.transaction():
         pass
-    assert database.spent()[0] == 0
+    assert spent()[0] == 0
 
 
 @on_loop
 def test_transaction_takes_a_round_trip_a_statement_and_one_to_end(database: Database) -> None:
     tasks = TaskService(database, "counts")
     tasks.create({"title": "One", "description": None, "status": "pending"})
-    database.spent()
+    spent()
     with database.transaction() as transaction:
         TaskService(transaction, "counts").create({"title": "Two", "description": None, "status": "pending"})
-    assert database.spent()[0] == 2
+    assert spent()[0] == 2
     with database.transaction() as transaction:
         TaskService(transaction, "counts").create({"title": "Three", "description": None, "status": "pending"})
         transaction.as_user("counts").execute_and_commit(COUNT, {})
-    assert database.spent()[0] == 2
+    assert spent()[0] == 2
     tasks.create({"title": "Four", "description": None, "status": "pending"})
-    assert database.spent()[0] == 1
+    assert spent()[0] == 1
 
 
 @on_loop

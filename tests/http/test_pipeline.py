@@ -115,7 +115,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
 
         def make(*contracts: dict[str, Any]) -> Client:
             admission = AdmissionControl()
-            tattoos = TokenLookup("ink-", str, tattooed, admission=admission, read_usage=lambda: (1, 0.5, 0.25))
+            tattoos = TokenLookup("ink-", str, tattooed, admission=admission)
             app = FlaskApp(
                 __name__,
                 middlewares=[

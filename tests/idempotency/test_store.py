@@ -20,6 +20,7 @@ from todo_api.config import Config
 from todo_api.database import purging
 from todo_api.database.database import Database
 from todo_api.database.purging import Purging
+from todo_api.database.spending import spent
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSessions
 from todo_api.errors import IdempotencyInProgress
@@ -334,11 +335,11 @@ def test_request_with_a_key_is_three_round_trips_and_its_replay_two(
     ask(replies, "ada", "warm")
     for _ in range(20):  # but for those that count the replies that there are
         key = f"keyofatest{secrets.token_hex(8)}"
-        database.spent()
+        spent()
         assert not ask(replies, "ada", key)
-        spent = database.spent()[0]
+        statements = spent()[0]
         assert ask(replies, "ada", key)
-        assert database.spent()[0] == 2
-        if spent == 3:
+        assert spent()[0] == 2
+        if statements == 3:
             return
     raise AssertionError("each takes more than three")

@@ -328,7 +328,7 @@ def test_request_with_an_api_key_keeps_the_slot_of_its_look_up(edge: Callable[..
     record = RequestRecord("GET", "id", None, ())
     record.ready_at = it.clock.now
     state: dict[str, Any] = {"record": record}
-    lookup = TokenLookup("key_", str, lambda _: Holder(), admission=it.admission, read_usage=lambda: (1, 0.0, 0.0))
+    lookup = TokenLookup("key_", str, lambda _: Holder(), admission=it.admission)
 
     async def ask() -> None:
         await lookup.authenticate("key_1", state)
@@ -357,7 +357,7 @@ def test_look_up_that_finds_nobody_leaves_its_slot_to_the_next(edge: Callable[..
     def find(_: str) -> Holder:
         raise Unauthorized
 
-    lookup = TokenLookup("key_", str, find, admission=it.admission, read_usage=lambda: (1, 0.0, 0.0))
+    lookup = TokenLookup("key_", str, find, admission=it.admission)
     task = it.loop.create_task(lookup.authenticate("key_1", state))
     it.loop.run_until_complete(asyncio.wait([task]))
     assert isinstance(task.exception(), Unauthorized)

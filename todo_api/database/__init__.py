@@ -18,6 +18,7 @@ from todo_api.database.connection import (
 from todo_api.database.database import Database
 from todo_api.database.greenlets import in_thread, spawn, wait
 from todo_api.database.purging import Purging, delete_expired, expired_rows
+from todo_api.database.spending import spent
 from todo_api.database.statement import Row, Statement, column_value, if_named, param
 from todo_api.database.transaction import RoleSession, RoleSessions, Transaction
 from todo_api.database.url import UrlError, ignore_environment, parameters
@@ -47,5 +48,6 @@ __all__ = [
     "parameters",
     "reason",
     "spawn",
+    "spent",
     "wait",
 ]

@@ -20,7 +20,7 @@ from todo_api.config import ROLE_PREFIX, Roles
 from todo_api.database.connection import STATEMENT_TIMEOUT
 from todo_api.database.failures import AWAY, LATE, LOST, SILENT, ConnectionLost, DatabaseTimeout
 from todo_api.database.pool import Connection, Pool
-from todo_api.database.spending import spending, spent
+from todo_api.database.spending import spending
 from todo_api.database.statement import Row, Statement
 from todo_api.database.transaction import RoleSession, RoleSessions, Transaction, prefixes_of
 from todo_api.errors import Unavailable
@@ -117,13 +117,6 @@ class Database(RoleSessions):
         _log.info("a connection to the database was lost; the statement, which only reads, is sent once more")
         with self.connection() as connection:
             return connection.execute(prefix, statement, values)
-
-    def spent(self) -> tuple[int, float, float]:
-        """Return the usage of this function or thread since the last call.
-
-        The values are statements, their seconds and seconds of waiting for a connection.
-        """
-        return spent()
 
     def close(self) -> None:
         """Close the idle connections."""

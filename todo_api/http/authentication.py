@@ -9,9 +9,9 @@ from connexion.security import AbstractSecurityHandler
 from starlette.types import Scope
 
 from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
-from todo_api.database import spawn
+from todo_api.database import spawn, spent
 from todo_api.errors import Unauthorized
-from todo_api.observability import DatabaseUsage, RequestRecord
+from todo_api.observability import RequestRecord
 
 IDENTITY = "identity"
 """Key of the identity in Connexion's token info, and the handler argument that receives it."""
@@ -43,7 +43,6 @@ class TokenLookup:
         find: Callable[[str], TokenIdentity],
         *,
         admission: AdmissionControl,
-        read_usage: DatabaseUsage,
     ) -> None:
         """`read` returns a token's lookup key at once; `find` returns its identity and may wait.
 
@@ -52,7 +51,6 @@ class TokenLookup:
         self._prefix = prefix
         self._read = read
         self._find = find
-        self._read_usage = read_usage
         self._admission = admission
 
     def accepts(self, token: str) -> bool:
@@ -76,7 +74,7 @@ class TokenLookup:
         try:
             return self._find(key)
         finally:
-            record.add_db_time(self._read_usage())
+            record.add_db_time(spent())
 
 
 def bearer_token(headers: list[tuple[bytes, bytes]]) -> str | None:

@@ -20,11 +20,11 @@ from connexion.spec import Specification
 from starlette.types import Receive, Scope, Send
 
 from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
-from todo_api.database import spawn
+from todo_api.database import spawn, spent
 from todo_api.http.authentication import IDENTITY
 from todo_api.http.connexion_app import OperationMiddleware
 from todo_api.http.validation import ARGUMENTS
-from todo_api.observability import DatabaseUsage, RequestRecord
+from todo_api.observability import RequestRecord
 
 Reply = tuple[Any, int, dict[str, str]]
 """Body, status code and headers of a reply, as a handler returns them.
@@ -95,18 +95,11 @@ class DispatchAPI(RoutedAPI[DispatchedOperation]):
 class HandlerDispatch(OperationMiddleware[DispatchAPI]):
     """The innermost middleware: runs the handlers."""
 
-    def __init__(
-        self,
-        app: FlaskASGIApp,
-        *,
-        admission: AdmissionControl | None = None,
-        read_usage: DatabaseUsage = lambda: (0, 0.0, 0.0),
-    ) -> None:
+    def __init__(self, app: FlaskASGIApp, *, admission: AdmissionControl) -> None:
         """`admission` limits the handlers, but not those of contracts with `x-admission: false`."""
         super().__init__(app)
         self._flask: flask.Flask = app.app
-        self._read_usage = read_usage
-        self._admission = admission or AdmissionControl()
+        self._admission = admission
 
     def add_api(self, specification: Specification, **kwargs: Any) -> DispatchAPI:
         """Register the operations of a contract."""
@@ -135,7 +128,7 @@ class HandlerDispatch(OperationMiddleware[DispatchAPI]):
                 context.g.record = record
                 return _encode(*handler(**arguments))
         finally:
-            record.add_db_time(self._read_usage())
+            record.add_db_time(spent())
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from todo_api.observability import logs
 from todo_api.observability.logs import LogConfig, RequestLog
 from todo_api.observability.metrics import CounterLayout, Exposition, MetricsRecorder, SharedCounters, label_values
-from todo_api.observability.request_record import NONE, OTHER, PAGE, DatabaseUsage, Observer, RequestRecord
+from todo_api.observability.request_record import NONE, OTHER, PAGE, Observer, RequestRecord
 
 if TYPE_CHECKING:  # an extra, imported when it is asked for
     from todo_api.observability.tracing import Traces
@@ -20,7 +20,6 @@ __all__ = [
     "OTHER",
     "PAGE",
     "CounterLayout",
-    "DatabaseUsage",
     "Exposition",
     "LogConfig",
     "MetricsRecorder",

@@ -1,7 +1,6 @@
 """The record of one request, for logs, metrics and traces. It has no value that a client sent."""
 
 import re
-from collections.abc import Callable
 from time import perf_counter, time
 from typing import Protocol
 
@@ -17,12 +16,6 @@ PAGE = "page"
 
 ABANDONED = 499
 """Status in logs and metrics of a request whose client disconnected before the reply."""
-
-DatabaseUsage = Callable[[], tuple[int, float, float]]
-"""Return what the caller has used of the database since the last call.
-
-The values are statements, seconds of execution and seconds of waiting for a connection.
-"""
 
 _SAMPLED = 1
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
