@@ -54,9 +54,9 @@ class Routes:
     def __init__(self) -> None:
         self._shapes: dict[int, list[PathShape]] = {}
 
-    def add(self, specification: Specification, base_path: str | None = None) -> None:
+    def add(self, specification: Specification) -> None:
         """Add the paths of a contract. Those with more fixed segments are tried first."""
-        base = specification.base_path if base_path is None else base_path
+        base = specification.base_path
         for path, item in specification["paths"].items():
             template = f"{base}{path}"
             segments = template.split("/")
@@ -96,9 +96,9 @@ class Routing(SpecMiddleware):
         self._app = app
         self._routes = Routes()
 
-    def add_api(self, specification: Specification, *, base_path: str | None = None, **_: Any) -> None:
+    def add_api(self, specification: Specification, **_: object) -> None:
         """Register the paths of a contract."""
-        self._routes.add(specification, base_path)
+        self._routes.add(specification)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its operation. Raise an error of the request otherwise."""

@@ -132,10 +132,10 @@ class RateLimitMiddleware(SpecMiddleware):
         self._limit = limit
         self._exempt: set[str] = set()
 
-    def add_api(self, specification: Specification, *, base_path: str | None = None, **_: object) -> None:
+    def add_api(self, specification: Specification, **_: object) -> None:
         """Register the contracts with `x-rate-limit: false`, which have no limit."""
         if specification.get("x-rate-limit") is False:
-            self._exempt.add(specification.base_path if base_path is None else base_path)
+            self._exempt.add(specification.base_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the request and pass it on. Raise RateLimited."""
@@ -182,11 +182,10 @@ class UnauthenticatedRateLimit(SpecMiddleware):
         self._limit = limit
         self._exempt: set[bytes] = set()
 
-    def add_api(self, specification: Specification, *, base_path: str | None = None, **_: object) -> None:
+    def add_api(self, specification: Specification, **_: object) -> None:
         """Register the paths of contracts with `x-rate-limit: false`, which have no limit."""
         if specification.get("x-rate-limit") is False:
-            base = specification.base_path if base_path is None else base_path
-            self._exempt |= {f"{base}{path}".encode() for path in specification["paths"]}
+            self._exempt |= {f"{specification.base_path}{path}".encode() for path in specification["paths"]}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on.
