@@ -83,31 +83,55 @@ def label_values(
     )
 
 
+class SharedMetric(NamedTuple):
+    """A metric, and where its numbers begin in a slot: one for each value of its label."""
+
+    family: type[CounterMetricFamily] | type[GaugeMetricFamily]
+    name: str
+    text: str
+    label: str | None
+    values: tuple[str, ...]
+    start: int
+
+
 class CounterLayout:
     """Index of each number in a slot."""
 
     def __init__(self, labels: LabelValues) -> None:
         self.labels = labels
-        self._size = 0
-        self.requests = self._take(len(labels.operations) * len(labels.statuses) * _WIDTH)
-        self.statements = self._take(len(labels.operations))
-        self.database_seconds = self._take(len(labels.operations))
-        self.dry_runs = self._take(len(labels.operations))
-        self.wait_seconds = self._take(1)
-        self.codes = self._take(len(labels.codes))
-        self.causes = self._take(len(labels.causes))
-        self.dropped = self._take(1)
-        self.started = self._take(1)
-        self.gauges = self._size
-        self.in_flight = self._take(len(labels.operations))
-        self.pool_size = self._take(1)
-        self.pool_in_use = self._take(1)
-        self.process = self._take(1)
-        self.size = self._size
+        self.metrics: list[SharedMetric] = []
+        self.requests = 0
+        self.size = len(labels.operations) * len(labels.statuses) * _WIDTH
+        counter, gauge, operations = CounterMetricFamily, GaugeMetricFamily, labels.operations
+        self.in_flight = self._add(gauge, "requests_in_flight", "Requests being answered", "operation", operations)
+        self.statements = self._add(counter, "database_statements", "Statements sent", "operation", operations)
+        text = "Seconds that statements took"
+        self.database_seconds = self._add(counter, "database_seconds", text, "operation", operations)
+        self.dry_runs = self._add(counter, "dry_runs", "Writes tried and undone", "operation", operations)
+        self.codes = self._add(counter, "rejections", "Problems returned, by code", "code", labels.codes)
+        self.causes = self._add(counter, "tokens_refused", "Tokens refused, by cause", "cause", labels.causes)
+        text = "Seconds that requests waited for a connection"
+        self.wait_seconds = self._add(counter, "database_wait_seconds", text)
+        text = "Log lines dropped because nobody read them in time"
+        self.dropped = self._add(counter, "log_lines_dropped", text)
+        self.started = self._add(counter, "worker_starts", "Workers started so far")
+        self.pool_size = self._add(gauge, "database_connections", "Maximum number of pooled connections")
+        self.pool_in_use = self._add(gauge, "database_connections_in_use", "Pooled connections in use")
+        self.process = self.size
+        self.size += 1
 
-    def _take(self, count: int) -> int:
-        start = self._size
-        self._size += count
+    def _add(
+        self,
+        family: type[CounterMetricFamily] | type[GaugeMetricFamily],
+        name: str,
+        text: str,
+        label: str | None = None,
+        values: tuple[str, ...] = ("",),
+    ) -> int:
+        """Add a metric, and return the index of its first number."""
+        start = self.size
+        self.metrics.append(SharedMetric(family, f"todo_api_{name}", text, label, values, start))
+        self.size += len(values)
         return start
 
 
@@ -130,8 +154,11 @@ class SharedCounters:
     def release_slot(self, slot: int) -> None:
         """Free the slot of a worker that has ended. Its counters stay, its gauges are reset."""
         numbers = self[slot]
-        for index in range(self.layout.gauges, self.layout.size):
-            numbers[index] = 0.0
+        numbers[self.layout.process] = 0.0
+        for metric in self.layout.metrics:
+            if metric.family is GaugeMetricFamily:
+                for index in range(metric.start, metric.start + len(metric.values)):
+                    numbers[index] = 0.0
         self._taken.discard(slot)
 
     def __getitem__(self, slot: int) -> "memoryview[float]":
@@ -230,12 +257,14 @@ class Exposition(Collector):
         slots = [numbers for number in range(counters.slots) if (numbers := counters[number])[layout.started]]
         totals = [sum(column) for column in zip(*slots, strict=True)] or [0.0] * layout.size
         yield _requests(layout, totals)
-        yield from _by_operation(layout, totals)
-        yield _counter("rejections", "Problems returned, by code", "code", layout.labels.codes, totals[layout.codes :])
-        yield _counter(
-            "tokens_refused", "Tokens refused, by cause", "cause", layout.labels.causes, totals[layout.causes :]
-        )
-        yield from _single(layout, totals)
+        for metric in layout.metrics:
+            family = metric.family(metric.name, metric.text, labels=[metric.label] if metric.label else [])
+            for value, number in zip(metric.values, totals[metric.start :], strict=False):
+                family.add_metric([value] if metric.label else [], number)
+            yield family
+        build = GaugeMetricFamily("todo_api_build_info", "Which build this is", labels=["version", "python"])
+        build.add_metric([_VERSION, _PYTHON], 1)
+        yield build
         yield from _processes([int(numbers[layout.process]) for numbers in slots])
 
 
@@ -255,44 +284,6 @@ def _requests(layout: CounterLayout, totals: Sequence[float]) -> Metric:
                 buckets = list(zip(bounds, accumulate(counts), strict=True))
                 family.add_metric([operation, status], buckets, seconds)
     return family
-
-
-def _by_operation(layout: CounterLayout, totals: Sequence[float]) -> Iterator[Metric]:
-    operations = layout.labels.operations
-    in_flight = GaugeMetricFamily("todo_api_requests_in_flight", "Requests being answered", labels=["operation"])
-    for operation, count in zip(operations, totals[layout.in_flight :], strict=False):
-        in_flight.add_metric([operation], count)
-    yield in_flight
-    yield _counter("database_statements", "Statements sent", "operation", operations, totals[layout.statements :])
-    text = "Seconds that statements took"
-    yield _counter("database_seconds", text, "operation", operations, totals[layout.database_seconds :])
-    yield _counter("dry_runs", "Writes tried and undone", "operation", operations, totals[layout.dry_runs :])
-
-
-def _counter(name: str, text: str, label: str, values: Sequence[str], counts: Sequence[float]) -> Metric:
-    family = CounterMetricFamily(f"todo_api_{name}", text, labels=[label])
-    for value, count in zip(values, counts, strict=False):
-        family.add_metric([value], count)
-    return family
-
-
-def _single(layout: CounterLayout, totals: Sequence[float]) -> Iterator[Metric]:
-    counters = {
-        "database_wait_seconds": ("Seconds that requests waited for a connection", layout.wait_seconds),
-        "log_lines_dropped": ("Log lines dropped because nobody read them in time", layout.dropped),
-        "worker_starts": ("Workers started so far", layout.started),
-    }
-    for name, (text, index) in counters.items():
-        yield CounterMetricFamily(f"todo_api_{name}", text, totals[index])
-    gauges = {
-        "database_connections": ("Maximum number of pooled connections", layout.pool_size),
-        "database_connections_in_use": ("Pooled connections in use", layout.pool_in_use),
-    }
-    for name, (text, index) in gauges.items():
-        yield GaugeMetricFamily(f"todo_api_{name}", text, totals[index])
-    build = GaugeMetricFamily("todo_api_build_info", "Which build this is", labels=["version", "python"])
-    build.add_metric([_VERSION, _PYTHON], 1)
-    yield build
 
 
 def _processes(numbers: list[int]) -> Iterator[Metric]:
