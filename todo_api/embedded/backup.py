@@ -69,7 +69,7 @@ def check(file: Path) -> None:
     """Read a backup through. Raise BackupError if it is none, or damaged."""
     is_backup = is_whole = False
     try:
-        with _unpacked(file) as stream:
+        with gzip.open(file) as stream:
             is_backup = stream.read(len(MAGIC)) == MAGIC
             while is_backup and stream.read(CHUNK):
                 pass
@@ -179,7 +179,10 @@ def _schema(server: EmbeddedServer, database: str, *options: str) -> str:
 
 def _dump(server: EmbeddedServer, database: str, into: IO[bytes] | gzip.GzipFile, *options: str) -> None:
     arguments = (f"--dbname={server.as_superuser(database)}", *options)
-    with _stderr() as stderr, server.program("pg_dump", *arguments, stdout=subprocess.PIPE, stderr=stderr) as process:
+    with (
+        tempfile.TemporaryFile() as stderr,
+        server.program("pg_dump", *arguments, stdout=subprocess.PIPE, stderr=stderr) as process,
+    ):
         assert process.stdout is not None  # noqa: S101  # a pipe, for mypy
         shutil.copyfileobj(process.stdout, into, CHUNK)
         if process.wait():
@@ -188,12 +191,12 @@ def _dump(server: EmbeddedServer, database: str, into: IO[bytes] | gzip.GzipFile
 
 def _pg_restore(server: EmbeddedServer, file: Path, *options: str) -> bytes:
     """Return the output of pg_restore for the backup."""
-    with _stderr() as stderr, tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as stderr, tempfile.TemporaryFile() as output:
         with server.program("pg_restore", *options, stdin=subprocess.PIPE, stdout=output, stderr=stderr) as process:
             assert process.stdin is not None  # noqa: S101  # a pipe, for mypy
             try:
                 # A pg_restore that failed reads no more.
-                with suppress(BrokenPipeError), _unpacked(file) as stream, process.stdin:
+                with suppress(BrokenPipeError), gzip.open(file) as stream, process.stdin:
                     shutil.copyfileobj(stream, process.stdin, CHUNK)
             except BaseException:
                 process.kill()
@@ -235,10 +238,6 @@ def _query(connection: Connection, statement: str) -> list[Any]:
         return cursor.fetchall() if cursor.description else []
 
 
-def _unpacked(file: Path) -> gzip.GzipFile:
-    return gzip.open(file, "rb")
-
-
 @contextmanager
 def _temporary_file(file: Path) -> Iterator[tuple[Path, IO[bytes]]]:
     """Yield a temporary file in the same folder, mode 0600."""
@@ -277,13 +276,6 @@ def _publish(made: Path, file: Path, overwrite: bool) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-@contextmanager
-def _stderr() -> Iterator[IO[bytes]]:
-    """Yield a temporary file for a program's stderr."""
-    with tempfile.TemporaryFile() as stream:
-        yield stream
 
 
 def _first_error(stderr: IO[bytes]) -> str:

@@ -60,10 +60,6 @@ SETTINGS = {
 }
 
 
-def _quiet(line: str) -> None:
-    pass
-
-
 class EmbeddedServer:
     """A share in the server of a folder. The server runs until the last share is released.
 
@@ -89,7 +85,9 @@ class EmbeddedServer:
         """File descriptor of services.lock, -1 without a share."""
 
     @classmethod
-    def start(cls, folder: Path, progress: Callable[[str], None] = _quiet, *, alone: bool = False) -> "EmbeddedServer":
+    def start(
+        cls, folder: Path, progress: Callable[[str], None] = lambda _: None, *, alone: bool = False
+    ) -> "EmbeddedServer":
         """Return the running server of `folder`. Make folder and data if they are missing.
 
         `progress` gets a line for each slow step or change. A server that a killed service left is
