@@ -1,14 +1,15 @@
 """Connexion's application: validation of the contract, and the handler of each operation."""
 
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import jsonschema_rs
 from connexion import FlaskApp
 from connexion.exceptions import InvalidSpecification, ResolverError
-from connexion.middleware.abstract import ROUTING_CONTEXT, RoutedAPI, RoutedMiddleware
+from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from connexion.middleware.main import API
-from connexion.operations import AbstractOperation
+from connexion.operations import AbstractOperation, OpenAPIOperation
 from connexion.resolver import Resolution, Resolver
 from connexion.spec import OpenAPISpecification, Specification
 from jsonschema_rs import ValidationError, ValidationErrorKind
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.admission import AdmissionControl
 from todo_api.contract import snake_case
+from todo_api.http.routing import METHODS
 
 _OPENAPI = jsonschema_rs.Draft4Validator(OpenAPISpecification.openapi_schema)
 
@@ -73,22 +75,34 @@ def _innermost(error: ValidationError) -> ValidationError:
     return error
 
 
-Operations = TypeVar("Operations", bound=RoutedAPI[Any])
+def operation_of(specification: Specification, path: str, method: str, resolver: Resolver) -> AbstractOperation:
+    """Return an operation of a contract, with its handler. Raise ResolverError if there is none."""
+    operation: AbstractOperation = OpenAPIOperation.from_spec(
+        specification, path=path, method=method, resolver=resolver
+    )
+    return operation
 
 
-class OperationMiddleware(RoutedMiddleware[Operations]):
+class OperationMiddleware(SpecMiddleware):
     """Calls the operation that routing found. Connexion's own looks for its contract each time."""
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(app)
-        self._operations: dict[str | None, ASGIApp] = {}
+        self._app = app
+        self._operations: dict[str, ASGIApp] = {}
 
-    def register(self, api: Operations) -> Operations:
-        """Add the operations of a contract. Raise ValueError if another has one of a name."""
-        if both := self._operations.keys() & api.operations.keys():
-            raise ValueError(f"Two contracts have operations of the same name: {sorted(map(str, both))}")
-        self._operations |= api.operations
-        return api
+    def add_api(self, specification: Specification, **options: Any) -> None:
+        """Add the operations of a contract. Raise ValueError if there is one of the same name."""
+        for path, item in specification["paths"].items():
+            for method in (method for method in METHODS if method in item):
+                operation = operation_of(specification, path, method, options["resolver"])
+                name = str(operation.operation_id)
+                if name in self._operations:
+                    raise ValueError(f"Two operations have the same name: {name}")
+                self._operations[name] = self.make_operation(operation, specification)
+
+    @abstractmethod
+    def make_operation(self, operation: AbstractOperation, specification: Specification) -> ASGIApp:
+        """Return what is called with the requests of an operation."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request to its operation."""

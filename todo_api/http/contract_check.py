@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from connexion.exceptions import ResolverError
-from connexion.operations import OpenAPIOperation
 from starlette.types import Receive, Scope, Send
 
 from todo_api.contract import ContractError, load, locate
-from todo_api.http.connexion_app import CompiledSpecification, InvalidContract, TagResolver, definition
+from todo_api.http.connexion_app import CompiledSpecification, InvalidContract, TagResolver, definition, operation_of
 from todo_api.http.deprecation import announce_deprecation
 from todo_api.http.routing import METHODS
 from todo_api.http.validation import ValidatedOperation
@@ -37,7 +36,7 @@ def check_contract(root: Path) -> None:
 
 def _compile(specification: CompiledSpecification, path: str, method: str) -> str:
     """Compile an operation and return its operationId."""
-    operation = OpenAPIOperation.from_spec(specification, path=path, method=method, resolver=TagResolver())
+    operation = operation_of(specification, path, method, TagResolver())
     # Both are made for what they raise if the contract has a mistake.
     announce_deprecation(ValidatedOperation(_no_app, operation), definition(operation))
     unknown = {name for requirement in operation.security for name in requirement} - {*operation.security_schemes}

@@ -14,7 +14,6 @@ from typing import Any
 import flask
 import orjson
 from connexion.apps.flask import FlaskASGIApp
-from connexion.middleware.abstract import RoutedAPI
 from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import Receive, Scope, Send
@@ -79,20 +78,7 @@ class DispatchedOperation:
             disconnected.cancel()
 
 
-class DispatchAPI(RoutedAPI[DispatchedOperation]):
-    """The operations of one contract."""
-
-    def __init__(self, *args: Any, run: _Run, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._run = run
-        self.add_paths()
-
-    def make_operation(self, operation: AbstractOperation) -> DispatchedOperation:
-        """Return the operation with its handler."""
-        return DispatchedOperation(operation, self._run)
-
-
-class HandlerDispatch(OperationMiddleware[DispatchAPI]):
+class HandlerDispatch(OperationMiddleware):
     """The innermost middleware: runs the handlers."""
 
     def __init__(self, app: FlaskASGIApp, *, admission: AdmissionControl) -> None:
@@ -101,10 +87,10 @@ class HandlerDispatch(OperationMiddleware[DispatchAPI]):
         self._flask: flask.Flask = app.app
         self._admission = admission
 
-    def add_api(self, specification: Specification, **kwargs: Any) -> DispatchAPI:
-        """Register the operations of a contract."""
+    def make_operation(self, operation: AbstractOperation, specification: Specification) -> DispatchedOperation:
+        """Return the operation with its handler."""
         run = self._run_unlimited if specification.get("x-admission") is False else self._run_admitted
-        return self.register(DispatchAPI(specification, next_app=self.app, run=run, **kwargs))
+        return DispatchedOperation(operation, run)
 
     async def _run_unlimited(self, call: _Call) -> _EncodedReply:
         return await spawn(self._run, call)

@@ -4,7 +4,6 @@ import inspect
 from time import perf_counter
 from typing import Any
 
-from connexion.middleware.abstract import RoutedAPI
 from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -70,21 +69,9 @@ def _check_signature(operation: AbstractOperation, offered: set[str]) -> None:
         )
 
 
-class ValidationAPI(RoutedAPI[App]):
-    """The operations of one contract."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.add_paths()
-
-    def make_operation(self, operation: AbstractOperation) -> App:
-        """Return the compiled operation."""
-        return announce_deprecation(ValidatedOperation(self.next_app, operation), definition(operation))
-
-
-class Validation(OperationMiddleware[ValidationAPI]):
+class Validation(OperationMiddleware):
     """Validates requests. Connexion's own middleware builds its validators per request."""
 
-    def add_api(self, specification: Specification, **kwargs: Any) -> ValidationAPI:
-        """Compile the operations of a contract."""
-        return self.register(ValidationAPI(specification, next_app=self.app, **kwargs))
+    def make_operation(self, operation: AbstractOperation, specification: Specification) -> App:
+        """Return the compiled operation."""
+        return announce_deprecation(ValidatedOperation(self._app, operation), definition(operation))
