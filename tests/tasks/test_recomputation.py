@@ -88,6 +88,18 @@ def test_recomputation_gives_up_a_user_whom_another_one_has_begun(database: Data
 
 
 @on_loop
+def test_recomputation_gives_up_a_user_whom_another_one_has_finished_meanwhile(
+    database: Database, direct: str, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Recomputation(database), Recomputation(database)
+    found = first._outdated()
+    assert [second.step() for _ in range(4)] == [1, 1, 1, 0]
+    monkeypatch.setattr(first, "_outdated", lambda: found)
+    assert first.step() == 0
+    assert (right(direct, user), zone_data(direct, user)) == (2500, CURRENT)
+
+
+@on_loop
 def test_recomputation_beside_a_write_with_older_zone_data_is_begun_anew(
     database: Database, direct: str, user: str
 ) -> None:
