@@ -16,9 +16,6 @@ from jwt.types import Options
 from todo_api.errors import Unauthorized
 
 ALGORITHM = "HS256"
-LEEWAY = 60
-"""Seconds by which our clock and the issuer's may differ."""
-
 MAX_TOKEN_LENGTH = 16384
 MAX_SUBJECT_LENGTH = 255
 MAX_TIME = 253402300799
@@ -67,7 +64,9 @@ class TokenPolicy(NamedTuple):
     parties: tuple[str, ...] = ()
     """`azp` must be one of them, unless empty."""
 
-    leeway: int = LEEWAY
+    leeway: int = 60
+    """Seconds by which our clock and the issuer's may differ."""
+
     max_lifetime: int | None = None
     """Maximum seconds from `iat` to `exp`."""
 
@@ -86,7 +85,7 @@ class ParsedToken(NamedTuple):
 class TokenVerifier:
     """Verifies the service's own tokens, with one key and one algorithm."""
 
-    def __init__(self, *, secret: str, issuer: str, audience: str, leeway: int = LEEWAY) -> None:
+    def __init__(self, *, secret: str, issuer: str, audience: str, leeway: int) -> None:
         self._secret = secret.encode()
         self._policy = TokenPolicy(issuer, (audience,), leeway=leeway)
 

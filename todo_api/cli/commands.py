@@ -44,7 +44,7 @@ def warn_of_unknown_settings() -> None:
         if _log.hasHandlers():
             _log.warning(line)
         else:
-            print(f"todo-api: {line}", file=sys.stderr, flush=True)
+            say(f"todo-api: {line}")
 
 
 def token(options: argparse.Namespace) -> None:

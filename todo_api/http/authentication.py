@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from connexion.lifecycle import ConnexionRequest
 from connexion.security import AbstractSecurityHandler
 from starlette.types import Scope
 
 from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
+from todo_api.auth import Identity
 from todo_api.database import spawn, spent
 from todo_api.errors import Unauthorized
 from todo_api.observability import RequestRecord
@@ -17,19 +18,7 @@ IDENTITY = "identity"
 """Key of the identity in Connexion's token info, and the handler argument that receives it."""
 
 
-class TokenIdentity(Protocol):
-    """The identity that a valid token proves."""
-
-    @property
-    def subject(self) -> str:
-        """Return the user that the token speaks for."""
-
-    @property
-    def scopes(self) -> frozenset[str] | None:
-        """Return the scopes of the token; None if it may do everything."""
-
-
-Verify = Callable[[str], TokenIdentity | Coroutine[Any, Any, TokenIdentity]]
+Verify = Callable[[str], Identity | Coroutine[Any, Any, Identity]]
 """Return the identity in a token, or a coroutine that does. Must not block. Raise Unauthorized."""
 
 
@@ -40,7 +29,7 @@ class TokenLookup:
         self,
         prefix: str,
         read: Callable[[str], str],
-        find: Callable[[str], TokenIdentity],
+        find: Callable[[str], Identity],
         *,
         admission: AdmissionControl,
     ) -> None:
@@ -57,7 +46,7 @@ class TokenLookup:
         """Return whether the token has the prefix."""
         return token.startswith(self._prefix)
 
-    async def authenticate(self, token: str, state: dict[str, Any]) -> TokenIdentity:
+    async def authenticate(self, token: str, state: dict[str, Any]) -> Identity:
         """Return the identity of the token and add the look-up's time to the record in `state`.
 
         The request keeps the slot of the look-up if it claims it at once.
@@ -70,7 +59,7 @@ class TokenLookup:
         finally:
             asyncio.get_running_loop().call_soon(reservation.cancel)
 
-    def _look_up(self, key: str, record: RequestRecord) -> TokenIdentity:
+    def _look_up(self, key: str, record: RequestRecord) -> Identity:
         try:
             return self._find(key)
         finally:
@@ -113,10 +102,10 @@ class BearerHandler(AbstractSecurityHandler):
         return _token_info_later(scope, identity) if isinstance(identity, Coroutine) else _token_info(scope, identity)
 
 
-async def _token_info_later(scope: Scope, identity: Coroutine[Any, Any, TokenIdentity]) -> dict[str, Any]:
+async def _token_info_later(scope: Scope, identity: Coroutine[Any, Any, Identity]) -> dict[str, Any]:
     return _token_info(scope, await identity)
 
 
-def _token_info(scope: Scope, identity: TokenIdentity) -> dict[str, Any]:
+def _token_info(scope: Scope, identity: Identity) -> dict[str, Any]:
     scope["state"]["record"].subject = identity.subject
     return {"sub": identity.subject, IDENTITY: identity}

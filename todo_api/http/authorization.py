@@ -9,8 +9,9 @@ from typing import Any
 from connexion.operations import AbstractOperation
 from starlette.types import Scope
 
+from todo_api.auth import Identity
 from todo_api.errors import InsufficientScope
-from todo_api.http.authentication import IDENTITY, TokenIdentity
+from todo_api.http.authentication import IDENTITY
 from todo_api.http.connexion_app import definition
 
 
@@ -33,6 +34,6 @@ class RequiredScope:
         if self._scope is None:
             return
         context: dict[str, Any] = scope["extensions"]["connexion_context"]
-        identity: TokenIdentity = context["token_info"][IDENTITY]
+        identity: Identity = context["token_info"][IDENTITY]
         if identity.scopes is not None and not self._needed <= identity.scopes:
             raise InsufficientScope(self._scope)
