@@ -10,6 +10,7 @@ from todo_api.contract import openapi31
 from todo_api.contract.errors import ContractError
 from todo_api.contract.extent import MAX_VALUES, excess
 from todo_api.contract.files import (
+    METHODS,
     OPS_API,
     PROBLEMS,
     TASK_API,
@@ -17,6 +18,7 @@ from todo_api.contract.files import (
     as_yaml,
     load,
     locate,
+    operations,
     problem_text,
     problem_texts,
     resolve,
@@ -32,6 +34,7 @@ __all__ = [
     "DRY_RUN",
     "MAX_VALUES",
     "MAX_VIOLATIONS",
+    "METHODS",
     "OPS_API",
     "PROBLEMS",
     "TASK_API",
@@ -48,6 +51,7 @@ __all__ = [
     "load",
     "locate",
     "openapi31",
+    "operations",
     "parse_date_time",
     "problem_text",
     "problem_texts",

@@ -1,6 +1,7 @@
 """The contracts: their files, their content, and the names of handlers."""
 
 import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,6 +99,18 @@ def resolve(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
             target = target[step]
         part = target
     return part
+
+
+METHODS = ("get", "put", "post", "patch", "delete")
+"""Methods of operations. HEAD and OPTIONS follow from them."""
+
+
+def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield path, method and definition of every operation."""
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
 
 
 def snake_case(name: str) -> str:

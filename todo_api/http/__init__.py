@@ -32,14 +32,13 @@ from todo_api.http.problems import (
     set_public_path,
 )
 from todo_api.http.request_id import BY_TOKEN, SAFE_TYPE, RequestIdMiddleware, read_headers
-from todo_api.http.routing import METHODS, Routes, Routing
+from todo_api.http.routing import Routes, Routing
 from todo_api.http.validation import ARGUMENTS, Validation
 
 __all__ = [
     "ARGUMENTS",
     "BY_TOKEN",
     "INTERNAL_ERROR",
-    "METHODS",
     "PROBLEM_TYPES",
     "SAFE_TYPE",
     "BadRequest",

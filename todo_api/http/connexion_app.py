@@ -16,8 +16,7 @@ from jsonschema_rs import ValidationError, ValidationErrorKind
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.admission import AdmissionControl
-from todo_api.contract import snake_case
-from todo_api.http.routing import METHODS
+from todo_api.contract import operations, snake_case
 
 _OPENAPI = jsonschema_rs.Draft4Validator(OpenAPISpecification.openapi_schema)
 
@@ -92,13 +91,12 @@ class OperationMiddleware(SpecMiddleware):
 
     def add_api(self, specification: Specification, **options: Any) -> None:
         """Add the operations of a contract. Raise ValueError if there is one of the same name."""
-        for path, item in specification["paths"].items():
-            for method in (method for method in METHODS if method in item):
-                operation = operation_of(specification, path, method, options["resolver"])
-                name = str(operation.operation_id)
-                if name in self._operations:
-                    raise ValueError(f"Two operations have the same name: {name}")
-                self._operations[name] = self.make_operation(operation, specification)
+        for path, method, _ in operations(specification):
+            operation = operation_of(specification, path, method, options["resolver"])
+            name = str(operation.operation_id)
+            if name in self._operations:
+                raise ValueError(f"Two operations have the same name: {name}")
+            self._operations[name] = self.make_operation(operation, specification)
 
     @abstractmethod
     def make_operation(self, operation: AbstractOperation, specification: Specification) -> ASGIApp:

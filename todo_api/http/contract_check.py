@@ -5,10 +5,9 @@ from pathlib import Path
 from connexion.exceptions import ResolverError
 from starlette.types import Receive, Scope, Send
 
-from todo_api.contract import ContractError, load, locate
+from todo_api.contract import ContractError, load, locate, operations
 from todo_api.http.connexion_app import CompiledSpecification, InvalidContract, TagResolver, definition, operation_of
 from todo_api.http.deprecation import announce_deprecation
-from todo_api.http.routing import METHODS
 from todo_api.http.validation import ValidatedOperation
 
 MAX_MESSAGE = 300
@@ -23,15 +22,14 @@ def check_contract(root: Path) -> None:
     except InvalidContract as error:
         raise _contract_error(root, error.steps, error.reason) from error
     names: set[str] = set()
-    for path, item in specification["paths"].items():
-        for method in (method for method in METHODS if method in item):
-            try:
-                name = _compile(specification, path, method)
-                if name in names:
-                    raise ValueError(f"{name} is the operationId of another operation too")
-            except (ResolverError, TypeError, ValueError) as error:
-                raise _contract_error(root, ["paths", path, method], str(error)) from error
-            names.add(name)
+    for path, method, _ in operations(specification):
+        try:
+            name = _compile(specification, path, method)
+            if name in names:
+                raise ValueError(f"{name} is the operationId of another operation too")
+        except (ResolverError, TypeError, ValueError) as error:
+            raise _contract_error(root, ["paths", path, method], str(error)) from error
+        names.add(name)
 
 
 def _compile(specification: CompiledSpecification, path: str, method: str) -> str:

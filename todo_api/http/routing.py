@@ -12,12 +12,10 @@ from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from todo_api.contract import METHODS
 from todo_api.http.errors import BadRequest, ExpectationFailed, MethodNotAllowed, RouteNotFound
 from todo_api.http.paths import normalize_path
 from todo_api.observability import RequestRecord
-
-METHODS = ("get", "put", "post", "patch", "delete")
-"""Methods of operations. HEAD and OPTIONS follow from them."""
 
 SERVER_TARGET = b"*"
 """Target of a request about the server itself (RFC 9110, section 7.1). It supports only OPTIONS."""

@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from todo_api.contract import operations
 from todo_api.errors import Unauthorized
 from todo_api.observability.request_record import ABANDONED, NONE, OTHER, PAGE, RequestRecord
 
@@ -63,20 +64,12 @@ class LabelValues(NamedTuple):
     causes: tuple[str, ...]
 
 
-def label_values(
-    contracts: Iterable[dict[str, dict[str, dict[str, dict[str, str]]]]], kinds: Iterable[tuple[int, str]]
-) -> LabelValues:
+def label_values(contracts: Iterable[dict[str, Any]], kinds: Iterable[tuple[int, str]]) -> LabelValues:
     """Return the labels' values. `kinds` are the statuses and codes of all problems."""
-    operations = [
-        operation["operationId"]
-        for contract in contracts
-        for item in contract["paths"].values()
-        for operation in item.values()
-        if "operationId" in operation
-    ]
+    names = [operation["operationId"] for contract in contracts for _, _, operation in operations(contract)]
     statuses, codes = zip(*kinds, strict=True)
     return LabelValues(
-        (*operations, PAGE, NONE),
+        (*names, PAGE, NONE),
         (*(str(status) for status in sorted({*STATUSES, *statuses})), OTHER),
         (*sorted(set(codes)), OTHER),
         (_MISSING, *sorted(_CAUSES), OTHER),

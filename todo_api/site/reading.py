@@ -8,8 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from todo_api.contract import TASK_API, load, problem_text, problem_texts, resolve
-from todo_api.http import INTERNAL_ERROR, METHODS, PROBLEM_TYPES, ProblemType
+from todo_api.contract import TASK_API, load, operations, problem_text, problem_texts, resolve
+from todo_api.http import INTERNAL_ERROR, PROBLEM_TYPES, ProblemType
 from todo_api.site import assets, guide, public
 from todo_api.site.pages import LOCAL, Page, PageFactories, html, redirect
 
@@ -126,15 +126,13 @@ def _templates() -> Any:
 
 def _operations_with(document: dict[str, Any], code: str) -> Iterator[dict[str, str]]:
     """Yield operations whose replies have an example with the code."""
-    for template, item in document["paths"].items():
-        for method in METHODS:
-            operation = item.get(method)
-            if operation and code in _codes(document, operation):
-                yield {
-                    "name": operation["operationId"],
-                    "summary": operation["summary"],
-                    "anchor": f"#tag/{operation['tags'][0]}/{method.upper()}{template}",
-                }
+    for path, method, operation in operations(document):
+        if code in _codes(document, operation):
+            yield {
+                "name": operation["operationId"],
+                "summary": operation["summary"],
+                "anchor": f"#tag/{operation['tags'][0]}/{method.upper()}{path}",
+            }
 
 
 def _codes(document: dict[str, Any], operation: dict[str, Any]) -> set[str]:

@@ -15,8 +15,9 @@ from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from todo_api.contract import operations
 from todo_api.errors import EmailTaken, InvalidCredentials, InvalidOneTimeToken, Unavailable, WrongPassword
-from todo_api.http import ARGUMENTS, METHODS, RateLimited
+from todo_api.http import ARGUMENTS, RateLimited
 from todo_api.throttling.attempts import AttemptCounters, Backoff, CounterKey
 from todo_api.throttling.client_address import ClientAddresses
 
@@ -89,12 +90,11 @@ class LoginThrottle(SpecMiddleware):
         # Known logins do not queue behind the others.
         self._concurrency = {True: ConcurrencyLimit(), False: ConcurrencyLimit()}
 
-    def add_api(self, specification: Specification, **_: object) -> None:
+    def add_api(self, specification: Specification, **__: object) -> None:
         """Register the operations that check a password."""
-        for item in specification["paths"].values():
-            for method in METHODS:
-                if "x-password-attempt" in item.get(method, {}):
-                    self._kinds[item[method]["operationId"]] = item[method]["x-password-attempt"]
+        for _, _, operation in operations(specification):
+            if "x-password-attempt" in operation:
+                self._kinds[operation["operationId"]] = operation["x-password-attempt"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on.

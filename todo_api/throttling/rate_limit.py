@@ -8,8 +8,9 @@ from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from todo_api.contract import operations
 from todo_api.errors import Overloaded, TaskApiError, Unavailable
-from todo_api.http import ARGUMENTS, METHODS, RateLimited
+from todo_api.http import ARGUMENTS, RateLimited
 from todo_api.observability import RequestRecord
 from todo_api.throttling.client_address import ClientAddresses
 from todo_api.throttling.counters import MAX_KEYS, Count, LocalCounters
@@ -155,19 +156,17 @@ class OperationsRateLimit(SpecMiddleware):
         self._limit = limit
         self._lists: dict[str, str] = {}
 
-    def add_api(self, specification: Specification, **_: object) -> None:
+    def add_api(self, specification: Specification, **__: object) -> None:
         """Register the operations that have several in their body."""
-        for item in specification["paths"].values():
-            for method in METHODS:
-                body = item.get(method, {}).get("requestBody", {})
-                if "x-operations" in body:
-                    self._lists[item[method]["operationId"]] = body["x-operations"]
+        for _, _, operation in operations(specification):
+            if "x-operations" in (body := operation.get("requestBody", {})):
+                self._lists[operation["operationId"]] = body["x-operations"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the further operations and pass the request on. Raise RateLimited."""
         name = self._lists.get(scope["extensions"][ROUTING_CONTEXT]["operation_id"])
-        if name is not None and len(operations := scope["extensions"][ARGUMENTS]["body"][name]) > 1:
-            await self._limit.count_operations(scope, len(operations) - 1)
+        if name is not None and len(sent := scope["extensions"][ARGUMENTS]["body"][name]) > 1:
+            await self._limit.count_operations(scope, len(sent) - 1)
         await self._app(scope, receive, send)
 
 
