@@ -61,11 +61,13 @@ def _run(arguments: list[str] | None) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that is known to the options of its command, and names the nearest command."""
+    """A parser of a command, which `run` runs, or of several. It names the nearest command."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.set_defaults(parser=self)
+    def __init__(
+        self, run: Callable[[argparse.Namespace], None] | None = None, epilog: str | None = SETTINGS, **options: Any
+    ) -> None:
+        super().__init__(epilog=epilog, **options)
+        self.set_defaults(parser=self, run=run)
 
     def error(self, message: str) -> NoReturn:
         """Print the usage of the command and what is wrong, and exit with 2."""
@@ -76,41 +78,38 @@ class Parser(argparse.ArgumentParser):
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="todo-api", description="A multi-user task API.", epilog=SETTINGS)
+    parser = Parser(prog="todo-api", description="A multi-user task API.")
     parser.add_argument("--version", action="version", version=f"todo-api {version('todo-api')}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    serve = subparsers.add_parser("serve", help="migrate the database, then serve", epilog=SETTINGS)
+    serve = subparsers.add_parser("serve", run=_on_database("serve"), help="migrate the database, then serve")
     _add_flags_of_settings(serve)
     serve.add_argument("--reload", action="store_true", help="restart when the code or the contract changes")
-    serve.set_defaults(run=_on_database("serve"))
 
-    migrate = subparsers.add_parser("migrate", help="bring the database to this release's schema", epilog=SETTINGS)
-    migrate.set_defaults(run=_on_database("migrate"))
+    subparsers.add_parser("migrate", run=_on_database("migrate"), help="bring the database to this release's schema")
 
-    backup = subparsers.add_parser("backup", help="write the embedded database to a file", epilog=SETTINGS)
+    backup = subparsers.add_parser("backup", run=_on_database("backup"), help="write the embedded database to a file")
     backup.add_argument("--overwrite", action="store_true", help="replace FILE where it exists")
-    backup.set_defaults(run=_on_database("backup"))
-    restore = subparsers.add_parser("restore", help="put a backup into the embedded database", epilog=SETTINGS)
-    restore.add_argument("--overwrite", action="store_true", help="replace the data that the database holds")
-    restore.set_defaults(run=_on_database("restore"))
-    renew = subparsers.add_parser(
-        "new-epochs", help="make the database new to clients, after a pg_restore", epilog=SETTINGS
+    restore = subparsers.add_parser(
+        "restore", run=_on_database("restore"), help="put a backup into the embedded database"
     )
-    renew.set_defaults(run=_on_database("new_epochs"))
+    restore.add_argument("--overwrite", action="store_true", help="replace the data that the database holds")
     for command in (backup, restore):
         command.add_argument("file", metavar="FILE", type=Path, help="the backup")
+    renew = "make the database new to clients, after a pg_restore"
+    subparsers.add_parser("new-epochs", run=_on_database("new_epochs"), help=renew)
 
     _add_users(subparsers)
 
-    demo = subparsers.add_parser("demo", help="make an account with forty tasks and an API key", epilog=SETTINGS)
+    made = "make an account with forty tasks and an API key"
+    demo = subparsers.add_parser("demo", run=_on_database("demo", "demo"), help=made)
     demo.add_argument("--email", default="demo@example.com", help="its e-mail address (default demo@example.com)")
-    demo.set_defaults(run=_on_database("demo", "demo"))
 
-    settings = subparsers.add_parser("settings", help="list the settings, and where each comes from", epilog=SETTINGS)
+    settings = subparsers.add_parser(
+        "settings", run=commands.settings, help="list the settings, and where each comes from"
+    )
     _add_flags_of_settings(settings)
     settings.add_argument("--json", action="store_true", help="print JSON, for programs")
-    settings.set_defaults(run=commands.settings)
 
     _add_small(subparsers)
     return parser
@@ -123,28 +122,24 @@ def _add_flags_of_settings(command: Parser) -> None:
 
 
 def _add_small(subparsers: "argparse._SubParsersAction[Parser]") -> None:
-    token = subparsers.add_parser(
-        "token", help="print a token for trying things out (own issuer only)", epilog=SETTINGS
-    )
+    tried = "print a token for trying things out (own issuer only)"
+    token = subparsers.add_parser("token", run=commands.token, help=tried)
     token.add_argument("user", metavar="USER", help="the user's id, any string")
-    token.set_defaults(run=commands.token)
 
-    mcp = subparsers.add_parser("mcp", help="serve the task operations as tools for agents (MCP)", epilog=SETTINGS)
+    mcp = subparsers.add_parser("mcp", run=commands.mcp, help="serve the task operations as tools for agents (MCP)")
     mcp.add_argument("--url", help="address of the service (MCP_URL, default http://localhost:8000)")
     mcp.add_argument(
         "--http", metavar="PORT", type=int, help="streamable HTTP on this port of 127.0.0.1, instead of stdio"
     )
-    mcp.set_defaults(run=commands.mcp)
 
-    published = subparsers.add_parser("contract", help="print the OpenAPI contract")
+    published = subparsers.add_parser("contract", run=commands.publish, help="print the OpenAPI contract", epilog=None)
     published.add_argument("--format", choices=("yaml", "json"), default="yaml", help="default: yaml")
-    published.set_defaults(run=commands.publish)
 
 
 def _add_users(subparsers: "argparse._SubParsersAction[Parser]") -> None:
-    users = subparsers.add_parser("users", help="list, show, help back in, sign out and delete users", epilog=SETTINGS)
+    users = subparsers.add_parser("users", help="list, show, help back in, sign out and delete users")
     commands = users.add_subparsers(metavar="COMMAND", required=True)
-    for name, run, told in (
+    for name, function, told in (
         ("list", "list_users", "every user, one a line"),
         ("show", "show_user", "one user, and how much is theirs"),
         ("reset-password", "reset_password", "print a token that sets a new password, once and within an hour"),
@@ -152,8 +147,7 @@ def _add_users(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         ("sign-out", "sign_out", "end every session of a user"),
         ("delete", "delete_user", "delete a user and everything that is theirs"),
     ):
-        command = commands.add_parser(name, help=told, epilog=SETTINGS)
-        command.set_defaults(run=_on_database(run, "user_commands"))
+        command = commands.add_parser(name, run=_on_database(function, "user_commands"), help=told)
         command.add_argument("--json", action="store_true", help="print JSON, for programs")
         if name != "list":
             command.add_argument("user", metavar="USER", help="the user's e-mail address or id")
