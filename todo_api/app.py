@@ -13,7 +13,7 @@ from todo_api.accounts import Account, Passwords, dump_account, one_time_tokens,
 from todo_api.admission import AdmissionControl
 from todo_api.auth import ExternalTokenVerifier, TokenIssuer, TokenVerifier, VerifiedTokenCache, external_token_verifier
 from todo_api.config import Config, ConfigurationError, cursor_secret, smtp_url
-from todo_api.database import Database, Purging
+from todo_api.database import Database, PeriodicTask
 from todo_api.http import (
     INTERNAL_ERROR,
     PROBLEM_TYPES,
@@ -64,7 +64,7 @@ class Observers(NamedTuple):
     @property
     def active(self) -> tuple[Observer, ...]:
         """Return the observers that are called for each request."""
-        return tuple(watcher for watcher in (self.recorder, self.log, self.traces) if watcher)
+        return tuple(each for each in (self.recorder, self.log, self.traces) if each)
 
 
 def new_counters(slots: int) -> SharedCounters:
@@ -189,9 +189,9 @@ def _purge(dependencies: services.Services, database: Database, config: Config) 
 async def _upkeep(dependencies: services.Services, database: Database, config: Config) -> AsyncIterator[None]:
     """Purge, compute instants anew after other zone data, and wake who waits, meanwhile."""
     step, failure = Recomputation(database).step, "no instants were computed anew"
-    purging = Purging(partial(_purge, dependencies, database, config))
-    waking = Purging(dependencies.waits.look, changes.EVERY, failure="nobody who waits for a change was woken")
-    async with purging, Purging(step, at_once=True, failure=failure), waking:
+    purging = PeriodicTask(partial(_purge, dependencies, database, config))
+    waking = PeriodicTask(dependencies.waits.look, changes.EVERY, failure="nobody who waits for a change was woken")
+    async with purging, PeriodicTask(step, at_once=True, failure=failure), waking:
         yield
 
 

@@ -19,7 +19,7 @@ from tests.support.rows import rows
 from todo_api.config import Config
 from todo_api.database import purging
 from todo_api.database.database import Database
-from todo_api.database.purging import Purging
+from todo_api.database.purging import PeriodicTask
 from todo_api.database.spending import spent
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSessions
@@ -123,7 +123,7 @@ def test_purge_again_and_again_deletes_and_ends_when_it_is_told_to(url: str, rep
     age(url, 25)
 
     async def purge() -> None:
-        async with asyncio.timeout(20), Purging(replies.purge, every=0.05):
+        async with asyncio.timeout(20), PeriodicTask(replies.purge, every=0.05):
             while await asyncio.to_thread(count, url):  # the database tells of no change
                 await asyncio.sleep(0.02)
 
@@ -139,7 +139,7 @@ def test_purge_that_fails_is_a_line_of_the_log_and_is_tried_again(
     rows(url, "REVOKE DELETE ON idempotent_replies FROM task_api_login")
 
     async def purge() -> None:
-        async with asyncio.timeout(20), Purging(replies.purge, every=0.05):
+        async with asyncio.timeout(20), PeriodicTask(replies.purge, every=0.05):
             while "nothing was purged" not in caplog.text:
                 await asyncio.sleep(0.02)
             rows(url, "GRANT DELETE ON idempotent_replies TO task_api_login")
@@ -160,7 +160,7 @@ def test_purge_without_its_database_says_where_and_why_in_one_line_and_is_tried_
         return IdempotencyStore(away, SECRET.encode()).purge() if len(calls) == 1 else 0
 
     async def run() -> None:
-        async with asyncio.timeout(20), Purging(purge, every=0.05):
+        async with asyncio.timeout(20), PeriodicTask(purge, every=0.05):
             while len(calls) < 2:
                 await asyncio.sleep(0.02)
         away.close()

@@ -2,8 +2,8 @@
 
 `database` runs statements as a role and user, `transaction` several together; `statement` compiles
 each once. `pool` and `connection` are psycopg2's connections on the event loop; `greenlets` lets
-plain functions wait on it. `url` reads DATABASE_URL; `purging` deletes expired rows.
-`todo_api.provisioning` migrates the database.
+plain functions wait on it. `url` reads DATABASE_URL; `purging` deletes expired rows, and repeats
+such work. `todo_api.provisioning` migrates the database.
 """
 
 from todo_api.database.connection import (
@@ -17,7 +17,7 @@ from todo_api.database.connection import (
 )
 from todo_api.database.database import Database
 from todo_api.database.greenlets import in_thread, spawn, wait
-from todo_api.database.purging import Purging, delete_expired, expired_rows
+from todo_api.database.purging import PeriodicTask, delete_expired, expired_rows
 from todo_api.database.spending import spent
 from todo_api.database.statement import Row, Statement, column_value, if_named, param
 from todo_api.database.transaction import RoleSession, RoleSessions, Transaction
@@ -28,7 +28,7 @@ __all__ = [
     "SETTINGS",
     "STRINGS_ADVICE",
     "Database",
-    "Purging",
+    "PeriodicTask",
     "RoleSession",
     "RoleSessions",
     "Row",

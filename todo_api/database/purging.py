@@ -1,4 +1,4 @@
-"""Batched deletion of expired rows of all users, guarded by an advisory lock."""
+"""Batched deletion of expired rows of all users, and the task that repeats such work."""
 
 import asyncio
 import logging
@@ -43,23 +43,23 @@ def delete_expired(table: Table, expired: ColumnElement[bool]) -> Statement:
     return Statement(select(cast(func.count(), Integer)).select_from(gone))
 
 
-class Purging:
-    """Calls a purge, or other work on the rows of all users, regularly."""
+class PeriodicTask:
+    """Repeats a purge, or other work on the rows of all users, on the event loop."""
 
     def __init__(
         self,
-        purge: Callable[[], int],
+        step: Callable[[], int],
         every: float = EVERY,
         *,
         at_once: bool = False,
         failure: str = "nothing was purged",
     ) -> None:
-        """`purge` deletes a bounded number of rows and returns it.
+        """`step` works on a bounded number of rows and returns it, about `every` so many seconds.
 
         It is repeated until that is zero. `at_once` does not wait before the first time. `failure`
         is what the log says if it fails.
         """
-        self._purge = purge
+        self._step = step
         self._every = every
         self._at_once = at_once
         self._failure = failure
@@ -71,7 +71,7 @@ class Purging:
         self._task = asyncio.create_task(self._run())
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop after the current statement."""
+        """Stop after the current step."""
         self._ending.set()
         await self._task
 
@@ -80,11 +80,11 @@ class Purging:
         while not await self._ends_within(wait):
             wait = self._pause()
             try:
-                while await spawn(self._purge) and not await self._ends_within(PAUSE):
+                while await spawn(self._step) and not await self._ends_within(PAUSE):
                     pass
             except Unavailable as error:
                 _log.warning(f"{self._failure}: %s", error.__cause__ or error)  # a constant of the code
-            except Exception:  # a bug: log it, since requests do not need the purge
+            except Exception:  # a bug: log it, since requests do not need the work
                 _log.exception(self._failure)
 
     def _pause(self) -> float:

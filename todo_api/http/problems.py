@@ -133,7 +133,7 @@ class Problems:
         `to_html` renders it for a browser that requested no operation.
         """
         self._app = app
-        self._represent = serialize
+        self._serialize = serialize
         self._to_html = to_html
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -160,7 +160,7 @@ class Problems:
                 _log.exception("internal error", extra={"request_id": request_id, "operation": record.operation})
             elif isinstance(error, errors.Unavailable):
                 _log.warning("unavailable: %s", error.__cause__ or str(error), extra={"request_id": request_id})
-            status, headers, body = render_problem(error, request_id, self._represent)
+            status, headers, body = render_problem(error, request_id, self._serialize)
             if self._to_html and record.operation in {NONE, PAGE} and _accepts_html(scope):
                 html_headers, body = self._to_html(body)
                 replaced = {name for name, _ in html_headers}

@@ -19,7 +19,7 @@ class RequestIdMiddleware:
 
     def __init__(self, app: ASGIApp, *, observers: tuple[Observer, ...] = ()) -> None:
         self._app = app
-        self._watchers = observers
+        self._observers = observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on. The scope's state has its id, record and reply headers."""
@@ -28,7 +28,7 @@ class RequestIdMiddleware:
             return
         request_id, traceparent, has_token = read_headers(scope["headers"])
         state = scope.setdefault("state", {})
-        record = RequestRecord(scope["method"], request_id, traceparent, self._watchers, state.get("read_at"))
+        record = RequestRecord(scope["method"], request_id, traceparent, self._observers, state.get("read_at"))
         record.input_ended = state.get("input_ended", False)
         headers = [(b"x-request-id", request_id.encode()), SAFE_TYPE, *([BY_TOKEN] if has_token else ())]
         state.update(request_id=request_id, headers=headers, record=record)
