@@ -12,7 +12,7 @@ from todo_api import api_keys, changes, contract, history, services, trash
 from todo_api.accounts import Account, Passwords, dump_account, one_time_tokens, recovery, sessions
 from todo_api.admission import AdmissionControl
 from todo_api.auth import ExternalTokenVerifier, TokenIssuer, TokenVerifier, VerifiedTokenCache, external_token_verifier
-from todo_api.config import Config, ConfigurationError, cursor_secret, smtp_url
+from todo_api.config import Config, ConfigurationError, cursor_secret
 from todo_api.database import Database, PeriodicTask
 from todo_api.http import (
     INTERNAL_ERROR,
@@ -31,7 +31,7 @@ from todo_api.http import (
     set_public_path,
 )
 from todo_api.idempotency import IdempotencyStore
-from todo_api.mail import Messages, Sender, SmtpServer, TemplateError, outbox
+from todo_api.mail import Messages, Sender, TemplateError, outbox
 from todo_api.observability import (
     CounterLayout,
     Exposition,
@@ -133,11 +133,9 @@ def create_app(
 
 def _sender(config: Config, database: Database) -> Sender | None:
     """Return what sends mail, if there is a server for it. Raise ConfigurationError."""
-    if config.smtp_url is None or config.mail_from is None:
+    server = config.smtp_server
+    if server is None or config.mail_from is None:
         return None
-    url = smtp_url(config.smtp_url)
-    assert url is not None  # noqa: S101  # the configuration refuses any other
-    server = SmtpServer(*url, ca_file=None if config.smtp_ca_file is None else str(config.smtp_ca_file))
     try:
         links = {"reset": config.password_reset_url, "registered": config.password_reset_url}
         links["verify"] = config.email_verification_url

@@ -6,7 +6,7 @@ import pytest
 
 from todo_api.app import create_app
 from todo_api.config import Config, ConfigurationError, load_config
-from todo_api.config.mail import SmtpUrl, smtp_url
+from todo_api.config.mail import SmtpServer, smtp_server
 
 NO_FILE = Path("/nowhere/.env")
 FROM = "Tasks <no-reply@example.com>"
@@ -19,10 +19,10 @@ EXTERNAL = {"JWT_ISSUER": "https://a.example", "JWT_AUDIENCE": "tasks", "JWT_JWK
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("smtp://mail.example.com", SmtpUrl("mail.example.com", 587, "starttls", None, None)),
-        ("smtps://u:p%40ss@mail.example.com", SmtpUrl("mail.example.com", 465, "implicit", "u", "p@ss")),
-        ("smtp://localhost:1025?tls=off", SmtpUrl("localhost", 1025, "off", None, None)),
-        ("smtp://[::1]:25/", SmtpUrl("::1", 25, "starttls", None, None)),
+        ("smtp://mail.example.com", SmtpServer("mail.example.com", 587, "starttls", None, None)),
+        ("smtps://u:p%40ss@mail.example.com", SmtpServer("mail.example.com", 465, "implicit", "u", "p@ss")),
+        ("smtp://localhost:1025?tls=off", SmtpServer("localhost", 1025, "off", None, None)),
+        ("smtp://[::1]:25/", SmtpServer("::1", 25, "starttls", None, None)),
         ("smtps://mail.example.com?tls=off", None),
         ("smtp://mail.example.com?tls=on", None),
         ("smtp://mail.example.com/path", None),
@@ -34,8 +34,8 @@ EXTERNAL = {"JWT_ISSUER": "https://a.example", "JWT_AUDIENCE": "tasks", "JWT_JWK
         ("smtp://", None),
     ],
 )
-def test_smtp_url_means_a_server_or_nothing(text: str, meant: SmtpUrl | None) -> None:
-    assert smtp_url(text) == meant
+def test_smtp_url_means_a_server_or_nothing(text: str, meant: SmtpServer | None) -> None:
+    assert smtp_server(text) == meant
 
 
 @pytest.mark.parametrize(

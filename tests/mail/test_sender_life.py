@@ -15,9 +15,10 @@ from tests.support.on_loop import on_loop, run_until_complete
 from tests.support.settings import MAIL_FROM
 from tests.support.smtp import Mailbox, smtp_server
 from tests.support.users import User
+from todo_api.config import SmtpServer
 from todo_api.database import Database
 from todo_api.errors import Unavailable
-from todo_api.mail import MailContent, Messages, Sender, SmtpServer, outbox, sender, smtp
+from todo_api.mail import MailContent, Messages, Sender, outbox, sender, smtp
 
 CONTENT = MailContent("reset", "tdo_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE")
 STEPS = 4

@@ -8,8 +8,9 @@ from tests.support.on_loop import run_until_complete
 from tests.support.rows import rows
 from tests.support.settings import MAIL_FROM
 from todo_api.accounts import recovery
+from todo_api.config import SmtpServer
 from todo_api.database import Database
-from todo_api.mail import Messages, Sender, SmtpServer
+from todo_api.mail import Messages, Sender
 
 REQUEST = "/api/v1/auth/password-reset/request"
 PAGE = "https://app.example.com/reset#{token}"

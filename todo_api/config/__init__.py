@@ -12,7 +12,7 @@ from todo_api.config.config import Config
 from todo_api.config.errors import ConfigurationError
 from todo_api.config.issuer import PUBLIC_ALGORITHMS, SECRET_ALGORITHMS, check_url
 from todo_api.config.loading import has_inherited_socket, load_config, unknown_settings, wants_color
-from todo_api.config.mail import smtp_url
+from todo_api.config.mail import SmtpServer
 from todo_api.config.roles import ROLE_PREFIX, Roles
 from todo_api.config.secrets import cursor_secret, load_or_create_secret
 from todo_api.config.shown import shown_settings
@@ -24,6 +24,7 @@ __all__ = [
     "Config",
     "ConfigurationError",
     "Roles",
+    "SmtpServer",
     "check_url",
     "cursor_secret",
     "garbage",
@@ -31,7 +32,6 @@ __all__ = [
     "load_config",
     "load_or_create_secret",
     "shown_settings",
-    "smtp_url",
     "unknown_settings",
     "wants_color",
 ]

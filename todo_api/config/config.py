@@ -147,6 +147,11 @@ class Config:
         return int(count), UNITS[unit]
 
     @property
+    def smtp_server(self) -> mail.SmtpServer | None:
+        """Return the server of mail, None if the service sends none."""
+        return None if self.smtp_url is None else mail.smtp_server(self.smtp_url, self.smtp_ca_file)
+
+    @property
     def verifies_email(self) -> bool:
         """Return whether an account has to verify its e-mail address before it signs in."""
         return self.email_verification == "required"

@@ -2,6 +2,7 @@
 
 import re
 from email.policy import SMTP
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -13,18 +14,19 @@ if TYPE_CHECKING:
 _PORTS = {"smtp": 587, "smtps": 465}
 
 
-class SmtpUrl(NamedTuple):
-    """The parts of SMTP_URL. `tls` is `implicit`, `starttls` or `off`."""
+class SmtpServer(NamedTuple):
+    """A mail server and its options. `tls` is `implicit`, `starttls` or `off`."""
 
     host: str
     port: int
     tls: str
-    username: str | None
-    password: str | None
+    username: str | None = None
+    password: str | None = None
+    ca_file: Path | None = None
 
 
-def smtp_url(text: str) -> SmtpUrl | None:
-    """Return what the URL of a mail server says, None for what is no such URL."""
+def smtp_server(text: str, ca_file: Path | None = None) -> SmtpServer | None:
+    """Return the mail server that a URL names, None for what is no such URL."""
     parts = server_url(text, _PORTS, with_user=True)
     if parts is None or parts.path not in ("", "/") or (parts.username is None) != (parts.password is None):
         return None
@@ -32,14 +34,14 @@ def smtp_url(text: str) -> SmtpUrl | None:
         return None
     tls = "implicit" if parts.scheme == "smtps" else "off" if parts.query else "starttls"
     username, password = (None if part is None else unquote(part) for part in (parts.username, parts.password))
-    return SmtpUrl(str(parts.hostname), parts.port or _PORTS[parts.scheme], tls, username, password)
+    return SmtpServer(str(parts.hostname), parts.port or _PORTS[parts.scheme], tls, username, password, ca_file)
 
 
 def flaw(config: "Config") -> tuple[str, str | None]:
     """Return which setting is wrong and how, with the way out. None for how if all are right."""
     url, reset_url, templates = config.smtp_url, config.password_reset_url, config.mail_templates
     verified, verify_url = config.email_verification, config.email_verification_url
-    server = None if url is None else smtp_url(url)
+    server = None if url is None else smtp_server(url)
     external = "is for the service's own accounts, and JWT_ISSUER is set: unset it."
     idle = "is for mail, and SMTP_URL is not set: set it, or unset this."
     secret = server is not None and server.tls == "off" and server.username is not None and not is_loopback(server.host)

@@ -8,6 +8,5 @@ A mail is sent at least once: after a crash between sending and deleting its row
 from todo_api.mail import outbox
 from todo_api.mail.messages import MailContent, Messages, TemplateError
 from todo_api.mail.sender import Sender
-from todo_api.mail.smtp import SmtpServer
 
-__all__ = ["MailContent", "Messages", "Sender", "SmtpServer", "TemplateError", "outbox"]
+__all__ = ["MailContent", "Messages", "Sender", "TemplateError", "outbox"]

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from email.errors import MessageError
 
+from todo_api.config import SmtpServer
 from todo_api.database import Database, spawn
 from todo_api.errors import Unavailable
 from todo_api.mail import outbox
 from todo_api.mail.messages import MailContent, Messages
 from todo_api.mail.outbox import QueuedMail
-from todo_api.mail.smtp import MailNotSent, MailRefused, SmtpServer, send
+from todo_api.mail.smtp import MailNotSent, MailRefused, send
 
 EVERY = 5
 """Mean seconds between two looks at the outbox. They vary, so that workers do not look at once."""

@@ -4,24 +4,15 @@ import asyncio
 import ssl
 from collections.abc import Coroutine
 from email.message import EmailMessage
-from typing import Any, NamedTuple
+from typing import Any
+
+from todo_api.config import SmtpServer
 
 DEADLINE = 30
 """Seconds that an attempt may take, however slowly the server answers."""
 
 _PERMANENT = 500
 """The least reply code of a permanent failure (RFC 5321, section 4.2.1)."""
-
-
-class SmtpServer(NamedTuple):
-    """A mail server and its options. `tls` is `implicit`, `starttls` or `off`."""
-
-    host: str
-    port: int
-    tls: str
-    username: str | None = None
-    password: str | None = None
-    ca_file: str | None = None
 
 
 class MailRefused(Exception):
