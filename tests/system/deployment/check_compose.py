@@ -1,74 +1,75 @@
-"""Compose: `deploy/compose.yaml` with Redis beside it, started as its first lines say, by Debian's docker-compose and podman.
+"""Compose: `deploy/compose.yaml` with Redis beside it, and `compose.own-database.yaml`, started as their first lines say.
 
-No registry is asked: Debian's PostgreSQL and Redis stand in for their makers' images, under their names. Podman has here neither
-systemd, whose timers run health checks, nor a name service for containers: a thread asks each, and addresses are written down.
+Debian's docker-compose and podman do so. No registry is asked: Debian's PostgreSQL and Redis stand in for their makers' images,
+under their names. Podman has here neither systemd, whose timers run health checks, nor a name service for containers, nor
+`host-gateway`: a thread asks each, and addresses are written down.
 """
 
 import os
 import re
-import shutil
+import shlex
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 import yaml
 
 from tests.support.credentials import PASSWORD
+from tests.support.images import Images, name_stores
 from tests.support.live import SLACK, free_port
 from tests.support.pages import ROOT
 from tests.support.podman import PATIENCE, ULIMITS, Engine
 from tests.support.processes import soon
-from tests.system.deployment.check_image import is_ready
+from tests.support.tcp import over_tcp
+from tests.system.deployment.check_image import creates_a_task, is_ready
+from todo_api.embedded import EmbeddedServer
 
 FILES = ("compose.yaml", "compose.redis.yaml")
+OWN_DATABASE = "compose.own-database.yaml"
 NET = "10.213.77"
 ADDRESSES = {"database": f"{NET}.2", "redis": f"{NET}.3"}
-MAKERS_POSTGRES = """#!/bin/sh
-# What the makers' image does with these variables: makes the database once, then serves it.
-set -eu
-data=/var/lib/postgresql/data
-if [ ! -s $data/PG_VERSION ]; then
-    printf %s "$POSTGRES_PASSWORD" > /tmp/password
-    initdb --pgdata $data --username "$POSTGRES_USER" --pwfile /tmp/password --auth-local trust --auth-host scram-sha-256
-    rm /tmp/password
-    echo 'host all all all scram-sha-256' >> $data/pg_hba.conf
-    pg_ctl --pgdata $data --options "-c listen_addresses=''" --wait start
-    createdb --username "$POSTGRES_USER" "$POSTGRES_USER"
-    pg_ctl --pgdata $data --wait stop
-fi
-exec postgres -D $data -c 'listen_addresses=*'
-"""
-POSTGRES = (
-    'ENTRYPOINT ["makers-postgres"]',
-    "ENV LANG=C.UTF-8",
-    "ENV PATH=/usr/local/bin:/usr/lib/postgresql/15/bin:/usr/bin",
-)
-REDIS = ('ENTRYPOINT ["sh", "-c", "exec \\"$@\\" --protected-mode no", "redis"]',)
+OWN_NET = "10.213.78"
+GATEWAY = f"{OWN_NET}.1"
 
 
 class Compose:
-    """docker-compose in a folder that has the files of `deploy/`, and podman behind it."""
+    """docker-compose in a folder that has files of `deploy/`, and podman behind it."""
 
-    def __init__(self, engine: Engine, folder: Path, socket: Path) -> None:
+    def __init__(
+        self, engine: Engine, folder: Path, socket: Path, files: tuple[str, ...], here: dict[str, Any]
+    ) -> None:
+        """`here` stands in for Docker."""
         self.port = free_port()
         self._engine = engine
         self._folder = folder
+        self._files = (*files, "here.yaml")
         self._environment = {"PATH": os.defpath, "DOCKER_HOST": f"unix://{socket}"}
-        for name in FILES:
+        folder.mkdir()
+        for name in files:
             text = (ROOT / "deploy" / name).read_text(encoding="utf-8")
             # Debian's does not know `name` yet, and port 8000 may be somebody's.
             text = re.sub(r"^name: .*\n", "", text, flags=re.MULTILINE).replace(
                 "127.0.0.1:8000:", f"127.0.0.1:{self.port}:"
             )
             (folder / name).write_text(text, encoding="utf-8")
-        (folder / "here.yaml").write_text(yaml.safe_dump(here()), encoding="utf-8")
+        (folder / "here.yaml").write_text(yaml.safe_dump(here), encoding="utf-8")
 
     def __call__(self, *arguments: str) -> str:
-        files = [part for name in (*FILES, "here.yaml") for part in ("--file", name)]
+        files = [part for name in self._files for part in ("--file", name)]
         return self.shell("docker-compose", "--project-name", "documented", *files, *arguments)
+
+    def write_env(self, url: str | None = None) -> None:
+        """Write the secrets by the line of the first file, with this URL of a database in place of its example."""
+        text = (self._folder / self._files[0]).read_text(encoding="utf-8")
+        (line,) = re.findall(r"^# +(printf .* > \.env)$", text, re.MULTILINE)
+        if url is not None:
+            line, count = re.subn(r"'postgresql://\S+'", shlex.quote(url), line)
+            assert count == 1
+        self.shell("sh", "-c", f"umask 077; {line}")
 
     def shell(self, *command: str) -> str:
         """Return what a command says that goes well."""
@@ -104,8 +105,8 @@ class Compose:
                 self._engine("healthcheck", "run", f"documented_{name}_1", check=False)
 
 
-def here() -> dict[str, object]:
-    """Return what stands in for Docker: limits that podman may set, and addresses in place of names."""
+def here() -> dict[str, Any]:
+    """Return limits that podman may set, and addresses in place of names."""
     services = {
         name: {"ulimits": ULIMITS, "networks": {"back": {"ipv4_address": ADDRESSES[name]}}} for name in ADDRESSES
     }
@@ -116,29 +117,26 @@ def here() -> dict[str, object]:
     }
 
 
+def here_with_own_database() -> dict[str, Any]:
+    """Return limits that podman may set, and the address that `host-gateway` has."""
+    return {
+        "services": {"api": {"ulimits": ULIMITS, "extra_hosts": [f"host.docker.internal:{GATEWAY}"]}},
+        "networks": {"default": {"ipam": {"config": [{"subnet": f"{OWN_NET}.0/24", "gateway": GATEWAY}]}}},
+    }
+
+
 @pytest.fixture(scope="module")
-def compose(engine: Engine, folder: Path) -> Iterator[Compose]:
+def compose(engine: Engine, images: Images, image_folder: Path) -> Iterator[Compose]:
     """Compose with images of Debian's under the names of the files."""
-    root, entry, deploy = folder / "stores.tar", folder / "makers-postgres", folder / "deploy"
-    entry.write_text(MAKERS_POSTGRES, encoding="utf-8")
-    entry.chmod(0o755)
-    deploy.mkdir()
-    packages = ["--include=postgresql,redis-server", f"--customize-hook=copy-in {entry} /usr/local/bin"]
-    made = ["mmdebstrap", "--quiet", "--variant=minbase", *packages, "bookworm", root]
-    subprocess.run(made, check=True, timeout=PATIENCE)
-    for name, changes in (("postgres:18-bookworm", POSTGRES), ("redis:8-bookworm", REDIS)):
-        options = [part for change in changes for part in ("--change", change)]
-        engine("import", *options, root, f"docker.io/library/{name}")
-    with engine.service(folder / "podman.sock") as socket:
-        found = Compose(engine, deploy, socket)
+    name_stores(engine, images.stores.result())
+    with engine.service(image_folder / "podman.sock") as socket:
+        found = Compose(engine, image_folder / "deploy", socket, FILES, here())
         yield found
         found("down", "--volumes")
-    shutil.rmtree(deploy)
 
 
 def test_compose_as_documented_serves_and_keeps_what_it_has_over_a_restart(compose: Compose, engine: Engine) -> None:
-    (line,) = re.findall(r"^# +(printf .* > \.env)$", (ROOT / "deploy/compose.yaml").read_text("utf-8"), re.MULTILINE)
-    compose.shell("sh", "-c", f"umask 077; {line}")
+    compose.write_env()
     origin = compose.up()
     ada = {"email": "ada@example.com", "password": PASSWORD}
     assert requests.post(f"{origin}/api/v1/auth/register", json=ada, timeout=SLACK).status_code == 201
@@ -150,6 +148,21 @@ def test_compose_as_documented_serves_and_keeps_what_it_has_over_a_restart(compo
     assert compose.up() == origin
     again = requests.get(f"{origin}{made.headers['Location']}", headers=signed_in(origin, ada), timeout=SLACK)
     assert (again.status_code, again.json()) == (200, made.json())
+
+
+def test_compose_with_an_own_database_as_documented_serves(
+    engine: Engine, image_folder: Path, server: EmbeddedServer
+) -> None:
+    with (
+        over_tcp(server.url, "own", GATEWAY) as url,
+        engine.service(image_folder / "own.sock") as socket,
+    ):
+        compose = Compose(engine, image_folder / "own", socket, (OWN_DATABASE,), here_with_own_database())
+        compose.write_env(url.replace(GATEWAY, "host.docker.internal"))
+        try:
+            creates_a_task(compose.up())
+        finally:
+            compose("down")
 
 
 def signed_in(origin: str, user: dict[str, str]) -> dict[str, str]:

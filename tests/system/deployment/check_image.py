@@ -49,9 +49,9 @@ def test_image_without_settings_says_what_is_missing_in_one_line(engine: Engine)
     assert (done.returncode, done.stderr) == (1, "todo-api: JWT_SECRET is missing. Make one: openssl rand -base64 48\n")
 
 
-def test_image_serves_is_healthy_and_stops_when_told(engine: Engine, over_tcp: str) -> None:
+def test_image_serves_is_healthy_and_stops_when_told(engine: Engine, image_database: str) -> None:
     port = free_port()
-    settings = {"DATABASE_URL": over_tcp, "JWT_SECRET": SECRET, "PORT": str(port), "WEB_CONCURRENCY": "2"}
+    settings = {"DATABASE_URL": image_database, "JWT_SECRET": SECRET, "PORT": str(port), "WEB_CONCURRENCY": "2"}
     given = [f"--env={name}={value}" for name, value in settings.items()]
     engine("create", "--name=api", *CONFINED, *LIMITS, "--network=host", *given, "todo-api")
     try:
@@ -70,12 +70,12 @@ LINES = re.findall(r"^    docker (run .*)$", section(read("docs/deployment.md"),
 
 
 @pytest.mark.parametrize("line", LINES, ids=["in one line", "confined"])
-def test_documented_line_runs_the_image(engine: Engine, over_tcp: str, tmp_path: Path, line: str) -> None:
+def test_documented_line_runs_the_image(engine: Engine, image_database: str, tmp_path: Path, line: str) -> None:
     docker = tmp_path / "docker"
     docker.write_text(DOCKER.format(podman=shlex.join(engine.command), limits=" ".join(LIMITS)), encoding="utf-8")
     docker.chmod(0o755)
     port = free_port()
-    settings = {"DATABASE_URL": over_tcp, "JWT_SECRET": SECRET}
+    settings = {"DATABASE_URL": image_database, "JWT_SECRET": SECRET}
     (tmp_path / "settings.env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     known = {} if "--env-file" in line else settings
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin:/usr/sbin:/sbin", "PORT": str(port), **known}
