@@ -50,3 +50,12 @@ def test_kept_secret_that_is_damaged_is_refused(tmp_path: Path, content: bytes) 
 def test_cursor_secret_is_its_own_setting_or_else_that_of_tokens() -> None:
     configs = [Config(jwt_secret=ONE, cursor_secret=OTHER), Config(jwt_secret=ONE)]
     assert [cursor_secret(config) for config in configs] == [OTHER.encode(), ONE.encode()]
+
+
+def test_cursor_secret_without_any_is_derived_from_the_password_as_by_the_releases_before() -> None:
+    """The release before serves beside this one during an upgrade, and takes the cursors of this one."""
+    secret = cursor_secret(Config(database_url="postgresql://todo:s%40cret-pass@db/todo"))
+    assert secret.hex() == (
+        "1bf85139d2686ef789d4351eafcc4175f25eddfb0cdcccc443eb1d5de0eae7c6"
+        "2985b99c25a9e7cfb7240e8289a43e33c40c77427ce629a8c75bb458985b7072"
+    )
