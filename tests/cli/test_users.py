@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from tests.support.client import Client
-from tests.support.credentials import SECRET, token
+from tests.support.credentials import PASSWORD, SECRET, token
 from tests.support.discretion import RUN
 from tests.support.live import refusal, run
-from tests.support.rows import rows
+from tests.support.locks import somebody_waits
+from tests.support.rows import rows, superuser_url
 from tests.support.users import User
 from todo_api.accounts import administration_statements
 
@@ -76,6 +80,14 @@ def test_users_show_by_email_in_any_case_and_by_id(users: Command, user: User) -
     assert dict(line.split("  ", 1) for line in lines)["email"].strip() == user.email
 
 
+def test_users_show_counts_the_sessions_that_have_not_expired(users: Command, url: str, user: User) -> None:
+    user.client.signed_in(None).post("/api/v1/auth/token", {"email": user.email, "password": PASSWORD})
+    assert json.loads(users("show", "--json", user.id))["sessions"] == 2
+    ages = ", ".join(f"{name} = {name} - interval '90 days'" for name in ("created_at", "refreshed_at", "expires_at"))
+    rows(url, f"UPDATE sessions SET {ages} WHERE id = (SELECT id FROM sessions WHERE user_id = '{user.id}' LIMIT 1)")
+    assert json.loads(users("show", "--json", user.id))["sessions"] == 1
+
+
 def test_users_show_of_a_name_that_a_terminal_would_act_on_is_harmless(users: Command, url: str, user: User) -> None:
     rows(url, f"UPDATE users SET name = 'Ada' || chr(8238) || 'x' WHERE id = '{user.id}'")
     assert "Ada?x" in users("show", user.id)
@@ -106,6 +118,18 @@ def test_users_sign_out_ends_sessions_and_on_request_keys(users: Command, user: 
     assert user.client.signed_in(key).get("/api/v1/me/account").status == 200
     assert json.loads(users("sign-out", "--revoke-keys", "--json", user.id)) == {"sessions": 0, "api_keys": 1}
     assert user.client.signed_in(key).get("/api/v1/me/account").status == 401
+
+
+def test_users_sign_out_locks_the_user_before_a_session_as_every_write_does(
+    users: Command, url: str, user: User
+) -> None:
+    with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(superuser_url(url))) as connection:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT 1 FROM users WHERE id = '{user.id}' FOR NO KEY UPDATE")
+            signed_out = pool.submit(users, "sign-out", "--revoke-keys", user.id)
+            assert somebody_waits(url)
+            cursor.execute(f"SELECT 1 FROM sessions WHERE user_id = '{user.id}' FOR UPDATE NOWAIT")
+        assert signed_out.result().startswith("Ended 1 session,")
 
 
 def test_users_delete_says_what_it_would_delete_and_deletes_it_with_yes(
