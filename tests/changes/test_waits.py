@@ -19,7 +19,7 @@ from tests.support.processes import soon
 from tests.support.rows import rows
 from tests.support.tasks import create, path
 from todo_api.admission import AdmissionControl
-from todo_api.changes import Waits, statements
+from todo_api.changes import ChangeService, Waits, statements
 from todo_api.changes import waits as waiting
 from todo_api.config import Config
 from todo_api.database import Database
@@ -124,6 +124,26 @@ def test_list_changes_at_the_end_of_the_wait_has_nothing_and_the_same_next(ada: 
     page = ada.get(f"{CHANGES}?since={since}&wait=1").json()
     assert page == {"full": False, "tasks": [], "projects": [], "deleted": [], "next": since, "more": False}
     assert ada.get(f"{CHANGES}?since={since}&wait=1", headers={"If-None-Match": tag}).status == 304
+
+
+def test_list_changes_with_wait_of_who_has_everything_reads_no_page(
+    ada: Client, waiters: Waiters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(ada)
+    since = next_of(ada)
+    with monkeypatch.context() as patch:
+        patch.setattr(ChangeService, "page", None)  # whoever would read one fails
+        assert ada.get(f"{CHANGES}?since={since}&wait=1").json()["next"] == since
+    reply = waiters.ask(ada, since)
+    create(ada, "New")
+    assert titles(reply.result(60)) == ["New"]
+
+
+def test_list_changes_with_wait_after_a_restore_is_410_at_once(ada: Client, url: str) -> None:
+    task = create(ada)
+    since = next_of(ada)
+    rows(url, f"UPDATE users SET epoch = epoch + 1 WHERE id = '{task['user_id']}'")
+    assert ada.get(f"{CHANGES}?since={since}&wait=30").code == "resync_required"
 
 
 def test_list_changes_with_wait_goes_on_waiting_after_a_write_that_changes_nothing(

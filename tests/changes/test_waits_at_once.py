@@ -68,6 +68,15 @@ def test_list_changes_waits_in_as_many_requests_as_a_process_may_have_and_in_no_
     assert waits._waiters == {}  # a process remembers nobody who does not wait
 
 
+@pytest.mark.parametrize(("begins", "ends"), [(7.0, 37.0), (7.1, 37.0), (7.4, 37.0), (7.5, 37.5), (7.9, 37.5)])
+def test_list_changes_waits_end_together_and_none_later_than_asked(
+    monkeypatch: pytest.MonkeyPatch, begins: float, ends: float
+) -> None:
+    monkeypatch.setattr(waiting, "monotonic", lambda: begins)
+    with Waits(NOBODY, NOBODY).waiter("ann", 30, is_there) as waiter:
+        assert waiter._ends == ends
+
+
 @on_loop
 def test_list_changes_is_answered_however_many_users_wait(
     url: str, database: Database, monkeypatch: pytest.MonkeyPatch

@@ -6,7 +6,6 @@ the wait paces clients that retry at once.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
@@ -152,19 +151,23 @@ class AdmissionControl:
             chosen.grant()
 
     async def pause(self, user: str, woken: asyncio.Event, seconds: float) -> None:
-        """Release the user's slot until the event, or for these seconds, then take one again."""
+        """Release the user's slot until the event, then take one again.
+
+        After these seconds it sets the event itself: a time-out throws an exception into a deep
+        coroutine.
+        """
         self.release(user)
         self._paused.add(woken)
+        timer = asyncio.get_running_loop().call_later(seconds, woken.set)
         try:
             if not self.is_stopping:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
-                        await woken.wait()
+                await woken.wait()
             await self.acquire(user, inf)  # what has begun is completed
         except BaseException:
             self._take(user)  # the caller releases it at once
             raise
         finally:
+            timer.cancel()
             self._paused.discard(woken)
 
     def stop(self) -> None:

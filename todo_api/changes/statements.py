@@ -105,6 +105,9 @@ The page ends with the first object whose texts, added to those before it, excee
 """
 
 
+last = Statement(select(users.c.epoch, users.c.seq).where(users.c.id == USER_ID))
+"""Return the user's epoch and the number of their last write."""
+
 waited_for = Statement(select(users.c.id, users.c.seq).where(users.c.id == any_(param("user_ids", ARRAY(Text)))))
 """Return the id and the number of each of the users `user_ids` who has a row."""
 

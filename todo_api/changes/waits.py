@@ -23,6 +23,12 @@ MOST = 1000
 MOST_OF_USER = 10
 """Maximum number of requests of a user that wait in a process. Others are refused."""
 
+TOGETHER = 0.5
+"""Seconds between the moments at which waits end.
+
+Those of several requests end at one of them: the processor then finds its caches filled.
+"""
+
 EVERY = 0.4
 """Mean seconds between two looks at what other processes have written."""
 
@@ -41,6 +47,7 @@ class Waiter:
         self._ends = ends
         self._may_be_gone = may_be_gone
         self._user_id = user_id
+        self._has_changed = False
         self._woken = asyncio.Event()
 
     def sleep(self, seq: int) -> bool:
@@ -52,20 +59,22 @@ class Waiter:
         seconds = self._ends - monotonic()
         if seconds > 0:
             wait(self._admission.pause(self._user_id, self._woken, seconds))
-        return self._woken.is_set() and not self._may_be_gone() and not self._admission.is_stopping
+        return self._has_changed and not self._may_be_gone() and not self._admission.is_stopping
 
     def begin(self) -> None:
         """Note that the user's changes are read from now on."""
         self.seq = None
+        self._has_changed = False
         self._woken.clear()
 
     def look(self, seq: int | None) -> None:
         """Wake the request if the number is another than it has read, or its client may be gone."""
         if (self.seq is not None and self.seq != seq) or self._may_be_gone():
-            self._woken.set()
+            self.wake()
 
     def wake(self) -> None:
-        """Wake the request."""
+        """Have the request look again."""
+        self._has_changed = True
         self._woken.set()
 
 
@@ -89,7 +98,8 @@ class Waits:
         mine = self._waiters.setdefault(user_id, [])
         if len(mine) >= MOST_OF_USER:
             raise TooManyWaits
-        waiter = Waiter(self._admission, user_id, may_be_gone, monotonic() + seconds)
+        ends = monotonic() + seconds
+        waiter = Waiter(self._admission, user_id, may_be_gone, ends - ends % TOGETHER)
         mine.append(waiter)
         self._count += 1
         try:
