@@ -188,6 +188,12 @@ class TooManySubtasks(TaskApiError):
     detail = "The parent has 200 subtasks, and cannot have more. Delete one first, or choose another parent."
 
 
+class TooManyTasks(TaskApiError):
+    """The write would change or delete more tasks than one write may."""
+
+    detail = "This would change more than 100,000 tasks at once. Change or delete some of them first."
+
+
 class ParentInTrash(TaskApiError):
     """The parent of a task that is to come back is in the trash."""
 

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg2.errors
@@ -20,7 +20,7 @@ from tests.support.rows import rows
 from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.service import register
 from todo_api.config import Config
-from todo_api.database import connection
+from todo_api.database import LONG, connection
 from todo_api.database.connection import CONNECT_PAUSE
 from todo_api.database.database import Database
 from todo_api.database.failures import DatabaseTimeout
@@ -324,6 +324,18 @@ def test_attempts_to_connect_are_one_at_a_time_in_trouble_and_as_many_as_there_a
         pass
 
 
+@on_loop
+def test_statement_with_more_time_than_others_is_waited_for_so_much_longer(database_url: str) -> None:
+    slow = sqlalchemy.text("SELECT CAST(pg_sleep(1) AS text), current_setting('statement_timeout')")
+    slower = sqlalchemy.text("SELECT CAST(pg_sleep(60) AS text)")
+    with closing(Database(database_url, pool_size=1)) as database:
+        user = database.as_user("ada")
+        set_read_timeout(database, 0.25)
+        assert user.fetch_all(Statement(slow, seconds=LONG), {}) == [("", "1min")]
+        with pytest.raises(Unavailable):
+            user.fetch_all(Statement(slower), {})
+
+
 def set_read_timeout(database: Any, seconds: float) -> None:
     """Has the database wait so long for an answer."""
     database._pool.sweeps = round(seconds / SWEEP)
@@ -340,7 +352,7 @@ def _sent(database: Any) -> list[str]:
     with database.connection() as connection:  # the only one
         run = connection.run
 
-    def record(sql: str, values: object = None, **how: bool) -> object:
+    def record(sql: str, values: object = None, **how: Any) -> object:
         sent.append(sql)
         return run(sql, values, **how)
 

@@ -13,11 +13,11 @@ from todo_api.auth import jwks_cache, jwks_client, public_keys, tokens
 from todo_api.batch import service as batch_service
 from todo_api.changes import waits
 from todo_api.config import Config
-from todo_api.database import connection, database, purging
+from todo_api.database import LONG, connection, database, purging
 from todo_api.http import body, compression
 from todo_api.idempotency import statements as replies
 from todo_api.lists import pages
-from todo_api.models import MOST_KEYS, REPLIES_KEPT, TOMBSTONES_KEPT
+from todo_api.models import MOST_AT_ONCE, MOST_KEYS, REPLIES_KEPT, TOMBSTONES_KEPT
 from todo_api.observability import logs, tracing
 from todo_api.operations import readiness
 from todo_api.provisioning import checks, epochs, migrations, online
@@ -52,6 +52,8 @@ FACTS = {
         f"a free connection of the pool | {connection.POOL_TIMEOUT} s",
         f"a lock in the database | {connection.LOCK_TIMEOUT} s",
         f"a statement | {connection.STATEMENT_TIMEOUT} s",
+        f"of subtasks | {MOST_AT_ONCE:,} tasks",
+        f"another time zone of it | {LONG} s",
         f"a batch | its last operation begins within {batch_service.SECONDS} s",
         f"the reversion of a write | its last step begins within {reversion.SECONDS} s",
         f"a restoration from the trash | its last step begins within {trash_service.SECONDS} s",

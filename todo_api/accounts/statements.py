@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
-from todo_api.database import Statement, column_value, if_named, param
+from todo_api.database import LONG, Statement, column_value, if_named, param
 from todo_api.models import accounts, users
 
 USER_ID = param("user_id", Text)
@@ -98,7 +98,7 @@ MEET = Statement(
     .returning(users.c.id, null(), *_ROW)
 )
 LOCK = Statement(select(users.c.id).where(users.c.id == USER_ID).with_for_update(key_share=True))
-DELETE = Statement(delete(users).where(users.c.id == USER_ID).returning(users.c.id))
+DELETE = Statement(delete(users).where(users.c.id == USER_ID).returning(users.c.id), seconds=LONG)
 
 
 @cache
@@ -114,7 +114,8 @@ def delete_at(by_session: bool) -> Statement:
         .with_for_update(of=accounts)
         .cte("account")
     )
-    return Statement(delete(users).where(users.c.id == USER_ID, users.c.id == account.c.user_id).returning(users.c.id))
+    mine = (users.c.id == USER_ID, users.c.id == account.c.user_id)
+    return Statement(delete(users).where(*mine).returning(users.c.id), seconds=LONG)
 
 
 def _at(conditional: bool) -> list[ColumnElement[bool]]:

@@ -19,12 +19,13 @@ from todo_api.database.database import Database
 from todo_api.database.greenlets import in_thread, spawn, wait
 from todo_api.database.purging import PeriodicTask, delete_expired, expired_rows
 from todo_api.database.spending import spent
-from todo_api.database.statement import Row, Statement, column_value, if_named, param
+from todo_api.database.statement import LONG, Row, Statement, column_value, if_named, param
 from todo_api.database.transaction import RoleSession, RoleSessions, Transaction
 from todo_api.database.url import UrlError, ignore_environment, parameters
 
 __all__ = [
     "EACH_TIME",
+    "LONG",
     "SETTINGS",
     "STRINGS_ADVICE",
     "Database",

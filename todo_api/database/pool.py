@@ -112,18 +112,20 @@ class Connection:
     def send(self, prefix: str, statement: Statement, values: Mapping[str, Any], suffix: str = "") -> list[Row]:
         """Return the rows of a statement that is sent whole."""
         sql = prefix + self._settings() + statement.sql + suffix
-        return self.run(sql, values, times_as_text=statement.times_as_text)
+        return self.run(sql, values, statement=statement)
 
-    def run(self, sql: str, values: Mapping[str, Any] | None = None, *, times_as_text: bool = False) -> list[Row]:
-        """Return the rows of the last statement. Raise psycopg2's errors."""
+    def run(
+        self, sql: str, values: Mapping[str, Any] | None = None, *, statement: Statement | None = None
+    ) -> list[Row]:
+        """Return the rows of the last statement, which `statement` is. Raise psycopg2's errors."""
         spent, began = spending(), perf_counter()
         raw = self._raw
         try:
             cursor = raw.cursor()
-            if times_as_text:
+            if statement and statement.times_as_text:
                 psycopg2.extensions.register_type(TIME_AS_TEXT, cursor)
             cursor.execute(sql, values)
-            self._sweeps_left = self._pool.sweeps
+            self._sweeps_left = self._pool.sweeps + (round(statement.longer / SWEEP) if statement else 0)
             state = self._send() if len(cursor.query) > SENT_AT_ONCE else POLL_READ
             while state != POLL_OK:
                 self._answer = self._pool.loop.create_future()
@@ -169,12 +171,12 @@ class Connection:
     def _execute_prepared(self, prefix: str, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         prepare = "" if statement.name in self._prepared else statement.prepare
         try:
-            rows = self.run(prefix + prepare + statement.execute, values, times_as_text=statement.times_as_text)
+            rows = self.run(prefix + prepare + statement.execute, values, statement=statement)
         except psycopg2.errors.FeatureNotSupported:
             # A concurrent migration changed a column's type: prepared statements are invalid.
             prepare_again = f"DEALLOCATE {statement.name};\n{statement.prepare}"
             sql = prefix + prepare_again + statement.execute
-            return self.run(sql, values, times_as_text=statement.times_as_text)
+            return self.run(sql, values, statement=statement)
         except SHARED_SESSION:
             raise
         except (psycopg2.IntegrityError, psycopg2.DataError):

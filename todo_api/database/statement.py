@@ -1,7 +1,9 @@
 """Statements of SQLAlchemy Core, compiled once at the start."""
 
 import re
+from collections.abc import Mapping
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy
@@ -9,7 +11,12 @@ from sqlalchemy import Column, ColumnElement, Text, any_, bindparam, case, cast,
 from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN
 from sqlalchemy.dialects.postgresql import psycopg2 as dialect
 
+from todo_api.database.connection import STATEMENT_TIMEOUT
+
 Row = tuple[Any, ...]
+
+LONG = 60
+"""Maximum seconds of a statement that writes very many rows. The user's other writes wait."""
 
 _DIALECT = dialect.dialect(paramstyle="pyformat")
 
@@ -45,23 +52,32 @@ def _listed(parts: list[str]) -> str:
 class Statement:
     """A compiled statement with inlined constants: whole, to prepare, and to execute."""
 
-    __slots__ = ("execute", "name", "prepare", "reads", "sql", "times_as_text")
+    __slots__ = ("execute", "longer", "name", "prepare", "reads", "sql", "times_as_text")
 
     def __init__(
-        self, statement: sqlalchemy.Executable, *, seconds: int | None = None, times_as_text: bool = False
+        self,
+        statement: sqlalchemy.Executable,
+        *,
+        seconds: int | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        times_as_text: bool = False,
     ) -> None:
         """Compile the statement. `seconds` is a time limit instead of the session's.
 
-        With `times_as_text` its rows have times as PostgreSQL writes them, in UTC.
+        It is planned and run with the `settings` of PostgreSQL. With `times_as_text` its rows have
+        times as PostgreSQL writes them, in UTC.
         """
+        self.longer = max(0, (seconds or 0) - STATEMENT_TIMEOUT)
+        """Seconds by which its limit exceeds that of the session."""
         self.times_as_text = times_as_text
         compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]  # every Executable of Core has it
         sql = str(compiled)
         for name, value in compiled.params.items():
             if value is not None:
                 sql = sql.replace(f"%({name})s", _literal(value))
-        limit = "" if seconds is None else f"SET LOCAL statement_timeout = '{seconds}s';\n"
-        self.sql = limit + sql
+        own = {**settings, **({} if seconds is None else {"statement_timeout": f"{seconds}s"})}
+        prefix = "".join([f"SET LOCAL {name} = '{value}';\n" for name, value in own.items()])
+        self.sql = prefix + sql
         self.reads = re.search(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", sql) is None
         self.name = f"s_{sha256(sql.encode()).hexdigest()[:32]}"
         names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
@@ -69,4 +85,4 @@ class Statement:
         for number, name in enumerate(names, start=1):
             sql = sql.replace(f"%({name})s", f"${number}")
         self.prepare = f"PREPARE {self.name}{_listed(types)} AS {sql};\n"
-        self.execute = f"{limit}EXECUTE {self.name}{_listed([f'%({name})s' for name in names])}"
+        self.execute = f"{prefix}EXECUTE {self.name}{_listed([f'%({name})s' for name in names])}"

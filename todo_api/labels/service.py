@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from todo_api.database import RoleSession, RoleSessions, Row
-from todo_api.errors import LabelExists, NotFound, ValidationFailed
+from todo_api.errors import LabelExists, NotFound, TooManyTasks, ValidationFailed
 from todo_api.etags import SpaceTag
 from todo_api.guards import Caller, gone
 from todo_api.labels import statements
+from todo_api.models import MOST_AT_ONCE
 from todo_api.task_labels import composed, key_of, violations
 
 _MISSING = "There is no such label in your space."
@@ -64,7 +65,7 @@ class LabelService:
     def rename(self, label: str, name: str, *, merge: bool) -> LabelChange:
         """Give the label this name in every task. What has the name already is not written.
 
-        Raise NotFound, LabelExists unless they are to `merge`, or ValidationFailed.
+        Raise NotFound, LabelExists unless they are to `merge`, ValidationFailed or TooManyTasks.
         """
         found = [each._replace(pointer="/name") for each in violations([name], "")]
         if found:
@@ -77,33 +78,41 @@ class LabelService:
                 raise NotFound(_MISSING)
             if new != old and new in known and not merge:
                 raise LabelExists
+            _check(sum(known.values()))
             values = {"user_id": self._user_id, "old_key": old, "new_key": new, "name": composed(name)}
             return self._changed(session.fetch_one(statements.rename, values), seq)
 
     def remove(self, label: str) -> LabelChange:
-        """Take the label off every task. Raise NotFound."""
+        """Take the label off every task. Raise NotFound or TooManyTasks."""
         key = key_of(label)
         with self._database.transaction() as transaction:
             session = transaction.as_user(self._user_id, self._caller.actor)
             seq, known = self._lock(session, [key])
             if key not in known:
                 raise NotFound(_MISSING)
+            _check(known[key])
             values = {"user_id": self._user_id, "old_key": key}
             return self._changed(session.fetch_one(statements.remove, values), seq)
 
-    def _lock(self, session: RoleSession, keys: Sequence[str]) -> tuple[int, set[str]]:
-        """Lock the user's row; return the user's last number, and which labels of these are there.
+    def _lock(self, session: RoleSession, keys: Sequence[str]) -> tuple[int, dict[str, int]]:
+        """Lock the user's row; return their last number, and the labels of these that there are.
 
-        Raise NotFound.
+        Each has the number of its tasks, or one too many. Raise NotFound.
         """
         named = {"user_id": self._user_id, **self._caller.values}
         row = session.fetch_one(statements.lock(by_key=self._caller.by_key), named)
         if row is None:
             self._caller.check(session, self._user_id)
             raise NotFound(_MISSING)
-        found = session.fetch_all(statements.known, {"user_id": self._user_id, "keys": keys})
-        return int(row[0]), {str(key) for (key,) in found}
+        values = {"user_id": self._user_id, "keys": [*{*keys}], "most": MOST_AT_ONCE + 1}
+        return int(row[0]), {str(key): int(count) for key, count in session.fetch_all(statements.known, values)}
 
     @staticmethod
     def _changed(row: Row | None, seq: int) -> LabelChange:
         return LabelChange(seq, 0) if row is None else LabelChange(*row)
+
+
+def _check(tasks: int) -> None:
+    """Raise TooManyTasks."""
+    if tasks > MOST_AT_ONCE:
+        raise TooManyTasks

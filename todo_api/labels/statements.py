@@ -7,6 +7,7 @@ from functools import cache
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
     Text,
     Uuid,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, insert
 
 from todo_api import guards
-from todo_api.database import Statement, param
+from todo_api.database import LONG, Statement, param
 from todo_api.lists import OPEN, is_status
 from todo_api.models import task_labels, tasks, users
 from todo_api.task_labels import label_keys
@@ -92,12 +93,18 @@ def lock(*, by_key: bool) -> Statement:
 
 
 def _known() -> Statement:
-    key = func.unnest(param("keys", ARRAY(Text))).column_valued("key")
-    return Statement(select(key).where(exists().where(_MINE, task_labels.c.label_key == key)))
+    wanted = func.unnest(param("keys", ARRAY(Text))).table_valued("key", name="wanted").render_derived()
+    of_key = select(task_labels.c.task_id).where(_MINE, task_labels.c.label_key == wanted.c.key).correlate(wanted)
+    of_key = of_key.limit(param("most", Integer))
+    found = select(func.count().label("tasks")).select_from(of_key.subquery("of_key")).lateral("found")
+    return Statement(select(wanted.c.key, found.c.tasks).where(found.c.tasks > literal_column("0")))
 
 
 known = _known()
-"""Return which of the `keys` are labels of the user."""
+"""Return those of the `keys` that are labels of the user, each with the number of its tasks.
+
+It counts no further than to `most`.
+"""
 
 
 def _rewrite(changed: Select[tuple[object]], others: ColumnElement[bool], *, renamed: bool) -> Statement:
@@ -142,7 +149,7 @@ def _rewrite(changed: Select[tuple[object]], others: ColumnElement[bool], *, ren
         .cte("written")
     )
     count = select(func.count()).select_from(written).scalar_subquery()
-    return Statement(select(owner.c.seq, count).add_cte(*writes))
+    return Statement(select(owner.c.seq, count).add_cte(*writes), seconds=LONG)
 
 
 rename = _rewrite(

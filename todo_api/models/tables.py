@@ -65,6 +65,9 @@ MOST_KEYS = 100
 MOST_PROJECTS = 500
 """Maximum number of projects of a user."""
 
+MOST_AT_ONCE = 100_000
+"""Maximum number of tasks that one write changes or deletes."""
+
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
 
 PRIORITIES = ("none", "low", "medium", "high", "urgent")

@@ -8,9 +8,10 @@ from uuid import UUID
 from uuid_utils import uuid7
 
 from todo_api.database import RoleSession, RoleSessions
-from todo_api.errors import IdTaken, NotFound, PreconditionFailed, TooManyProjects, Unavailable
+from todo_api.errors import IdTaken, NotFound, PreconditionFailed, TooManyProjects, TooManyTasks, Unavailable
 from todo_api.etags import SpaceTag, version_tag
 from todo_api.guards import Caller, gone
+from todo_api.models import MOST_AT_ONCE
 from todo_api.ordering import Destination
 from todo_api.projects import statements
 from todo_api.projects.placing import Placed, moved
@@ -146,12 +147,14 @@ class ProjectService:
     def delete(self, project_id: str, versions: Sequence[int] | None, *, permanent: bool = False) -> None:
         """Delete the project and its tasks, to the trash unless it is to be `permanent`.
 
-        Raise NotFound or PreconditionFailed.
+        Raise NotFound, PreconditionFailed or TooManyTasks.
         """
         values = {**self._named(project_id), "versions": versions}
         with self._database.transaction() as transaction:
             scope = transaction.as_user(self._user_id, self._caller.actor)
             self._lock(scope, values)
+            if scope.fetch_one(statements.is_large, {**values, "most": MOST_AT_ONCE}) is not None:
+                raise TooManyTasks
             statement = statements.remove(conditional=versions is not None, permanent=permanent)
             if scope.fetch_one(statement, values) is None:
                 raise _changed(self._found(scope, values))

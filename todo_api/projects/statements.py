@@ -6,6 +6,7 @@ from functools import cache
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Integer,
     Text,
     Uuid,
     all_,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
-from todo_api.database import Statement, column_value, if_named, param
+from todo_api.database import LONG, Statement, column_value, if_named, param
 from todo_api.models import MOST_PROJECTS, projects, tasks, users
 from todo_api.ordering import clock_key
 from todo_api.task_tree import counts_without
@@ -162,6 +163,15 @@ place = _place()
 """Set the `positions` of the projects `ids`, in a transaction that has locked the user's row."""
 
 
+is_large = Statement(
+    select(literal_column("1"))
+    .where(tasks.c.user_id == USER_ID, tasks.c.project_id == PROJECT_ID)
+    .offset(param("most", Integer))
+    .limit(literal_column("1"))
+)
+"""Return a row if the project has more tasks than `most`."""
+
+
 @cache
 def remove(*, conditional: bool, permanent: bool) -> Statement:
     """Delete the project and its tasks; conditional: only at `versions`.
@@ -180,7 +190,8 @@ def remove(*, conditional: bool, permanent: bool) -> Statement:
         update(users)
         .where(users.c.id == USER_ID, gone.c.id.is_not(None))
         .values(seq=users.c.seq + 1, projects=users.c.projects - 1, **counts_without(lost))
-        .returning(users.c.seq, *guards.permanently(permanent))
+        .returning(users.c.seq, *guards.permanently(permanent)),
+        seconds=LONG,
     )
 
 

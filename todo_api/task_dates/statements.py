@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from todo_api.database import Statement, param
+from todo_api.database import LONG, Statement, param
 from todo_api.local_time import RELEASE
 from todo_api.models import tasks, users
 
@@ -64,7 +64,7 @@ def _recompute(name: str) -> Statement:
         .render_derived()
     )
     is_it = (day == new.c.date, time.is_not_distinct_from(new.c.time), at.is_distinct_from(new.c.at))
-    return Statement(update(tasks).where(*_local(name), *is_it).values({at: new.c.at}))
+    return Statement(update(tasks).where(*_local(name), *is_it).values({at: new.c.at}), seconds=LONG)
 
 
 local_moments = {

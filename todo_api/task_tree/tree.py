@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from todo_api.database import RoleSession
-from todo_api.errors import TooManySubtasks, ValidationFailed, Violation
+from todo_api.errors import TooManySubtasks, TooManyTasks, ValidationFailed, Violation
 from todo_api.guards import Caller
+from todo_api.models import MOST_AT_ONCE
 from todo_api.ordering import Destination, evenly_spaced, key_after, key_before, key_between, keys_between
 from todo_api.task_tree import statements
 
@@ -115,22 +116,29 @@ class TaskTree:
             self._db.fetch_all(statements.count, {"user_id": self._user_id, "parent_id": parent_id, "step": step})
 
     def bring(self, below: Sequence[Descendant], project_id: str | None) -> None:
-        """Write the project of tasks. The last number of the user is their version."""
-        self._db.fetch_all(statements.bring, self._these(below) | {"project_id": project_id})
+        """Write the project of tasks. The last number of the user is their version.
+
+        Raise TooManyTasks.
+        """
+        values = {**self._these([each.id for each in below]), "project_id": project_id}
+        self._db.fetch_all(statements.bring, values)
 
     def complete(self, ids: Sequence[str]) -> None:
-        """Complete open tasks, if there are any, under one number."""
+        """Complete open tasks, if there are any, under one number. Raise TooManyTasks."""
         if ids:
-            self._db.fetch_all(statements.complete, {"user_id": self._user_id, "ids": ids})
+            self._db.fetch_all(statements.complete, self._these(ids))
 
     def remove(self, node: Node, *, permanent: bool) -> None:
-        """Delete a task and all below it, under one number. A trigger counts it off its parent."""
+        """Delete a task and all below it, under one number. A trigger counts it off its parent.
+
+        Raise TooManyTasks.
+        """
         ids = [node.id, *(each.id for each in self.below(node.id))]
-        self._db.fetch_all(statements.remove(permanent=permanent), {"user_id": self._user_id, "ids": ids})
+        self._db.fetch_all(statements.remove(permanent=permanent), self._these(ids))
 
     def remove_all(self, ids: Sequence[str]) -> None:
         """Delete tasks that have nothing else below them, under one number."""
-        self._db.fetch_all(statements.remove(permanent=False), {"user_id": self._user_id, "ids": ids})
+        self._db.fetch_all(statements.remove(permanent=False), self._these(ids))
 
     def place(self, task: Node, branch: Branch, destination: Destination, clock: str) -> Place | None:
         """Return where the task is to be in a branch, None if it is there.
@@ -210,8 +218,11 @@ class TaskTree:
     def _named(self, task: Node, branch: Branch) -> dict[str, str | None]:
         return {"user_id": self._user_id, "task_id": task.id, **branch._asdict()}
 
-    def _these(self, tasks: Sequence[Descendant]) -> dict[str, object]:
-        return {"user_id": self._user_id, "ids": [each.id for each in tasks]}
+    def _these(self, ids: Sequence[str]) -> dict[str, object]:
+        """Return the parameters of a write of tasks. Raise TooManyTasks."""
+        if len(ids) > MOST_AT_ONCE:
+            raise TooManyTasks
+        return {"user_id": self._user_id, "ids": ids}
 
 
 def _refused(name: str, code: str, detail: str) -> ValidationFailed:

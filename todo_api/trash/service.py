@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from todo_api.database import Database, RoleSession, RoleSessions, Row, Transaction
+from todo_api.database import LONG, Database, RoleSession, RoleSessions, Row, Transaction
 from todo_api.errors import (
     InvalidCursor,
     NotFound,
@@ -35,8 +35,11 @@ from todo_api.trash.exported import TrashedObject
 AT_ONCE = 1000
 """Number of tasks that one statement brings back."""
 
-SECONDS = 20
-"""Maximum seconds until the last of them begins. All other writes of the user wait meanwhile."""
+SECONDS = 2 * LONG
+"""Maximum seconds until the last of them begins: it takes at most twice as long as to delete them.
+
+All other writes of the user wait meanwhile.
+"""
 
 _MISSING = "There is nothing of this id in your trash. What was deleted with something else comes back with that."
 _PLACE = struct.Struct(">qq16s")

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from todo_api.database import Statement, Transaction
+from todo_api.database import LONG, Statement, Transaction
 from todo_api.errors import ChangesConflict, NotFound, ParentGone, ParentInTrash, TooDeep, Unavailable, ValidationFailed
 from todo_api.guards import Caller
 from todo_api.past import Change, Past, is_kept
@@ -16,8 +16,11 @@ from todo_api.undo import statements
 from todo_api.undo.walking import BRANCH, Members, members_of, members_of_project, taken_back
 from todo_api.undo.writing import Back, Writing
 
-SECONDS = 20
-"""Maximum seconds until the last step begins. All other writes of the user wait meanwhile."""
+SECONDS = 2 * LONG
+"""Maximum seconds until the last step begins: it takes at most twice as long as the write.
+
+All other writes of the user wait meanwhile.
+"""
 
 _TABLES = (("task", "tasks"), ("project", "projects"))
 
