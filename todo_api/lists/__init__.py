@@ -7,7 +7,7 @@ page, and `pages` has what is asked for and what was read.
 """
 
 from todo_api.lists.clock import Clock, now
-from todo_api.lists.conditions import found_tasks, is_status
+from todo_api.lists.conditions import SEARCH_SETTINGS, found_tasks, is_status
 from todo_api.lists.cursors import CursorSigner, DueKey, Key, Position
 from todo_api.lists.filters import OPEN, DateFilter, TaskFilter
 from todo_api.lists.pages import MAX_PAGE, Asked, Known, Place, TaskPage, cursor_after, read_cursor, zone_of
@@ -17,6 +17,7 @@ from todo_api.lists.sorts import SORTS, Sort
 __all__ = [
     "MAX_PAGE",
     "OPEN",
+    "SEARCH_SETTINGS",
     "SORTS",
     "Asked",
     "Clock",

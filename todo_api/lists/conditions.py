@@ -35,16 +35,32 @@ _USER_ID = param("user_id", Text)
 _TIME = DateTime(timezone=True)
 
 
+SEARCH_SETTINGS = {"enable_indexscan": "off", "work_mem": "16MB"}
+"""Settings of PostgreSQL for a search, which reads all tasks of the user.
+
+In the order of an index it would take each page of the table many times. The ids of 100,000 tasks
+fit into that memory.
+"""
+
+
 def _has_words() -> ColumnElement[bool]:
     """Return whether title and description contain all `words`.
 
-    Texts that are not ASCII are case-folded when written, and `lower` leaves them as they are.
+    Texts that are not ASCII are case-folded when written, and `lower` leaves them as they are. For
+    one word they are not joined, which takes longer than to look into each.
     """
     title = func.coalesce(tasks.c.title_folded, tasks.c.title)
-    description = func.coalesce(tasks.c.description_folded, tasks.c.description, "")
-    word = func.unnest(param("words", ARRAY(Text))).column_valued("word")
+    description = func.coalesce(tasks.c.description_folded, tasks.c.description)
+    words = param("words", ARRAY(Text))
+    word = func.unnest(words).column_valued("word")
     patterns = func.array(select("%" + func.fold_case(word) + "%").scalar_subquery(), type_=ARRAY(Text))
-    return func.lower(collate(title + "\n" + description, "C")).like(func.all(patterns))
+
+    def has_all(text: ColumnElement[Any]) -> ColumnElement[bool]:
+        return func.lower(collate(text, "C")).like(func.all(patterns))
+
+    several = func.cardinality(words) > literal_column("1")
+    joined = title + "\n" + func.coalesce(description, "")
+    return or_(and_(not_(several), or_(has_all(title), has_all(description))), and_(several, has_all(joined)))
 
 
 def _has_come(member: str, is_whole_day: Callable[[Any, Any], ColumnElement[bool]]) -> ColumnElement[bool]:

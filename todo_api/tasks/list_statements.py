@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo_api.database import Statement, param
-from todo_api.lists import SORTS, Sort, found_tasks, is_status, limit_of_rest
+from todo_api.lists import SEARCH_SETTINGS, SORTS, Sort, found_tasks, is_status, limit_of_rest
 from todo_api.local_time import DEFAULT_ZONE
 from todo_api.models import STATUSES, tasks, users
 from todo_api.task_rows import TASK_COLUMNS, as_task
@@ -82,10 +82,10 @@ def page(
         )
     ordered = select(*read.c).order_by(*order.order(read)).limit(LIMIT).offset(SKIP if not conditions else None)
     items = (ordered if most_octets is None else _within(ordered, order, most_octets)).lateral("item")
-    more = [items.c.due_at] if "due_at" in order.columns else []
-    rows = select(*as_task(items), *more, owner.c.state).select_from(owner.outerjoin(items, true()))
-    seconds = SEARCH_SECONDS if "words" in conditions else None
-    return Statement(rows.order_by(*order.order(items)), seconds=seconds, times_as_text=True)
+    deadline = [items.c.due_at] if "due_at" in order.columns else []
+    rows = select(*as_task(items), *deadline, owner.c.state).select_from(owner.outerjoin(items, true()))
+    more: dict[str, Any] = {"seconds": SEARCH_SECONDS, "settings": SEARCH_SETTINGS} if "words" in conditions else {}
+    return Statement(rows.order_by(*order.order(items)), times_as_text=True, **more)
 
 
 def _columns(order: Sort, *, whole: bool) -> list[ColumnElement[Any]]:
