@@ -213,7 +213,7 @@ def _serialize_current(current: Task | Account | Project) -> dict[str, Any]:
 def _middlewares(
     config: Config, observers: tuple[Observer, ...], throttling: Throttling, admission: AdmissionControl
 ) -> list[Any]:
-    """Return the middlewares, outermost first."""
+    """Return the middlewares, outermost first. Inside the first one every scope is a request's."""
     cors = partial(Cors, origins=config.cors_origins)
     set_public_path(config.public_path)
     return [

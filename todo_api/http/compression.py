@@ -25,12 +25,11 @@ class Compression:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and compress the reply if the client accepts gzip."""
-        if scope["type"] == "http":
-            accepted = [value for name, value in scope["headers"] if name == b"accept-encoding"]
-            if accepted and accepts_gzip(b",".join(accepted)):
-                await GZipResponder(self._app, MIN_SIZE, LEVEL)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        accepted = [value for name, value in scope["headers"] if name == b"accept-encoding"]
+        if accepted and accepts_gzip(b",".join(accepted)):
+            await GZipResponder(self._app, MIN_SIZE, LEVEL)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 @lru_cache(maxsize=256)

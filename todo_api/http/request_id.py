@@ -23,9 +23,6 @@ class RequestIdMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on. The scope's state has its id, record and reply headers."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         request_id, traceparent, has_token = read_headers(scope["headers"])
         state = scope.setdefault("state", {})
         record = RequestRecord(scope["method"], request_id, traceparent, self._observers, state.get("read_at"))

@@ -100,9 +100,6 @@ class Routing(SpecMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its operation. Raise an error of the request otherwise."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         _check_expectations(scope["headers"])
         if scope["raw_path"] == SERVER_TARGET:
             await _answer_for_server(scope["method"], send)

@@ -110,7 +110,7 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the page, or with 304 if the client has it."""
-        path = normalize_path(scope["raw_path"]) if scope["type"] == "http" else b""
+        path = normalize_path(scope["raw_path"])
         make = self._makers.get(path)
         if make is None:
             await self._app(scope, receive, send)

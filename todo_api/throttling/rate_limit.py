@@ -140,7 +140,7 @@ class RateLimitMiddleware(SpecMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the request and pass it on. Raise RateLimited."""
-        if scope["type"] == "http" and scope["extensions"][ROUTING_CONTEXT]["api_base_path"] not in self._exempt:
+        if scope["extensions"][ROUTING_CONTEXT]["api_base_path"] not in self._exempt:
             await self._limit.count(scope)
         await self._app(scope, receive, send)
 
@@ -191,7 +191,7 @@ class UnauthenticatedRateLimit(SpecMiddleware):
 
         Raise RateLimited instead of a refusal once the limit is exceeded.
         """
-        if scope["type"] != "http" or scope["raw_path"] in self._exempt:
+        if scope["raw_path"] in self._exempt:
             await self._app(scope, receive, send)
             return
         await self._limit.check(scope)
