@@ -24,42 +24,29 @@ MINIMUM_SECRET_BYTES = 32
 MINIMUM_SECRET_CHARACTERS = 8
 KNOWN_SECRETS = ("secret", "changeme", "change-me", "password", "better-auth-secret", "your-secret", "example")
 
-_SETTINGS_OF_FETCHED_KEYS = ("jwt_keys_ttl", "jwt_keys_max_stale", "jwt_keys_cooldown", "jwt_keys_timeout")
+_KEY_SOURCES = ("jwt_jwks_url", "jwt_discovery", "jwt_key_file", "jwt_secret")
+"""Settings that name where an external issuer's keys are, or are its key. One of them is set."""
+
+_OF_EXTERNAL = (
+    *("jwt_jwks_url", "jwt_discovery", "jwt_key_file", "jwt_authorized_parties", "jwt_algorithms"),
+    *("jwt_required_claims", "jwt_max_lifetime", "jwt_ca_file"),
+    *("jwt_keys_ttl", "jwt_keys_max_stale", "jwt_keys_cooldown", "jwt_keys_timeout"),
+)
+"""Settings that only an external issuer uses."""
 
 
 def check_own_issuer(config: "Config") -> None:
     """Raise ConfigurationError for settings that only an external issuer uses."""
-    external = {
-        "JWT_JWKS_URL": config.jwt_jwks_url,
-        "JWT_DISCOVERY": config.jwt_discovery,
-        "JWT_KEY_FILE": config.jwt_key_file,
-        "JWT_AUTHORIZED_PARTIES": config.jwt_authorized_parties,
-        "JWT_ALGORITHMS": config.jwt_algorithms,
-        "JWT_REQUIRED_CLAIMS": config.jwt_required_claims,
-        "JWT_MAX_LIFETIME": config.jwt_max_lifetime,
-        "JWT_CA_FILE": config.jwt_ca_file,
-    }
-    for name, value in external.items():
-        if value:
-            raise ConfigurationError(f"{name} is for an external issuer: set JWT_ISSUER, the exact iss of its tokens.")
-    _refuse_idle(
-        config, _SETTINGS_OF_FETCHED_KEYS, "is for an external issuer: set JWT_ISSUER, the exact iss of its tokens."
-    )
+    _refuse_idle(config, _OF_EXTERNAL, "is for an external issuer: set JWT_ISSUER, the exact iss of its tokens.")
     if len(config.jwt_audience) > 1:
         raise ConfigurationError("JWT_AUDIENCE must be one name where the service issues its own tokens.")
 
 
 def check_external_issuer(config: "Config") -> None:
     """Raise ConfigurationError unless the tokens of an external issuer can be verified."""
-    sources = {
-        "JWT_JWKS_URL": config.jwt_jwks_url,
-        "JWT_DISCOVERY": config.jwt_discovery,
-        "JWT_KEY_FILE": config.jwt_key_file,
-        "JWT_SECRET": config.jwt_secret,
-    }
-    given = [name for name, value in sources.items() if value]
+    given = [name.upper() for name in _KEY_SOURCES if getattr(config, name)]
     if not given:
-        raise ConfigurationError(f"JWT_ISSUER needs the issuer's keys: set one of {', '.join(sources)}.")
+        raise ConfigurationError(f"JWT_ISSUER needs the issuer's keys: set one of {', '.join(_KEY_SOURCES).upper()}.")
     if len(given) > 1:
         raise ConfigurationError(f"{' and '.join(given)} are set: the issuer's keys must come from one of them alone.")
     if not config.jwt_audience and not config.jwt_authorized_parties:
