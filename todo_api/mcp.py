@@ -1,7 +1,7 @@
 """Task operations as tools for agents: an MCP server, generated from the contract by fastmcp."""
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fastmcp
@@ -56,28 +56,27 @@ BATCH_POINTER = re.compile(r"^/operations(/[0-9]+)?(/[a-z_]+)?")
 """Start of a JSON Pointer into a batch: index and name of the operation."""
 
 
-class CallersToken(httpx2.Auth):
-    """Sends the token of the caller's own request, if there is one."""
-
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Add the token, if there is one; without it, the service answers 401."""
-        sent = get_http_headers(include={"authorization"}).get("authorization")
-        if sent:
-            request.headers["authorization"] = sent
-        yield request
+Authorize = Callable[[httpx2.Request], httpx2.Request]
+"""Adds a token to a request, if there is one; without it, the service answers 401."""
 
 
-class OwnToken(httpx2.Auth):
-    """Sends the token of this process, whose only caller owns its stdin and stdout."""
+def with_callers_token(request: httpx2.Request) -> httpx2.Request:
+    """Return the request with the token of the caller's own request."""
+    sent = get_http_headers(include={"authorization"}).get("authorization")
+    if sent:
+        request.headers["authorization"] = sent
+    return request
 
-    def __init__(self, token: str) -> None:
-        self._token = token
 
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Add the token, if there is one; without it, the service answers 401."""
-        if self._token:
-            request.headers["authorization"] = f"Bearer {self._token}"
-        yield request
+def with_own_token(token: str) -> Authorize:
+    """Return what adds the token of this process, whose only caller owns its stdin and stdout."""
+
+    def add(request: httpx2.Request) -> httpx2.Request:
+        if token:
+            request.headers["authorization"] = f"Bearer {token}"
+        return request
+
+    return add
 
 
 class OwnOrigin:
@@ -159,7 +158,7 @@ class RepliesForTools(httpx2.AsyncHTTPTransport):
         return httpx2.Response(reply.status_code, json=value)
 
 
-def tool_server(url: str, auth: httpx2.Auth) -> FastMCP[Any]:
+def tool_server(url: str, auth: Authorize) -> FastMCP[Any]:
     """Return the MCP server for the service at `url`: one tool per operation with `x-mcp`.
 
     `auth` adds the token to requests.
@@ -194,9 +193,9 @@ def serve(url: str, token: str, port: int | None) -> None:
     fastmcp.settings.enable_rich_logging = fastmcp.settings.enable_rich_tracebacks = False
     configure_logging()
     if port is None:
-        tool_server(url, OwnToken(token)).run("stdio", show_banner=False)
+        tool_server(url, with_own_token(token)).run("stdio", show_banner=False)
     else:
-        tool_server(url, CallersToken()).run(
+        tool_server(url, with_callers_token).run(
             "http",
             show_banner=False,
             host="127.0.0.1",

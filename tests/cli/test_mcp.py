@@ -315,10 +315,10 @@ def test_mcp_over_http_with_a_token_of_its_own_refuses_in_one_line(tmp_path: Pat
 def test_tool_while_the_service_is_away_says_so() -> None:
     from fastmcp import Client  # noqa: PLC0415  # two seconds to import
 
-    from todo_api.mcp import OwnToken, tool_server  # noqa: PLC0415  # two seconds to import
+    from todo_api.mcp import tool_server, with_own_token  # noqa: PLC0415  # two seconds to import
 
     async def call() -> Any:
-        async with Client(tool_server(f"http://127.0.0.1:{free_port()}", OwnToken(token("ada")))) as client:
+        async with Client(tool_server(f"http://127.0.0.1:{free_port()}", with_own_token(token("ada")))) as client:
             return await client.call_tool("find_tasks", {}, raise_on_error=False)
 
     result = asyncio.run(call())
