@@ -78,7 +78,7 @@ def serve(options: argparse.Namespace) -> None:
     try:
         with database_of(config) as (ready, on_tick):
             migrations.migrate(ready.database_url or "", say, role_prefix=ready.database_role_prefix)
-            server.serve(ready, log, partial(_welcome, config, log), on_tick)
+            server.Server(ready, log=log, ready=partial(_welcome, config, log), on_tick=on_tick).run()
     except SystemExit as end:
         if not end.code and os.getpid() == master:  # workers are forked in this block, and leave it here too
             say("Stopped.")

@@ -5,7 +5,7 @@ speak HTTP/1.1. Requests wait at the `gate` for a slot. `connections` and `limit
 connections, bytes and time of clients.
 """
 
-from todo_api.server.master import Server, serve
+from todo_api.server.master import Server
 from todo_api.server.worker import STOP_SECONDS
 
-__all__ = ["STOP_SECONDS", "Server", "serve"]
+__all__ = ["STOP_SECONDS", "Server"]

@@ -88,7 +88,8 @@ class Master(Arbiter):
 class Server(BaseApplication):
     """gunicorn, set up by our configuration only.
 
-    Each worker makes its own application and pool.
+    Each worker makes its own application and pool. `ready` is called once, when connections are
+    accepted; `on_tick` about once a second, and must not block.
     """
 
     def __init__(
@@ -169,14 +170,3 @@ def _traces(config: Config) -> "Traces | None":
     from todo_api.observability import Traces  # noqa: PLC0415  # an extra
 
     return Traces(config.otel_exporter_otlp_endpoint)
-
-
-def serve(
-    config: Config, log: LogConfig, ready: Callable[[], None], on_tick: Callable[[], None] = lambda: None
-) -> None:
-    """Serve until the process is stopped.
-
-    `ready` is called once, when connections are accepted; `on_tick` about once a second, and must
-    not block.
-    """
-    Server(config, log=log, ready=ready, on_tick=on_tick).run()
