@@ -5,11 +5,11 @@ to be a guess.
 """
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 from math import ceil
 from time import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from todo_api.throttling.counters import MAX_KEYS
 
@@ -104,54 +104,48 @@ class AttemptCounters:
         self._local = _LocalAttempts()
         self._shared = shared
         if shared is not None:
-            self._begin, self._refund = (
-                shared.client.register_script(_BEGIN),
-                shared.client.register_script(_REFUND),
-            )
+            self._begin, self._refund = map(shared.client.register_script, (_BEGIN, _REFUND))
 
     async def begin(self, keys: Sequence[CounterKey]) -> int:
         """Count an attempt for all keys and return 0, or only return the seconds to wait."""
-        if self._shared is None:
-            return self._local.begin(keys)
-        names = self._names(keys)
         numbers = [number for key in keys for number in key.backoff]
         return int(
-            await self._shared.call_or_fallback(
-                lambda: self._begin(keys=names, args=numbers), lambda: self._local.begin(keys)
+            await self._in_redis(
+                lambda redis: self._begin(keys=[redis.digest(key.name) for key in keys], args=numbers),
+                lambda: self._local.begin(keys),
             )
         )
 
     async def refund(self, keys: Sequence[CounterKey]) -> None:
         """Take back the latest attempt, which was not a guess."""
         self._local.refund(keys)
-        if self._shared is not None and keys:
-            names = self._names(keys)
-            await self._shared.call_or_fallback(lambda: self._refund(keys=names), lambda: None)
+        if keys:
+            await self._in_redis(lambda redis: self._refund(keys=[redis.digest(key.name) for key in keys]))
 
     async def forget(self, key: CounterKey) -> None:
         """Take back all attempts."""
         self._local.forget(key)
-        if self._shared is not None:
-            client, name = self._shared.client, self._shared.digest(key.name)
-            await self._shared.call_or_fallback(lambda: client.delete(name), lambda: 0)
+        await self._in_redis(lambda redis: redis.client.delete(redis.digest(key.name)))
 
     async def is_known(self, pair: str) -> bool:
         """Return whether the pair of account and address has signed in before."""
-        if pair in self._known_logins or self._shared is None:
-            return pair in self._known_logins
-        client, name = self._shared.client, self._shared.digest(pair)
-        return bool(await self._shared.call_or_fallback(lambda: client.exists(name), lambda: 0))
+        return pair in self._known_logins or bool(
+            await self._in_redis(lambda redis: redis.client.exists(redis.digest(pair)))
+        )
 
     async def remember(self, pair: str) -> None:
         """Remember a pair: in Redis for `KNOWN_LOGIN_TTL`, here until the service restarts."""
         self._known_logins.add(pair)
-        if self._shared is not None:
-            client, name = self._shared.client, self._shared.digest(pair)
-            await self._shared.call_or_fallback(lambda: client.set(name, 1, ex=KNOWN_LOGIN_TTL), lambda: None)
+        await self._in_redis(lambda redis: redis.client.set(redis.digest(pair), 1, ex=KNOWN_LOGIN_TTL))
 
-    def _names(self, keys: Sequence[CounterKey]) -> list[str]:
-        assert self._shared is not None  # noqa: S101  # callers check it
-        return [self._shared.digest(key.name) for key in keys]
+    async def _in_redis(
+        self, call: Callable[["RedisCounters"], Awaitable[Any]], otherwise: Callable[[], Any] = lambda: None
+    ) -> Any:
+        """Return the result of a call, or of `otherwise` without Redis and while it is away."""
+        shared = self._shared
+        if shared is None:
+            return otherwise()
+        return await shared.call_or_fallback(lambda: call(shared), otherwise)
 
 
 class _LocalAttempts:
