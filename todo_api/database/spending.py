@@ -1,17 +1,16 @@
 """Database usage of each request."""
 
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 
+@dataclass(slots=True)
 class Spending:
     """Statements, their seconds, and seconds of waiting for a connection."""
 
-    __slots__ = ("seconds", "statements", "waited")
-
-    def __init__(self) -> None:
-        self.statements = 0
-        self.seconds = 0.0
-        self.waited = 0.0
+    statements: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
 
 
 _spending: ContextVar[Spending | None] = ContextVar("spending")

@@ -14,24 +14,20 @@ from starlette.types import Receive, Scope, Send
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Deprecated:
-    """A deprecated operation. Every reply of it has the headers, problem documents included."""
-
-    def __init__(self, app: App, headers: list[tuple[bytes, bytes]]) -> None:
-        self._app = app
-        self._headers = headers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and add the headers to its reply."""
-        scope["state"]["headers"] += self._headers
-        await self._app(scope, receive, send)
-
-
 def announce_deprecation(app: App, operation: dict[str, Any]) -> App:
-    """Return the app, wrapped if the operation is deprecated. Raise ValueError for bad dates."""
+    """Return the app; if the operation is deprecated, one whose every reply has the headers.
+
+    Problem documents have them too. Raise ValueError for bad dates.
+    """
     if not operation.get("deprecated"):
         return app
-    return Deprecated(app, _headers(operation))
+    headers = _headers(operation)
+
+    async def announced(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["headers"] += headers
+        await app(scope, receive, send)
+
+    return announced
 
 
 def _headers(operation: dict[str, Any]) -> list[tuple[bytes, bytes]]:

@@ -2,6 +2,7 @@
 
 import re
 from random import getrandbits
+from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,7 +26,8 @@ class RequestIdMiddleware:
         """Pass the request on. The scope's state has its id, record and reply headers."""
         request_id, traceparent, has_token = read_headers(scope["headers"])
         state = scope.setdefault("state", {})
-        record = RequestRecord(scope["method"], request_id, traceparent, self._observers, state.get("read_at"))
+        read_at = state.get("read_at") or perf_counter()
+        record = RequestRecord(scope["method"], request_id, traceparent, self._observers, read_at)
         record.input_ended = state.get("input_ended", False)
         headers = [(b"x-request-id", request_id.encode()), SAFE_TYPE, *([BY_TOKEN] if has_token else ())]
         state.update(request_id=request_id, headers=headers, record=record)

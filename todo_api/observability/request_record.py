@@ -1,6 +1,7 @@
 """The record of one request, for logs, metrics and traces. It has no value that a client sent."""
 
 import re
+from dataclasses import InitVar, dataclass, field
 from time import perf_counter, time
 from typing import Protocol
 
@@ -21,75 +22,53 @@ _SAMPLED = 1
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
+@dataclass(slots=True, eq=False)
 class RequestRecord:
     """The facts of a request so far. `subject` and `error` must not be logged as they are."""
 
-    __slots__ = (
-        "client_disconnected",
-        "code",
-        "database_seconds",
-        "dry_run",
-        "ended_at",
-        "error",
-        "input_ended",
-        "method",
-        "observers",
-        "operation",
-        "parent_id",
-        "ready_at",
-        "request_id",
-        "route",
-        "sampled",
-        "seconds",
-        "started",
-        "started_at",
-        "statements",
-        "status",
-        "subject",
-        "trace_id",
-        "wait_seconds",
-    )
+    method: str
+    request_id: str
+    traceparent: InitVar[bytes | None]
+    observers: "tuple[Observer, ...]"
+    started_at: float = field(default_factory=perf_counter)
+    """When the request was read."""
+    ready_at: float = 0.0
+    """When the request was ready to run and began to queue."""
+    trace_id: str | None = None
+    parent_id: str | None = None
+    sampled: bool = False
+    """Whether the caller records its part of the trace."""
+    operation: str = NONE
+    route: str = NONE
+    started: bool = False
+    """Whether `start` was called: the operation runs or has run."""
+    client_disconnected: bool = False
+    """Whether the client has closed the connection."""
+    input_ended: bool = False
+    """Whether the client has closed its side of the connection: it reads on, or is gone."""
+    status: int = ABANDONED
+    seconds: float = 0.0
+    ended_at: float = 0.0
+    """When the request ended, in seconds since 1970."""
+    subject: str | None = None
+    """Subject of the token. It is personal data: log only its digest."""
+    code: str | None = None
+    """Code of the problem in the reply; `error` is its exception."""
+    error: Exception | None = None
+    dry_run: bool = False
+    """Whether the write is tried and undone."""
+    statements: int = 0
+    database_seconds: float = 0.0
+    """Seconds that the statements took."""
+    wait_seconds: float = 0.0
+    """Seconds of waiting for a connection."""
 
-    def __init__(
-        self,
-        method: str,
-        request_id: str,
-        traceparent: bytes | None,
-        observers: "tuple[Observer, ...]",
-        started_at: float | None = None,
-    ) -> None:
-        self.started_at = self.ready_at = perf_counter() if started_at is None else started_at
-        """When the request was read, and when it was ready to run and began to queue."""
-        self.method = method if method in METHODS else OTHER
-        self.request_id = request_id
-        self.trace_id: str | None = None
-        self.parent_id: str | None = None
-        self.sampled = False
-        """Whether the caller records its part of the trace."""
+    def __post_init__(self, traceparent: bytes | None) -> None:
+        self.ready_at = self.started_at
+        if self.method not in METHODS:
+            self.method = OTHER
         if traceparent:
             self._continue(traceparent)
-        self.observers = observers
-        self.operation = self.route = NONE
-        self.started = False
-        """Whether `start` was called: the operation runs or has run."""
-        self.client_disconnected = False
-        """Whether the client has closed the connection."""
-        self.input_ended = False
-        """Whether the client has closed its side of the connection: it reads on, or is gone."""
-        self.status = ABANDONED
-        self.seconds = 0.0
-        self.ended_at = 0.0
-        """When the request ended, in seconds since 1970."""
-        self.subject: str | None = None
-        """Subject of the token. It is personal data: log only its digest."""
-        self.code: str | None = None
-        """Code of the problem in the reply; `error` is its exception."""
-        self.error: Exception | None = None
-        self.dry_run = False
-        """Whether the write is tried and undone."""
-        self.statements = 0
-        self.database_seconds = self.wait_seconds = 0.0
-        """Seconds that the statements took, and seconds of waiting for a connection."""
 
     def _continue(self, traceparent: bytes) -> None:
         """Join the caller's trace if the field is valid (W3C Trace Context, section 3.2.2)."""
