@@ -78,3 +78,9 @@ def test_list_tasks_by_due_with_skip_goes_on_where_the_page_ends(planner: Client
     page = planner.get(f"{TASKS}?sort=due&skip=22&limit=4").json()
     rest = planner.get(f"{TASKS}?sort=due&limit=100&cursor={page['next_cursor']}").json()
     assert [*page["items"], *rest["items"]] == whole[22:]
+
+
+@pytest.mark.parametrize("query", ["due=today", "due=overdue&sort=due", "due_from=2026-11-20&sort=-due"])
+def test_list_tasks_by_dates_of_a_user_without_a_row_is_empty(anonymous: Client, query: str) -> None:
+    reply = anonymous.signed_in(token("without-a-row")).get(f"{TASKS}?{query}")
+    assert (reply.status, reply.json()["items"], reply.json()["total"]) == (200, [], 0)
