@@ -59,6 +59,30 @@ def revert_a_write(ask: Ask, mine: Any) -> None:
         ask(who, "POST", f"/api/v1/me/changes/{new['version']}/revert", {"force": True})
 
 
+def revert_what_others_have(ask: Ask, mine: Any) -> None:
+    """Take back writes of objects that are older than the others, who have them under the same ids."""
+    for who, number in (("account", 0), ("key", 1)):
+        task, project = f"{TASKS}/{mine.tasks['pending'][number]}", mine.projects["account"][number]
+        first = ask(who, "GET", task).json()["version"]
+        for body, is_taken_back in (
+            ({"title": "Buy rye", "labels": ["home"], "due": {"date": "2026-11-20"}}, True),
+            ({"project_id": project}, False),
+            ({"project_id": None}, True),
+            ({"project_id": None}, False),
+            ({"parent_id": mine.tasks["in_progress"][number]}, False),
+            ({"parent_id": None}, True),
+        ):
+            version = ask(who, "PATCH", task, body).json()["version"]
+            if is_taken_back:
+                ask(who, "POST", f"/api/v1/me/changes/{version}/revert")
+        ask(who, "PATCH", f"{task}?base={first}", {"description": "Two bags."})
+        ask(who, "POST", f"{task}/revert", {"version": first})
+        version = ask(who, "PATCH", f"/api/v1/me/projects/{project}", {"name": "Garden"}).json()["version"]
+        ask(who, "POST", f"/api/v1/me/changes/{version}/revert")
+        ask(who, "DELETE", task)
+        ask(who, "POST", f"/api/v1/me/changes/{version + 2}/revert")
+
+
 CASES: dict[str, Callable[[Ask, Any], None]] = {
-    case.__name__: case for case in (patch_with_a_base, revert_a_task, revert_a_write)
+    case.__name__: case for case in (patch_with_a_base, revert_a_task, revert_a_write, revert_what_others_have)
 }
