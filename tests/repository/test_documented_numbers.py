@@ -14,6 +14,7 @@ from todo_api.batch import service as batch_service
 from todo_api.changes import waits
 from todo_api.config import Config
 from todo_api.database import LONG, connection, database, purging
+from todo_api.database.statement import FEW
 from todo_api.http import body, compression
 from todo_api.idempotency import statements as replies
 from todo_api.lists import pages
@@ -58,7 +59,8 @@ FACTS = {
         f"the reversion of a write | its last step begins within {reversion.SECONDS} s",
         f"a restoration from the trash | its last step begins within {trash_service.SECONDS} s",
         f"a search (`q`) | {list_statements.SEARCH_SECONDS} s",
-        f"a database that is silent, because it or its machine is frozen | {database.READ_TIMEOUT} s",
+        f"a database that is silent, because it or its machine is frozen | {database.READ_TIMEOUT} s,"
+        f" or {database.READ_TIMEOUT + LONG - connection.STATEMENT_TIMEOUT} s for a write of more than {FEW:,} tasks",
         f"the checks of readiness | {readiness.DEADLINE:.0f} s",
         f"by default {DEFAULTS.rate_limit.partition('/')[0]} requests a {DEFAULTS.rate_limit.partition('/')[2]}",
         f"a limit of their own, {rate_limit.PAGES.requests} a minute for each address",

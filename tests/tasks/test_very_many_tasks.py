@@ -8,12 +8,12 @@ from tests.support.batches import BATCH, stored
 from tests.support.client import Client, Reply
 from tests.support.tasks import create, path
 from tests.support.trees import chain
-from todo_api.database import LONG
+from todo_api.database import LONG, Statement
+from todo_api.database.connection import STATEMENT_TIMEOUT
+from todo_api.database.statement import FEW
 from todo_api.labels import service as labels
 from todo_api.labels import statements as of_labels
 from todo_api.projects import service as projects
-from todo_api.projects import statements as of_projects
-from todo_api.task_tree import statements as of_trees
 from todo_api.task_tree import tree
 
 LABELS = "/api/v1/me/labels"
@@ -78,16 +78,28 @@ def test_write_of_too_many_subtasks_is_409_and_changes_nothing(ada: Client, dire
     assert ada.patch(path(root), {"title": "Alone"}).status == 200
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        of_labels.rename,
-        of_labels.remove,
-        of_projects.remove(conditional=False, permanent=False),
-        of_trees.remove(permanent=False),
-        of_trees.complete,
-        of_trees.bring,
-    ],
-)
-def test_statement_that_writes_as_many_tasks_as_one_write_may_has_more_time_than_others(statement: Any) -> None:
-    assert statement.execute.startswith(f"SET LOCAL statement_timeout = '{LONG}s'")
+def test_statement_has_more_time_than_others_for_more_rows_than_they_can_write() -> None:
+    remove = of_labels.remove
+    assert remove.for_rows(FEW) is remove
+    more = remove.for_rows(FEW + 1)
+    assert (more.sql, more.execute) == tuple(
+        f"SET LOCAL statement_timeout = '{LONG}s';\n{text}" for text in (remove.sql, remove.execute)
+    )
+    assert (remove.longer, more.longer) == (0, LONG - STATEMENT_TIMEOUT)
+
+
+def test_write_of_several_tasks_has_the_time_for_so_many(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(Statement, "for_rows", lambda statement, count: asked.append(count) or statement)
+    project, other = (ada.post(PROJECTS, {"name": name}).json() for name in ("One", "Other"))
+    root, *_ = chain(ada, 3, labels=["one"], project_id=project["id"])
+    for _ in range(2):
+        create(ada, labels=["two"])
+    assert ada.patch(f"{LABELS}/one", {"name": "two", "merge": True}).status == 200
+    assert ada.delete(f"{LABELS}/two").status == 200
+    assert ada.patch(path(root), {"project_id": other["id"]}).status == 200
+    assert ada.patch(f"{path(root)}/complete", {"completed": True, "subtasks": "complete"}).status == 200
+    assert ada.delete(f"{PROJECTS}/{other['id']}").status == 204
+    root, *_ = chain(ada, 2)
+    assert ada.delete(path(root)).status == 204
+    assert asked == [3, 3, 2, 3, 3, 2]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,9 @@ Row = tuple[Any, ...]
 
 LONG = 60
 """Maximum seconds of a statement that writes very many rows. The user's other writes wait."""
+
+FEW = 1000
+"""Maximum number of rows that a statement can write within the time that any has."""
 
 _DIALECT = dialect.dialect(paramstyle="pyformat")
 
@@ -86,3 +90,15 @@ class Statement:
             sql = sql.replace(f"%({name})s", f"${number}")
         self.prepare = f"PREPARE {self.name}{_listed(types)} AS {sql};\n"
         self.execute = f"{prefix}EXECUTE {self.name}{_listed([f'%({name})s' for name in names])}"
+
+    def for_rows(self, count: int) -> "Statement":
+        """Return the statement with the time that it needs to write so many rows.
+
+        Only that of very many has more than others: who waits for a silent database waits as long.
+        """
+        if count <= FEW:
+            return self
+        more = copy(self)
+        limit = f"SET LOCAL statement_timeout = '{LONG}s';\n"
+        more.longer, more.sql, more.execute = LONG - STATEMENT_TIMEOUT, limit + self.sql, limit + self.execute
+        return more

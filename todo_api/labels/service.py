@@ -78,9 +78,9 @@ class LabelService:
                 raise NotFound(_MISSING)
             if new != old and new in known and not merge:
                 raise LabelExists
-            _check(sum(known.values()))
+            count = _checked(sum(known.values()))
             values = {"user_id": self._user_id, "old_key": old, "new_key": new, "name": composed(name)}
-            return self._changed(session.fetch_one(statements.rename, values), seq)
+            return self._changed(session.fetch_one(statements.rename.for_rows(count), values), seq)
 
     def remove(self, label: str) -> LabelChange:
         """Take the label off every task. Raise NotFound or TooManyTasks."""
@@ -90,9 +90,9 @@ class LabelService:
             seq, known = self._lock(session, [key])
             if key not in known:
                 raise NotFound(_MISSING)
-            _check(known[key])
+            count = _checked(known[key])
             values = {"user_id": self._user_id, "old_key": key}
-            return self._changed(session.fetch_one(statements.remove, values), seq)
+            return self._changed(session.fetch_one(statements.remove.for_rows(count), values), seq)
 
     def _lock(self, session: RoleSession, keys: Sequence[str]) -> tuple[int, dict[str, int]]:
         """Lock the user's row; return their last number, and the labels of these that there are.
@@ -112,7 +112,8 @@ class LabelService:
         return LabelChange(seq, 0) if row is None else LabelChange(*row)
 
 
-def _check(tasks: int) -> None:
-    """Raise TooManyTasks."""
+def _checked(tasks: int) -> int:
+    """Return the number of tasks to write. Raise TooManyTasks."""
     if tasks > MOST_AT_ONCE:
         raise TooManyTasks
+    return tasks

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, insert
 
 from todo_api import guards
-from todo_api.database import LONG, Statement, param
+from todo_api.database import Statement, param
 from todo_api.lists import OPEN, is_status
 from todo_api.models import task_labels, tasks, users
 from todo_api.task_labels import label_keys
@@ -149,7 +149,7 @@ def _rewrite(changed: Select[tuple[object]], others: ColumnElement[bool], *, ren
         .cte("written")
     )
     count = select(func.count()).select_from(written).scalar_subquery()
-    return Statement(select(owner.c.seq, count).add_cte(*writes), seconds=LONG)
+    return Statement(select(owner.c.seq, count).add_cte(*writes))
 
 
 rename = _rewrite(

@@ -153,10 +153,11 @@ class ProjectService:
         with self._database.transaction() as transaction:
             scope = transaction.as_user(self._user_id, self._caller.actor)
             self._lock(scope, values)
-            if scope.fetch_one(statements.is_large, {**values, "most": MOST_AT_ONCE}) is not None:
+            ((count,),) = scope.fetch_all(statements.size, {**values, "most": MOST_AT_ONCE + 1})
+            if count > MOST_AT_ONCE:
                 raise TooManyTasks
             statement = statements.remove(conditional=versions is not None, permanent=permanent)
-            if scope.fetch_one(statement, values) is None:
+            if scope.fetch_one(statement.for_rows(count), values) is None:
                 raise _changed(self._found(scope, values))
 
     def _lock(self, scope: RoleSession, values: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from todo_api import guards
-from todo_api.database import LONG, Statement, column_value, if_named, param
+from todo_api.database import Statement, column_value, if_named, param
 from todo_api.models import MOST_PROJECTS, projects, tasks, users
 from todo_api.ordering import clock_key
 from todo_api.task_tree import counts_without
@@ -163,13 +163,14 @@ place = _place()
 """Set the `positions` of the projects `ids`, in a transaction that has locked the user's row."""
 
 
-is_large = Statement(
-    select(literal_column("1"))
+_OF_PROJECT = (
+    select(tasks.c.id)
     .where(tasks.c.user_id == USER_ID, tasks.c.project_id == PROJECT_ID)
-    .offset(param("most", Integer))
-    .limit(literal_column("1"))
+    .limit(param("most", Integer))
+    .subquery("of_project")
 )
-"""Return a row if the project has more tasks than `most`."""
+size = Statement(select(func.count(_OF_PROJECT.c.id)))
+"""Return the number of tasks of the project. It counts no further than to `most`."""
 
 
 @cache
@@ -190,8 +191,7 @@ def remove(*, conditional: bool, permanent: bool) -> Statement:
         update(users)
         .where(users.c.id == USER_ID, gone.c.id.is_not(None))
         .values(seq=users.c.seq + 1, projects=users.c.projects - 1, **counts_without(lost))
-        .returning(users.c.seq, *guards.permanently(permanent)),
-        seconds=LONG,
+        .returning(users.c.seq, *guards.permanently(permanent))
     )
 
 

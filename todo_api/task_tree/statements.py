@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo_api import guards
-from todo_api.database import LONG, Statement, param
+from todo_api.database import Statement, param
 from todo_api.models import STATUSES, tasks, users
 from todo_api.ordering import clock_key
 
@@ -123,7 +123,7 @@ renumber = _renumber()
 
 _THESE = and_(tasks.c.user_id == USER_ID, tasks.c.id == any_(_IDS))
 
-bring = Statement(update(tasks).where(_THESE).values(project_id=param("project_id", Uuid), **_NUMBERED), seconds=LONG)
+bring = Statement(update(tasks).where(_THESE).values(project_id=param("project_id", Uuid), **_NUMBERED))
 """Set the project of the tasks `ids`. Their version is the user's last number."""
 
 count = Statement(
@@ -154,7 +154,7 @@ def _complete() -> Statement:
         .cte("owner")
     )
     values = {"status": literal_column("'completed'"), "completed_at": owner.c.at, "updated_at": owner.c.at}
-    return Statement(update(tasks).where(_THESE).values(version=owner.c.seq, **values), seconds=LONG)
+    return Statement(update(tasks).where(_THESE).values(version=owner.c.seq, **values))
 
 
 complete = _complete()
@@ -166,4 +166,4 @@ def remove(*, permanent: bool) -> Statement:
     """Delete the tasks `ids`, and take the user's next number."""
     lost = delete(tasks).where(_THESE).returning(tasks.c.status).cte("lost")
     numbered = update(users).where(users.c.id == USER_ID).values(seq=users.c.seq + 1, **counts_without(lost))
-    return Statement(numbered.returning(users.c.seq, *guards.permanently(permanent)), seconds=LONG)
+    return Statement(numbered.returning(users.c.seq, *guards.permanently(permanent)))

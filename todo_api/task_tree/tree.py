@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from todo_api.database import RoleSession
+from todo_api.database import RoleSession, Statement
 from todo_api.errors import TooManySubtasks, TooManyTasks, ValidationFailed, Violation
 from todo_api.guards import Caller
 from todo_api.models import MOST_AT_ONCE
@@ -120,13 +120,12 @@ class TaskTree:
 
         Raise TooManyTasks.
         """
-        values = {**self._these([each.id for each in below]), "project_id": project_id}
-        self._db.fetch_all(statements.bring, values)
+        self._write(statements.bring, [each.id for each in below], project_id=project_id)
 
     def complete(self, ids: Sequence[str]) -> None:
         """Complete open tasks, if there are any, under one number. Raise TooManyTasks."""
         if ids:
-            self._db.fetch_all(statements.complete, self._these(ids))
+            self._write(statements.complete, ids)
 
     def remove(self, node: Node, *, permanent: bool) -> None:
         """Delete a task and all below it, under one number. A trigger counts it off its parent.
@@ -134,11 +133,11 @@ class TaskTree:
         Raise TooManyTasks.
         """
         ids = [node.id, *(each.id for each in self.below(node.id))]
-        self._db.fetch_all(statements.remove(permanent=permanent), self._these(ids))
+        self._write(statements.remove(permanent=permanent), ids)
 
     def remove_all(self, ids: Sequence[str]) -> None:
         """Delete tasks that have nothing else below them, under one number."""
-        self._db.fetch_all(statements.remove(permanent=False), self._these(ids))
+        self._write(statements.remove(permanent=False), ids)
 
     def place(self, task: Node, branch: Branch, destination: Destination, clock: str) -> Place | None:
         """Return where the task is to be in a branch, None if it is there.
@@ -218,11 +217,11 @@ class TaskTree:
     def _named(self, task: Node, branch: Branch) -> dict[str, str | None]:
         return {"user_id": self._user_id, "task_id": task.id, **branch._asdict()}
 
-    def _these(self, ids: Sequence[str]) -> dict[str, object]:
-        """Return the parameters of a write of tasks. Raise TooManyTasks."""
+    def _write(self, statement: Statement, ids: Sequence[str], **values: object) -> None:
+        """Write the tasks `ids`. Raise TooManyTasks."""
         if len(ids) > MOST_AT_ONCE:
             raise TooManyTasks
-        return {"user_id": self._user_id, "ids": ids}
+        self._db.fetch_all(statement.for_rows(len(ids)), {"user_id": self._user_id, "ids": ids, **values})
 
 
 def _refused(name: str, code: str, detail: str) -> ValidationFailed:
