@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
+from tests.support.live import SLACK
 from tests.support.redis_server import RedisServer
 from todo_api.throttling import attempts as counting
+from todo_api.throttling import redis as sharing
 from todo_api.throttling.attempts import (
     ATTEMPT_TTL,
     KNOWN_LOGIN_TTL,
@@ -106,8 +108,9 @@ def test_pairs_are_spread_over_all_buckets() -> None:
 
 
 @pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """Not started yet."""
+def redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
+    """Not started yet. It may take as long as a busy machine takes, and not the tenth of a second of a service."""
+    monkeypatch.setattr(sharing, "TIMEOUT", SLACK)
     with RedisServer() as server:
         yield server
 
