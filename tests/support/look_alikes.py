@@ -212,7 +212,10 @@ class World:
 
 
 def _canonical(token: str) -> str:
-    return token[:19].replace(" ", "T") if ":" in token else token.lstrip("\\x")
+    """Return a token as it is compared: a time to the microsecond, since a case may begin in the second in which its users came."""
+    if ":" not in token:
+        return token.lstrip("\\x")
+    return f"{token[:19].replace(' ', 'T')}.{token[20:].rstrip('Z+:0')}"
 
 
 def _text(value: Any) -> str:
