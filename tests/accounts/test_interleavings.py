@@ -5,8 +5,8 @@ What both reply and what is left must be what one of the two orders gives that h
 """
 
 import secrets
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -65,9 +65,21 @@ class World(NamedTuple):
 Act = Callable[[Client, World], Reply]
 
 
-def new_world(url: str) -> World:
+AT_ONCE = 50
+"""Worlds that are made by one command: each alone takes longer than what is tried in it."""
+
+
+def worlds(url: str) -> Iterator[World]:
+    """Yield one after another, each for itself."""
+    while True:
+        made = [_ids() for _ in range(AT_ONCE)]
+        rows(url, _insert(made))
+        yield from made
+
+
+def _ids() -> World:
     ids = [str(uuid7()) for _ in range(8)]
-    world = World(
+    return World(
         ids[0],
         f"{secrets.token_hex(6)}@example.com",
         ids[1:3],
@@ -78,35 +90,61 @@ def new_world(url: str) -> World:
         ids[6],
         ids[7],
     )
-    digest = [[sha256(part.encode()).hexdigest() for part in (one[:-43], one)] for one in world.refresh]
+
+
+def _insert(made: list[World]) -> str:
+    """Return the SQL that makes them."""
     scopes = f"ARRAY[{', '.join(repr(scope) for scope in KEY_SCOPES)}]"
-    sessions = ", ".join(
-        f"('{world.id}', '{session}', '{family}', '{whole}', now(), now(), now() + interval '1 day')"
-        for session, (family, whole) in zip(world.sessions, digest, strict=True)
+    deleted = ", ".join(f"('{one.id}', '{one.deleted}')" for one in made)
+    sessions = [
+        f"'{one.id}', '{session}', '{_digest(refresh[:-43])}', '{_digest(refresh)}', now(), now(), now() + interval '1 day'"
+        for one in made
+        for session, refresh in zip(one.sessions, one.refresh, strict=True)
+    ]
+    keys = [
+        f"'{one.id}', '{id_}', 'kept {number}', {scopes}, 'tdk_', '{api_keys.digest(key)}', now()"
+        for one in made
+        for number, (id_, key) in enumerate(zip(one.key_ids, one.keys, strict=True))
+    ]
+    return ";".join(
+        (
+            _values("users (id, seq, pending, api_keys, projects)", (f"'{one.id}', 9, 1, 2, 1" for one in made)),
+            _values(
+                "accounts (user_id, email, password_hash)", (f"'{one.id}', '{one.email}', '{HASH}'" for one in made)
+            ),
+            _values("sessions", sessions),
+            _values("api_keys (user_id, id, name, scopes, hint, digest, created_at)", keys),
+            _values(
+                "projects (user_id, id, name, position, created_at, updated_at, version)",
+                (f"'{one.id}', '{one.project}', 'Mine', 'm0', now(), now(), 8" for one in made),
+            ),
+            _values(
+                "tasks (user_id, id, title, status, created_at, updated_at, version, labels)",
+                (f"""'{one.id}', '{one.task}', 'Mine', 'pending', now(), now(), 9, '["home"]'""" for one in made),
+            ),
+            _values("task_labels", (f"'{one.id}', '{one.task}', 'home', 'home', 9" for one in made)),
+            _values(
+                "tasks (user_id, id, title, status, created_at, updated_at, version)",
+                (f"'{one.id}', '{one.deleted}', 'Deleted', 'pending', now(), now(), 7" for one in made),
+            ),
+            f"DELETE FROM tasks WHERE (user_id, id) IN ({deleted})",
+            _values(
+                "history (user_id, seq, version_before, kind, id, action, at, changes)",
+                (
+                    f"""'{one.id}', 9, 8, 'task', '{one.task}', 'updated', now(), '{{"title": ["Before", "Mine"]}}'"""
+                    for one in made
+                ),
+            ),
+        )
     )
-    keys = ", ".join(
-        f"('{world.id}', '{id_}', 'kept {n}', {scopes}, 'tdk_', '{api_keys.digest(key)}', now())"
-        for n, (id_, key) in enumerate(zip(world.key_ids, world.keys, strict=True))
-    )
-    rows(
-        url,
-        f"INSERT INTO users (id, seq, pending, api_keys, projects) VALUES ('{world.id}', 9, 1, 2, 1);"
-        f" INSERT INTO accounts (user_id, email, password_hash) VALUES ('{world.id}', '{world.email}', '{HASH}');"
-        f" INSERT INTO sessions VALUES {sessions};"
-        " INSERT INTO api_keys (user_id, id, name, scopes, hint, digest, created_at)"
-        f" VALUES {keys};"
-        " INSERT INTO projects (user_id, id, name, position, created_at, updated_at, version)"
-        f" VALUES ('{world.id}', '{world.project}', 'Mine', 'm0', now(), now(), 8);"
-        " INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version, labels)"
-        f""" VALUES ('{world.id}', '{world.task}', 'Mine', 'pending', now(), now(), 9, '["home"]');"""
-        f" INSERT INTO task_labels VALUES ('{world.id}', '{world.task}', 'home', 'home', 9);"
-        " INSERT INTO tasks (user_id, id, title, status, created_at, updated_at, version)"
-        f" VALUES ('{world.id}', '{world.deleted}', 'Deleted', 'pending', now(), now(), 7);"
-        f" DELETE FROM tasks WHERE user_id = '{world.id}' AND id = '{world.deleted}';"
-        " INSERT INTO history (user_id, seq, version_before, kind, id, action, at, changes)"
-        f""" VALUES ('{world.id}', 9, 8, 'task', '{world.task}', 'updated', now(), '{{"title": ["Before", "Mine"]}}')""",
-    )
-    return world
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def _values(table: str, values: Iterable[str]) -> str:
+    return f"INSERT INTO {table} VALUES {', '.join(f'({one})' for one in values)}"
 
 
 def left(url: str, world: World) -> list[Any]:
@@ -149,8 +187,13 @@ class Outcome(NamedTuple):
 class Pairs(Stage):
     """Two requests about one account."""
 
+    @cached_property
+    def worlds(self) -> Iterator[World]:
+        """Users whom nothing has been tried with."""
+        return worlds(self.url)
+
     def in_turn(self, first: Act, second: Act) -> Outcome:
-        world = new_world(self.url)
+        world = next(self.worlds)
         replies = (told(first(self.gated, world)), told(second(self.direct, world)))
         return Outcome(replies, left(self.url, world))
 
@@ -159,7 +202,7 @@ class Pairs(Stage):
 
         And whether the second was done before the first went on: it waited for no lock of the first's.
         """
-        world = new_world(self.url)
+        world = next(self.worlds)
         pair = self.pair(partial(first, self.gated, world), partial(second, self.direct, world), number)
         if pair is None:
             return None

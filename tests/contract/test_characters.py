@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import unicodedata
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,10 +27,20 @@ ONE_LINE = {name for name, schema in SCHEMAS.items() if "It is one line" in sche
 }
 """The schemas of texts of one line that clients send."""
 
-CHARACTERS = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 ENDS = {*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029"}
-BLANKS = ENDS | {*regex.findall(r"[\p{Default_Ignorable_Code_Point}\p{White_Space}]", "".join(CHARACTERS))}
-"""By the Unicode database of the library `regex`, which Python's own does not have."""
+
+
+@cache  # not when the module is imported, which each process of a run does
+def characters() -> list[str]:
+    """Every character that a text may have."""
+    return [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+
+
+@cache
+def blanks() -> set[str]:
+    """Those by the Unicode database of the library `regex`, which Python's own does not have."""
+    found = regex.findall(r"[\p{Default_Ignorable_Code_Point}\p{White_Space}]", "".join(characters()))
+    return ENDS | {*found}
 
 
 def patterns() -> set[str]:
@@ -49,8 +60,8 @@ def test_contract_has_the_same_pattern_for_names_of_labels_without_comma_and_ste
 def test_pattern_of_contract_takes_what_unicode_calls_visible_in_python_and_rust() -> None:
     (pattern,) = patterns()
     python, rust = re.compile(pattern), jsonschema_rs.Draft4Validator({"pattern": pattern})
-    for character in CHARACTERS:
-        alone, between = character not in BLANKS, character not in ENDS
+    for character in characters():
+        alone, between = character not in blanks(), character not in ENDS
         assert (python.search(character) is not None, rust.is_valid(character)) == (alone, alone), hex(ord(character))
         text = f"a{character}b"
         assert (python.search(text) is not None, rust.is_valid(text)) == (between, between), hex(ord(character))
@@ -65,7 +76,7 @@ def test_pattern_of_contract_takes_the_same_in_javascript() -> None:
         console.log(JSON.stringify(taken));
     """
     done = subprocess.run(["node", "-e", script], input=json.dumps(pattern), capture_output=True, text=True, check=True)
-    assert {chr(code) for code in json.loads(done.stdout)} == BLANKS
+    assert {chr(code) for code in json.loads(done.stdout)} == blanks()
 
 
 def test_pattern_of_contract_takes_the_same_in_javascript_without_its_flag_as_far_as_one_unit_is_a_character() -> None:
@@ -79,7 +90,7 @@ def test_pattern_of_contract_takes_the_same_in_javascript_without_its_flag_as_fa
         console.log(JSON.stringify(taken));
     """
     done = subprocess.run(["node", "-e", script], input=json.dumps(pattern), capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == sorted(ord(character) for character in BLANKS if character < "\U00010000")
+    assert json.loads(done.stdout) == sorted(ord(character) for character in blanks() if character < "\U00010000")
 
 
 def test_rules_of_the_database_are_those_of_the_contract(url: str) -> None:
@@ -89,7 +100,7 @@ def test_rules_of_the_database_are_those_of_the_contract(url: str) -> None:
         FROM generate_series(1, 1114111) code WHERE code NOT BETWEEN 55296 AND 57343
     """
     ((blank, ends),) = rows(url, asked)
-    assert {chr(code) for code in blank} == BLANKS - {"\0"}
+    assert {chr(code) for code in blank} == blanks() - {"\0"}
     assert {chr(code) for code in ends} == ENDS - {"\0"}
     used = rows(
         url,
@@ -168,7 +179,7 @@ def fold(text: str) -> str:
 
 def test_fold_case_folds_every_character_as_unicode_does(url: str) -> None:
     """Compared with Python's own database, whose version is older: the folding of what it has is stable (Unicode, 3.13)."""
-    known = [character for character in CHARACTERS[1:] if unicodedata.category(character) != "Cn"]
+    known = [character for character in characters()[1:] if unicodedata.category(character) != "Cn"]
     beside = [*filter(_changes_beside_others, known), *known[::50]]
     for form in ("{}", "{}\u0345", "\u0391\u0345{}", "{}\u0308\u0301", "e\u0301{}b"):
         texts = [form.format(character) for character in (known if form == "{}" else beside)]
@@ -177,15 +188,23 @@ def test_fold_case_folds_every_character_as_unicode_does(url: str) -> None:
         assert wrong == []
 
 
-APART = {one: unicodedata.normalize("NFD", one) for one in CHARACTERS if unicodedata.normalize("NFD", one) != one}
-PARTS = set("".join(APART.values()))
-"""What characters are composed of."""
+@cache
+def apart() -> dict[str, str]:
+    """Return the characters that are composed of others, and what of."""
+    found = {one: unicodedata.normalize("NFD", one) for one in characters()}
+    return {one: parts for one, parts in found.items() if parts != one}
+
+
+@cache
+def parts() -> set[str]:
+    """Return what characters are composed of."""
+    return set("".join(apart().values()))
 
 
 def _changes_beside_others(character: str) -> bool:
     """Tell whether folding may do anything with the character: compose it, take it apart, move it, or fold its case."""
     folds = character.casefold() != character
-    return folds or character in APART or character in PARTS or bool(unicodedata.combining(character))
+    return folds or character in apart() or character in parts() or bool(unicodedata.combining(character))
 
 
 def _literal(text: str) -> str:
@@ -269,5 +288,5 @@ def test_list_tasks_search_counts_words_between_any_blanks(ada: Client) -> None:
 
 def test_case_folding_ships_with_the_migrations() -> None:
     mappings = json.loads((Path(contract.shipped("migrations")) / "case_folding_17_0_0.json").read_text("utf-8"))
-    known = {c: c.casefold() for c in CHARACTERS if unicodedata.category(c) != "Cn" and c.casefold() != c}
+    known = {c: c.casefold() for c in characters() if unicodedata.category(c) != "Cn" and c.casefold() != c}
     assert {c: folded for c, folded in mappings.items() if unicodedata.category(c) != "Cn"} == known

@@ -107,14 +107,15 @@ class Worlds:
     def within(
         self, world: World, act: Callable[[], list[Reply]], prepared: str = "SELECT"
     ) -> tuple[Outcome, list[Any], list[Any]]:
-        """Restore the database, and return what an act does to it."""
+        """Restore the database, and return what an act does to it. Nobody else is in the first one."""
+        others = world.of_others if world is self.both[1] else list
         world.restore()
         world.rows(prepared)
-        before = world.of_others()
+        before = others()
         self._sent.clear()
         replies = act()
         self.sent += self._sent
-        return world.outcome(replies, self._sent), before, world.of_others()
+        return world.outcome(replies, self._sent), before, others()
 
     def _ask(self, name: str, client: Client) -> list[Reply]:
         replies = []

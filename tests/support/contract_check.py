@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,11 @@ from jsonschema_rs import Draft4, Draft4Validator, Registry
 from todo_api import contract
 from todo_api.contract import resolve
 
-FORMATS = {name: partial(FormatChecker().conforms, format=name) for name in ("date", "date-time", "uuid")}
+FORMATS = {
+    name: lru_cache(maxsize=4096)(partial(FormatChecker().conforms, format=name))
+    for name in ("date", "date-time", "uuid")
+}
+"""Functions that judge a text by its format. Pages tell the same times again and again."""
 
 ALWAYS = (405, 417)
 """Statuses that no operation lists: the request is refused for what is HTTP's, before it is an operation's."""
@@ -70,18 +74,17 @@ class ContractCheck:
         """Raises AssertionError where the reply breaks the contract."""
         assert re.fullmatch(r"[!-~]{1,128}", reply.headers["x-request-id"]), reply.headers
         raw_path = path.partition("?")[0]
-        operations = [pattern for pattern, *_ in self._operations if pattern.fullmatch(raw_path)]
-        is_page = not operations and reply.headers.get("content-type") == "text/html; charset=utf-8"  # for a browser
+        found = next((one for one in self._operations if one[0].fullmatch(raw_path)), None)
+        is_page = found is None and reply.headers.get("content-type") == "text/html; charset=utf-8"  # for a browser
         if reply.status >= 400 and not is_page:
             self._problem(method, reply)
-        for pattern, item, document, registry in self._operations:
-            if pattern.fullmatch(raw_path):
-                # Methods are compared as they are (RFC 9110, section 9.1): `get` is none of the contract's.
-                names = {"HEAD": "get", **{name.upper(): name for name in item}}
-                operation = item.get(names.get(method, ""))
-                if operation is not None and reply.status not in ALWAYS:
-                    self._documented(method, operation, document, registry, reply)
-                return
+        if found is not None:
+            _, item, document, registry = found
+            # Methods are compared as they are (RFC 9110, section 9.1): `get` is none of the contract's.
+            names = {"HEAD": "get", **{name.upper(): name for name in item}}
+            operation = item.get(names.get(method, ""))
+            if operation is not None and reply.status not in ALWAYS:
+                self._documented(method, operation, document, registry, reply)
 
     def _problem(self, method: str, reply: Any) -> None:
         assert reply.headers["content-type"] == "application/problem+json"

@@ -50,6 +50,7 @@ class Discretion:
     """The secrets and texts of one process. Numbers are not told apart in either, so that what differs in them alone counts once."""
 
     def __init__(self) -> None:
+        self._noted: set[tuple[str, str]] = set()
         self._secrets: dict[str, str] = {}
         self._texts: dict[str, str] = {}
         self._request_ids: set[str] = set()
@@ -87,8 +88,9 @@ class Discretion:
 
     def secret(self, kind: str, value: str) -> None:
         """Takes note of a secret."""
-        if kind == "email" and "@" not in value:
+        if (kind, value) in self._noted or (kind == "email" and "@" not in value):
             return
+        self._noted.add((kind, value))
         shortest = _SHORTEST.get(kind, _DEFAULT_SHORTEST)
         for part in _parts(value):
             for form in {

@@ -165,21 +165,24 @@ class World:
     def restore(self) -> None:
         self.rows(f"{self._restore}COMMIT")
 
-    def _all(self, columns: str, negated: str) -> list[Any]:
+    def _all(self, columns: str, which: str) -> list[Any]:
         return self.rows(
             " UNION ALL ".join(
-                f"SELECT '{table} ' || to_jsonb(r)::text{columns} FROM {table} r WHERE {negated} {self._of_others(table)}"
+                f"SELECT '{table} ' || {columns.format(owner=self.owner(table))} FROM {table} r WHERE {which} {self._of_others(table)}"
                 for table in self.tables
             )
         )
 
     def of_others(self) -> list[Any]:
-        """Every row of the others, with its place and who has written or locked it."""
-        return sorted(self._all(", r.xmin::text, r.xmax::text, r.ctid::text", ""))
+        """Every row of the others: whose it is, its place, and who has written or locked it.
+
+        What is at a place changes with the one who wrote it.
+        """
+        return sorted(self._all("r.{owner}, r.tableoid::text, r.ctid::text, r.xmin::text, r.xmax::text", ""))
 
     def mine(self) -> list[str]:
         """Every other row."""
-        return [row for (row,) in self._all("", "NOT")]
+        return [row for (row,) in self._all("to_jsonb(r)::text", "NOT")]
 
     def plain(self, value: Any) -> str:
         """Return a value as text, without the times, ids and secrets that are new."""
