@@ -37,6 +37,7 @@ def changes(ask: Ask, mine: Any) -> None:
             for each in ask(who, "GET", path).json()["items"][:1]:
                 ask(who, "DELETE", f"{path}/{each['id']}")
             ask(who, "GET", f"{CHANGES}?since={since}")
+        ask(who, "GET", f"{CHANGES}?since={since}&wait=1")  # there is something: it does not wait
         first = ask(who, "GET", f"{CHANGES}?limit=1").json()["next"]
         ask(who, "GET", f"{CHANGES}?limit=2&since={first}")
         ask(who, "GET", f"{CHANGES}?since={first}")
