@@ -95,10 +95,11 @@ class Statement:
         """Return the statement with the time that it needs to write so many rows.
 
         Only that of very many has more than others: who waits for a silent database waits as long.
+        It joins by hashes: PostgreSQL may take very many for none that it has not counted since.
         """
         if count <= FEW:
             return self
         more = copy(self)
-        limit = f"SET LOCAL statement_timeout = '{LONG}s';\n"
+        limit = f"SET LOCAL statement_timeout = '{LONG}s';\nSET LOCAL enable_nestloop = off;\n"
         more.longer, more.sql, more.execute = LONG - STATEMENT_TIMEOUT, limit + self.sql, limit + self.execute
         return more

@@ -122,8 +122,8 @@ def _rewrite(changed: Select[tuple[object]], others: ColumnElement[bool], *, ren
         .cte("owner")
     )
     gone = delete(task_labels).where(_MINE, task_labels.c.label_key == _OLD)
-    rows = select(task_labels.c.label_key, task_labels.c.name)
-    rows = rows.where(_MINE, task_labels.c.task_id == tasks.c.id, others).correlate(tasks)
+    kept = select(task_labels.c.task_id, task_labels.c.label_key, task_labels.c.name)
+    kept = kept.where(_MINE, task_labels.c.task_id == found.c.task_id, others)
     writes = [gone.where(_NEW != _OLD).cte("gone") if renamed else gone.cte("gone")]
     if renamed:
         values = select(USER_ID, found.c.task_id, _NEW, _NAME, owner.c.seq).select_from(found.join(owner, true()))
@@ -131,20 +131,22 @@ def _rewrite(changed: Select[tuple[object]], others: ColumnElement[bool], *, ren
         keys = [task_labels.c.user_id, task_labels.c.task_id, task_labels.c.label_key]
         new = {"name": made.excluded.name, "version": made.excluded.version}
         writes.append(made.on_conflict_do_update(index_elements=keys, set_=new).cte("made"))
-        kept = union_all(rows, select(_NEW, _NAME)).subquery("kept")
+        rows = union_all(kept, select(found.c.task_id, _NEW, _NAME)).subquery("kept")
     else:
-        kept = rows.subquery("kept")
-    quoted = cast(func.to_json(cast(kept.c.name, Text)), Text)
+        rows = kept.subquery("kept")
+    quoted = cast(func.to_json(cast(rows.c.name, Text)), Text)
     listed = func.string_agg(
-        quoted, aggregate_order_by(literal_column("','"), collate(kept.c.label_key, "C")), type_=Text
+        quoted, aggregate_order_by(literal_column("','"), collate(rows.c.label_key, "C")), type_=Text
     )
-    text = (
-        select(literal_column("'['", Text) + listed + literal_column("']'", Text)).select_from(kept).scalar_subquery()
-    )
+    text = literal_column("'['", Text) + listed + literal_column("']'", Text)
+    # Grouped, and not looked up for each task: PostgreSQL may not know how many there are.
+    lists = select(rows.c.task_id, text.label("text")).group_by(rows.c.task_id).subquery("lists")
+    joined = found.outerjoin(lists, lists.c.task_id == found.c.task_id)
+    new_lists = select(found.c.task_id, lists.c.text).select_from(joined).cte("new_lists")
     written = (
         update(tasks)
-        .where(tasks.c.user_id == USER_ID, tasks.c.id == found.c.task_id)
-        .values(labels=text, version=owner.c.seq, updated_at=owner.c.at)
+        .where(tasks.c.user_id == USER_ID, tasks.c.id == new_lists.c.task_id)
+        .values(labels=new_lists.c.text, version=owner.c.seq, updated_at=owner.c.at)
         .returning(tasks.c.id)
         .cte("written")
     )
