@@ -6,7 +6,7 @@ one of the two orders gives: members, numbers, trash, tombstones and history.
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -57,9 +57,19 @@ class Act(NamedTuple):
         return client.signed_in(token(world.user)).request(self.method, f"{ME}{path}", json_body=body)
 
 
-def new_world(url: str) -> World:
-    """Return a user whose writes 7 to 10 deleted a task, a project, changed a task and renamed its label."""
-    world = World(f"world-{uuid7()}", {name: str(uuid7()) for name in NAMES})
+AT_ONCE = 50
+"""Worlds that are made by one command: each alone takes longer than what is tried in it."""
+
+
+def worlds(url: str) -> Iterator[World]:
+    """Yield users whose writes 7 to 10 deleted a task, a project, changed a task and renamed its label."""
+    while True:
+        made = [World(f"world-{uuid7()}", {name: str(uuid7()) for name in NAMES}) for _ in range(AT_ONCE)]
+        rows(url, _insert(made))
+        yield from made
+
+
+def _tasks(world: World) -> Iterator[str]:
     of = {name: f"'{id_}'" for name, id_ in world.ids.items()} | {"": "NULL"}
 
     def task(name: str, version: int, parent: str, project: str, children: int, labels: str = "NULL") -> str:
@@ -68,35 +78,42 @@ def new_world(url: str) -> World:
             f" {of[parent]}, {of[project]}, {children}, {labels})"
         )
 
-    tasks = (
-        task("parent", 2, "", "project", 1),
-        task("task", 3, "parent", "project", 2, """'["home"]'"""),
-        task("child", 4, "task", "project", 0),
-        task("trashed", 5, "task", "project", 1, """'["home"]'"""),
-        task("below", 5, "trashed", "project", 0),
-        task("inside", 6, "", "gone", 0),
+    yield task("parent", 2, "", "project", 1)
+    yield task("task", 3, "parent", "project", 2, """'["home"]'""")
+    yield task("child", 4, "task", "project", 0)
+    yield task("trashed", 5, "task", "project", 1, """'["home"]'""")
+    yield task("below", 5, "trashed", "project", 0)
+    yield task("inside", 6, "", "gone", 0)
+
+
+def _insert(made: list[World]) -> str:
+    """Return the SQL that makes them."""
+    users = ", ".join(f"'{world.user}'" for world in made)
+    mine = f"user_id IN ({users})"
+
+    def ids(*names: str) -> str:
+        return f"{mine} AND id IN ({', '.join(repr(world.ids[name]) for world in made for name in names)})"
+
+    projects = ", ".join(
+        f"('{world.user}', '{world.ids['project']}', 'project', 'm00000000000001', now(), now(), 1, 1),"
+        f" ('{world.user}', '{world.ids['gone']}', 'gone', 'm00000000000002', now(), now(), 1, 1)"
+        for world in made
     )
-    mine = f"user_id = '{world.user}'"
-    project = (
-        "INSERT INTO projects (user_id, id, name, position, created_at, updated_at, version, first_version) VALUES"
-    )
-    rows(
-        url,
-        f"INSERT INTO users (id, seq, pending, projects) VALUES ('{world.user}', 7, 6, 2);"
-        f" {project} ('{world.user}', {of['project']}, 'project', 'm00000000000001', now(), now(), 1, 1),"
-        f" ('{world.user}', {of['gone']}, 'gone', 'm00000000000002', now(), now(), 1, 1);"
-        f" INSERT INTO tasks ({COLUMNS}) VALUES {', '.join(tasks)};"
+    numbers = ", ".join(f"('{world.user}', 7, 6, 2)" for world in made)
+    return (
+        f"INSERT INTO users (id, seq, pending, projects) VALUES {numbers};"
+        " INSERT INTO projects (user_id, id, name, position, created_at, updated_at, version, first_version)"
+        f" VALUES {projects};"
+        f" INSERT INTO tasks ({COLUMNS}) VALUES {', '.join(task for world in made for task in _tasks(world))};"
         f" INSERT INTO task_labels SELECT user_id, id, 'home', 'home', version FROM tasks WHERE {mine} AND labels IS NOT NULL;"
-        f" DELETE FROM tasks WHERE {mine} AND id IN ({of['trashed']}, {of['below']});"
-        f" UPDATE users SET seq = 8, pending = 3, projects = 1 WHERE id = '{world.user}';"
-        f" WITH lost AS (DELETE FROM tasks WHERE {mine} AND id = {of['inside']})"
-        f" DELETE FROM projects WHERE {mine} AND id = {of['gone']};"
-        f" UPDATE users SET seq = 9 WHERE id = '{world.user}';"
-        f" UPDATE tasks SET title = 'changed', version = 9, updated_at = clock_timestamp() WHERE {mine} AND id = {of['task']};"
-        f" UPDATE users SET seq = 10 WHERE id = '{world.user}';"
-        f" UPDATE tasks SET priority = 2, version = 10, updated_at = clock_timestamp() WHERE {mine} AND id = {of['child']}",
+        f" DELETE FROM tasks WHERE {ids('trashed', 'below')};"
+        f" UPDATE users SET seq = 8, pending = 3, projects = 1 WHERE id IN ({users});"
+        f" WITH lost AS (DELETE FROM tasks WHERE {ids('inside')}) DELETE FROM projects WHERE {ids('gone')};"
+        f" UPDATE users SET seq = 9 WHERE id IN ({users});"
+        f" UPDATE tasks SET title = 'changed', version = 9, updated_at = clock_timestamp() WHERE {ids('task')};"
+        f" UPDATE users SET seq = 10 WHERE id IN ({users});"
+        f" UPDATE tasks SET priority = 2, version = 10, updated_at = clock_timestamp() WHERE {ids('child')}"
     )
-    return world
 
 
 TABLES = {
@@ -113,12 +130,14 @@ TABLES = {
 def left(url: str, world: World) -> dict[str, Any]:
     """Return the user's rows, without what depends on the clock. Numbers of tasks and children are right."""
     assert wrong(url, {"user_id": world.user}) == []
-    found = {}
-    for table, columns in TABLES.items():
-        key = "id" if table == "users" else "user_id"
-        lines = rows(url, f"SELECT ROW({columns})::text FROM {table} WHERE {key} = '{world.user}'")
-        found[table] = sorted(world.told(line) for (line,) in lines)
-    return found
+    asked = (
+        f"SELECT '{table}', ROW({columns})::text FROM {table} WHERE {'id' if table == 'users' else 'user_id'} = '{world.user}'"
+        for table, columns in TABLES.items()
+    )
+    found: dict[str, list[str]] = {table: [] for table in TABLES}
+    for table, line in rows(url, " UNION ALL ".join(asked)):
+        found[table].append(world.told(line))
+    return {table: sorted(lines) for table, lines in found.items()}
 
 
 def told(reply: Reply) -> str:
@@ -136,15 +155,20 @@ class Outcome(NamedTuple):
 class Pairs(Stage):
     """Two requests of one user."""
 
+    @cached_property
+    def worlds(self) -> Iterator[World]:
+        """Users whom nothing has been tried with."""
+        return worlds(self.url)
+
     def in_turn(self, first: Act, second: Act) -> Outcome:
         """Return what comes of one after the other."""
-        world = new_world(self.url)
+        world = next(self.worlds)
         replies = (told(first.send(self.direct, world)), told(second.send(self.direct, world)))
         return Outcome(replies, left(self.url, world))
 
     def interleaved(self, first: Act, second: Act, number: int) -> Outcome | None:
         """Return what comes of it where the second begins before that statement of the first. None: it has fewer."""
-        world = new_world(self.url)
+        world = next(self.worlds)
         pair = self.pair(partial(first.send, self.gated, world), partial(second.send, self.direct, world), number)
         if pair is None:
             return None
