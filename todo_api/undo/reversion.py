@@ -49,6 +49,8 @@ class Reversion:
         self._trash = TrashService(transaction, user_id, caller, days)
         self._ends = time.monotonic() + SECONDS
         self._clashes: dict[Named, set[str]] = {}
+        self._rows = 0
+        """How many tasks and projects the history tells of."""
 
     def run(self, zone: str, *, force: bool) -> Outcome:
         """Take the write back, for a user in the zone.
@@ -57,8 +59,9 @@ class Reversion:
         TooManySubtasks, or Unavailable after so many seconds. What was written is rolled back.
         """
         past = Past(self._db, self._user_id)
+        ((self._rows,),) = self._run(statements.count, seq=self._seq)
         made = self._made()
-        if not (made or self._run(statements.is_told, seq=self._seq) or self._run(statements.follows, seq=self._seq)):
+        if not (made or self._rows or self._run(statements.follows, seq=self._seq)):
             raise NotFound("There is no such write in your space, or its history is not kept.")
         restored = self._restore()
         self._look_for_lost()
@@ -232,7 +235,7 @@ class Reversion:
         return [_conflict(named, sorted(members)) for named, members in sorted(self._clashes.items())]
 
     def _run(self, statement: Statement, **values: Any) -> list[Any]:
-        return self._db.fetch_all(statement, {"user_id": self._user_id, **values})
+        return self._db.fetch_all(statement.for_rows(self._rows), {"user_id": self._user_id, **values})
 
 
 def _conflict(named: Named, members: Sequence[str]) -> dict[str, Any]:

@@ -255,9 +255,6 @@ lost = {
 }
 """Return what the write changed or deleted, and is not there now."""
 
-is_told = Statement(select(literal_column("1")).where(_TOLD).limit(literal_column("1")))
-"""Return a row if the history tells of the write."""
-
 
 def _made(table: Table) -> Statement:
     created = and_(table.c.user_id == _USER_ID, table.c.version >= _SEQ, table.c.first_version == _SEQ)
