@@ -56,7 +56,7 @@ class DispatchedOperation:
         record = state["record"]
         status, headers, body = await self._run((self._handler, arguments, record, state.get("reservation")))
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        if isinstance(body, Iterator):
+        if not isinstance(body, bytes):
             if scope["method"] != "HEAD":
                 await self._send_chunks(body, record, receive, send)
             body = b""

@@ -5,6 +5,8 @@ that validation judges; an empty segment matches nothing. 404, 405 with `Allow`,
 answered here.
 """
 
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -39,11 +41,9 @@ class PathShape:
 
     def __init__(self, positions: tuple[int, ...]) -> None:
         self.positions = positions
-        self.resources: dict[tuple[str, ...], Resource] = {}
-
-    def find(self, segments: list[str]) -> Resource | None:
-        """Return the path that the segments match, None if there is none."""
-        return self.resources.get(tuple([segments[position] for position in self.positions]))
+        self.fixed: Callable[[list[str]], Any] = itemgetter(*positions)
+        """Return the segments at these positions."""
+        self.resources: dict[Any, Resource] = {}
 
 
 class Routes:
@@ -61,7 +61,7 @@ class Routes:
             fixed = tuple(position for position, text in enumerate(segments) if not text.startswith("{"))
             shape = self._shape(len(segments), fixed)
             resource = _resource(base, template, item)
-            if shape.resources.setdefault(tuple(segments[position] for position in fixed), resource) is not resource:
+            if shape.resources.setdefault(shape.fixed(segments), resource) is not resource:
                 raise ValueError(f"The path {template} is declared twice, with different parameter names.")
 
     def _shape(self, length: int, fixed: tuple[int, ...]) -> PathShape:
@@ -81,7 +81,7 @@ class Routes:
         # Parameters are decoded from the raw path: twice decoded, %%34%31 would be an escape.
         compared = normalize_path(raw_path).decode("ascii").split("/") if b"%" in raw_path else segments
         for shape in self._shapes.get(len(segments), ()):
-            resource = shape.find(compared)
+            resource = shape.resources.get(shape.fixed(compared))
             if resource is not None:
                 return resource, segments
         raise RouteNotFound
