@@ -131,6 +131,13 @@ def test_update_task_with_base_of_something_cleared_meanwhile_is_a_clash(ada: Cl
     refused(patch(ada, task, task["version"], {"due": {"time": "10:00"}}), "/due")
 
 
+@pytest.mark.parametrize("date", ["2026-11-30", "2026-12-02"], ids=["earlier", "later"])
+def test_update_task_with_base_to_an_earlier_date_clashes_as_to_a_later_one(ada: Client, date: str) -> None:
+    task = create(ada, "Pack", due=FULL["due"])
+    ada.patch(path(task), {"due": {"time": "10:00"}})
+    refused(patch(ada, task, task["version"], {"due": {"date": date}}), "/due")
+
+
 def test_update_task_with_base_of_before_the_task_fails(ada: Client) -> None:
     other = create(ada)
     task = create(ada)
