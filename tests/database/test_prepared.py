@@ -33,6 +33,19 @@ def test_statement_that_was_refused_is_prepared_again_when_it_is_allowed(new_dat
     database.close()
 
 
+@on_loop
+def test_statement_is_prepared_anew_once_a_column_has_another_type(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    database = Database(url, pool_size=1)
+    tasks = TaskService(database, "ada")
+    task = tasks.create({"title": "Buy milk", "description": None, "status": "pending"})
+    assert tasks.get(task.id) == task
+    execute(url, "DROP TRIGGER tasks_fold ON tasks; ALTER TABLE tasks ALTER COLUMN description TYPE varchar(5000)")
+    assert [tasks.get(task.id) for _ in range(2)] == [task, task]
+    assert database._pool.prepares
+    database.close()
+
+
 END_OTHERS = (
     "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -255,6 +255,30 @@ def test_update_task_dry_is_two_messages(ada: Client, wire: Wire, task: str) -> 
     assert {b"BEGIN", b"COMMIT"} & {*written.split()} == {b"BEGIN"}
 
 
+def test_update_task_with_subtasks_to_another_status_is_one_message(ada: Client, wire: Wire, task: str) -> None:
+    assert ada.post(TASKS, {"title": "Below", "parent_id": task.rpartition("/")[2]}).status == 201
+    wire.messages.clear()
+    assert ada.patch(task, {"status": "in_progress"}).status == 200
+    assert [kind for kind, _ in wire.messages] == [b"Q"]
+
+
+def test_update_task_to_each_status_is_one_message(ada: Client, wire: Wire, task: str) -> None:
+    for status in ("in_progress", "pending", "completed", "pending", "cancelled", "pending"):
+        wire.messages.clear()
+        assert ada.patch(task, {"status": status}).status == 200
+        assert [kind for kind, _ in wire.messages] == [b"Q"], status
+
+
+def test_run_batch_of_creations_takes_as_many_messages_for_two_as_for_twenty(ada: Client, wire: Wire) -> None:
+    taken = []
+    for number in (2, 2, 20):  # the first time, statements are prepared
+        wire.messages.clear()
+        body = {"operations": [{"create_task": {"title": "One of them"}}] * number}
+        assert ada.post("/api/v1/me/batch", body).status == 200
+        taken.append(len(wire.messages))
+    assert taken[1] == taken[2]
+
+
 def test_create_task_of_user_whose_row_is_gone_is_one_message(ada: Client, wire: Wire, url: str, task: str) -> None:
     user_id = ada.get(task).json()["user_id"]
     rows(url, f"DELETE FROM users WHERE id = '{user_id}'")
