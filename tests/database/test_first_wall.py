@@ -3,12 +3,10 @@
 Each case runs in two databases that differ in nothing but the users beside its own (see `look_alikes`).
 """
 
-import inspect
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import chain, product
+from itertools import product
 from typing import Any
 
 import pytest
@@ -16,12 +14,13 @@ import pytest
 from tests.support.client import Client, Reply
 from tests.support.credentials import SECRET, token
 from tests.support.databases import database_url, execute
+from tests.support.every_statement import FURTHER_CONDITIONS, every_statement, statements_of
 from tests.support.list_cases import BY_DATES, DATED, shapes_by_dates
 from tests.support.look_alikes import FURTHER, LATER, NOBODYS, THEIR_TASK, TWIN, Outcome, Sent, World
 from tests.support.on_loop import on_loop
 from tests.support.purges import PURGES
 from tests.support.settings import with_mail
-from tests.support.wall_cases import CASES, EMAIL, FIELDS, PREPARED, SORTS, VERIFYING, Mine, powerset, seed
+from tests.support.wall_cases import CASES, EMAIL, PREPARED, VERIFYING, Mine, seed
 from todo_api import contract
 from todo_api.accounts import (
     administration,
@@ -36,24 +35,10 @@ from todo_api.database.statement import Statement
 from todo_api.database.transaction import RoleSession
 from todo_api.embedded import EmbeddedServer
 from todo_api.idempotency.store import IdempotencyStore
-from todo_api.lists import MAX_PAGE
 from todo_api.lists.conditions import CONDITIONS
 from todo_api.mail import outbox
-from todo_api.models import STATUSES
 from todo_api.task_dates import Recomputation
-from todo_api.task_tree.tree import NEAR
 from todo_api.tasks.list_statements import page
-
-FURTHER_CONDITIONS = (
-    "project_id",
-    "in_no_project",
-    "parent_id",
-    "without_parent",
-    "labels",
-    "priorities",
-    "updated_since",
-)
-"""Those of lists after 1.1, but for those by dates."""
 
 MORE_ORDERS = [("priorities",), ("updated_since",)]
 """Those that a case asks for in three orders."""
@@ -309,67 +294,13 @@ def test_every_statement_on_a_password_that_was_changed_does_not_take_that_of_ot
         assert found[0][0].answers == [(one.statement.sql, [])]
 
 
-def statements_of(value: object) -> Iterator[Statement]:
-    """The statements that a module's global has, in tables of them as well."""
-    if isinstance(value, Statement):
-        yield value
-    elif isinstance(value, dict):
-        yield from chain.from_iterable(map(statements_of, value.values()))
-    elif isinstance(value, list | tuple | set | frozenset):
-        yield from chain.from_iterable(map(statements_of, value))
-
-
-def shapes(factory: Any) -> Iterator[tuple[str, Statement]]:
-    """Every statement that a factory makes, but for equal ones of a list's filters."""
-    parameters = inspect.signature(factory).parameters
-    domains = [
-        (False, True) if parameter.annotation is bool else VALUES[name]  # a new one: say in VALUES what it may be
-        for name, parameter in parameters.items()
-    ]
-    for chosen in product(*domains):
-        arguments = dict(zip(parameters, chosen, strict=True))
-        if arguments.get("in_zone") or (arguments.get("statuses") == () and arguments.get("cursor")):
-            continue  # the former are `shapes_by_dates`, and a list of nothing has no second page
-        if (
-            arguments.get("conditions", ())[:1] in [(name,) for name in FURTHER_CONDITIONS]
-            and arguments["sort"] != SORTS[0]
-        ):
-            continue  # a condition is the same in each order
-        # As the service calls it, so that what it has made is not made again
-        called = inspect.signature(factory).bind(**arguments)
-        yield f"{factory.__module__}.{factory.__name__} {arguments}", factory(*called.args, **called.kwargs)
-
-
-VALUES: dict[str, list[Any]] = {
-    "action": ["reverted", ""],
-    "status": [*STATUSES],
-    "limit": [1, NEAR + 1],
-    "of": ["parent", "project", "inbox"],
-    "fields": [frozenset(names) for names in powerset([*FIELDS, "kept"])[1:]],
-    "sort": SORTS,
-    "statuses": [None, ("pending",), ("in_progress", "completed"), ()],
-    "most_octets": [None, MAX_PAGE],
-    "conditions": [(), ("words",), *((name,) for name in FURTHER_CONDITIONS)],
-}
-
-
 def test_every_statement_of_the_service_was_sent_by_a_case(worlds: Worlds) -> None:
     """Add a case for the one that is missing, whose filter nobody has seen to work."""
     administer(worlds)
     recompute(worlds)
     for name in CASES:
         worlds.run(name)
-    modules = [module for name, module in sys.modules.items() if name.startswith("todo_api.")]
-    there = {
-        f"{module.__name__}.{name} {number}": statement
-        for module in modules
-        for name, value in vars(module).items()
-        for number, statement in enumerate(statements_of(value))
-    }
-    factories = {value for module in modules for value in vars(module).values() if hasattr(value, "cache_info")}
-    made = [one for one in factories if inspect.signature(one).return_annotation is Statement]
-    assert len(made) >= 6
-    there |= dict(chain.from_iterable(map(shapes, made)))
+    there = every_statement()
     assert len(there) > 100
     purges = [statement for statement, _ in PURGES.values()]
     of_many = [administration_statements.LIST, change_statements.waited_for]

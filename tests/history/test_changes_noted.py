@@ -1,10 +1,12 @@
 """Every write that changes a task or project leaves a row of history, and nothing else does."""
 
+import re
 from typing import Any
 
 import pytest
 
 from tests.support.client import Client
+from tests.support.every_statement import every_statement
 from tests.support.rows import rows
 from tests.support.tasks import create, path
 from tests.support.trees import chain
@@ -266,3 +268,17 @@ def test_setting_of_the_action_says_what_is_noted(ada: Client, direct: str) -> N
     rows(direct, f"BEGIN; SET LOCAL app.action = 'reverted'; {change.format('x')}; COMMIT")
     rows(direct, change.format("y"))
     assert [action for action, _ in of(direct, task)] == ["reverted", "updated"]
+
+
+def test_every_statement_that_changes_a_task_or_a_project_sets_its_version() -> None:
+    """Without it nothing would be noted: the triggers are those of that column."""
+    changes = [
+        assigned
+        for statement in every_statement().values()
+        for assigned in re.findall(
+            r"UPDATE (?:tasks|projects)\b.*? SET (.*?)(?: FROM | WHERE )", statement.sql, re.DOTALL
+        )
+    ]
+    without = {name for one in changes if "version=" not in one for name in re.findall(r"(\w+)=", one)}
+    assert without == {"children", "due_at", "start_at"}  # what follows from other things
+    assert len(changes) > 15
