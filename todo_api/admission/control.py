@@ -6,8 +6,6 @@ the wait paces clients that retry at once.
 
 import asyncio
 from collections.abc import Callable
-from heapq import heappop, heappush
-from itertools import count
 from math import inf
 from time import perf_counter
 
@@ -51,9 +49,6 @@ class AdmissionControl:
         self._queue_limit, self.clock = queue_limit, clock
         self._held: dict[str, int] = {}
         self._waiting: dict[Waiter, None] = {}
-        self._deadlines: list[tuple[float, int, Waiter]] = []
-        """A heap. It keeps a waiter until its deadline, also one that waits no more."""
-        self._order = count()
         self._paused: set[asyncio.Event] = set()
         self.is_stopping = False
         """Whether the process stops: nobody pauses any more."""
@@ -96,8 +91,6 @@ class AdmissionControl:
         """Add a request to the queue. It is refused at the queue limit after `since`."""
         waiter.deadline = since + self._queue_limit
         self._waiting[waiter] = None
-        if waiter.deadline < inf:
-            heappush(self._deadlines, (waiter.deadline, next(self._order), waiter))
         if waiter.deadline < self._wakes_at:
             self._wake_at(waiter.deadline)
 
@@ -119,13 +112,10 @@ class AdmissionControl:
         uvloop's timers are some 1.5 ms early. The timer is then set once more.
         """
         now = self.clock() + EARLY
-        late = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            *_, waiter = heappop(self._deadlines)
-            if waiter in self._waiting:
-                del self._waiting[waiter]
-                late.append(waiter)
-        self._wake_at(self._deadlines[0][0] if self._deadlines else inf)
+        late = [waiter for waiter in self._waiting if waiter.deadline <= now]
+        for waiter in late:
+            del self._waiting[waiter]
+        self._wake_at(min((waiter.deadline for waiter in self._waiting), default=inf))
         for waiter in late:
             waiter.refuse()
 
