@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class RefreshPolicy(NamedTuple):
-    """How often keys are fetched and how long they are used, in seconds."""
+    """Times of fetching and of using keys, in seconds."""
 
     ttl: float = 300
     max_stale: float = 86400

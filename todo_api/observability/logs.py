@@ -217,7 +217,7 @@ class RequestLog:
 
 
 class LogConfig(NamedTuple):
-    """How this process logs. `render` makes a line of its fields; `level` is the lowest written."""
+    """Log of this process. `render` makes a line of its fields; `level` is the lowest written."""
 
     writer: LogWriter
     handler: LogHandler

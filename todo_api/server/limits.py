@@ -18,7 +18,10 @@ RATE_BYTES, RATE_SECONDS = 1024, 10
 """Minimum rate of a body: so many bytes in so many seconds."""
 
 DISCARDED_BYTES, DISCARDED_SECONDS = 16 * 1024 * 1024, 10
-"""How much of a body is read and discarded after an early reply, so that its sender reads that."""
+"""Maximum bytes and seconds of a body that is discarded after an early reply.
+
+Until then the sender can read the reply.
+"""
 
 LINGER = 1
 """Seconds between the last reply and the close: an earlier close could lose the reply."""

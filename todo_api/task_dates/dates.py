@@ -18,7 +18,7 @@ NO_DATES: dict[str, Any] = {
 """The columns of a task without dates."""
 
 INSTANTS = {"due": deadline, "start": beginning}
-"""How the instant of each is computed."""
+"""The function that computes the instant of each."""
 
 
 def violations(body: Mapping[str, Any]) -> list[Violation]:

@@ -50,7 +50,7 @@ class Reversion:
         self._ends = time.monotonic() + SECONDS
         self._clashes: dict[Named, set[str]] = {}
         self._rows = 0
-        """How many tasks and projects the history tells of."""
+        """Number of tasks and projects in the history of the write."""
 
     def run(self, zone: str, *, force: bool) -> Outcome:
         """Take the write back, for a user in the zone.
