@@ -15,6 +15,7 @@ import regex
 
 from tests.support.client import Client
 from tests.support.credentials import PASSWORD
+from tests.support.programs import program
 from tests.support.rows import rows
 from tests.support.tasks import create, path
 from todo_api import contract
@@ -75,7 +76,9 @@ def test_pattern_of_contract_takes_the_same_in_javascript() -> None:
             if ((code < 0xd800 || code > 0xdfff) && !pattern.test(String.fromCodePoint(code))) taken.push(code);
         console.log(JSON.stringify(taken));
     """
-    done = subprocess.run(["node", "-e", script], input=json.dumps(pattern), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [program("node"), "-e", script], input=json.dumps(pattern), capture_output=True, text=True, check=True
+    )
     assert {chr(code) for code in json.loads(done.stdout)} == blanks()
 
 
@@ -89,7 +92,9 @@ def test_pattern_of_contract_takes_the_same_in_javascript_without_its_flag_as_fa
         if (!pattern.test(String.fromCodePoint(0x1f600)) || pattern.test(String.fromCodePoint(0x1d173))) taken.push(-1);
         console.log(JSON.stringify(taken));
     """
-    done = subprocess.run(["node", "-e", script], input=json.dumps(pattern), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [program("node"), "-e", script], input=json.dumps(pattern), capture_output=True, text=True, check=True
+    )
     assert json.loads(done.stdout) == sorted(ord(character) for character in blanks() if character < "\U00010000")
 
 

@@ -20,6 +20,7 @@ import pytest
 from tests.support.credentials import SECRET
 from tests.support.live import COMMAND, Live
 from tests.support.pages import BLOCK, read, rows, section
+from tests.support.programs import program
 from todo_api import contract
 from todo_api.local_time import Moment, deadline
 
@@ -109,6 +110,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    program("curl")
     folder = tmp_path_factory.mktemp("guide")
     with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET).ready() as live:
         gone_through = Run(live, folder)

@@ -12,6 +12,7 @@ from typing import Any
 from tests.support.credentials import SECRET
 from tests.support.live import COMMAND, Live
 from tests.support.pages import ROOT, read, rows, section, shell
+from tests.support.programs import program
 from todo_api import contract
 from todo_api.cli.main import _parser
 
@@ -20,6 +21,7 @@ ADDRESS = "http://localhost:8000"
 
 def printed(folder: Path, url: str, commands: str) -> list[Any]:
     """The lines, each a JSON document, that the commands print against a service of their own."""
+    program("curl")
     assert ADDRESS in commands
     with Live(folder, command=COMMAND, DATABASE_URL=url, JWT_SECRET=SECRET).ready() as live:
         done = subprocess.run(

@@ -13,6 +13,9 @@ from todo_api.throttling import attempts
 
 Result = TypeVar("Result")
 
+TICK = 0.001
+"""Seconds by which uvloop may end a wait early: its clock has whole milliseconds."""
+
 
 class Clock(SelectSelector):
     """Selector that lets time pass in place of waiting."""

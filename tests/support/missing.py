@@ -1,9 +1,8 @@
 """A plugin of pytest that leaves out, and says so, what needs a program that this machine lacks."""
 
-import shutil
 from pathlib import Path
 
-from tests.support import pooler, redis_server
+from tests.support.programs import FOUND, USES
 
 TESTS = Path(__file__).parents[1]
 BETTER_AUTH = TESTS / "system" / "better-auth" / "node_modules" / ".package-lock.json"
@@ -12,21 +11,13 @@ TYPESCRIPT = TESTS.parent / "node_modules" / "typescript-7" / "bin" / "tsc"
 
 def has_typescript() -> bool:
     """Return whether a program in TypeScript can be compiled and run."""
-    return TYPESCRIPT.exists() and shutil.which("node") is not None
+    return TYPESCRIPT.exists() and FOUND["node"] is not None
 
 
 LEFT_OUT = {
     "system/test_better_auth.py": (
         BETTER_AUTH.exists(),
         "the real Better Auth server; if Node 20 and npm are there, make test-system installs it.",
-    ),
-    "throttling/test_redis.py": (
-        redis_server.PROGRAM is not None,
-        "limits in a real Redis; Debian's redis-server is missing.",
-    ),
-    "database/test_pooled_sessions.py": (
-        pooler.PROGRAM is not None,
-        "everything behind a pooler; Debian's pgbouncer is missing.",
     ),
     "system/test_offline_clients.py: offline.ts": (
         has_typescript(),
@@ -45,4 +36,6 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 def pytest_report_header() -> list[str]:
     """Say what the run cannot do."""
-    return [f"Left out: {what}" for is_there, what in LEFT_OUT.values() if not is_there]
+    missing = [what for is_there, what in LEFT_OUT.values() if not is_there]
+    missing += [f"{what}; {name} is missing." for name, what in USES.items() if FOUND[name] is None]
+    return [f"Left out: {what}" for what in missing]

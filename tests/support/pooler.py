@@ -13,8 +13,8 @@ from sqlalchemy.engine import make_url
 
 from tests.support.databases import patient
 from tests.support.live import SLACK, free_port
+from tests.support.programs import program
 
-PROGRAM = shutil.which("pgbouncer", path=f"{os.defpath}:/usr/sbin:/usr/local/sbin")
 SESSIONS = 4
 """Number of connections to PostgreSQL for each database. Each transaction gets the next one, whoever sends it."""
 
@@ -64,11 +64,10 @@ class Pooler:
         return self._process.pid
 
     def start(self) -> "Pooler":
-        """Itself, once it takes connections."""
-        assert PROGRAM is not None
+        """Itself, once it takes connections. Without the program, the test is skipped."""
         user = self._owner if os.geteuid() == 0 else None
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen([PROGRAM, "pgbouncer.ini"], cwd=self._folder, user=user, **quiet)
+        self._process = subprocess.Popen([program("pgbouncer"), "pgbouncer.ini"], cwd=self._folder, user=user, **quiet)
         deadline = time.monotonic() + SLACK
         while time.monotonic() < deadline and self._process.poll() is None:
             try:

@@ -1,6 +1,5 @@
 """Debian's redis-server for tests: in a process of its own, on a port of its own, keeping nothing."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -8,8 +7,7 @@ import time
 from typing import Any
 
 from tests.support.live import SLACK, free_port
-
-PROGRAM = shutil.which("redis-server")
+from tests.support.programs import program
 
 
 class RedisServer:
@@ -30,11 +28,14 @@ class RedisServer:
         return self._process.pid
 
     def start(self) -> "RedisServer":
-        """Itself, once it takes connections."""
-        assert PROGRAM is not None
+        """Itself, once it takes connections. Without the program, the test is skipped."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(
-            [PROGRAM, *options], cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [program("redis-server"), *options],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + SLACK
         while time.monotonic() < deadline:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support import pooler
+from tests.support import programs
 from tests.support.token_kinds import TOKEN_KINDS
 
 TASKS = (
@@ -35,7 +35,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = [name for name in ("kind", "route") if name in metafunc.fixturenames]
     kinds = EACH_KIND.get(module, TOKEN_KINDS[:1]) if "kind" in names else TOKEN_KINDS[:1]
     variants = {kind: {"kind": kind, "route": "direct"} for kind in kinds}
-    if "route" in names and module in POOLED and pooler.PROGRAM is not None:
+    if "route" in names and module in POOLED and programs.FOUND["pgbouncer"]:
         variants["pooled"] = {"kind": TOKEN_KINDS[0], "route": "pooled"}
     if len(variants) > 1:
         values = [[variant[name] for name in names] for variant in variants.values()]

@@ -20,13 +20,13 @@ import psutil
 import pytest
 from sqlalchemy import Integer, func, select
 
-from tests.support import pooler
 from tests.support.credentials import SECRET, token
 from tests.support.feed import BATCH
 from tests.support.live import Live
 from tests.support.on_loop import on_loop
 from tests.support.pooler import Pooler
 from tests.support.processes import soon
+from tests.support.programs import FOUND
 from tests.support.rows import rows
 from todo_api.changes import statements
 from todo_api.changes.tokens import HIGHEST, RANKS
@@ -187,7 +187,7 @@ def test_who_waits_learns_of_a_write_soon(tmp_path: Path, server: EmbeddedServer
     """In the process that writes and in another, without a pooler and behind one."""
     with ExitStack() as stack:
         ways = {"": url}
-        if pooler.PROGRAM is not None:
+        if FOUND["pgbouncer"]:
             ways[" behind PgBouncer"] = stack.enter_context(Pooler(server.url)).url(url)
         for way, address in ways.items():
             services = [stack.enter_context(Live(tmp_path, DATABASE_URL=address, **SETTINGS)).ready() for _ in range(2)]
