@@ -21,6 +21,10 @@ class SpaceTag(NamedTuple):
     epoch: int
     number: int
 
+    def __str__(self) -> str:
+        """Return the tag as statements compare it."""
+        return f"{self.epoch}-{self.number}"
+
 
 class AccountCondition(NamedTuple):
     """`If-Match` for an account: its tags, and bare versions, as older clients send them."""
@@ -35,7 +39,7 @@ class AccountCondition(NamedTuple):
     @property
     def values(self) -> dict[str, list[int] | list[str]]:
         """Return the parameters of a statement that checks them."""
-        return {"versions": self.versions, "tags": [f"{tag.epoch}-{tag.number}" for tag in self.tags]}
+        return {"versions": self.versions, "tags": [*map(str, self.tags)]}
 
 
 def version_tag(version: int) -> str:

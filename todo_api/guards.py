@@ -9,7 +9,23 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, Boolean, Column, ColumnElement, Table, Text, Uuid, and_, func, literal_column, select
+from sqlalchemy import (
+    CTE,
+    Boolean,
+    Column,
+    ColumnElement,
+    Table,
+    Text,
+    Uuid,
+    all_,
+    and_,
+    cast,
+    func,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo_api.database import RoleSession, Statement, param
 from todo_api.errors import Unauthorized
@@ -99,6 +115,20 @@ def locked(
     name = [api_keys.c.name.label("key_name")] if key else []
     held = select(*user.c, *name).where(table.c.user_id == user.c.id, *_NAMED[table])
     return held.with_for_update(read=True, key_share=True, of=table).cte("me")
+
+
+def numbered(*conditions: ColumnElement[bool], **values: Any) -> CTE:
+    """Take the user's next number, if the conditions hold, and set further columns of their row.
+
+    Return the number as `seq`, with the moment `at`. The row must be locked.
+    """
+    owner = update(users).where(users.c.id == _USER_ID, *conditions).values(seq=users.c.seq + 1, **values)
+    return owner.returning(users.c.seq, func.clock_timestamp().label("at")).cte("owner")
+
+
+def is_unknown() -> ColumnElement[bool]:
+    """Return the condition that none of `known` is the user's epoch and number."""
+    return cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text) != all_(param("known", ARRAY(Text)))
 
 
 def permanently(permanent: bool) -> list[ColumnElement[str]]:

@@ -77,13 +77,7 @@ def _create() -> Statement:
     columns: list[ColumnClause[Any]] = [column(name, kind) for name, kind in kinds.items()]
     new = func.json_to_recordset(param("new", JSON)).table_valued(*columns, name="new").render_derived(with_types=True)
     counts = {status: users.c[status] + param(status, Integer) for status in STATUSES}
-    owner = (
-        update(users)
-        .where(users.c.id == _USER_ID)
-        .values(seq=users.c.seq + 1, **counts)
-        .returning(users.c.seq, func.clock_timestamp().label("at"))
-        .cte("owner")
-    )
+    owner = guards.numbered(**counts)
     # To insert a task takes longer than a microsecond, so that none of these is of the future.
     at = owner.c.at + new.c.number * literal_column("interval '1 microsecond'", Interval)
     values = {

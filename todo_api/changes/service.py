@@ -63,8 +63,7 @@ class ChangeService:
         token = None if since is None else tokens.read(since, self._user_id, signer)
         if token is not None and not token.epoch:  # the user had nothing, not even a row
             token = None
-        tags = [f"{tag.epoch}-{tag.number}" for tag in known]
-        values = {"user_id": self._user_id, "limit": limit + 1, "known": tags, **_bounds(token)}
+        values = {"user_id": self._user_id, "limit": limit + 1, "known": [*map(str, known)], **_bounds(token)}
         rows = self._db.fetch_all(statements.page, values)
         if not rows and self._caller.registered:
             raise gone()

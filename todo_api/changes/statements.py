@@ -11,7 +11,6 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
-    all_,
     and_,
     any_,
     cast,
@@ -27,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, DOMAIN
 
+from todo_api import guards
 from todo_api.changes.tokens import RANKS
 from todo_api.database import Statement, expired_rows, param
 from todo_api.lists import MAX_PAGE
@@ -68,10 +68,9 @@ def _deleted(kind: str, table: Table, owner: FromClause) -> FromClause:
 
 
 def _page() -> Statement:
-    number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
     state = func.concat_ws(" ", users.c.epoch, users.c.seq, users.c.horizon).label("state")
     owner = (
-        select((number != all_(param("known", ARRAY(Text)))).label("is_unknown"), state)
+        select(guards.is_unknown().label("is_unknown"), state)
         .where(users.c.id == USER_ID)
         .cte("owner")
         .prefix_with("MATERIALIZED")

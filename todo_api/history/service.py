@@ -89,8 +89,9 @@ class HistoryService:
             place = entry.place
 
     def _rows(self, statement: Statement, limit: int, known: Sequence[SpaceTag], **values: Any) -> list[Row]:
-        tags = [f"{tag.epoch}-{tag.number}" for tag in known]
-        rows = self._db.fetch_all(statement, {"user_id": self._user_id, "limit": limit + 1, "known": tags, **values})
+        rows = self._db.fetch_all(
+            statement, {"user_id": self._user_id, "limit": limit + 1, "known": [*map(str, known)], **values}
+        )
         if not rows and self._caller.registered:
             raise gone()
         return rows

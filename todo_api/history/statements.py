@@ -14,7 +14,6 @@ from sqlalchemy import (
     Integer,
     Text,
     Uuid,
-    all_,
     any_,
     cast,
     func,
@@ -25,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from todo_api import guards
 from todo_api.database import Statement, delete_expired, param
 from todo_api.models import history, tasks, users
 
@@ -51,9 +51,11 @@ COLUMNS = (
 
 def _owner() -> FromClause:
     """Return the user's epoch and number, and whether the client does not know them."""
-    number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
-    unknown = (number != all_(param("known", ARRAY(Text)))).label("is_unknown")
-    return select(users.c.epoch, users.c.seq, unknown).where(users.c.id == USER_ID).cte("owner")
+    return (
+        select(users.c.epoch, users.c.seq, guards.is_unknown().label("is_unknown"))
+        .where(users.c.id == USER_ID)
+        .cte("owner")
+    )
 
 
 def _page(*conditions: ColumnElement[bool], order: tuple[Column[Any], ...], found: ColumnElement[bool]) -> Statement:

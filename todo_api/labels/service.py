@@ -54,8 +54,7 @@ class LabelService:
 
     def list(self, known: Sequence[SpaceTag] = ()) -> LabelList:
         """Return every label. If `known` has the number of the last write, none is read."""
-        tags = [f"{tag.epoch}-{tag.number}" for tag in known]
-        rows = self._db.fetch_all(statements.list_, {"user_id": self._user_id, "known": tags})
+        rows = self._db.fetch_all(statements.list_, {"user_id": self._user_id, "known": [*map(str, known)]})
         if not rows:
             if self._caller.registered:
                 raise gone()

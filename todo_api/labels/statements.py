@@ -11,7 +11,6 @@ from sqlalchemy import (
     Select,
     Text,
     Uuid,
-    all_,
     and_,
     any_,
     cast,
@@ -44,9 +43,8 @@ def _list() -> Statement:
 
     A user without labels has one row of nulls, an unknown one has none.
     """
-    number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
     owner = (
-        select(users.c.epoch, users.c.seq, (number != all_(param("known", ARRAY(Text)))).label("is_unknown"))
+        select(users.c.epoch, users.c.seq, guards.is_unknown().label("is_unknown"))
         .where(users.c.id == USER_ID)
         .cte("owner")
     )
@@ -114,13 +112,7 @@ def _rewrite(changed: Select[tuple[object]], others: ColumnElement[bool], *, ren
     The transaction must have locked the user's row before.
     """
     found = changed.cte("changed")
-    owner = (
-        update(users)
-        .where(users.c.id == USER_ID, exists(select(found.c.task_id)))
-        .values(seq=users.c.seq + 1)
-        .returning(users.c.seq, func.clock_timestamp().label("at"))
-        .cte("owner")
-    )
+    owner = guards.numbered(exists(select(found.c.task_id)))
     gone = delete(task_labels).where(_MINE, task_labels.c.label_key == _OLD)
     kept = select(task_labels.c.task_id, task_labels.c.label_key, task_labels.c.name)
     kept = kept.where(_MINE, task_labels.c.task_id == found.c.task_id, others)

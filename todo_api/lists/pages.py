@@ -84,7 +84,7 @@ class Asked(NamedTuple):
 
     def parameters(self, position: Position | None, known: Known) -> dict[str, Any]:
         """Return the parameters of the statement."""
-        tags = [f"{tag.epoch}-{tag.number}" for tag in known(self.stamp)]
+        tags = [*map(str, known(self.stamp))]
         parameters = {"user_id": self.user_id, "limit": self.place.limit + 1, "skip": self.place.skip, "known": tags}
         if self.wanted.conditions():
             parameters |= self.wanted.values()

@@ -9,10 +9,8 @@ from sqlalchemy import (
     Integer,
     Text,
     Uuid,
-    all_,
     and_,
     any_,
-    cast,
     delete,
     func,
     literal_column,
@@ -59,8 +57,7 @@ def _list() -> Statement:
 
     A user without projects has one row of nulls, an unknown one has none.
     """
-    number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
-    wanted = and_(projects.c.user_id == users.c.id, number != all_(param("known", ARRAY(Text))))
+    wanted = and_(projects.c.user_id == users.c.id, guards.is_unknown())
     return Statement(
         select(users.c.epoch, users.c.seq, *COLUMNS)
         .select_from(users.outerjoin(projects, wanted))
@@ -120,13 +117,7 @@ def change(*, conditional: bool, by_key: bool) -> Statement:
         .with_for_update(key_share=True, of=projects)
         .cte("project")
     )
-    owner = (
-        update(users)
-        .where(users.c.id == USER_ID, project.c.id.is_not(None))
-        .values(seq=users.c.seq + 1)
-        .returning(users.c.seq, func.clock_timestamp().label("at"))
-        .cte("owner")
-    )
+    owner = guards.numbered(project.c.id.is_not(None))
     values = {column: if_named(column) for column in WRITTEN}
     values |= {projects.c.updated_at: owner.c.at, projects.c.version: owner.c.seq}
     return Statement(update(projects).where(MINE).values(values).returning(*COLUMNS))
@@ -148,13 +139,7 @@ placed = Statement(
 def _place() -> Statement:
     arrays = (param("ids", ARRAY(Uuid)), param("positions", ARRAY(Text)))
     new = func.unnest(*arrays).table_valued("id", "position", name="new").render_derived()
-    owner = (
-        update(users)
-        .where(users.c.id == USER_ID)
-        .values(seq=users.c.seq + 1)
-        .returning(users.c.seq, func.clock_timestamp().label("at"))
-        .cte("owner")
-    )
+    owner = guards.numbered()
     values = {"position": new.c.position, "updated_at": owner.c.at, "version": owner.c.seq}
     return Statement(update(projects).where(projects.c.user_id == USER_ID, projects.c.id == new.c.id).values(**values))
 

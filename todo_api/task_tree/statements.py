@@ -146,13 +146,7 @@ def counts_without(lost: CTE) -> dict[str, ColumnElement[int]]:
 def _complete() -> Statement:
     was = select(tasks.c.status).where(_THESE).cte("was")
     counts = counts_without(was) | {"completed": users.c.completed + select(func.count(was.c.status)).scalar_subquery()}
-    owner = (
-        update(users)
-        .where(users.c.id == USER_ID)
-        .values(seq=users.c.seq + 1, **counts)
-        .returning(users.c.seq, func.clock_timestamp().label("at"))
-        .cte("owner")
-    )
+    owner = guards.numbered(**counts)
     values = {"status": literal_column("'completed'"), "completed_at": owner.c.at, "updated_at": owner.c.at}
     return Statement(update(tasks).where(_THESE).values(version=owner.c.seq, **values))
 

@@ -14,10 +14,8 @@ from sqlalchemy import (
     Subquery,
     Text,
     Uuid,
-    all_,
     and_,
     case,
-    cast,
     false,
     func,
     literal_column,
@@ -25,8 +23,8 @@ from sqlalchemy import (
     true,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
+from todo_api import guards
 from todo_api.database import Statement, param
 from todo_api.lists import SEARCH_SETTINGS, SORTS, Sort, found_tasks, is_status, limit_of_rest
 from todo_api.local_time import DEFAULT_ZONE
@@ -75,7 +73,9 @@ def page(
         owner = _owner(select(func.count()).select_from(found).scalar_subquery(), in_zone=in_zone)
         read = _of_found(_columns(order, whole=whole), order, found, owner, cursor)
     else:
-        owner = _owner(_counted(wanted), rest=limit_of_rest(order, wanted, LIMIT + SKIP, _is_unknown(), after=cursor))
+        owner = _owner(
+            _counted(wanted), rest=limit_of_rest(order, wanted, LIMIT + SKIP, guards.is_unknown(), after=cursor)
+        )
         # The default order has an index over all statuses.
         read = _of_branches(
             _columns(order, whole=whole), order, wanted, owner, cursor, is_one=statuses is None and order.is_by_creation
@@ -135,12 +135,6 @@ def _of_found(columns: list[ColumnElement[Any]], order: Sort, found: CTE, owner:
     return select(*task.c).select_from(ids.join(task, true())).subquery("found")
 
 
-def _is_unknown() -> ColumnElement[bool]:
-    """Return whether the client lacks the user's `epoch-seq`."""
-    number = cast(users.c.epoch, Text) + "-" + cast(users.c.seq, Text)
-    return number != all_(param("known", ARRAY(Text)))
-
-
 def _owner(total: ColumnElement[int], *, rest: Sequence[ColumnElement[int]] = (), in_zone: bool = False) -> CTE:
     """Return whether tasks are to be read, and the user's epoch, number and total as a text.
 
@@ -150,7 +144,7 @@ def _owner(total: ColumnElement[int], *, rest: Sequence[ColumnElement[int]] = ()
     One text, since each row of the page repeats it, and three numbers take longer to read. It is
     materialized: PostgreSQL would evaluate it for each row of the page.
     """
-    is_unknown = _is_unknown()
+    is_unknown = guards.is_unknown()
     zone: list[ColumnElement[str]] = []
     if in_zone:
         zone = [func.coalesce(users.c.time_zone, literal_column(f"'{DEFAULT_ZONE}'"))]

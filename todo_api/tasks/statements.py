@@ -191,13 +191,7 @@ def _write(
     if target is not None:
         counts = {status: users.c[status] - _number(task.c.status == status) for status in STATUSES}
         counts |= {status: counts[status] + _number(target == status) for status in among}
-    owner = (
-        update(users)
-        .where(users.c.id == USER_ID, task.c.status.is_not(None))
-        .values(seq=users.c.seq + 1, **counts, **of_user)
-        .returning(users.c.seq, func.clock_timestamp().label("at"))
-        .cte("owner")
-    )
+    owner = guards.numbered(task.c.status.is_not(None), **counts, **of_user)
     values = {**values, "updated_at": owner.c.at, "version": owner.c.seq}
     if target is not None:
         completed_at = case((target == "completed", func.coalesce(task.c.completed_at, owner.c.at)), else_=null())
