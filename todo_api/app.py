@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connexion.middleware.lifespan import LifespanMiddleware
-from connexion.middleware.security import SecurityMiddleware
 
 from todo_api import api_keys, changes, contract, history, services, trash
 from todo_api.accounts import Account, Passwords, dump_account, one_time_tokens, recovery, sessions
@@ -25,6 +24,7 @@ from todo_api.http import (
     Problems,
     RequestIdMiddleware,
     Routing,
+    Security,
     TagResolver,
     TokenLookup,
     Validation,
@@ -229,7 +229,7 @@ def _middlewares(
         partial(Pages, pages=_pages(config), count=throttling.count_page),
         *throttling.address_middlewares,
         Routing,
-        SecurityMiddleware,
+        Security,
         *throttling.user_middlewares,
         Validation,
         *throttling.operation_middlewares,

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 
 import pytest
 from connexion import FlaskApp
-from connexion.middleware.security import SecurityMiddleware
 
 import todo_api
 from tests.support.client import Client, Reply, event_loop
 from todo_api.admission import AdmissionControl
 from todo_api.contract.rules import json_schema
 from todo_api.errors import Unauthorized
-from todo_api.http.authentication import BearerHandler, TokenLookup
+from todo_api.http.authentication import BearerHandler, Security, TokenLookup
 from todo_api.http.connexion_app import TagResolver
 from todo_api.http.dispatch import HandlerDispatch
 from todo_api.http.problems import Problems
@@ -122,7 +121,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
                     RequestIdMiddleware,
                     partial(Problems, serialize=str),
                     Routing,
-                    SecurityMiddleware,
+                    Security,
                     Validation,
                     partial(HandlerDispatch, admission=admission),
                 ],

@@ -6,9 +6,9 @@ Validation applies `authorization`, the parameters and the `body`. `problems` re
 `connexion_app` loads a contract; `contract_check` refuses one that its handlers do not fit.
 """
 
-from todo_api.http.authentication import BearerHandler, TokenLookup, bearer_token
+from todo_api.http.authentication import BearerHandler, Security, TokenLookup, bearer_token
 from todo_api.http.compression import Compression
-from todo_api.http.connexion_app import ContractApp, TagResolver
+from todo_api.http.connexion_app import ContractApp, OperationMiddleware, TagResolver, definition
 from todo_api.http.contract_check import check_contract
 from todo_api.http.cors import Cors, CorsFields
 from todo_api.http.dispatch import HandlerDispatch, Reply
@@ -51,6 +51,7 @@ __all__ = [
     "HeaderFieldsTooLarge",
     "MethodNotAllowed",
     "NotImplementedByServer",
+    "OperationMiddleware",
     "ProblemType",
     "Problems",
     "RateLimited",
@@ -60,12 +61,14 @@ __all__ = [
     "RouteNotFound",
     "Routes",
     "Routing",
+    "Security",
     "TagResolver",
     "TokenLookup",
     "UriTooLong",
     "Validation",
     "bearer_token",
     "check_contract",
+    "definition",
     "normalize_path",
     "read_headers",
     "render_problem",

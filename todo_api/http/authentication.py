@@ -1,17 +1,20 @@
-"""Bearer authentication (RFC 6750), by Connexion's security map."""
+"""Bearer authentication (RFC 6750), by Connexion's security and its map of handlers."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
-from connexion.lifecycle import ConnexionRequest
-from connexion.security import AbstractSecurityHandler
-from starlette.types import Scope
+from connexion.middleware.security import SecurityOperation
+from connexion.operations import AbstractOperation
+from connexion.security import AbstractSecurityHandler, SecurityHandlerFactory
+from connexion.spec import Specification
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
 from todo_api.auth import Identity
 from todo_api.database import spawn, spent
 from todo_api.errors import Unauthorized
+from todo_api.http.connexion_app import OperationMiddleware
 from todo_api.observability import RequestRecord
 
 IDENTITY = "identity"
@@ -73,6 +76,40 @@ def bearer_token(headers: list[tuple[bytes, bytes]]) -> str | None:
     return token.strip(" ") if scheme.lower() == "bearer" else None
 
 
+class SecurityRequest(NamedTuple):
+    """A request as Connexion's security reads it. Connexion's own class takes 3 % of a get."""
+
+    scope: Scope
+    context: dict[str, Any]
+    """Receives the result: `token_info` and `user`."""
+
+
+class SecuredOperation(SecurityOperation):
+    """An operation with Connexion's check of its security."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check the token and pass the request on. Raise Unauthorized."""
+        context: dict[str, Any] = {}
+        scope["extensions"]["connexion_context"] = context
+        await self.verification_fn(SecurityRequest(scope, context))
+        await self.next_app(scope, receive, send)
+
+
+class Security(OperationMiddleware):
+    """Checks the security of operations that have some."""
+
+    def add_api(self, specification: Specification, **options: Any) -> None:
+        """Add the operations of a contract, with the handlers of Connexion's `security_map`."""
+        self._handlers = SecurityHandlerFactory(options["security_map"])
+        super().add_api(specification, **options)
+
+    def make_operation(self, operation: AbstractOperation, specification: Specification, next_app: ASGIApp) -> ASGIApp:
+        """Return the operation with its check."""
+        if not operation.security:
+            return next_app
+        return SecuredOperation.from_operation(operation, next_app=next_app, security_handler_factory=self._handlers)
+
+
 class BearerHandler(AbstractSecurityHandler):
     """Verifies the Authorization field of a request."""
 
@@ -80,12 +117,12 @@ class BearerHandler(AbstractSecurityHandler):
         self._verify = verify
         self._lookups = lookups
 
-    def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Callable[[ConnexionRequest], Any]:
+    def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Callable[[SecurityRequest], Any]:
         """Return the check of one operation. It returns the token's subject and identity."""
         return self._check
 
-    def _check(self, request: ConnexionRequest) -> dict[str, Any] | Coroutine[Any, Any, dict[str, Any]]:
-        scope = request.scope  # looked up once: the request hands it on from another
+    def _check(self, request: SecurityRequest) -> dict[str, Any] | Coroutine[Any, Any, dict[str, Any]]:
+        scope = request.scope
         fields = [value for name, value in scope["headers"] if name == b"authorization"]
         if not fields:
             raise Unauthorized

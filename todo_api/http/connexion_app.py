@@ -83,28 +83,36 @@ def operation_of(specification: Specification, path: str, method: str, resolver:
 
 
 class OperationMiddleware(SpecMiddleware):
-    """Calls the operation that routing found. Connexion's own looks for its contract each time."""
+    """Calls what it made of the operation that routing found.
+
+    Each joins its own to that of the middleware inside of it, at the start. So a request is looked
+    up once, and passes only what concerns its operation.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._operations: dict[str, ASGIApp] = {}
+        self.operations: dict[str, ASGIApp] = {}
 
     def add_api(self, specification: Specification, **options: Any) -> None:
         """Add the operations of a contract. Raise ValueError if there is one of the same name."""
         for path, method, _ in operations(specification):
             operation = operation_of(specification, path, method, options["resolver"])
             name = str(operation.operation_id)
-            if name in self._operations:
+            if name in self.operations:
                 raise ValueError(f"Two operations have the same name: {name}")
-            self._operations[name] = self.make_operation(operation, specification)
+            self.operations[name] = self.make_operation(operation, specification, self._next(name))
+
+    def _next(self, name: str) -> ASGIApp:
+        """Return what the middleware inside of this one made of the operation, before this one."""
+        return self._app.operations[name] if isinstance(self._app, OperationMiddleware) else self._app
 
     @abstractmethod
-    def make_operation(self, operation: AbstractOperation, specification: Specification) -> ASGIApp:
-        """Return what is called with the requests of an operation."""
+    def make_operation(self, operation: AbstractOperation, specification: Specification, next_app: ASGIApp) -> ASGIApp:
+        """Return what is called with the requests of an operation: `next_app` to leave it out."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request to its operation."""
-        await self._operations[scope["extensions"][ROUTING_CONTEXT]["operation_id"]](scope, receive, send)
+        await self.operations[scope["extensions"][ROUTING_CONTEXT]["operation_id"]](scope, receive, send)
 
 
 class ContractApp(FlaskApp):

@@ -16,7 +16,7 @@ import orjson
 from connexion.apps.flask import FlaskASGIApp
 from connexion.operations import AbstractOperation
 from connexion.spec import Specification
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.admission import ANONYMOUS, AdmissionControl, Reservation
 from todo_api.database import spawn, spent
@@ -87,7 +87,9 @@ class HandlerDispatch(OperationMiddleware):
         self._flask: flask.Flask = app.app
         self._admission = admission
 
-    def make_operation(self, operation: AbstractOperation, specification: Specification) -> DispatchedOperation:
+    def make_operation(
+        self, operation: AbstractOperation, specification: Specification, next_app: ASGIApp
+    ) -> DispatchedOperation:
         """Return the operation with its handler."""
         run = self._run_unlimited if specification.get("x-admission") is False else self._run_admitted
         return DispatchedOperation(operation, run)

@@ -72,6 +72,6 @@ def _check_signature(operation: AbstractOperation, offered: set[str]) -> None:
 class Validation(OperationMiddleware):
     """Validates requests. Connexion's own middleware builds its validators per request."""
 
-    def make_operation(self, operation: AbstractOperation, specification: Specification) -> App:
+    def make_operation(self, operation: AbstractOperation, specification: Specification, next_app: ASGIApp) -> App:
         """Return the compiled operation."""
-        return announce_deprecation(ValidatedOperation(self._app, operation), definition(operation))
+        return announce_deprecation(ValidatedOperation(next_app, operation), definition(operation))

@@ -6,18 +6,18 @@ of the token, else of the body's `email`. A one-time token names none, so only t
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
-from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
+from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_api.contract import operations
 from todo_api.errors import EmailTaken, InvalidCredentials, InvalidOneTimeToken, Unavailable, WrongPassword
-from todo_api.http import ARGUMENTS, RateLimited
+from todo_api.http import ARGUMENTS, OperationMiddleware, RateLimited, definition
 from todo_api.throttling.attempts import AttemptCounters, Backoff, CounterKey
 from todo_api.throttling.client_address import ClientAddresses
 
@@ -68,7 +68,7 @@ class LoginAttempt(NamedTuple):
     detail: str = _DETAIL
 
 
-class LoginThrottle(SpecMiddleware):
+class LoginThrottle(OperationMiddleware):
     """Throttles password attempts. Stands directly inside validation.
 
     From an address that has signed in to the account before, attempts count for that pair only, so
@@ -82,34 +82,32 @@ class LoginThrottle(SpecMiddleware):
 
         With `verifies_email`, registrations and changes of an e-mail address send mail.
         """
-        self._app = app
+        super().__init__(app)
         self._verifies_email = verifies_email
         self._attempts = attempts
         self._addresses = addresses
-        self._kinds: dict[str, str] = {}
         # Known logins do not queue behind the others.
         self._concurrency = {True: ConcurrencyLimit(), False: ConcurrencyLimit()}
 
-    def add_api(self, specification: Specification, **__: object) -> None:
-        """Register the operations that check a password."""
-        for _, _, operation in operations(specification):
-            if "x-password-attempt" in operation:
-                self._kinds[operation["operationId"]] = operation["x-password-attempt"]
+    def make_operation(self, operation: AbstractOperation, specification: Specification, next_app: ASGIApp) -> ASGIApp:
+        """Return the operation with its throttle, if it checks a password.
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on.
-
-        Raise RateLimited after too many attempts, Unavailable during too many.
+        It raises RateLimited after too many attempts, Unavailable during too many.
         """
-        kind = self._kinds.get(scope["extensions"][ROUTING_CONTEXT]["operation_id"]) if self._kinds else None
+        kind = definition(operation).get("x-password-attempt")
         if kind is None:
-            await self._app(scope, receive, send)
-        elif self._attempts is None:
-            async with self._concurrency[False].slot():
-                await self._call(scope, receive, send)
-        else:
-            attempt = await self._attempt(self._attempts, kind, scope)
-            await self._call_counted(self._attempts, attempt, scope, receive, send)
+            return next_app
+
+        async def throttled(scope: Scope, receive: Receive, send: Send) -> None:
+            call = partial(_call, next_app, scope, receive)
+            if self._attempts is None:
+                async with self._concurrency[False].slot():
+                    await call(send)
+            else:
+                attempt = await self._attempt(self._attempts, kind, scope)
+                await self._call_counted(self._attempts, attempt, call, send)
+
+        return throttled
 
     async def _attempt(self, attempts: AttemptCounters, kind: str, scope: Scope) -> LoginAttempt:
         address = self._addresses.client(scope)
@@ -137,7 +135,7 @@ class LoginThrottle(SpecMiddleware):
         return LoginAttempt(key, (key, of_address, *mails), refunded, pair, False)
 
     async def _call_counted(
-        self, attempts: AttemptCounters, attempt: LoginAttempt, scope: Scope, receive: Receive, send: Send
+        self, attempts: AttemptCounters, attempt: LoginAttempt, call: Callable[[Send], Awaitable[None]], send: Send
     ) -> None:
         wait = await attempts.begin(attempt.keys)
         if wait:
@@ -152,7 +150,7 @@ class LoginThrottle(SpecMiddleware):
 
         try:
             async with self._concurrency[attempt.is_known].slot():
-                await self._call(scope, receive, send_watched)
+                await call(send_watched)
         except (InvalidCredentials, InvalidOneTimeToken, EmailTaken, WrongPassword):
             raise
         except Exception:  # the password was not checked, or not wrong
@@ -167,9 +165,10 @@ class LoginThrottle(SpecMiddleware):
         if attempt.pair is not None:
             await attempts.remember(attempt.pair)
 
-    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["record"].ready_at = perf_counter()  # waiting for a password check has its own limit
-        await self._app(scope, receive, send)
+
+async def _call(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    scope["state"]["record"].ready_at = perf_counter()  # waiting for a password check has its own limit
+    await app(scope, receive, send)
 
 
 class ConcurrencyLimit:

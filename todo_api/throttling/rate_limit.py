@@ -4,13 +4,13 @@ import asyncio
 from time import time
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
+from connexion.middleware.abstract import SpecMiddleware
+from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from todo_api.contract import operations
 from todo_api.errors import Overloaded, TaskApiError, Unavailable
-from todo_api.http import ARGUMENTS, RateLimited
+from todo_api.http import ARGUMENTS, OperationMiddleware, RateLimited
 from todo_api.observability import RequestRecord
 from todo_api.throttling.client_address import ClientAddresses
 from todo_api.throttling.counters import MAX_KEYS, Count, LocalCounters
@@ -125,49 +125,48 @@ class RateLimiter:
         scope["state"]["headers"] += fields
 
 
-class RateLimitMiddleware(SpecMiddleware):
+class RateLimitMiddleware(OperationMiddleware):
     """Counts accepted requests. Stands directly inside authentication, which sets the user."""
 
     def __init__(self, app: ASGIApp, *, limit: RateLimiter) -> None:
-        self._app = app
+        super().__init__(app)
         self._limit = limit
-        self._exempt: set[str] = set()
 
-    def add_api(self, specification: Specification, **_: object) -> None:
-        """Register the contracts with `x-rate-limit: false`, which have no limit."""
+    def make_operation(self, operation: AbstractOperation, specification: Specification, next_app: ASGIApp) -> ASGIApp:
+        """Return the operation with its limit. Contracts with `x-rate-limit: false` have none."""
         if specification.get("x-rate-limit") is False:
-            self._exempt.add(specification.base_path)
+            return next_app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the request and pass it on. Raise RateLimited."""
-        if scope["extensions"][ROUTING_CONTEXT]["api_base_path"] not in self._exempt:
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
             await self._limit.count(scope)
-        await self._app(scope, receive, send)
+            await next_app(scope, receive, send)
+
+        return counted
 
 
-class OperationsRateLimit(SpecMiddleware):
+class OperationsRateLimit(OperationMiddleware):
     """Counts a batch as its number of operations. Stands directly inside validation.
 
     `x-operations` of a body names the list of its operations.
     """
 
     def __init__(self, app: ASGIApp, *, limit: RateLimiter) -> None:
-        self._app = app
+        super().__init__(app)
         self._limit = limit
-        self._lists: dict[str, str] = {}
 
-    def add_api(self, specification: Specification, **__: object) -> None:
-        """Register the operations that have several in their body."""
-        for _, _, operation in operations(specification):
-            if "x-operations" in (body := operation.get("requestBody", {})):
-                self._lists[operation["operationId"]] = body["x-operations"]
+    def make_operation(self, operation: AbstractOperation, specification: Specification, next_app: ASGIApp) -> ASGIApp:
+        """Return the operation with its count, if it has several in its body."""
+        name = operation.request_body.get("x-operations")
+        if name is None:
+            return next_app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the further operations and pass the request on. Raise RateLimited."""
-        name = self._lists.get(scope["extensions"][ROUTING_CONTEXT]["operation_id"])
-        if name is not None and len(sent := scope["extensions"][ARGUMENTS]["body"][name]) > 1:
-            await self._limit.count_operations(scope, len(sent) - 1)
-        await self._app(scope, receive, send)
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            further = len(scope["extensions"][ARGUMENTS]["body"][name]) - 1
+            if further > 0:
+                await self._limit.count_operations(scope, further)
+            await next_app(scope, receive, send)
+
+        return counted
 
 
 class UnauthenticatedRateLimit(SpecMiddleware):
