@@ -109,3 +109,18 @@ def test_page_is_compressed_and_the_same_each_time(anonymous: Client, address: s
         assert packed.headers["etag"] == plain.headers["etag"]
     again = anonymous.get(address)
     assert (again.headers.get("content-encoding"), again.body) == (None, plain.body)
+
+
+@pytest.mark.parametrize("address", [LIST, "/api/v1/openapi.json", "/"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_reply_that_is_not_modified_varies_like_the_one_it_stands_for(ada: Client, address: str, method: str) -> None:
+    """RFC 9110, section 15.4.5: a cache would hand a compressed copy to whoever cannot read it."""
+    filled(ada)
+    whole = asked(ada, address, method=method)
+    known = asked(ada, address, method=method, If_None_Match=whole.headers["etag"])
+    assert (whole.headers["content-encoding"], known.status) == ("gzip", 304)
+    whole_varies, varies = (
+        sorted(value for name, value in reply.header_list if name == "vary") for reply in (whole, known)
+    )
+    assert varies == whole_varies
+    assert "Accept-Encoding" in varies

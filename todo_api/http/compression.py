@@ -7,14 +7,24 @@ that could mix them up.
 from functools import lru_cache
 
 from starlette.middleware.gzip import GZipResponder
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.http import parse_accept_header
 
 MIN_SIZE = 1024
 """Minimum size of a body that is compressed, in bytes."""
 
+NOT_MODIFIED = 304
+
 LEVEL = 1
 """zlib's level. 1 compresses a page of 50 tasks to 30 % in 0.08 ms, 6 to 28 % in 0.35 ms."""
+
+
+class _Responder(GZipResponder):
+    async def send_with_compression(self, message: Message) -> None:
+        """Send `Vary` with 304 as with the 200 that it stands for (RFC 9110, section 15.4.5)."""
+        if message.get("status") == NOT_MODIFIED:
+            message["headers"] = [*message["headers"], (b"vary", b"Accept-Encoding")]
+        await super().send_with_compression(message)
 
 
 class Compression:
@@ -27,7 +37,7 @@ class Compression:
         """Pass the request on, and compress the reply if the client accepts gzip."""
         accepted = [value for name, value in scope["headers"] if name == b"accept-encoding"]
         if accepted and accepts_gzip(b",".join(accepted)):
-            await GZipResponder(self._app, MIN_SIZE, LEVEL)(scope, receive, send)
+            await _Responder(self._app, MIN_SIZE, LEVEL)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

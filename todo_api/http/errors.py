@@ -85,6 +85,6 @@ class BadRequest(TaskApiError):
 
 
 class NotImplementedByServer(TaskApiError):
-    """The server does not support the transfer coding (RFC 9112, section 6.1)."""
+    """The server does not support the method or the transfer coding (RFC 9112, 3 and 6.1)."""
 
-    detail = "This transfer coding is not supported."
+    detail = "This method or transfer coding is not supported."

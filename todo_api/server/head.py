@@ -7,6 +7,7 @@ from typing import NamedTuple
 import httptools
 
 from todo_api.http import BadRequest, NotImplementedByServer
+from todo_api.server.limits import METHOD_BYTES
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -14,9 +15,11 @@ PARSED_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE
 """Methods that the parser accepts. RFC 9110, section 9.1, allows any token."""
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
-REQUEST_LINE = re.compile(rb"(%b{1,32}) ([!-~]+) HTTP/1\.[01]\r\n" % _TOKEN)
+_REQUEST_LINE = re.compile(rb"(%b+) ([!-~]+) HTTP/1\.[01]\r\n" % _TOKEN)
 FIRST_BYTE = re.compile(_TOKEN)
-_ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
+_ABSOLUTE_FORM = re.compile(rb"https?://(?!:)([^/?#]+)([^#]*)", re.IGNORECASE)
+"""A target with its host, which `http` requires (RFC 9110, section 4.2.1)."""
+
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){0,31}\.?)?)(:[0-9]{0,5})?")
 _END = b"\r\n\r\n"
 _COMPRESSIONS = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
@@ -30,10 +33,20 @@ class Framing(NamedTuple):
     has_body: bool
 
 
+def read_method(data: bytes, start: int, end: int) -> bytes:
+    """Return the method of a request line. Raise BadRequest or NotImplementedByServer."""
+    line = _REQUEST_LINE.fullmatch(data, start, end)
+    if line is None:
+        raise BadRequest
+    if line[1] == b"CONNECT" or len(line[1]) > METHOD_BYTES:
+        raise NotImplementedByServer
+    return line[1]
+
+
 def origin_form(method: bytes, target: bytes, headers: Headers) -> bytes:
     """Return path and query of a target, also from its absolute form (RFC 9112, section 3.2.2).
 
-    An absolute form sets the host. Raise BadRequest or NotImplementedByServer.
+    An absolute form sets the host. Raise BadRequest.
     """
     if b"#" in target:
         raise BadRequest
@@ -41,10 +54,10 @@ def origin_form(method: bytes, target: bytes, headers: Headers) -> bytes:
         return target
     if absolute := _ABSOLUTE_FORM.fullmatch(target):
         host, rest = absolute[1], absolute[2]
+        if not _HOST.fullmatch(host):
+            raise BadRequest
         headers[:] = [(name, host if name == b"host" else value) for name, value in headers]
         return rest if rest.startswith(b"/") else b"/" + rest
-    if method == b"CONNECT":
-        raise NotImplementedByServer
     if target != b"*" or method != b"OPTIONS":
         raise BadRequest
     return target
@@ -58,16 +71,17 @@ def framing(headers: Headers, version: str) -> Framing:
     """
     hosts: list[bytes] = []
     codings: list[bytes] = []
-    length, expects, upgrades = None, False, False
+    expectations: list[bytes] = []
+    length, upgrades = None, False
     for name, value in headers:
         if name == b"host":
             hosts.append(value)
         elif name == b"transfer-encoding":
-            codings.append(value.strip(b" \t").lower())
+            codings.append(value.lower())
         elif name == b"content-length":
             length = int(value)
         elif name == b"expect":
-            expects = value.lower() == b"100-continue" and version == "1.1"
+            expectations += (member.strip(b" \t").lower() for member in value.split(b","))
         elif name == b"upgrade":
             upgrades = True
     if len(hosts) > 1 or (not hosts and version == "1.1") or not all(map(_HOST.fullmatch, hosts)):
@@ -76,7 +90,8 @@ def framing(headers: Headers, version: str) -> Framing:
         _refuse_codings(codings, version)
     if upgrades:
         headers[:] = [header for header in headers if header[0] != b"upgrade"]
-    return Framing(length, expects, bool(length or codings))
+    has_body = bool(length or codings)
+    return Framing(length, has_body and version == "1.1" and b"100-continue" in expectations, has_body)
 
 
 def _refuse_codings(codings: list[bytes], version: str) -> None:

@@ -5,6 +5,9 @@ from typing import NamedTuple
 LINE_BYTES = 8192
 """Maximum size of a request line. RFC 9112, section 3, recommends at least 8,000."""
 
+METHOD_BYTES = 32
+"""Maximum size of a method. A longer one is none that anybody has (RFC 9112, section 3)."""
+
 FIELD_BYTES = 17 * 1024
 """Maximum size of a header field: the longest token fits, with the rest of its field."""
 

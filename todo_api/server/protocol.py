@@ -25,7 +25,7 @@ from todo_api.server import limits
 from todo_api.server.connections import Connections, has_unread
 from todo_api.server.cycle import HIGH_WATER, Cycle, refusal
 from todo_api.server.gate import AdmissionGate
-from todo_api.server.head import FIRST_BYTE, PARSED_METHODS, REQUEST_LINE, Pieces, body_parser, framing, origin_form
+from todo_api.server.head import FIRST_BYTE, PARSED_METHODS, Pieces, body_parser, framing, origin_form, read_method
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -130,7 +130,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(self._refusal or RuntimeError())
         except httptools.HttpParserError:
             self._refuse(self._refusal or BadRequest())
-        except (BadRequest, UriTooLong) as error:
+        except (BadRequest, UriTooLong, NotImplementedByServer) as error:
             self._refuse(error)
 
     def _begin(self, data: bytes, start: int) -> int:
@@ -154,15 +154,13 @@ class HttpProtocol(HttpToolsProtocol):
                 raise BadRequest
             self._keep(data[start:])
             return start
-        line = REQUEST_LINE.fullmatch(data, start, end)
-        if line is None:
-            raise BadRequest
-        self._between_requests, self._method = False, line[1]
+        method = read_method(data, start, end)
+        self._between_requests, self._method = False, method
         self._framing_bytes, self._body_bytes, self._pieces, self._body_parser = 0, 0, Pieces(), None
-        if line[1] not in PARSED_METHODS:  # the parser would refuse it, and needs only any method
+        if method not in PARSED_METHODS:  # the parser would refuse it, and needs only any method
             self.parser.feed_data(b"POST")
-            self._framing_bytes = len(line[1])
-            start += len(line[1])
+            self._framing_bytes = len(method)
+            start += len(method)
         return start
 
     def _keep(self, data: bytes) -> None:
@@ -208,15 +206,15 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if len(name) + len(value) > limits.FIELD_BYTES or len(self.headers) >= limits.FIELDS:
             self._reject(HeaderFieldsTooLarge())
-        self.headers.append((name.lower(), value))
+        self.headers.append((name.lower(), value.rstrip(b" \t")))  # blanks are no part of it (RFC 9112, section 5.1)
 
     def on_headers_complete(self) -> None:
         """Check the head and start the application."""
         self._in_head, self._framing_bytes = False, 0
         version = self.parser.get_http_version()
         try:
-            target = origin_form(self._method, self.url, self.headers)
             self._pieces.body_left, expects_continue, has_body = framing(self.headers, version)
+            target = origin_form(self._method, self.url, self.headers)
         except (BadRequest, NotImplementedByServer) as error:
             self._reject(error)
         path, _, query = target.partition(b"?")
