@@ -349,3 +349,42 @@ def test_role_prefix_that_postgresql_would_not_take_is_refused(tmp_path: Path, p
     assert line == (
         "DATABASE_ROLE_PREFIX must have 1 to 50 of a-z, 0-9 and _, and begin with a letter or _, but not with pg_."
     )
+
+
+def test_migrate_where_functions_are_withheld_from_public_grants_each_to_the_role_that_calls_it(
+    make: Make, new_client: Callable[[Config], Client]
+) -> None:
+    url = make()
+    for withheld in ("EXECUTE ON FUNCTIONS", "USAGE ON TYPES"):
+        rows(url, f"ALTER DEFAULT PRIVILEGES FOR ROLE {name_of(url)} REVOKE {withheld} FROM PUBLIC")
+    migrations.migrate(url)
+    called = "pronamespace = 'public'::regnamespace AND prorettype <> 'trigger'::regtype"
+    refused = f"{called} AND NOT has_function_privilege('task_api_user', oid, 'EXECUTE')"
+    assert rows(url, f"SELECT proname FROM pg_proc WHERE {refused}") == []
+    ada = app(new_client, url).signed_in(token("ada"))
+    address = f"{TASKS}/{ada.post(TASKS, {'title': 'As made'}).json()['id']}"
+    assert ada.patch(address, {"title": "As changed"}).status == 200
+    assert ada.delete(address).status == 204
+
+
+def test_migrate_in_a_schema_that_others_own_and_the_roles_may_not_use_is_refused_with_the_way(
+    make: Make, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """`REVOKE ALL ON SCHEMA public FROM PUBLIC` is what many set up, and to grant is up to the owner."""
+    url = make()
+    name, settings = name_of(url), {"DATABASE_URL": url, "JWT_SECRET": SECRET}
+    as_owner = database_url(server.url, name)
+    rows(
+        as_owner, f"REVOKE ALL ON SCHEMA public FROM PUBLIC; ALTER SCHEMA public OWNER TO {make_url(as_owner).username}"
+    )
+    rows(as_owner, f"GRANT USAGE, CREATE ON SCHEMA public TO {name}")
+    said = "the roles task_api_user, task_api_login may not use the schema public, which another role owns: run"
+    line = refusal("migrate", cwd=tmp_path, **settings)
+    assert line == f"{said} GRANT USAGE ON SCHEMA public TO {name} WITH GRANT OPTION."
+    rows(as_owner, f"GRANT USAGE ON SCHEMA public TO {name} WITH GRANT OPTION")
+    migrations.migrate(url)
+    rows(as_owner, f"REVOKE GRANT OPTION FOR USAGE ON SCHEMA public FROM {name} CASCADE")
+    line = refusal("migrate", cwd=tmp_path, **settings)
+    assert line == f"{said} GRANT USAGE ON SCHEMA public TO task_api_user, task_api_login."
+    rows(as_owner, "GRANT USAGE ON SCHEMA public TO task_api_user, task_api_login")
+    migrations.migrate(url)

@@ -22,6 +22,7 @@ SELECT current_database(), session_user, current_setting('server_version_num')::
 SCHEMA = """
 SELECT current_user, to_regnamespace('public') IS NOT NULL,
     coalesce(has_schema_privilege(to_regnamespace('public'), 'CREATE'), false),
+    coalesce(has_schema_privilege(to_regnamespace('public'), 'USAGE WITH GRANT OPTION'), false),
     (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user),
     ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace('public') AND relname = ANY(%(tables)s)),
     (SELECT count(*) = 3 FROM pg_class WHERE relnamespace = to_regnamespace('public')
@@ -34,7 +35,8 @@ SELECT current_user, to_regnamespace('public') IS NOT NULL,
 """
 ROLES = """
 SELECT name, pg_roles.oid IS NOT NULL, coalesce(pg_has_role(current_user, pg_roles.oid, %(set_role)s), false),
-    coalesce(pg_has_role(current_user, pg_roles.oid, 'MEMBER WITH ADMIN OPTION'), false)
+    coalesce(pg_has_role(current_user, pg_roles.oid, 'MEMBER WITH ADMIN OPTION'), false),
+    has_schema_privilege(coalesce(rolname, 'public'), 'public', 'USAGE')
 FROM unnest(%(names)s) AS name LEFT JOIN pg_roles ON rolname = name
 """
 GRANTS_SET_SINCE = 16
@@ -64,6 +66,7 @@ class SchemaFacts(NamedTuple):
     user: str
     has_public: bool
     may_create: bool
+    may_share: bool
     may_make_roles: bool
     tables: list[str]
     is_ours: bool
@@ -170,15 +173,21 @@ def _refuse_roles(cursor: Any, release: int, facts: SchemaFacts, roles: Roles, *
     cursor.execute(ROLES, {"names": list(roles), "set_role": "SET" if release >= GRANTS_SET_SINCE else "MEMBER"})
     found = cursor.fetchall()
     both = ", ".join(roles)
-    if any(exists and not (may_set or (is_new and may_grant)) for _, exists, may_set, may_grant in found):
+    if any(exists and not (may_set or (is_new and may_grant)) for _, exists, may_set, may_grant, _ in found):
         raise DatabaseUnfitError(
             f"the role {facts.user} may not take the roles {both}. If they are another deployment's in this cluster,"
             f" set DATABASE_ROLE_PREFIX to a name of your own; if they are this one's, run GRANT {both} TO {facts.user}."
         )
-    existing = {name for name, exists, _, _ in found if exists}
+    existing = {name for name, exists, *_ in found if exists}
     missing = [name for name in roles if name not in existing]
     if missing and not (is_new and facts.may_make_roles):
         raise DatabaseUnfitError(
             f"the roles {', '.join(missing)} are missing, and the role {facts.user} cannot make them:"
             f" run CREATE ROLE ... NOLOGIN for each, and GRANT {both} TO {facts.user}."
+        )
+    if not all(may_use for *_, may_use in found) and not (is_new and facts.may_share):
+        whom = f"{facts.user} WITH GRANT OPTION" if is_new else both
+        raise DatabaseUnfitError(
+            f"the roles {both} may not use the schema public, which another role owns:"
+            f" run GRANT USAGE ON SCHEMA public TO {whom}."
         )
