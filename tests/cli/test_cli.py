@@ -66,6 +66,13 @@ def program(text: str) -> list[str]:
             {**OWN, "DATABASE_URL": f"{NOWHERE}?nonsense=1"},
             'DATABASE_URL has a parameter that libpq does not know, "nonsense": leave it out.',
         ),
+        *(
+            (
+                {**OWN, "RATE_LIMIT_STORAGE_URL": f"redis://localhost/0?{option}"},
+                "RATE_LIMIT_STORAGE_URL has an option that the client of Redis refuses.",
+            )
+            for option in ("nonsense=1", "db=first", "socket_timeout=long")
+        ),
         (
             OWN,
             'the database does not answer (connection to server at "127.0.0.1", port 1 failed: Connection refused). '

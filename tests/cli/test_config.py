@@ -59,7 +59,7 @@ def test_load_config_of_empty_value_takes_it_for_not_set(name: str) -> None:
 
 
 BAD = {
-    "PORT": ["65536", "-1", "+80", "8e3", "http", "\u0668\u0660", "80.0"],
+    "PORT": ["9" * 5000, "65536", "-1", "+80", "8e3", "http", "\u0668\u0660", "80.0"],
     "WEB_CONCURRENCY": ["0", "1025", "two"],
     "THREADS": ["0", "257"],
     "JWT_LIFETIME": ["0", "86401", "1h"],
@@ -94,7 +94,11 @@ BAD = {
         "redis://",
         "redis://a:x",
         "redis://a:99999",
+        "redis://a/first",
+        "redis://a/-1",
+        "redis://a/0/1",
     ],
+    "PUBLIC_URL": ["https://a.example#", "https://a.example?", "https://a.example\\x"],
     "TRUSTED_PROXIES": [
         *("proxy.example", "10.0.0.0/33", "10.0.0.1/8", "*", "0.0.0.0/0", "10.0.0.1,::/0"),
         *("0.0.0.0/1,128.0.0.0/1", "::/2,10.0.0.1,8000::/1,4000::/2", "::ffff:10.0.0.1", "::1,::ffff:0:0/96"),

@@ -209,6 +209,8 @@ def test_load_config_of_file_with_byte_order_mark_reads_its_first_name(tmp_path:
         ("PORT=81\nset HOST=::1\n", 2),
         ('PORT=81\nJWT_SECRET="abc"def\n', 2),
         ("=81", 1),
+        ("PORT\n", 1),
+        ("PORT=81\nexport JWT_SECRET\n", 2),
     ],
 )
 def test_load_config_of_file_with_a_line_that_sets_nothing_is_refused_without_telling_it(

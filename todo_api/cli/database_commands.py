@@ -28,6 +28,7 @@ from todo_api.embedded import backup as backups
 from todo_api.errors import Unavailable
 from todo_api.observability import logs
 from todo_api.provisioning import DatabaseUnfitError, epochs, migrations
+from todo_api.throttling import check_counters
 
 T = TypeVar("T")
 
@@ -65,6 +66,7 @@ def serve(options: argparse.Namespace) -> None:
         _need_traces()
     log = logs.configure(config.log_level, config.log_format)
     warn_of_unknown_settings()
+    check_counters(config)
     if not config.builtin_issuer:
         external_token_verifier(config)  # checks the settings: a mistake is one line here
         say(describe_issuer(config))

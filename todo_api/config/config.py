@@ -199,7 +199,8 @@ def _check_limits(config: Config) -> None:
     if config.rate_limit != "off" and not re.fullmatch(rf"[1-9][0-9]{{0,6}}/({'|'.join(UNITS)})", config.rate_limit):
         raise ConfigurationError(f"RATE_LIMIT must be off, or such as 600/minute; units are {', '.join(UNITS)}.")
     url = config.rate_limit_storage_url
-    if url is not None and not settings.server_url(url, ("redis", "rediss"), with_user=True):
+    parts = url and settings.server_url(url, ("redis", "rediss"), with_user=True)
+    if url is not None and not (parts and re.fullmatch("/?|/[0-9]{1,9}", parts.path)):
         raise ConfigurationError("RATE_LIMIT_STORAGE_URL must be a URL: redis://host:port/0 or rediss://host:port/0")
     refuse("TRUSTED_PROXIES", settings.networks_flaw(config.trusted_proxies))
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from io import StringIO
@@ -94,7 +95,7 @@ def _read(dotenv: Path) -> Mapping[str, str | None]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{dotenv} cannot be read as text in UTF-8: mend or remove it.") from error
     for found in parse_stream(StringIO(text)):
-        if found.error:
+        if found.error or (found.key and found.value is None):
             blank = found.original.string.partition(found.original.string.strip())[0]
             number = found.original.line + blank.count("\n")
             raise ConfigurationError(f"{dotenv}, line {number}, is no NAME=value: mend or remove it.")
@@ -103,7 +104,7 @@ def _read(dotenv: Path) -> Mapping[str, str | None]:
 
 def _convert(name: str, text: str) -> Any:
     if name in NUMBERS:
-        if not (text.isascii() and text.isdigit()):
+        if not re.fullmatch("[0-9]{1,18}", text):  # no setting has more digits, and int() refuses very many
             raise ConfigurationError(f"{name} must be a whole number.")
         return int(text)
     if name in _LISTS:

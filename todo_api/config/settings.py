@@ -70,7 +70,7 @@ def server_url(text: str, schemes: Iterable[str], *, with_user: bool = False) ->
 def public_url_flaw(url: str) -> str | None:
     """Return what is wrong with the URL under which clients see the service."""
     parts = server_url(url, ("http", "https"))
-    if parts and "?" not in url and _PATH.fullmatch(parts.path):
+    if parts and not re.search(r"[?#\\]", url) and _PATH.fullmatch(parts.path):
         return None
     return "must be a URL without a query: https://example.com, or https://example.com/tasks behind a proxy."
 

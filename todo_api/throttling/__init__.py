@@ -7,6 +7,6 @@ determines who sent a request.
 
 from todo_api.throttling.attempts import KnownLogins
 from todo_api.throttling.client_address import ClientAddresses
-from todo_api.throttling.middlewares import Throttling
+from todo_api.throttling.middlewares import Throttling, check_counters
 
-__all__ = ["ClientAddresses", "KnownLogins", "Throttling"]
+__all__ = ["ClientAddresses", "KnownLogins", "Throttling", "check_counters"]

@@ -56,10 +56,20 @@ class Throttling:
             await self._shared.close()
 
 
+def check_counters(config: Config) -> None:
+    """Raise ConfigurationError for a URL of Redis that its client refuses."""
+    if config.rate_limit_storage_url and config.rate is not None:
+        _in_redis(config.rate_limit_storage_url, b"")
+
+
 def _shared(config: Config) -> "RedisCounters | None":
     """Return the counters that all workers share, None if each counts for itself."""
     if not config.rate_limit_storage_url or config.rate is None:
         return None
+    return _in_redis(config.rate_limit_storage_url, cursor_secret(config))
+
+
+def _in_redis(url: str, secret: bytes) -> "RedisCounters":
     from todo_api.throttling.redis import RedisCounters  # noqa: PLC0415  # needed only with Redis
 
-    return RedisCounters(config.rate_limit_storage_url, cursor_secret(config))
+    return RedisCounters(url, secret)

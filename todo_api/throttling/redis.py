@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from todo_api.config import ConfigurationError
 from todo_api.throttling.counters import Count, LocalCounters, window
 
 TIMEOUT = 0.1
@@ -40,17 +41,26 @@ class RedisCounters:
     """Counters in Redis. While it cannot be reached, they count in this process."""
 
     def __init__(self, url: str, secret: bytes) -> None:
-        """Connect. Keys in Redis are digests with `secret`, which hides users and addresses."""
+        """Keys in Redis are digests with `secret`, which hides users and addresses.
+
+        Raise ConfigurationError for a URL with an option that cannot be used.
+        """
         self._local = LocalCounters()
         self._secret = blake2b(secret, digest_size=32).digest()
-        self._pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=TIMEOUT,
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 0),  # a request does not wait for a retry
-        )
+        try:
+            self._pool = BlockingConnectionPool.from_url(
+                url,
+                max_connections=CONNECTIONS,
+                timeout=TIMEOUT,
+                socket_timeout=TIMEOUT,
+                socket_connect_timeout=TIMEOUT,
+                retry=Retry(NoBackoff(), 0),  # a request does not wait for a retry
+            )
+            self._pool.connection_class(**self._pool.connection_kwargs)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                "RATE_LIMIT_STORAGE_URL has an option that the client of Redis refuses."
+            ) from error
         self.client = Redis(connection_pool=self._pool)
         self._increment = self.client.register_script(_INCREMENT)
         self._probe: asyncio.Task[None] | None = None
