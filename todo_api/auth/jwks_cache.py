@@ -52,8 +52,7 @@ class IssuerKeys:
         return find_key(self._keys, key_id, algorithm)
 
     async def fetch_for(self, key_id: str | None, algorithm: str) -> None:
-        """Raise Unauthorized: there are no further keys."""
-        raise invalid_token("key")
+        """Do nothing: there are no further keys."""
 
     async def refresh(self) -> None:
         """Do nothing: there are no newer keys."""
@@ -112,8 +111,6 @@ class JwksCache(IssuerKeys):
             self._waiting += 1
             try:
                 await self._await_fetch()
-            except Unavailable:
-                return
             finally:
                 self._waiting -= 1
 

@@ -202,7 +202,7 @@ def _pointer(reference: str) -> list[str]:
 def _at_reference(file: Path, reference: str) -> str:
     """Return file and line of the first occurrence of a reference."""
     waiting: list[yaml.Node | None] = [_compose(file)]
-    while waiting:
+    while True:  # the file has the reference
         node = waiting.pop(0)
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
@@ -211,7 +211,6 @@ def _at_reference(file: Path, reference: str) -> str:
                 waiting.append(value)
         elif isinstance(node, yaml.SequenceNode):
             waiting += node.value
-    return f"{_name(file)}:1"
 
 
 def _at(file: Path, *steps: str) -> str:

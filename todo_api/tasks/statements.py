@@ -287,7 +287,7 @@ def remove(conditional: bool, by_key: bool = False, *, permanent: bool = False) 
     counts = {status: users.c[status] - _number(gone.c.status == status) for status in STATUSES}
     return Statement(
         update(users)
-        .where(users.c.id == USER_ID, gone.c.status.is_not(None))
+        .where(users.c.id == USER_ID)  # and if there is a deleted row, which the counts join
         .values(seq=users.c.seq + 1, **counts)
         .returning(users.c.seq, *guards.permanently(permanent))
     )

@@ -79,7 +79,6 @@ class Reversion:
             raise ChangesConflict(self._conflicts())
         if not (restored or writing.begun or ends):
             return Outcome(self._last, 0)
-        writing.begin()
         self._delete(ends)
         writing.check()
         ((count,),) = self._run(statements.count, seq=self._last + 1)
