@@ -185,6 +185,8 @@ def mistaken() -> Forgeries:
         "empty": b"",
         "no JSON": b"{",
         "NaN": text.replace(str(claims()["iat"]), "NaN").encode(),
+        "NaN in an unknown claim": (text[:-1] + ', "x": NaN}').encode(),
+        "Infinity in an unknown claim": (text[:-1] + ', "x": -Infinity}').encode(),
         "UTF-16": text.encode("utf-16"),
         "byte order mark": text.encode("utf-8-sig"),
         "not UTF-8": text.encode().replace(b"ada", b"\xff"),

@@ -4,12 +4,16 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed448
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.x509.oid import NameOID
 
 from tests.support.credentials import SECRET
 from tests.support.issuers import AUDIENCE, ISSUER, Signer, claims, hmac_token
@@ -106,8 +110,18 @@ def test_verify_of_token_expired_a_moment_ago_depends_on_the_leeway(key_file: Pa
     assert verdict(token, jwt_key_file=key_file, jwt_leeway=leeway) == expected
 
 
+def certificate(signer: Signer) -> bytes:
+    """A certificate of the signer's public key, in PEM."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "auth.example")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, signer.private.public_key(), 1, now, now + timedelta(days=1))
+    signed = made.sign(signer.private, None if signer.algorithm == "EdDSA" else SHA256())
+    return signed.public_bytes(Encoding.PEM)
+
+
 FILES: dict[str, Callable[[Signer], bytes]] = {
     "PEM": Signer.pem,
+    "certificate": certificate,
     "JWK": lambda signer: json.dumps(signer.jwk()).encode(),
     "JWK without id": lambda signer: json.dumps(signer.jwk(kid=None)).encode(),
     "JWK set": lambda signer: json.dumps({"keys": [NEW.jwk(), signer.jwk()]}).encode(),
@@ -124,6 +138,27 @@ def test_verify_with_key_from_file_takes_its_tokens_alone(
     file.write_bytes(content(signer))
     tokens = [signer.token(), Signer(algorithm).token(), hmac_token(signer.pem())]
     assert [verdict(token, jwt_key_file=file) for token in tokens] == [HOLDS, REFUSED, REFUSED]
+
+
+def test_verify_with_keys_from_file_refuses_an_id_that_is_not_in_it(tmp_path: Path) -> None:
+    """As with keys that are fetched: 401, and nothing is waited for."""
+    file = tmp_path / "keys"
+    file.write_text(json.dumps({"keys": [OLD.jwk()]}), encoding="utf-8")
+    assert verdict(OLD.token(), jwt_key_file=file) == HOLDS
+    assert verdict(OLD.token({"kid": "of another"}), jwt_key_file=file) == REFUSED
+
+
+def test_known_subject_is_of_a_token_that_was_verified_before_also_once_it_has_expired(
+    key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So an overloaded service knows, without work, whose turn it is."""
+    tokens = external_token_verifier(Config(jwt_issuer=ISSUER, jwt_audience=(AUDIENCE,), jwt_key_file=key_file))
+    token, forged = OLD.token(), NEW.token()
+    assert tokens.known_subject(token) is None
+    tokens.verify(token)
+    assert [tokens.known_subject(each) for each in (token, forged)] == ["ada", None]
+    monkeypatch.setattr(time, "time", lambda: time.monotonic() + 10**10)
+    assert tokens.known_subject(token) == "ada"
 
 
 @pytest.mark.parametrize(("algorithm", "length"), [("HS256", 32), ("HS384", 48), ("HS512", 64)])

@@ -173,12 +173,14 @@ def test_list_tasks_from_the_start_with_sick_server_is_unavailable_until_it_is_w
     publisher.behaviour = sickness
     with serve() as client:
         assert client.get("/health/live").status == 200
+        assert client.get("/health/ready").json()["checks"]["issuer_keys"]["status"] == "fail"
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(status, client, OLD.token())
             assert soon(lambda: publisher.close_hanging() or asked.done())
             assert asked.result() == 503
         publisher.behaviour = publish(OLD)
         assert soon(lambda: status(client, OLD.token()) == 200)
+        assert client.get("/health/ready").json()["checks"]["issuer_keys"]["status"] == "pass"
 
 
 def test_list_tasks_with_known_key_after_server_vanished_is_answered(serve: Serve, publisher: KeyServer) -> None:

@@ -269,3 +269,12 @@ def test_description_says_where_the_keys_are_from_and_what_tokens_must_have(
 ) -> None:
     usual = {"jwt_issuer": ISSUER, "jwt_audience": ("a", "b"), "jwt_algorithms": ("EdDSA",)}
     assert describe_issuer(Config(**(usual | settings))) == f"Accepting tokens of {ISSUER}, {expected}"
+
+
+def test_close_of_keys_that_were_never_asked_for_does_nothing(server: KeyServer) -> None:
+    async def test() -> None:
+        async with jwks_cache(server):
+            pass
+
+    run(test)
+    assert server.paths == []

@@ -136,9 +136,12 @@ def discovery(server: KeyServer, **changes: Any) -> issuers.Behaviour:
 
 def test_fetch_by_discovery_reads_the_document_once_an_hour(server: KeyServer) -> None:
     server.behaviour = discovery(server, id_token_signing_alg_values_supported=["none", "HS256"])
-    fetch = discoverer(server).fetch
-    assert asyncio.run(fetch()) == asyncio.run(fetch()) == {"keys": [OLD.jwk()]}
+    client = discoverer(server)
+    assert asyncio.run(client.fetch()) == asyncio.run(client.fetch()) == {"keys": [OLD.jwk()]}
     assert server.paths == ["/.well-known/openid-configuration", "/keys", "/keys"]
+    client._discovered_at -= 3600
+    asyncio.run(client.fetch())
+    assert server.paths[3:] == ["/.well-known/openid-configuration", "/keys"]
 
 
 def test_fetch_by_discovery_of_issuer_with_slash_asks_below_it(server: KeyServer) -> None:

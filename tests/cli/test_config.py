@@ -67,6 +67,8 @@ BAD = {
     "TRASH_DAYS": ["-1", "366", "1.5"],
     "SESSION_LIFETIME": ["59", "31536001", "30d"],
     "LOG_LEVEL": ["loud", "TRACE"],
+    "LOG_FORMAT": ["logfmt", "JSON"],
+    "DATABASE_ROLE_PREFIX": ["pg_todo", "1todo", "todo-api", "Todo", "t" * 51],
     "DATABASE_URL": ["mysql://db/x", "db", "sqlite:///x.db"],
     "CORS_ORIGINS": ["*", "https://a.example,*", "https://*.example.com", "null", "NULL", "https://", "file://"],
     "HOST": [

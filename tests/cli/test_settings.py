@@ -42,7 +42,7 @@ MEANT = {
 NO_ORIGIN = [
     *("https://", "//app.example.com", "https:app.example.com", "https:/app.example.com", "https://a b", "file://"),
     *("https://a.example https://b.example", "https://a..b", "https://a%41", "http://127.1", "https://a:99999"),
-    *("https://a:x", "http://[::1", "https://a\u2028b", "mailto:ada@example.com/", "http://[::g]"),
+    *("https://a:x", "http://[::1", "https://a\u2028b", "mailto:ada@example.com/", "http://[::g]", "http://[1:2]"),
     "https://b\u00fccher..example",  # two dots in an international name
 ]
 

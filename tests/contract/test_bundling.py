@@ -170,6 +170,21 @@ def test_place_of_a_part_is_where_it_is_written(edit: Edit, tmp_path: Path) -> N
     assert locate(root) == "openapi/task-api.yaml:1"
 
 
+def test_place_of_a_part_of_a_list_is_where_it_is_written(tmp_path: Path) -> None:
+    root = written(tmp_path, root="openapi: 3.0.3\ntags:\n- name: a\n- x: y\n  name: b\n")
+    places = [locate(root, "tags", "1"), locate(root, "tags", "1", "name"), locate(root, "tags", "2")]
+    assert places == [f"{tmp_path.name}/root.yaml:{line}" for line in (4, 5, 2)]
+
+
+@pytest.mark.parametrize("content", [b"title: \xff\n", b"title: \x00\n"], ids=["not UTF-8", "NUL"])
+def test_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    root = written(tmp_path, root="")
+    root.write_bytes(content)
+    with pytest.raises(ContractError, match=rf"^{tmp_path.name}/root\.yaml:1: .+\.$") as refused:
+        bundling.read(root)
+    assert len(str(refused.value).splitlines()) == 1
+
+
 LIST = "    get:\n      operationId: listTasks\n"
 GET = "    get:\n      operationId: getTask\n"
 TAG = "      tags: [tasks]\n"

@@ -18,11 +18,13 @@ from todo_api.database.greenlets import wait
 from todo_api.database.spending import spent
 from todo_api.database.statement import Statement
 from todo_api.database.transaction import Transaction
-from todo_api.errors import Unavailable
+from todo_api.errors import ConstraintViolated, Unavailable
 from todo_api.tasks.service import TaskService
 
 COUNT = Statement(sqlalchemy.text("SELECT count(*)::int FROM tasks"))
 SESSION = Statement(sqlalchemy.text("SELECT pg_backend_pid()"))
+TAKE = Statement(sqlalchemy.text("INSERT INTO users (id, time_zone) VALUES ('taken', 'Europe/Berlin') RETURNING 1"))
+FORGET = Statement(sqlalchemy.text("UPDATE users SET time_zone = NULL WHERE id = 'taken' RETURNING 1"))
 
 REFUSE_COMMIT = """
     CREATE FUNCTION refuse_commit() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -74,6 +76,27 @@ def test_commit_that_the_database_refuses_raises_keeps_nothing_and_its_connectio
     write(database, way, way, "Two")
     assert database.as_user(way).fetch_one(SESSION, {}) == session
     assert titles(refusing, way) == ["Two"]
+    database.close()
+
+
+@on_loop
+def test_last_statement_that_violates_a_constraint_says_which_keeps_nothing_and_its_connection_serves_on(
+    url: str,
+) -> None:
+    def take() -> None:
+        with database.transaction() as transaction:
+            scope = transaction.as_user("taken")
+            scope.fetch_all(FORGET, {})
+            scope.execute_and_commit(TAKE, {})
+
+    database = Database(url, pool_size=1)
+    session = database.as_user("taken").fetch_one(SESSION, {})
+    database.as_user("taken").fetch_all(TAKE, {})
+    with pytest.raises(ConstraintViolated) as violated:
+        take()
+    assert violated.value.constraint == "users_pkey"
+    assert rows(url, "SELECT time_zone FROM users WHERE id = 'taken'") == [("Europe/Berlin",)]
+    assert database.as_user("taken").fetch_one(SESSION, {}) == session
     database.close()
 
 

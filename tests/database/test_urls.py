@@ -103,6 +103,7 @@ def test_password_may_have_signs_that_urls_have_a_use_for(password: str) -> None
     ("url", "says"),
     [
         ("postgresql://ada:hidden@one:port/tasks", "is not a URL: postgresql://user:password@host:port/name"),
+        ("postgresql://ada:hidden@one/tasks?sslmode", "is not a URL: postgresql://user:password@host:port/name"),
         ("postgresql://ada:hidden%FF@one/tasks", "has a % that is no UTF-8: write each byte of the password's UTF-8."),
         ("postgresql://ada:hidden@a,b/tasks?port=1,2,3", "has several hosts: give each one a port, or all the same."),
         ("postgresql://ada:hidden@a,b/tasks?nonsense=1", 'has a parameter that libpq does not know, "nonsense"'),
@@ -114,3 +115,9 @@ def test_migrate_with_a_url_that_is_none_is_refused_in_one_line(tmp_path: Path, 
     assert "hidden" not in line
     with pytest.raises(UrlError):
         each_host(url)
+
+
+def test_url_of_another_database_is_refused_without_its_password() -> None:
+    with pytest.raises(UrlError) as refused:
+        parameters("mysql://ada:hidden@one/tasks")
+    assert "hidden" not in str(refused.value)

@@ -131,6 +131,25 @@ def test_purge_again_and_again_deletes_and_ends_when_it_is_told_to(url: str, rep
     assert count(url) == 0
 
 
+def test_purge_that_has_more_to_do_ends_after_the_current_step_when_it_is_told_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(purging, "PAUSE", 60)
+    steps: list[int] = []
+
+    def step() -> int:
+        steps.append(1)
+        return 1000
+
+    async def run() -> None:
+        async with asyncio.timeout(20), PeriodicTask(step, every=0.01, at_once=True):
+            while not steps:
+                await asyncio.sleep(0.01)
+
+    run_until_complete(run())
+    assert steps == [1]
+
+
 def test_purge_that_fails_is_a_line_of_the_log_and_is_tried_again(
     url: str, replies: IdempotencyStore, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -57,6 +57,7 @@ def test_smtp_url_means_a_server_or_nothing(text: str, meant: SmtpServer | None)
         ({"PASSWORD_RESET_URL": "https://app.example.com/reset"}, "PASSWORD_RESET_URL must be a URL with {token}"),
         ({"PASSWORD_RESET_URL": "https://{token}.example.com/"}, "PASSWORD_RESET_URL must be a URL with {token}"),
         ({"PASSWORD_RESET_URL": "javascript:{token}"}, "PASSWORD_RESET_URL must be a URL with {token}"),
+        ({"PASSWORD_RESET_URL": "https://[::1/{token}"}, "PASSWORD_RESET_URL must be a URL with {token}"),
         ({"PASSWORD_RESET_URL": "ftp://app.example.com/{token}"}, "PASSWORD_RESET_URL must be a URL with {token}"),
         ({"PASSWORD_RESET_URL": "https://a.example/{token}#{token}"}, "PASSWORD_RESET_URL must be a URL with {token}"),
         ({"EMAIL_VERIFICATION": "required"}, "EMAIL_VERIFICATION needs a mail server: set SMTP_URL."),

@@ -63,6 +63,24 @@ def test_sender_stopped_while_a_server_hangs_ends_at_once_and_keeps_the_mail(
     assert waiting(url) == [(user.email, "reset", 1)]
 
 
+def test_send_that_is_cancelled_from_outside_ends_and_keeps_the_mail(
+    user: User, url: str, send: Send, database: Database
+) -> None:
+    request(user.client, user.email)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+
+        async def main() -> bool:
+            sending = asyncio.create_task(make(database, silent.getsockname()[1], lambda *_: CONTENT).send_due())
+            connection, _ = await asyncio.to_thread(silent.accept)
+            with connection:
+                sending.cancel()
+                await asyncio.wait({sending})
+            return sending.cancelled()
+
+        assert run_until_complete(main())
+    assert waiting(url) == [(user.email, "reset", 1)]
+
+
 @pytest.fixture
 def two_mails(database: Database, send: Send) -> None:
     """Two mails are due."""
@@ -97,6 +115,15 @@ def test_sender_after_an_error_tells_it_and_sends_the_next_mail(
         run_until_complete(main())
     (record,) = [record for record in caplog.records if record.name == sender.__name__]
     assert (record.getMessage(), record.exc_info is not None) == told  # with a trace, or without
+
+
+@pytest.mark.usefixtures("two_mails")
+def test_send_that_is_put_off_leaves_the_other_mails_for_later(url: str, mailbox: Mailbox, database: Database) -> None:
+    """A server that refuses one for now would refuse them all."""
+    mailbox.rcpt = "450 try later"
+    with smtp_server(mailbox) as port:
+        run_until_complete(make(database, port, lambda *_: CONTENT).send_due())
+    assert sorted(attempts for _, _, attempts in waiting(url)) == [0, 1]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.databases import execute
 from tests.support.live import free_port
-from todo_api import etags
+from todo_api import etags, observability
 from todo_api.observability.exceptions import chain, describe
 
 PASSWORD = "an-open-sesame"
@@ -92,3 +92,9 @@ def test_chain_tells_of_the_cause() -> None:
     told = chain(raised(fail), redact=True)
     assert [part.split(" at ")[0] for part in told.split("; from ")] == ["RuntimeError", "ValueError"]
     assert "walrus" not in told
+
+
+def test_name_that_the_package_has_not_is_an_error_of_python() -> None:
+    """Only what needs an extra is imported on first use."""
+    with pytest.raises(AttributeError, match="has no attribute 'Spans'"):
+        observability.Spans  # noqa: B018  # the name is what is asked for

@@ -1,6 +1,7 @@
 """Health: every check with its state and time, in bounded time, whatever the database does."""
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -187,3 +188,22 @@ def test_check_readiness_while_every_slot_waits_for_a_lock_is_well(
         assert not waiting.done()
         holder.rollback()
         assert waiting.result().status == 201
+
+
+def test_readiness_logs_why_a_check_fails_once_and_when_it_passes_again(caplog: pytest.LogCaptureFixture) -> None:
+    causes: list[Exception | None] = [None, Unavailable("away"), Unavailable("away"), Unavailable("full"), None, None]
+
+    def check() -> None:
+        cause = causes.pop(0)
+        if cause is not None:
+            raise cause
+
+    async def main() -> None:
+        readiness = Readiness({"database": check})
+        for _ in range(6):
+            await spawn(readiness.report)
+
+    caplog.set_level(logging.INFO)
+    asyncio.run(main())
+    told = [each.getMessage() for each in caplog.records if each.name == Readiness.__module__]
+    assert told == ["not ready: database: away", "not ready: database: full", "ready again: database"]

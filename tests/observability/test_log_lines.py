@@ -60,3 +60,14 @@ def test_record_of_a_library_with_a_line_end_in_an_argument_is_one_line(end: str
         logging.LogRecord("x", logging.WARNING, __file__, 1, "said %s", (f"a{end}{FORGED}",), None)
     )
     assert [len(line.decode().splitlines()) for line in lines] == [1]
+
+
+def test_record_of_a_library_with_named_arguments_is_told_as_it_says() -> None:
+    lines: list[bytes] = []
+    record = logging.LogRecord("x", logging.WARNING, __file__, 1, "said %(word)s", ({"word": "this"},), None)
+    logs.LogHandler(lambda line: lines.append(logs.RENDERERS["json"](line))).emit(record)
+    assert [json.loads(line)["event"] for line in lines] == ["said this"]
+
+
+def test_line_in_json_names_the_kind_of_a_value_that_json_has_not() -> None:
+    assert json.loads(rendered("json", reason=b"secret"))["reason"] == "bytes"

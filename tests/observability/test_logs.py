@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -327,6 +328,22 @@ def test_log_writer_writes_no_more_at_once_than_a_pipe_takes_in_one_piece() -> N
             written.append(theirs.recv(65536))
     assert b"".join(written).splitlines() == lines
     assert [len(each) for each in written if len(each) > logs.ATOMIC] == [5001]
+
+
+def test_log_writer_to_a_pipe_that_does_not_block_waits_for_its_reader(pipe: tuple[int, int]) -> None:
+    """A supervisor may have made standard error so. A pipe has room for 64 KiB."""
+    reader, writer = pipe
+    os.set_blocking(writer, False)
+    sink = logs.LogWriter(writer)
+    lines = [b"%06d" % number * 20 for number in range(2000)]
+    for line in lines:
+        sink.write(line)
+    assert soon(lambda: select.select([], [writer], [], 0)[1] == [])  # the pipe is full
+    time.sleep(2 * logs.FLUSH_INTERVAL)
+    read = b""
+    while read.count(b"\n") + sink.dropped() < len(lines):
+        read += os.read(reader, 65536)
+    assert (read.splitlines(), sink.dropped()) == (lines, 0)
 
 
 def test_log_writer_whose_reader_is_gone_goes_on() -> None:

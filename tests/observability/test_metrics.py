@@ -215,3 +215,15 @@ def test_observability_page_names_every_metric_that_exists(live: Live) -> None:
     page = (DOCS / "observability.md").read_text(encoding="utf-8")
     families = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE todo_api_")}
     assert [name for name in families if f"`{name}`" not in page] == []
+
+
+def test_counters_add_up_the_log_lines_that_were_dropped_since_the_worker_began(counters: SharedCounters) -> None:
+    dropped = [5]
+    for lost in (2, 0, 4):
+        recorder = MetricsRecorder(counters, counters.acquire_slot(), lambda: dropped[0])
+        for _ in range(2):
+            dropped[0] += lost
+            RequestRecord("GET", "id", None, (recorder,)).end()
+            RequestRecord("GET", "id", None, (recorder,)).end()
+        counters.release_slot(0)
+    assert samples(Exposition(counters).text().decode())["todo_api_log_lines_dropped_total", ()] == 12

@@ -20,6 +20,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.support.credentials import SECRET, token
 from tests.support.live import SLACK, Live, free_port, refusal
+from todo_api.observability import tracing
+from todo_api.observability.request_record import RequestRecord
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -249,3 +251,9 @@ def test_serve_with_an_endpoint_and_without_the_extra_says_what_to_install(tmp_p
 def test_endpoint_that_is_no_address_is_refused(wrong: str, tmp_path: Path) -> None:
     line = refusal("serve", cwd=tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=wrong)
     assert line == "OTEL_EXPORTER_OTLP_ENDPOINT must be a URL, such as http://localhost:4318"
+
+
+def test_span_of_a_request_whose_client_went_away_says_so_and_has_no_status() -> None:
+    attributes = tracing._attributes(RequestRecord("GET", "id", None, ()))
+    assert attributes["error.type"] == "abandoned"
+    assert "http.response.status_code" not in attributes

@@ -31,6 +31,7 @@ from todo_api.embedded import EmbeddedServer
 from todo_api.models import LOGIN_ROLE, USER_ROLE, metadata
 from todo_api.provisioning import migrations
 from todo_api.provisioning.checks import DatabaseUnfitError
+from todo_api.provisioning.migrations import SchemaTooNewError
 from todo_api.provisioning.online import ONE_AT_A_TIME
 
 ROOT = Path(__file__).parents[2]
@@ -345,3 +346,21 @@ def test_migrate_with_tasks_there_places_them_by_creation_in_batches(empty: str)
     assert execute(superuser, rank.format("position")) == execute(superuser, rank.format("created_at"))
     first = "SELECT DISTINCT position FROM tasks WHERE created_at = '2026-11-20T10:00:00Z'"
     assert execute(superuser, first) == [("m660b24ea2c800",)]
+
+
+@pytest.mark.parametrize(
+    ("revision", "says"),
+    [
+        ("1975ea83b712", "the backup is of another program, at its revision 1975ea83b712: take one of todo-api."),
+        ("9999", "the backup is at revision 9999, which this release does not know: install a newer release."),
+    ],
+)
+def test_revision_that_is_not_known_is_refused_with_what_to_do(revision: str, says: str) -> None:
+    with pytest.raises((DatabaseUnfitError, SchemaTooNewError)) as refused:
+        migrations.refuse_unknown(revision, "the backup")
+    assert str(refused.value) == says
+
+
+def test_revision_that_is_known_is_not_refused() -> None:
+    for revision in migrations.known():
+        migrations.refuse_unknown(revision, "the backup")

@@ -117,6 +117,10 @@ class TestEachPage:
         reply = secured.get(path, headers={"If-None-Match": tag})
         assert (reply.status, reply.body, reply.headers["etag"]) == (304, b"", tag)
 
+    def test_options_says_what_is_allowed(self, secured: Client, path: str) -> None:
+        reply = secured.request("OPTIONS", path)
+        assert (reply.status, reply.headers["allow"], reply.body) == (204, "GET, HEAD, OPTIONS", b"")
+
     def test_post_is_refused_with_what_is_allowed(self, secured: Client, path: str) -> None:
         reply = secured.post(path, {})
         assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD, OPTIONS")

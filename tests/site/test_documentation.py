@@ -10,7 +10,7 @@ import pytest
 from tests.support.client import Client
 from todo_api import contract
 from todo_api.contract import resolve
-from todo_api.site import guide
+from todo_api.site import assets, guide
 
 DOCUMENT = contract.load(contract.TASK_API)
 CODES: list[str] = DOCUMENT["components"]["schemas"]["ProblemCode"]["enum"]
@@ -184,3 +184,8 @@ def test_published_page_is_asked_for_again_each_time_and_known_by_its_tag(anonym
     again = anonymous.get(path, headers={"If-None-Match": reply.headers["etag"]})
     assert (again.status, again.body, again.headers["cache-control"]) == (304, b"", "no-cache")
     assert anonymous.get(path, headers={"If-None-Match": '"another"'}).status == 200
+
+
+def test_library_whose_files_are_missing_is_named() -> None:
+    with pytest.raises(ModuleNotFoundError, match="flask_swagger_uis"):
+        assets._package("flask_swagger_uis")

@@ -12,7 +12,7 @@ from tests.support.rows import rows
 from tests.support.tasks import create, path
 from todo_api.database import Database
 from todo_api.ordering import Destination
-from todo_api.task_tree import Branch, Node, TaskTree
+from todo_api.task_tree import Branch, Node, TaskTree, tree
 
 TASKS = "/api/v1/me/tasks"
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
@@ -200,6 +200,21 @@ def test_move_task_into_a_full_gap_gives_all_siblings_new_positions(
     assert ada.get(path(moved)).json() == moved
     create(ada, "f")
     assert titles(ada) == [*"abecdf"]
+
+
+def test_move_task_into_a_full_gap_among_others_gives_as_many_new_positions_as_make_room(
+    ada: Client, direct: str, letters: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "NEAR", 1)
+    low = letters["a"]["position"]
+    for number, title in enumerate("abcde", 1):
+        of_task = f"user_id = '{letters[title]['user_id']}' AND id = '{letters[title]['id']}'"
+        rows(direct, f"UPDATE tasks SET position = '{low}{'0' * 235}{number}' WHERE {of_task}")
+    moved = move(ada, letters["e"], {"before": letters["c"]["id"]}).json()
+    after = ada.get(f"{TASKS}?sort=position").json()["items"]
+    assert [task["title"] for task in after] == [*"abecd"]
+    assert {len(task["position"]) for task in after} == {14}
+    assert {task["version"] for task in after} == {moved["version"]}
 
 
 def test_move_task_into_a_full_gap_of_many_siblings_gives_those_near_it_new_positions(ada: Client, direct: str) -> None:

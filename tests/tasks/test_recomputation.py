@@ -70,6 +70,20 @@ def test_recomputation_of_many_tasks_goes_on_in_batches_and_then_has_nothing_to_
     assert after.json()["items"][0]["version"] == before.json()["items"][0]["version"]
 
 
+@pytest.mark.parametrize("name", ["due", "start"])
+@on_loop
+def test_recomputation_computes_a_task_that_has_one_of_its_dates_alone(
+    ada: Client, database: Database, direct: str, name: str
+) -> None:
+    task = ada.post(TASKS, {"title": "Dated", name: DUE}).json()
+    of_user = f"WHERE user_id = '{task['user_id']}'"
+    rows(direct, f"UPDATE tasks SET {name}_at = '{WRONG}' {of_user}")
+    rows(direct, f"UPDATE users SET zone_data = {OLDER} WHERE id = '{task['user_id']}'")
+    work = Recomputation(database)
+    assert (work.step(), work.step()) == (1, 0)
+    assert rows(direct, f"SELECT {name}_at = '{RIGHT}' FROM tasks {of_user}") == [(True,)]
+
+
 @on_loop
 def test_recomputation_that_ends_half_way_is_begun_anew_by_the_next(database: Database, direct: str, user: str) -> None:
     assert Recomputation(database).step() == 1
