@@ -146,7 +146,7 @@ def test_migrate_with_rows_there_builds_every_index_concurrently(empty: str) -> 
 
 
 def test_migrate_while_another_does_not_end_gives_up_with_a_line(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online, "TURN_TRIES", 2)
+    monkeypatch.setattr(online, "TURN_TRIES", 3)
     monkeypatch.setattr(online, "TURN_PAUSE", 0.01)
     told: list[str] = []
     with (

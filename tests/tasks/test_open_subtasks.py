@@ -57,6 +57,16 @@ def test_complete_task_with_open_subtasks_is_refused_in_every_way(ada: Client, d
     assert wrong(direct, top) == []
 
 
+@pytest.mark.parametrize("subtasks", ["complete", "leave"])
+def test_complete_task_to_open_leaves_an_open_one_as_it_is_whatever_becomes_of_subtasks(
+    ada: Client, subtasks: str
+) -> None:
+    top, below = tree(ada)
+    reply = ada.patch(f"{path(top)}/complete", {"completed": False, "subtasks": subtasks})
+    assert (reply.status, reply.json()) == (200, top)
+    assert now(ada, [top, *below]) == [top, *below]
+
+
 def test_complete_task_with_its_subtasks_is_one_version(ada: Client, direct: str) -> None:
     top, below = tree(ada)
     done = complete(ada, top, subtasks="complete")
