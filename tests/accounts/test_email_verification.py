@@ -69,6 +69,15 @@ def test_request_email_verification_again_sends_another_token_and_both_are_good(
     assert [service.post(VERIFY, {"token": token}).status for token in tokens] == [204, 204]
 
 
+def test_issue_token_of_a_verified_address_again_and_again_counts_as_no_mail(
+    service: Client, mails: Mails, email: str, url: str, new_client: Callable[[Config], Client]
+) -> None:
+    verified(service, mails, email)
+    service = new_client(config(url, rate_limit="600/minute"))
+    assert [sign_in(service, email).status for _ in range(6)] == [200] * 6
+    assert service.post(ASK, {"email": email}).status == 202
+
+
 def test_verify_email_with_a_used_token_is_refused(service: Client, mails: Mails, email: str) -> None:
     registered(service, email)
     token = mails.token()
