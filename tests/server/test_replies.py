@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from todo_api.server.cycle import Cycle, render_head
+from todo_api.server.cycle import PIECE_BYTES, Cycle, render_head
 
 START = {"type": "http.response.start", "status": 200}
 LENGTH = {**START, "headers": [(b"content-length", b"4")]}
@@ -22,6 +22,7 @@ class Connection:
     """A connection whose client reads all at once."""
 
     is_last = False
+    cycle: Cycle
 
     def __init__(self) -> None:
         self.written = b""
@@ -44,9 +45,25 @@ class Connection:
         self.replies += 1
 
 
-def reply(*messages: dict[str, Any], version: str = "1.1", method: str = "GET", keep_alive: bool = True) -> Connection:
+class LostConnection(Connection):
+    """A connection whose client is gone after the first write. A transport of uvloop fails then."""
+
+    def writelines(self, parts: Any) -> None:
+        if self.cycle.disconnected:
+            raise RuntimeError("the handler is closed")
+        super().writelines(parts)
+        self.cycle.disconnected = True
+
+
+def reply(
+    *messages: dict[str, Any],
+    version: str = "1.1",
+    method: str = "GET",
+    keep_alive: bool = True,
+    make: type[Connection] = Connection,
+) -> Connection:
     """Send the messages and return the connection. Raise what the cycle raises."""
-    connection: Any = Connection()
+    connection: Any = make()
 
     async def send() -> None:
         cycle = Cycle(
@@ -62,7 +79,7 @@ def reply(*messages: dict[str, Any], version: str = "1.1", method: str = "GET", 
             keep_alive=keep_alive,
             on_response=connection.on_response,
         )
-        cycle.connection = connection
+        cycle.connection, connection.cycle = connection, cycle
         for message in messages:
             await cycle.send(message)
 
@@ -86,6 +103,14 @@ def test_reply_without_content_length_is_chunked() -> None:
 def test_reply_without_content_length_to_http_1_0_ends_with_the_connection() -> None:
     connection = reply(START, body(b"four", more=True), body(b""), version="1.0", keep_alive=False)
     assert connection.written.partition(b"\r\n")[2] == b"connection: close\r\n\r\nfour"
+
+
+def test_reply_of_several_pieces_ends_when_its_client_is_gone() -> None:
+    long = body(b"a" * 3 * PIECE_BYTES)
+    length = {**START, "headers": [(b"content-length", b"%d" % len(long["body"]))]}
+    assert reply(length, long).writes == 3
+    lost = reply(length, long, make=LostConnection)
+    assert (lost.writes, lost.replies) == (1, 0)
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])

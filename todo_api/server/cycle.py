@@ -157,6 +157,8 @@ class Cycle(RequestResponseCycle):
         await self._write(body, more=more)
 
     async def _write(self, body: bytes | memoryview, *, more: bool) -> None:
+        if self.disconnected:  # since the piece before
+            return
         if not self._has_body:
             body = b""
         elif self.chunked_encoding:
