@@ -126,8 +126,8 @@ def create_app(
     )
     services.install_services(app.app, dependencies)
     app.admission, app.known_subject = admission, (external or own).known_subject
-    app.add_contract(contract.load(contract.TASK_API))
-    app.add_contract(contract.load(contract.OPS_API))
+    app.add_contract(contract.TASK_API)
+    app.add_contract(contract.OPS_API)
     return app
 
 

@@ -20,7 +20,7 @@ from tests.support.contract_check import _plain
 from todo_api import contract
 from todo_api.contract import resolve
 from todo_api.http import problems
-from todo_api.http.connexion_app import CompiledSpecification
+from todo_api.http.connexion_app import CompiledSpecification, TagResolver, operation_of, specification
 from todo_api.models import KEY_SCOPES, MOST_KEYS
 
 CONTRACTS = {path.stem: contract.load(path) for path in (contract.TASK_API, contract.OPS_API)}
@@ -302,3 +302,11 @@ def test_contract_that_is_no_openapi_is_refused_with_its_place() -> None:
     document["paths"]["/metrics"]["get"]["responses"] = []
     with pytest.raises(InvalidSpecification, match=r"^paths//metrics/get/responses: "):
         CompiledSpecification(document)
+
+
+@pytest.mark.parametrize("path", [contract.TASK_API, contract.OPS_API], ids=CONTRACTS)
+def test_contract_that_applications_share_stays_as_it_is(path: Path) -> None:
+    before = deepcopy(specification(path).spec)
+    for address, method, _ in contract.operations(specification(path)):
+        operation_of(specification(path), address, method, TagResolver())
+    assert specification(path).spec == before

@@ -2,6 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -16,7 +18,7 @@ from jsonschema_rs import ValidationError, ValidationErrorKind
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.admission import AdmissionControl
-from todo_api.contract import operations, snake_case
+from todo_api.contract import load, operations, snake_case
 
 _OPENAPI = jsonschema_rs.Draft4Validator(OpenAPISpecification.openapi_schema)
 
@@ -64,6 +66,17 @@ class CompiledSpecification(OpenAPISpecification):
         for error in _OPENAPI.iter_errors(spec):
             cause = _innermost(error)
             raise InvalidContract([str(step) for step in cause.instance_path], cause.message)
+
+    def get_operation(self, path: str, method: str) -> dict[str, Any]:
+        """Return an operation with a list of parameters of its own, which Connexion extends."""
+        found: dict[str, Any] = super().get_operation(path, method)  # type: ignore[no-untyped-call]  # Connexion's
+        return found | {"parameters": [*found.get("parameters", [])]}
+
+
+@cache
+def specification(path: Path) -> CompiledSpecification:
+    """Return a contract, made once: applications and workers share it. Raise InvalidContract."""
+    return CompiledSpecification(load(path))  # type: ignore[no-untyped-call]  # Connexion's
 
 
 def _innermost(error: ValidationError) -> ValidationError:
@@ -127,8 +140,7 @@ class ContractApp(FlaskApp):
         """The contracts."""
         return [api.specification for api in self.middleware.apis]
 
-    def add_contract(self, document: dict[str, Any]) -> None:
-        """Add a contract. `add_api` takes no specification object. Raise InvalidSpecification."""
+    def add_contract(self, path: Path) -> None:
+        """Add a contract. `add_api` takes no specification object. Raise InvalidContract."""
         options = vars(self.middleware.options)
-        specification = CompiledSpecification(document)  # type: ignore[no-untyped-call]  # Connexion's
-        self.middleware.apis.append(API(specification, base_path=None, name=None, **options))
+        self.middleware.apis.append(API(specification(path), base_path=None, name=None, **options))

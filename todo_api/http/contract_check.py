@@ -5,8 +5,15 @@ from pathlib import Path
 from connexion.exceptions import ResolverError
 from starlette.types import Receive, Scope, Send
 
-from todo_api.contract import ContractError, load, locate, operations
-from todo_api.http.connexion_app import CompiledSpecification, InvalidContract, TagResolver, definition, operation_of
+from todo_api.contract import ContractError, locate, operations
+from todo_api.http.connexion_app import (
+    CompiledSpecification,
+    InvalidContract,
+    TagResolver,
+    definition,
+    operation_of,
+    specification,
+)
 from todo_api.http.deprecation import announce_deprecation
 from todo_api.http.validation import ValidatedOperation
 
@@ -16,15 +23,14 @@ MAX_MESSAGE = 300
 
 def check_contract(root: Path) -> None:
     """Raise ContractError if the contract is not valid OpenAPI, or its handlers do not fit it."""
-    document = load(root)
     try:
-        specification = CompiledSpecification(document)  # type: ignore[no-untyped-call]  # Connexion's
+        document = specification(root)
     except InvalidContract as error:
         raise _contract_error(root, error.steps, error.reason) from error
     names: set[str] = set()
-    for path, method, _ in operations(specification):
+    for path, method, _ in operations(document):
         try:
-            name = _compile(specification, path, method)
+            name = _compile(document, path, method)
             if name in names:
                 raise ValueError(f"{name} is the operationId of another operation too")
         except (ResolverError, TypeError, ValueError) as error:
@@ -32,9 +38,9 @@ def check_contract(root: Path) -> None:
         names.add(name)
 
 
-def _compile(specification: CompiledSpecification, path: str, method: str) -> str:
+def _compile(document: CompiledSpecification, path: str, method: str) -> str:
     """Compile an operation and return its operationId."""
-    operation = operation_of(specification, path, method, TagResolver())
+    operation = operation_of(document, path, method, TagResolver())
     # Both are made for what they raise if the contract has a mistake.
     announce_deprecation(ValidatedOperation(_no_app, operation), definition(operation))
     unknown = {name for requirement in operation.security for name in requirement} - {*operation.security_schemes}
