@@ -1,7 +1,7 @@
-"""`todo-api` in processes that find its modules imported: forks of one that has done so, a second of work less for each.
+"""`todo-api` in processes that find its modules imported and the contracts read: forks of one that has done so.
 
-What runs is what the command runs, with the arguments, environment, folder and streams that it is given. `Live` and `run` start services
-and commands so. The tests of the start itself name the command, and get a process of it.
+Each has more than a second of work less. What runs is what the command runs, with the arguments, environment, folder and streams that it
+is given. `Live` and `run` start services and commands so. The tests of the start itself name the command, and get a process of it.
 
     test                          this program                   its fork
     Fork(...)       - request ->  fork()                   ->    main()
@@ -159,10 +159,13 @@ class Parent:
 
 
 def main() -> None:
-    """Import once, and run a command in each fork."""
+    """Import and read once, and run a command in each fork."""
     command: Callable[[], int] = import_module("todo_api.cli.main").main
     for name in (*(f"todo_api.{name}" for name in MODULES), *LIBRARIES):
         import_module(name)
+    contract, http = import_module("todo_api.contract"), import_module("todo_api.http")
+    for path in (contract.TASK_API, contract.OPS_API):
+        http.check_contract(path)  # which reads the files, and imports every handler
     gc.freeze()  # what is imported stays, and no fork looks through it
     request = Parent(socket.socket(fileno=int(sys.argv[1]))).run()
     if request is None:
