@@ -1,4 +1,4 @@
-"""A service, and agents that use it through `todo-api mcp`."""
+"""A service, and agents that use it through the tools of `todo-api mcp`."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ import pytest
 from tests.support.agents import Agent, Open
 from tests.support.client import event_loop
 from tests.support.credentials import SECRET, token
-from tests.support.live import COMMAND, SLACK, Live, environment
+from tests.support.live import SLACK, Live
 
 if TYPE_CHECKING:  # two seconds to import, which the other processes of a run need not wait
+    from fastmcp import FastMCP
     from fastmcp.client.transports import ClientTransport
 
 
@@ -29,8 +30,8 @@ def open_agent() -> Iterator[Open]:
     opened: list[Client[Any]] = []
     with event_loop() as loop:
 
-        def make(transport: "ClientTransport") -> Agent:
-            client: Client[Any] = Client(transport, timeout=SLACK)
+        def make(server: "ClientTransport | FastMCP[Any]") -> Agent:
+            client: Client[Any] = Client(server, timeout=SLACK)
             asyncio.run_coroutine_threadsafe(client.__aenter__(), loop).result(SLACK)
             opened.append(client)
             return Agent(client, loop)
@@ -41,12 +42,14 @@ def open_agent() -> Iterator[Open]:
 
 
 @pytest.fixture(scope="module")
-def agent(live: Live, open_agent: Open, tmp_path_factory: pytest.TempPathFactory) -> Agent:
-    """An agent that starts the command itself, with Ada's token in its environment."""
-    from fastmcp.client.transports import StdioTransport  # noqa: PLC0415  # two seconds to import
+def agent(live: Live, open_agent: Open) -> Iterator[Agent]:
+    """Ada's agent, of a server of tools in this process."""
+    from todo_api import mcp  # noqa: PLC0415  # two seconds to import
 
-    folder = tmp_path_factory.mktemp("stdio")
-    settings = environment(folder, MCP_URL=live.origin, MCP_TOKEN=token("ada"))
-    return open_agent(
-        StdioTransport(str(COMMAND), ["mcp"], env=settings, cwd=str(folder), log_file=folder / "log", keep_alive=False)
-    )
+    transport = mcp.RepliesForTools()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mcp, "RepliesForTools", lambda: transport)
+        server = mcp.tool_server(live.origin, mcp.with_own_token(token("ada")))
+    agent = open_agent(server)
+    yield agent
+    agent._wait(transport.aclose())

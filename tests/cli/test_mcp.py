@@ -12,10 +12,22 @@ import pytest
 
 from tests.support.agents import Agent, Open, named_tools, over_http, told, violations
 from tests.support.credentials import token
-from tests.support.live import SLACK, Live, free_port, refusal
+from tests.support.live import COMMAND, SLACK, Live, environment, free_port, refusal
 from todo_api import contract
 
 MISSING = "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"
+
+
+@pytest.fixture(scope="module")
+def agent(live: Live, open_agent: Open, tmp_path_factory: pytest.TempPathFactory) -> Agent:
+    """An agent that starts the command itself, with Ada's token in its environment."""
+    from fastmcp.client.transports import StdioTransport  # noqa: PLC0415  # two seconds to import
+
+    folder = tmp_path_factory.mktemp("stdio")
+    settings = environment(folder, MCP_URL=live.origin, MCP_TOKEN=token("ada"))
+    return open_agent(
+        StdioTransport(str(COMMAND), ["mcp"], env=settings, cwd=str(folder), log_file=folder / "log", keep_alive=False)
+    )
 
 
 @pytest.fixture(scope="module")

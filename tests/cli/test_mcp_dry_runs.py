@@ -1,16 +1,10 @@
 """`todo-api mcp`: an agent tries each tool that writes, and nothing is kept."""
 
-import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.agents import Agent, named_tools
-from tests.support.client import event_loop
-from tests.support.credentials import SECRET, token
-from tests.support.live import COMMAND, SLACK, Live, environment
 from todo_api import contract
 
 DOCUMENT = contract.load(contract.TASK_API)
@@ -18,23 +12,6 @@ WRITING = {words["name"]: operation for words, method, operation in named_tools(
 """The tools that write, with their operations."""
 
 KEY = "0f8fad5b-d9cb-469f-a165-70867728950e"
-
-
-@pytest.fixture(scope="module")
-def agent(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
-    from fastmcp import Client  # noqa: PLC0415  # two seconds to import
-    from fastmcp.client.transports import StdioTransport  # noqa: PLC0415  # as above
-
-    folder: Path = tmp_path_factory.mktemp("stdio")
-    with Live(folder, DATABASE_URL=url, JWT_SECRET=SECRET) as live, event_loop() as loop:
-        settings = environment(folder, MCP_URL=live.ready().origin, MCP_TOKEN=token("ada"))
-        command = StdioTransport(
-            str(COMMAND), ["mcp"], env=settings, cwd=str(folder), log_file=folder / "log", keep_alive=False
-        )
-        client: Client[Any] = Client(command, timeout=SLACK)
-        asyncio.run_coroutine_threadsafe(client.__aenter__(), loop).result(SLACK)
-        yield Agent(client, loop)
-        asyncio.run_coroutine_threadsafe(client.close(), loop).result(SLACK)
 
 
 def test_dry_run_is_an_argument_of_every_tool_that_writes_and_of_no_other(agent: Agent) -> None:

@@ -16,10 +16,10 @@ import httpx2
 from tests.support.live import COMMAND, SLACK, environment, free_port, interruptible
 
 if TYPE_CHECKING:  # two seconds to import, which the other processes of a run need not wait
-    from fastmcp import Client
+    from fastmcp import Client, FastMCP
     from fastmcp.client.transports import ClientTransport
 
-Open = Callable[["ClientTransport"], "Agent"]
+Open = Callable[["ClientTransport | FastMCP[Any]"], "Agent"]
 
 
 class Agent:

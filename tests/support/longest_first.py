@@ -85,7 +85,12 @@ class Numbered(list[str]):
 
 
 class Files(LoadFileScheduling):
-    """Shares the files among the processes."""
+    """Shares the files among the processes, those of MCP as one: what they need takes two seconds to import."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return what stays together."""
+        file: str = super()._split_scope(nodeid)
+        return "mcp" if "/test_mcp" in file else file
 
     def add_node_collection(self, node: Any, collection: list[str]) -> None:
         """Note the tests of a process."""
