@@ -113,7 +113,7 @@ class Parameters:
         values: dict[bytes, list[str]] = {}
         for name, value in headers:
             if name in self._headers:
-                values.setdefault(name, []).append(value.decode("latin-1").strip())
+                values.setdefault(name, []).append(value.decode("latin-1").strip(" \t"))
         for name, parameter in self._headers.items():
             if name in values:
                 # Several lines of one field are one list (RFC 9110, section 5.3).
