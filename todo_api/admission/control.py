@@ -14,8 +14,8 @@ from todo_api.errors import Overloaded
 ANONYMOUS = ""
 """The user of requests without a user. They share its slots, so strangers cannot take them all."""
 
-EARLY = 0.0001
-"""Maximum seconds by which a refusal may be early. It spares a timer for a deadline that is due."""
+LOOK_SECONDS = 0.005
+"""Seconds between looks at the queue while somebody waits: a refusal is late by that at most."""
 
 
 class Waiter:
@@ -52,9 +52,7 @@ class AdmissionControl:
         self._paused: set[asyncio.Event] = set()
         self.is_stopping = False
         """Whether the process stops: nobody pauses any more."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._wakes_at = inf
-        """When the only timer ends. It serves the whole queue, so that is by the first deadline."""
+        self._is_looking = False
 
     async def acquire(self, user: str, since: float, reservation: "Reservation | None" = None) -> None:
         """Take a slot, or wait for one. Raise Overloaded at the queue limit.
@@ -91,31 +89,26 @@ class AdmissionControl:
         """Add a request to the queue. It is refused at the queue limit after `since`."""
         waiter.deadline = since + self._queue_limit
         self._waiting[waiter] = None
-        if waiter.deadline < self._wakes_at:
-            self._wake_at(waiter.deadline)
+        if not self._is_looking:
+            self._look_later()
 
     def withdraw(self, waiter: Waiter) -> None:
         """Remove a request from the queue, if it is there."""
         self._waiting.pop(waiter, None)
 
-    def _wake_at(self, deadline: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._wakes_at = deadline
-        if deadline < inf:
-            self._timer = asyncio.get_running_loop().call_later(deadline - self.clock(), self._expire)
+    def _look_later(self) -> None:
+        self._is_looking = True
+        asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
-    def _expire(self) -> None:
-        """Refuse the requests whose deadline has passed, and set the timer for the others.
-
-        uvloop's timers are some 1.5 ms early. The timer is then set once more.
-        """
-        now = self.clock() + EARLY
+    def _look(self) -> None:
+        """Refuse the requests whose deadline has passed, and look again while others wait."""
+        now = self.clock()
         late = [waiter for waiter in self._waiting if waiter.deadline <= now]
         for waiter in late:
             del self._waiting[waiter]
-        self._wake_at(min((waiter.deadline for waiter in self._waiting), default=inf))
+        self._is_looking = False
+        if self._waiting:
+            self._look_later()
         for waiter in late:
             waiter.refuse()
 
