@@ -4,83 +4,39 @@ The plan: `port`, `texts` (the requests, sent in turn), `addresses` (of the loop
 `stages`, each a number of seconds and of requests a second, sent whatever becomes of earlier ones, or `connections` and
 `seconds`: each connection sends again at once when it has its reply.
 Latencies count from when a request was sent, or began to connect. How late that was is told apart: it is this program's delay.
+What it takes of the processors is taken from the service, so it has no event loop, and sends and receives once a `TICK`.
 """
 
-import asyncio
 import json
 import os
+import select
+import socket
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from contextlib import suppress
 from itertools import cycle
 from statistics import quantiles
 from typing import Any
 
-import uvloop
-
-MOST_CONNECTIONS = 2000
-WAIT = 0.3
+MOST_CONNECTIONS = 4000
+WAIT = 0.2
 """Seconds for which a request may be under way in an overload. As many connections as that takes are open before the first: to open
 one costs more than all else."""
 
-TICK = 0.002
+TICK = 0.001
 PRIORITY = -3
 """Above that of the service. Far above, the system gives it one of two processors, and all workers the other."""
 
 LENGTH = b"\r\ncontent-length: "
 """As the service writes it."""
 
+READ_BYTES = 16384
 GRACE = 12.0
 """Seconds that the last replies may take."""
 
 LISTED = 1000
 """Of a stage with so many requests at most, each is told."""
-
-Done = Callable[["Caller", int | str], None]
-
-
-class Caller(asyncio.Protocol):
-    """One connection."""
-
-    def __init__(self, done: Done) -> None:
-        self._done = done
-        self._head = b""
-        self._left = -1
-        self._status = 0
-        self.due = 0.0
-        self.waits = False
-        self.transport: Any = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-
-    def send(self, text: bytes, due: float) -> None:
-        """Sends one request."""
-        self.due, self.waits, self._head, self._left = due, True, b"", -1
-        self.transport.write(text)
-
-    def data_received(self, data: bytes) -> None:
-        if self._left < 0:
-            self._head = head = self._head + data if self._head else data
-            end = head.find(b"\r\n\r\n")
-            if end < 0:
-                return
-            place = head.find(LENGTH, 0, end)
-            length = int(head[place + len(LENGTH) : head.find(b"\r", place + 2)]) if place >= 0 else 0
-            self._status = int(head[9:12])
-            self._left = length - (len(head) - end - 4)
-        else:
-            self._left -= len(data)
-        if self.waits and self._left <= 0:
-            self.waits = False
-            self._done(self, self._status)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self.waits:
-            self.waits = False
-            self._done(self, "closed")
 
 
 class Stage:
@@ -120,6 +76,52 @@ def _percentiles(seconds: list[float]) -> list[float] | None:
     return [parts[0], parts[9], parts[18]]
 
 
+class Caller:
+    """One connection."""
+
+    stage: Stage | None = None
+    """That of the request under way."""
+
+    due = 0.0
+    is_open = True
+    _head = b""
+    _left = -1
+    _status = 0
+
+    def __init__(self, address: str, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), GRACE, (address, 0))
+        self.socket.setblocking(False)
+
+    def send(self, text: bytes, stage: Stage, due: float) -> None:
+        """Send one request. Where the connection has ended, `receive` tells of it."""
+        self.stage, self.due, self._head, self._left = stage, due, b"", -1
+        with suppress(OSError):
+            self.socket.send(text)
+
+    def receive(self) -> int | str | None:
+        """Return the status when the reply is whole, `closed` when the connection has ended."""
+        try:
+            data = self.socket.recv(READ_BYTES)
+        except OSError:
+            data = b""
+        if not data:
+            self.is_open = False
+            self.socket.close()
+            return "closed"
+        if self._left < 0:
+            self._head = head = self._head + data if self._head else data
+            end = head.find(b"\r\n\r\n")
+            if end < 0:
+                return None
+            place = head.find(LENGTH, 0, end)
+            length = int(head[place + len(LENGTH) : head.find(b"\r", place + 2)]) if place >= 0 else 0
+            self._status = int(head[9:12])
+            self._left = length - (len(head) - end - 4)
+        else:
+            self._left -= len(data)
+        return None if self._left > 0 else self._status
+
+
 class Flood:
     """The sender."""
 
@@ -127,120 +129,104 @@ class Flood:
         self._port: int = plan["port"]
         self._addresses = cycle([f"127.0.0.{number + 1}" for number in range(plan.get("addresses", 1))])
         self._texts = cycle([text.encode() for text in plan["texts"]])
+        self._poll = select.epoll()
+        self._callers: dict[int, Caller] = {}
         self._free: deque[Caller] = deque()
-        self._stages: dict[Caller, Stage] = {}
-        self._open = 0
 
-    def _done(self, caller: Caller, outcome: int | str) -> None:
-        self._stages.pop(caller).count(outcome, caller.due, time.perf_counter() - caller.due)
-        if caller.transport.is_closing():
-            self._open -= 1
-        else:
-            self._free.append(caller)
+    def _connect(self) -> Caller:
+        """Return a new connection, from the next of the addresses."""
+        caller = Caller(next(self._addresses), self._port)
+        number = caller.socket.fileno()
+        self._callers[number] = caller
+        self._poll.register(number, select.EPOLLIN)
+        return caller
+
+    def _receive(self, seconds: float) -> list[Caller]:
+        """Count the replies that are there, or come first. Return their connections."""
+        done = []
+        for number, _ in self._poll.poll(seconds, MOST_CONNECTIONS):
+            caller = self._callers[number]
+            outcome = caller.receive()
+            if outcome is None:
+                continue
+            if not caller.is_open:
+                del self._callers[number]
+            if caller.stage:
+                caller.stage.count(outcome, caller.due, time.perf_counter() - caller.due)
+                caller.stage = None
+                done.append(caller)
+        return done
+
+    def _under_way(self) -> list[Caller]:
+        return [caller for caller in self._callers.values() if caller.stage]
 
     def _ready(self) -> Caller | None:
         """A connection that is open and not in use, the one that has been so for longest: else few of them have all the load."""
         while self._free:
             caller = self._free.popleft()
-            if not caller.transport.is_closing():
+            if caller.is_open:
                 return caller
-            self._open -= 1
-        return None
+        return self._connect() if len(self._callers) < MOST_CONNECTIONS else None
 
-    async def _begin(self, done: Done) -> Caller:
-        """A new connection, from the next of the addresses."""
-        loop, address = asyncio.get_running_loop(), (next(self._addresses), 0)
-        return (await loop.create_connection(lambda: Caller(done), "127.0.0.1", self._port, local_addr=address))[1]
-
-    async def _connect(self) -> Caller:
-        self._open += 1
+    def _send(self, stage: Stage) -> None:
+        sent_at = time.perf_counter()
         try:
-            return await self._begin(self._done)
+            caller = self._ready()
         except OSError:
-            self._open -= 1
-            raise
-
-    async def _on_another(self, stage: Stage, due: float) -> None:
-        if self._open >= MOST_CONNECTIONS:
-            stage.count("unsent", due, 0.0)
+            stage.count("closed", sent_at, 0.0)
             return
-        try:
-            self._send(await self._connect(), stage, due)
-        except OSError:
-            stage.count("closed", due, 0.0)
+        if caller:
+            caller.send(next(self._texts), stage, sent_at)
+        else:
+            stage.count("unsent", sent_at, 0.0)
 
-    def _send(self, caller: Caller, stage: Stage, due: float) -> None:
-        self._stages[caller] = stage
-        caller.send(next(self._texts), due)
-
-    async def open_loop(self, stages: list[tuple[float, float]]) -> list[dict[str, Any]]:
+    def open_loop(self, stages: list[tuple[float, float]]) -> list[dict[str, Any]]:
         """Each stage: seconds, and requests a second."""
-        told, tasks = [], set()
+        told = []
         ready = min(MOST_CONNECTIONS, int(WAIT * max(rate for _, rate in stages)) + 1)
-        for _ in range(ready):
-            self._free.append(await self._connect())
+        self._free.extend(self._connect() for _ in range(ready))
         for seconds, rate in stages:
             stage, began, sent = Stage(), time.perf_counter(), 0
             told.append(stage)
             while (now := time.perf_counter() - began) < seconds:
                 while sent < now * rate:
-                    sent_at, caller = time.perf_counter(), self._ready()
-                    stage.delays.append(sent_at - began - sent / rate)
-                    if caller:
-                        self._send(caller, stage, sent_at)
-                    else:
-                        task = asyncio.ensure_future(self._on_another(stage, sent_at))
-                        tasks.add(task)
-                        task.add_done_callback(tasks.discard)
+                    stage.delays.append(time.perf_counter() - began - sent / rate)
+                    self._send(stage)
                     sent += 1
-                await asyncio.sleep(TICK)
+                time.sleep(TICK)
+                self._free.extend(self._receive(0))
         deadline = time.perf_counter() + GRACE
-        while self._stages and time.perf_counter() < deadline:
-            await asyncio.sleep(0.05)
-        for caller, stage in self._stages.items():
-            stage.count("late", caller.due, GRACE)
+        while self._under_way() and time.perf_counter() < deadline:
+            self._receive(0.05)
+        for caller in self._under_way():
+            caller.stage.count("late", caller.due, GRACE)
         return [stage.told() for stage in told]
 
-    async def closed_loop(self, connections: int, seconds: float) -> list[dict[str, Any]]:
+    def closed_loop(self, connections: int, seconds: float) -> list[dict[str, Any]]:
         """Each connection sends when it has its reply. One that ends is opened anew."""
-        loop = asyncio.get_running_loop()
         stage = Stage()
         until = time.perf_counter() + seconds
-        tasks: set[asyncio.Task[None]] = set()
-
-        def again(caller: Caller, outcome: int | str) -> None:
-            now = time.perf_counter()
-            if now < until:
-                stage.count(outcome, caller.due, now - caller.due)
-                if caller.transport.is_closing():
-                    task = loop.create_task(begin())
-                    tasks.add(task)
-                    task.add_done_callback(tasks.discard)
-                else:
-                    caller.send(next(self._texts), now)
-
-        async def begin() -> None:
-            with suppress(OSError):
-                caller = await self._begin(again)
-                caller.send(next(self._texts), time.perf_counter())
-
-        await asyncio.gather(*(begin() for _ in range(connections)))
-        await asyncio.sleep(max(0.0, until - time.perf_counter()) + 0.5)
+        self._free.extend(self._connect() for _ in range(connections))
+        for _ in range(connections):
+            self._send(stage)
+        while (left := until - time.perf_counter()) > 0:
+            for caller in self._receive(left):
+                self._free.append(caller)
+                self._send(stage)
         return [stage.told()]
 
 
-async def main() -> None:
+def main() -> None:
     """Does what the plan says, before anything else on this machine where that may be: clients have machines of their own."""
     with suppress(PermissionError):
         os.nice(PRIORITY)
     plan = json.loads(sys.stdin.read())
     flood = Flood(plan)
-    if "stages" in plan:
-        told = await flood.open_loop(plan["stages"])
-    else:
-        told = await flood.closed_loop(plan["connections"], plan["seconds"])
+    told = (
+        flood.open_loop(plan["stages"]) if "stages" in plan else flood.closed_loop(plan["connections"], plan["seconds"])
+    )
     print(json.dumps(told))
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    main()
