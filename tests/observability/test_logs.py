@@ -327,7 +327,7 @@ def test_log_writer_writes_no_more_at_once_than_a_pipe_takes_in_one_piece() -> N
         while sum(map(len, written)) < sum(map(len, lines)) + len(lines):
             written.append(theirs.recv(65536))
     assert b"".join(written).splitlines() == lines
-    assert [len(each) for each in written if len(each) > logs.ATOMIC] == [5001]
+    assert [len(each) for each in written if len(each) > select.PIPE_BUF] == [5001]
 
 
 def test_log_writer_to_a_pipe_that_does_not_block_waits_for_its_reader(pipe: tuple[int, int]) -> None:

@@ -48,7 +48,7 @@ def test_hit_by_a_clock_that_was_set_back_begins_anew() -> None:
 
 
 def test_windows_of_keys_do_not_all_end_at_one_moment() -> None:
-    assert len({window(f"user {number}", 60, 1000).left for number in range(200)}) > 30
+    assert len({window(f"user {number}", 60, 1000)[1] for number in range(200)}) > 30
 
 
 def test_hit_of_more_keys_than_are_kept_forgets_those_not_met_for_longest() -> None:

@@ -6,10 +6,10 @@ A setting is hidden unless this module names it, so that a new secret cannot be 
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from todo_api.config.config import Config
-from todo_api.config.loading import ENV_FILE, NUMBERS, PATHS, SWITCHES, given
+from todo_api.config.loading import ENV_FILE, NUMBERS, PATHS, SWITCHES, GivenSetting, given
 
 HIDDEN = "(hidden)"
 
@@ -48,23 +48,15 @@ _PARAMETERS = {"connect_timeout", "sslmode", "target_session_attrs", "tls"}
 """Parameters of URLs that are shown. Others may be a password, such as libpq's `sslpassword`."""
 
 
-class ShownSetting(NamedTuple):
-    """A setting. `source` is `flag`, `environment`, the file, or `default`."""
-
-    name: str
-    text: str
-    source: str
-
-
-def shown_settings(dotenv: Path = ENV_FILE, **flags: str | None) -> list[ShownSetting]:
+def shown_settings(dotenv: Path = ENV_FILE, **flags: str | None) -> list[GivenSetting]:
     """Return every setting in the order of names, with its default if it is not set.
 
-    Raise ConfigurationError if the file cannot be read.
+    The source of a default is `default`. Raise ConfigurationError if the file cannot be read.
     """
     found = {name: (text, source) for name, text, source in given(None, dotenv, flags)}
     defaults = {field.name.upper(): (_text(field.default), "default") for field in fields(Config)}
     merged = sorted((defaults | found).items())
-    return [ShownSetting(name, without_secrets(name, text), source) for name, (text, source) in merged]
+    return [GivenSetting(name, without_secrets(name, text), source) for name, (text, source) in merged]
 
 
 def without_secrets(name: str, text: str) -> str:

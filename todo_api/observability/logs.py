@@ -32,9 +32,6 @@ MAX_QUEUED_LINES = 10_000
 FLUSH_INTERVAL = 0.05
 """Seconds between writes: waking the thread for each line would cost more than all the rest."""
 
-ATOMIC = 4096
-"""Bytes that a pipe takes in one piece, so that lines of processes do not mix (POSIX, write)."""
-
 SHUTDOWN_TIMEOUT = 2
 """Seconds that the end of the process waits for its last lines to be written."""
 
@@ -108,13 +105,16 @@ class LogWriter:
                 reported = self._dropped
 
     def _next_chunk(self) -> bytes:
-        """Return as many whole lines as a pipe takes at once, at least one."""
+        """Return as many whole lines as a pipe takes in one piece, at least one.
+
+        So lines of several processes do not mix (POSIX, write).
+        """
         chunk = bytearray(self._unwritten)
         self._unwritten = b""
         while self._lines and not self._unwritten:
             made = self._lines.popleft()
             line = (made if isinstance(made, bytes) else made()) + b"\n"
-            if chunk and len(chunk) + len(line) > ATOMIC:
+            if chunk and len(chunk) + len(line) > select.PIPE_BUF:
                 self._unwritten = line
             else:
                 chunk += line

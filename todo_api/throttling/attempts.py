@@ -55,7 +55,7 @@ class Backoff(NamedTuple):
     """`free` attempts at once, then a delay of 1 s that doubles up to `longest` seconds."""
 
     free: int
-    longest: int
+    longest: int = 300
 
     def delay(self, number: int) -> int:
         """Return the seconds between the attempt of this number and the next."""

@@ -18,21 +18,14 @@ class Count(NamedTuple):
     left: int
 
 
-class Window(NamedTuple):
-    """Number of the window of a key, and the seconds left of it."""
-
-    number: int
-    left: int
-
-
-def window(key: str, seconds: int, now: float) -> Window:
-    """Return the current window of a key.
+def window(key: str, seconds: int, now: float) -> tuple[int, int]:
+    """Return the number of the current window of a key, and the seconds left of it.
 
     Each key's windows start at other times, the same in all workers, so clients do not all return
     at once.
     """
     number, passed = divmod(int(now) + crc32(key.encode()), seconds)
-    return Window(number, seconds - passed)
+    return number, seconds - passed
 
 
 class LocalCounters:

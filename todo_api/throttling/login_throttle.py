@@ -21,13 +21,8 @@ from todo_api.http import ARGUMENTS, OperationMiddleware, RateLimited, definitio
 from todo_api.throttling.attempts import AttemptCounters, Backoff, CounterKey
 from todo_api.throttling.client_address import ClientAddresses
 
-ACCOUNT_BACKOFF = Backoff(free=5, longest=300)
-ADDRESS_BACKOFF = {
-    "sign-in": Backoff(free=20, longest=300),
-    "register": Backoff(free=50, longest=300),
-    "reset": Backoff(free=20, longest=300),
-    "mail": Backoff(free=20, longest=300),
-}
+ACCOUNT_BACKOFF = Backoff(free=5)
+ADDRESS_BACKOFF = {"register": Backoff(free=50), **dict.fromkeys(("sign-in", "reset", "mail"), Backoff(free=20))}
 """Higher, since many people may share an address. Successful registrations count too."""
 
 MAIL_BACKOFF = Backoff(free=3, longest=3600)
