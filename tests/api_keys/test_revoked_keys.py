@@ -45,6 +45,7 @@ BELOW = {"parent_id": "01932c07-9f7a-7c1d-b6a1-5a2f0f5d1c3e"}
 Write = Callable[[Space, str, list[int] | None], Any]
 WRITES: dict[str, Write] = {
     "createTask": lambda space, id_, _: space.tasks.create(NEW, id_),
+    "createTask without an id": lambda space, *_: space.tasks.create(NEW, None),
     "createTask dated": lambda space, id_, _: space.tasks.create(NEW | DUE, id_),
     "createTask below": lambda space, id_, _: space.tasks.create(NEW | BELOW, id_),
     "replaceTask": lambda space, id_, versions: space.tasks.change(id_, NEW, versions),

@@ -145,6 +145,15 @@ def test_commit_on_a_connection_that_has_ended_before_is_not_sent_and_is_unavail
     database.close()
 
 
+def test_close_ends_the_idle_sessions(url: str) -> None:
+    database = Database(url, pool_size=1)
+    (session,) = on_loop(database.as_user("ends").fetch_one)(SESSION, {}) or (0,)
+    there = f"SELECT 1 FROM pg_stat_activity WHERE pid = {session}"
+    assert rows(url, there) == [(1,)]
+    database.close()
+    assert soon(lambda: rows(url, there) == [])
+
+
 LIMITS = {
     "while-it-runs": ("transaction_timeout", "SELECT pg_sleep(60)"),
     "between-statements": ("idle_in_transaction_session_timeout", "SELECT 1"),

@@ -313,6 +313,16 @@ def test_migrated_database_whose_role_may_only_grant_its_roles_is_refused(make: 
         migrations.migrate(url)
 
 
+def test_migrated_database_whose_role_is_gone_is_refused_though_it_could_be_made(make: Make) -> None:
+    """Only a first migration makes the roles: what they may do would not come back with them."""
+    url = make(member=False)
+    prefix = name_of(url)
+    migrations.migrate(url, role_prefix=prefix)
+    rows(url, f"DROP OWNED BY {prefix}_login; DROP ROLE {prefix}_login")
+    with pytest.raises(DatabaseUnfitError, match=f"the roles {prefix}_login are missing"):
+        migrations.migrate(url, role_prefix=prefix)
+
+
 def test_migrate_without_the_roles_and_the_right_to_make_them_says_how(make: Make, tmp_path: Path) -> None:
     url = make(rights="NOCREATEROLE", member=False)
     prefix = name_of(url)

@@ -63,6 +63,14 @@ def test_update_task_with_base_of_the_worked_example_merges_and_names_the_clash(
     assert same.headers["etag"] == f'"{base + 2}"'
 
 
+def test_update_task_with_base_between_two_of_its_versions_takes_it_as_of_the_earlier_one(ada: Client) -> None:
+    """Numbers are the user's: what else they wrote has those between."""
+    task, between = create(ada, "Pack"), create(ada)["version"]
+    ada.patch(path(task), {"title": "Pack: boots"})
+    assert patch(ada, task, between, {"priority": "high"}).json()["title"] == "Pack: boots"
+    refused(patch(ada, task, between, {"title": "Pack: hat"}), "/title")
+
+
 @pytest.mark.parametrize("member", CHANGES)
 def test_update_task_with_base_clashes_in_the_member_that_others_changed(ada: Client, member: str) -> None:
     task = create(ada, **FULL)

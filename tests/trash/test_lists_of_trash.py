@@ -63,6 +63,13 @@ def test_list_trash_of_a_task_and_a_project_of_one_id_counts_what_went_along_wit
     assert [(item["kind"], item["others"]) for item in items] == [("task", 1), ("project", 2)]
 
 
+def test_list_trash_of_a_project_with_a_task_of_its_id_in_it_has_the_project_alone(ada: Client) -> None:
+    garden = project(ada)
+    create(ada, id=garden["id"], project_id=garden["id"])
+    assert ada.delete(f"{PROJECTS}/{garden['id']}").status == 204
+    assert [(item["kind"], item["others"]) for item in ada.get(TRASH).json()["items"]] == [("project", 1)]
+
+
 def test_list_trash_pages_have_each_item_once(ada: Client, bob: Client, direct: str) -> None:
     """No cursor is another user's, also where both have the same epoch, which is left to chance."""
     names = [str(number) for number in range(5)]
