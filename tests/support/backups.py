@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.support.databases import execute
 from tests.support.live import run
+from tests.support.memory import in_memory
 from todo_api.embedded import EmbeddedServer
 from todo_api.embedded import backup as backups
 from todo_api.provisioning import migrations
@@ -18,7 +19,7 @@ from todo_api.provisioning import migrations
 @contextmanager
 def migrated_server() -> Iterator[EmbeddedServer]:
     """Start a server with a migrated database, in which each test leaves something."""
-    above = Path(tempfile.mkdtemp(prefix="test-backups-"))
+    above = Path(tempfile.mkdtemp(prefix="test-backups-", dir=in_memory()))
     server = EmbeddedServer.start(above / "postgresql")
     migrations.migrate(server.url)
     insert(server, "seed")
