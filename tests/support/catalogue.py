@@ -34,7 +34,7 @@ UNION ALL
 SELECT 'policy', concat_ws(' on ', policyname, tablename), concat_ws(' ', permissive, roles, cmd, qual, '/', with_check)
 FROM pg_policies WHERE schemaname = 'public'
 UNION ALL
-SELECT 'function', oid::regprocedure::text, concat_ws(' ', pg_get_functiondef(oid), proacl)
+SELECT 'function', oid::regprocedure::text, concat_ws(' ', pg_get_functiondef(oid), coalesce(proacl, acldefault('f', proowner)))
 FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prokind <> 'a'
 UNION ALL
 SELECT 'type', oid::regtype::text, concat_ws(' ', typtype, format_type(typbasetype, typtypmod), typnotnull, typdefault,
