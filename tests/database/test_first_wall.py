@@ -155,12 +155,12 @@ def record(patch: pytest.MonkeyPatch, sent: list[Sent]) -> None:
 
     def recorded_all(self: RoleSession, statement: Statement, parameters: Any) -> list[Any]:
         rows = every(self, statement, parameters)
-        sent.append(Sent(self._prefix, self._values["scope"], statement, parameters, rows))
+        sent.append(Sent(self._prefix, self._values, statement, parameters, rows))
         return rows
 
     def recorded_last(self: RoleSession, statement: Statement, parameters: Any) -> None:
         last(self, statement, parameters)
-        sent.append(Sent(self._prefix, self._values["scope"], statement, parameters, []))
+        sent.append(Sent(self._prefix, self._values, statement, parameters, []))
 
     patch.setattr(RoleSession, "fetch_all", recorded_all)
     patch.setattr(RoleSession, "execute_and_commit", recorded_last)

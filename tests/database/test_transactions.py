@@ -6,6 +6,7 @@ from typing import Any
 import psycopg2.errors
 import pytest
 import sqlalchemy
+from sqlalchemy import Text, func, select
 
 from tests.support.databases import execute
 from tests.support.on_loop import on_loop
@@ -14,7 +15,7 @@ from todo_api.accounts.passwords import Passwords
 from todo_api.accounts.service import register
 from todo_api.database.database import Database
 from todo_api.database.spending import spent
-from todo_api.database.statement import Statement
+from todo_api.database.statement import Statement, param
 from todo_api.errors import EmailTaken, PreconditionFailed, Unavailable
 from todo_api.tasks.service import TaskService
 
@@ -310,3 +311,10 @@ def test_transaction_with_a_claim_is_told_whether_another_has_it(database: Datab
             assert claimed(third) == "true"
     with database.transaction(claim=LOCK) as fourth:
         assert claimed(fourth) == "true"
+
+
+@on_loop
+def test_id_of_a_user_in_a_statement_is_that_of_the_session_whatever_the_statement_is_told(database: Database) -> None:
+    told = Statement(select(param("user_id", Text), func.current_setting("app.user_id")))
+    for user_id in ("ada", "bob"):
+        assert database.as_user(user_id).fetch_all(told, {"user_id": "mallory"}) == [(user_id, user_id)]

@@ -54,7 +54,7 @@ class Sent(NamedTuple):
     """A statement that was sent, and what came back."""
 
     prefix: str
-    scope: str
+    scope: Mapping[str, Any]
     statement: Any
     values: Mapping[str, Any]
     rows: list[Any]

@@ -1,5 +1,6 @@
 """Connecting to the database: options, time limits, back-off, and the settings of a session."""
 
+import codecs
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -119,7 +120,12 @@ TIME_AS_TEXT = psycopg2.extensions.new_type((1184,), "TIME_AS_TEXT", psycopg2.ST
 By a cast PostgreSQL would write the texts before it sorts the rows, and sort longer rows.
 """
 
-psycopg2.extensions.register_adapter(UUID, UUID_adapter)  # for the whole process: an id in a cursor is a UUID
+# For the whole process: an id in a cursor is a UUID, and psycopg2 decodes the names of columns by a
+# function of C. That of Python's own `utf_8` is written in Python, and is called for each column.
+psycopg2.extensions.register_adapter(UUID, UUID_adapter)
+_UTF8 = codecs.CodecInfo(codecs.utf_8_encode, codecs.utf_8_decode, name="utf_8_of_columns")
+codecs.register(lambda name: _UTF8 if name == _UTF8.name else None)
+psycopg2.extensions.encodings[ENCODING] = _UTF8.name
 
 IN_USE = "All connections to the database are in use."
 

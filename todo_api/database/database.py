@@ -58,31 +58,31 @@ class Database(RoleSessions):
 
     def as_purge(self) -> RoleSession:
         """Return the session of the purge: it sees and deletes only expired rows."""
-        return RoleSession(self, self._prefixes["purge"], "expired")
+        return RoleSession(self, self._prefixes["purge"], {"scope": "expired"})
 
     def as_key(self, digest: str) -> RoleSession:
         """Return the session of a look-up: it sees the API key with this digest."""
-        return RoleSession(self, self._prefixes["key_digest"], digest)
+        return RoleSession(self, self._prefixes["key_digest"], {"scope": digest})
 
     def as_operator(self) -> RoleSession:
         """Return the session of an operator's list: it sees the users, and nothing of theirs."""
-        return RoleSession(self, self._prefixes["operator"], "list")
+        return RoleSession(self, self._prefixes["operator"], {"scope": "list"})
 
     def as_sender(self) -> RoleSession:
         """Return the session of the sender of mail: it sees the outbox of all users."""
-        return RoleSession(self, self._prefixes["sender"], "outbox")
+        return RoleSession(self, self._prefixes["sender"], {"scope": "outbox"})
 
     def as_waiting(self, user_ids: Sequence[str]) -> RoleSession:
         """Return the session of requests that wait: it sees the numbers of these users."""
-        return RoleSession(self, self._prefixes["waiting"], BETWEEN_USERS.join(user_ids))
+        return RoleSession(self, self._prefixes["waiting"], {"scope": BETWEEN_USERS.join(user_ids)})
 
     def as_trash_purge(self, days: int) -> RoleSession:
         """Return the session of the purge of the trash: it sees what is there for more `days`."""
-        return RoleSession(self, self._prefixes["trash_days"], str(days))
+        return RoleSession(self, self._prefixes["trash_days"], {"scope": str(days)})
 
     def as_history_purge(self, days: int) -> RoleSession:
         """Return the session of the history's purge: it sees and deletes what is older."""
-        return RoleSession(self, self._prefixes["history_days"], str(days))
+        return RoleSession(self, self._prefixes["history_days"], {"scope": str(days)})
 
     @contextmanager
     def transaction(self, *, claim: int | None = None) -> Iterator[Transaction]:
