@@ -47,6 +47,13 @@ def test_line_in_text_shows_what_a_terminal_would_act_upon(escape: str) -> None:
     assert escape not in rendered("text", reason=f"a{escape}b").decode()
 
 
+@pytest.mark.parametrize("microsecond", [0, 999, 1000, 123_000, 290_000, 999_999])
+def test_line_in_text_has_the_second_and_the_whole_milliseconds_of_its_time(microsecond: int) -> None:
+    for second in (58, 59, 58):
+        time = datetime(2026, 1, 1, 23, 59, second, microsecond, UTC)
+        assert rendered("text", time=time).startswith(b"2026-01-01 23:59:%02d.%03dZ " % (second, microsecond // 1000))
+
+
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_line_with_a_lone_surrogate_is_written(form: str) -> None:
     assert rendered(form, reason="a\ud800b").isascii()

@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -272,7 +272,7 @@ def _text(line: Fields) -> bytes:
     """Return time, level, event and its fields. Only JSON has the process and the logger."""
     names = line.keys() - _COMMON_FIELDS
     text = f"{line['event']} {_members({name: value for name, value in line.items() if name in names})}"
-    return _text_line(line["time"], line["level"], text.rstrip())
+    return _text_line(line["time"].timestamp(), line["level"], text.rstrip())
 
 
 def _text_of_request(record: RequestRecord, cause: str | None) -> bytes:
@@ -280,26 +280,38 @@ def _text_of_request(record: RequestRecord, cause: str | None) -> bytes:
 
     A refusal has code, cause and request id as well.
     """
-    route = record.route.removeprefix("/api/v1").replace("{user_id}", "me")
-    text = f"{record.method:<6} {route:<28} {record.status} {record.seconds * 1000:>5.0f} ms"
+    text = f"{_place(record.method, record.route)} {record.status} {record.seconds * 1000:>5.0f} ms"
     if record.dry_run:
         text = f"{text} dry_run"
     if record.status >= _REFUSED:
         told = {"request_id": record.request_id, "code": record.code, "cause": cause}
         text = f"{text} {_members({name: value for name, value in told.items() if value is not None})}"
-    return _text_line(datetime.fromtimestamp(record.ended_at, UTC), _LEVELS[_level(record.status)], text)
+    return _text_line(record.ended_at, _LEVELS[_level(record.status)], text)
+
+
+@lru_cache(maxsize=1024)
+def _place(method: str, route: str) -> str:
+    route = route.removeprefix("/api/v1").replace("{user_id}", "me")
+    return f"{method:<6} {route:<28}"
 
 
 def _members(members: Fields) -> str:
     return " ".join([f"{name}={value}" for name, value in members.items()])
 
 
-def _text_line(time: datetime, level: str, text: str) -> bytes:
+def _text_line(time: float, level: str, text: str) -> bytes:
     """Return a line, with escapes for what would end it or change how a terminal shows it."""
-    line = f"{time.isoformat(' ', 'milliseconds')[:23]}Z {level:<7} {text}"
+    second, microseconds = divmod(round(time * 1_000_000), 1_000_000)
+    line = f"{_second(second)}.{microseconds // 1000:03}Z {level:<7} {text}"
     if not line.isprintable():
         line = "".join([each if each.isprintable() else ascii(each)[1:-1] for each in line])
     return line.encode(errors="backslashreplace")
+
+
+@lru_cache(maxsize=1)
+def _second(time: int) -> str:
+    """Return a time as text. It is kept for the further lines of this second."""
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 RENDERERS: dict[str, Callable[[Fields], bytes]] = {"json": _json, "text": _text}
