@@ -72,8 +72,13 @@ def load_place(body: dict[str, Any]) -> Destination:
     return Destination(**{name: body[name] if name == "at" else str(UUID(body[name])) for name in named})
 
 
+@lru_cache(maxsize=1024)
 def utc(time: str) -> str:
-    """Return a time in UTC, as PostgreSQL writes it, by RFC 3339, as orjson does."""
+    """Return a time in UTC, as PostgreSQL writes it, by RFC 3339, as orjson does.
+
+    It is kept, since two times of a task are one: it was not changed since it was made, or it was
+    completed by its last change.
+    """
     if len(time) == _WITH_MICROSECONDS:
         return f"{time[:10]}T{time[11:26]}Z"
     clock = time[11:-3]

@@ -69,22 +69,24 @@ _PLAIN = dict.fromkeys(_ORDER.split()) | {"priority": PRIORITIES[0], "links": _N
 
 def dump_task(task: Task) -> dict[str, Any]:
     """Return the representation of a task. By hand, since a list has a thousand of them."""
+    # Unpacked at once, which takes less than to ask a tuple for each by its name.
+    id_, title, description, status, completed, created, updated, version, position, creator, more, user_id = task
     members: dict[str, Any] = dict(
         _PLAIN,  # copied faster than nineteen members are made
-        id=task.id,
-        user_id=task.user_id,
-        title=task.title,
-        description=task.description,
-        status=task.status,
-        completed=task.status == "completed",
-        completed_at=task.completed_at and utc(task.completed_at),
-        position=task.position,
-        created_at=utc(task.created_at),
-        updated_at=utc(task.updated_at),
-        created_by=dump_actor(task.created_by),
-        version=task.version,
+        id=id_,
+        user_id=user_id,
+        title=title,
+        description=description,
+        status=status,
+        completed=status == "completed",
+        completed_at=completed and utc(completed),
+        position=position,
+        created_at=utc(created),
+        updated_at=utc(updated),
+        created_by=dump_actor(creator),
+        version=version,
     )
-    if task.more is not None:
+    if more is not None:
         rank, links, dates, project_id, labels, parent_id = task.after_1_0
         due, start = task_dates.represented(dates)
         listed = {"links": orjson.Fragment(links or "[]"), "labels": orjson.Fragment(labels or "[]")}
