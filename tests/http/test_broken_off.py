@@ -7,8 +7,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from todo_api.errors import NotFound
 from todo_api.http.problems import Problems
+from todo_api.http.request_id import RequestIdMiddleware
 
-SCOPE = {"type": "http", "headers": [(b"content-type", b"application/json")], "state": {"request_id": "1"}}
+SCOPE = {"type": "http", "method": "GET", "headers": [(b"content-type", b"application/json")], "state": {}}
 
 
 class SomethingElse(Exception):
@@ -31,5 +32,5 @@ def test_error_after_the_reply_has_begun_goes_on_and_adds_nothing_to_the_reply(e
         raise AssertionError
 
     with pytest.raises(type(error)):
-        asyncio.run(Problems(app, lambda _: None)(SCOPE, receive, keep))
+        asyncio.run(RequestIdMiddleware(Problems(app, lambda _: None))(SCOPE, receive, keep))
     assert [message["type"] for message in sent] == ["http.response.start"]

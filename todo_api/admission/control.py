@@ -127,6 +127,8 @@ class AdmissionControl:
         last free slot is kept for a user with less than half.
         """
         self._drop(user)
+        if not self._waiting:
+            return
         chosen = self._first_below(self._share) or (self._first_below(self._slots) if self._free > 1 else None)
         if chosen:
             self._take(chosen.user)

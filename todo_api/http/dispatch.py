@@ -134,10 +134,10 @@ def _encode(body: Any, status: int, headers: dict[str, str]) -> _EncodedReply:
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     if body is None:
         return status, encoded, b""
-    if isinstance(body, Iterator):
-        return status, encoded, body
-    if not isinstance(body, bytes):
+    if isinstance(body, dict):
         body = orjson.dumps(body, option=orjson.OPT_UTC_Z)
         encoded.append((b"content-type", b"application/json"))
+    elif isinstance(body, Iterator):
+        return status, encoded, body
     encoded.append((b"content-length", b"%d" % len(body)))
     return status, encoded, body

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from werkzeug.http import parse_accept_header
 
 from todo_api import errors
@@ -138,20 +138,13 @@ class Problems:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and answer what it raises."""
-        started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+        record: RequestRecord = scope["state"]["record"]
         try:
-            await self._app(scope, receive, watch)
+            await self._app(scope, receive, send)
         except Exception as error:
-            if started:
+            if record.replies:
                 raise
             request_id = scope["state"]["request_id"]
-            record: RequestRecord = scope["state"]["record"]
             record.error, record.code = error, PROBLEM_TYPES.get(type(error), INTERNAL_ERROR).code
             if type(error) not in PROBLEM_TYPES:
                 _log.exception("internal error", extra={"request_id": request_id, "operation": record.operation})

@@ -35,6 +35,7 @@ class RequestIdMiddleware:
 
         async def finish(message: Message) -> None:
             if message["type"] == "http.response.start":
+                record.replies = True
                 if record.client_disconnected:
                     record.code = record.error = None  # nobody receives the reply
                 else:

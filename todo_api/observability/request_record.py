@@ -46,6 +46,8 @@ class RequestRecord:
     """Whether the client has closed the connection."""
     input_ended: bool = False
     """Whether the client has closed its side of the connection: it reads on, or is gone."""
+    replies: bool = False
+    """Whether the reply has begun."""
     status: int = ABANDONED
     seconds: float = 0.0
     ended_at: float = 0.0

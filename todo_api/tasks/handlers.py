@@ -89,9 +89,10 @@ def create_task(user_id: str, identity: Identity, body: dict[str, Any], *, datab
 def get_task(user_id: str, identity: Identity, task_id: str, if_none_match: str | None = None) -> Reply:
     """Return 200 with the task, 304 if the client knows it."""
     task = _service(services().database, user_id, identity).get(task_id)
-    if is_known(if_none_match, task.tag):
-        return None, 304, _tagged(task)
-    return dump_task(task), 200, _tagged(task)
+    headers = _tagged(task)
+    if is_known(if_none_match, headers["ETag"]):
+        return None, 304, headers
+    return dump_task(task), 200, headers
 
 
 @dry_runnable

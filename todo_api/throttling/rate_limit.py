@@ -67,7 +67,8 @@ class RateLimiter:
         state["counted"] = True
         record: RequestRecord = state["record"]
         key = f"user {record.subject}" if record.subject is not None else self._key(scope)
-        await self._check(key, scope)
+        if self._exceeded:
+            await self._check(key, scope)
         number, seconds_left = await self._increment(key, 1)
         remaining = self._requests - number
         if remaining <= 0 and record.subject is None:
