@@ -31,7 +31,6 @@ LAYERS = (
     ("this program", r"benchmarks/|asyncio/"),
     ("Connexion's layers and security", r"/connexion/|/starlette/"),
     ("Flask's context", r"/flask/|/blinker/|/werkzeug/"),
-    ("names of columns, for psycopg2", r"/encodings/"),
     ("pool of connections", r"/sqlalchemy/|database/pool|queues\.py|locks\.py"),
     ("sessions and statements", r"todo_api/database/"),
     ("record and metrics", r"todo_api/(observability|changes/waits)"),
