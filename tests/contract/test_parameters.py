@@ -37,3 +37,13 @@ def test_list_of_a_query_takes_commas_and_must_say_so() -> None:
     for explode in ({}, {"explode": True}):
         with pytest.raises(ValueError, match="wanted: an array parameter needs explode: false"):
             read(b"wanted=1", schema=numbers, **explode)
+
+
+@pytest.mark.parametrize(("text", "number"), [("1.5", 1.5), ("-0.25", -0.25), ("3", 3.0), ("0", 0.0)])
+def test_number_of_a_query_is_read(text: str, number: float) -> None:
+    assert read(f"wanted={text}".encode(), schema={"type": "number"}) == ({"wanted": number}, [])
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "1e9", "1.", ".5", "01", "1,5", "", "٣"])
+def test_number_of_a_query_in_another_form_is_refused(text: str) -> None:
+    assert read(f"wanted={text}".encode(), schema={"type": "number"}) == ({}, [("/wanted", "wrong_type")])

@@ -15,6 +15,7 @@ DRY_RUN = "dry_run"
 """Name of the parameter of writes that tries one."""
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?")
 
 
 class _WrongTypeError(Exception):
@@ -163,10 +164,16 @@ def _integer(text: str) -> int:
     return int(text)
 
 
+def _number(text: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise _WrongTypeError
+    return float(text)
+
+
 def _boolean(text: str) -> bool:
     if text not in ("true", "false"):
         raise _WrongTypeError
     return text == "true"
 
 
-_SCALARS: dict[str, Callable[[str], Any]] = {"string": str, "integer": _integer, "boolean": _boolean}
+_SCALARS: dict[str, Callable[[str], Any]] = {"string": str, "integer": _integer, "number": _number, "boolean": _boolean}
