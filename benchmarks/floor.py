@@ -57,10 +57,10 @@ def listed(user: str, query: str) -> Answer:
 
 def created(user: str, body: dict[str, Any]) -> Answer:
     values = {"task_id": str(uuid7()), "description": None, "status": "pending", **body}
-    ((at, version, position),) = rows(user, statements.create(values["status"], registered=False), **values)
+    ((at, version, position, _),) = rows(user, statements.create(values["status"], registered=False), **values)
     completed_at = at if values["status"] == "completed" else None
     known = (values["task_id"], values["title"], values["description"], values["status"])
-    task = told((*known, completed_at, at, at, version, position, None), user)
+    task = told((*known, completed_at, at, at, version, position, None, None), user)
     return 201, task, task["version"]
 
 
