@@ -147,8 +147,13 @@ class Live:
         return os.pread(self._log.fileno(), 1 << 20, 0).decode()
 
     def workers(self) -> list[int]:
-        """The process ids of the workers it has told of."""
-        return [int(number) for number in re.findall(r"Booting worker with pid: (\d+)", self.output())]
+        """The process ids of the workers it has told of, once there are some: it may tell of them after it answers."""
+        deadline = time.monotonic() + SLACK
+        while (
+            not (told := re.findall(r"Booting worker with pid: (\d+)", self.output())) and time.monotonic() < deadline
+        ):
+            time.sleep(0.01)
+        return [int(number) for number in told]
 
     def ready(self) -> "Live":
         """Itself, once `/health/ready` has answered 200."""
