@@ -31,7 +31,7 @@ dev: $(TOOLS)  ## the service, started anew within two seconds when todo_api/ or
 tools: $(BROWSER) $(NODE_TOOLS) $(BETTER_AUTH)  ## installs what the others need from Python and Node, as each of them does for itself
 
 test: $(TOOLS)  ## the tests, against a PostgreSQL of their own; ARGS='-k list' is handed on
-	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@echo "Left out: whole services that are killed, stopped and restored (make test-system), fuzz, mutants, browser, clients, deployment."
 
 test-system: $(TOOLS)  ## the tests that start services by the dozen, kill them, back up and build; some minutes
@@ -71,7 +71,7 @@ mutants: $(TOOLS)  ## mutation testing, at most 30 minutes a package; ARGS='--on
 coverage: $(TOOLS)  ## the tests once more, and which branches none of them takes; ten minutes on a quiet machine; ARGS as for test
 	@$(PIP) --editable '.[coverage]'
 	@.venv/bin/coverage erase
-	@.venv/bin/coverage run -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS) || echo "some tests failed, see above"
+	@.venv/bin/coverage run -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS) || echo "some tests failed, see above"
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
