@@ -1,22 +1,13 @@
 """Heads of requests by the grammar of RFC 9110 and 9112: methods, targets, hosts, blanks and expectations."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.support.client import Reply
-from tests.support.credentials import SECRET, token
+from tests.support.credentials import token
 from tests.support.live import Live
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 TASK = b'{"title": "Buy milk"}'
-
-
-@pytest.fixture(scope="module")
-def live(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with Live(tmp_path_factory.mktemp("live"), DATABASE_URL=url, JWT_SECRET=SECRET, RATE_LIMIT="off") as service:
-        yield service.ready()
-        assert "Traceback" not in service.output()
 
 
 @pytest.fixture

@@ -1,24 +1,16 @@
 """Requests that a proxy and the service could read in two ways: each gets one refusal, and nothing after it is answered."""
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 
 from tests.support.contract_check import ContractCheck
-from tests.support.credentials import SECRET, token
+from tests.support.credentials import token
 from tests.support.live import Live, Wire
 
 FIELDS = f"Host: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer {token('ada')}\r\n".encode()
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 SMUGGLED = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def live(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with Live(tmp_path_factory.mktemp("smuggling"), DATABASE_URL=url, JWT_SECRET=SECRET, RATE_LIMIT="off") as service:
-        yield service.ready()
-        assert "Traceback" not in service.output()
 
 
 def post(fields: bytes, body: bytes = b"", path: bytes = b"/api/v1/me/tasks", version: bytes = b"1.1") -> bytes:

@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 
 import psycopg2
@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.client import Reply
 from tests.support.contract_check import ContractCheck
-from tests.support.credentials import SECRET, token
+from tests.support.credentials import token
 from tests.support.live import Live
 from tests.support.locks import somebody_waits
 from tests.support.processes import soon
@@ -22,13 +22,6 @@ SERVER_CODES = ("bad_request", "uri_too_long", "header_fields_too_large", "not_i
 TEN_MEGABYTES = 10 * 1024 * 1024
 
 Send = Callable[..., Reply]
-
-
-@pytest.fixture(scope="module")
-def live(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with Live(tmp_path_factory.mktemp("live"), DATABASE_URL=url, JWT_SECRET=SECRET, RATE_LIMIT="off") as service:
-        yield service.ready()
-        assert "Traceback" not in service.output()
 
 
 @pytest.fixture

@@ -13,20 +13,13 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.support.backups import as_postgres, backed_up, insert, migrated_server, users
+from tests.support.backups import as_postgres, backed_up, insert, users
 from tests.support.databases import database_url, execute
 from tests.support.processes import postmasters
 from todo_api.embedded import EmbeddedServer
 from todo_api.embedded import backup as backups
 
 DATABASES = "SELECT datname FROM pg_database WHERE datname LIKE 'todo%'"
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[EmbeddedServer]:
-    """A server with a migrated database, which the tests back up and restore in place."""
-    with migrated_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
